@@ -1,0 +1,131 @@
+"""One fold on a draft: a layer takes an affine in, and the gap that it leaves is closed.
+
+    layer ─ v ─ carrier ─ w ─ affine ─ y         before
+    layer' ─ v' ─ carrier ─ y                    after
+
+What is behind the layer keeps existing with other content, so ``v`` gets a new name; the last node
+takes over the affine's output name, so that nothing behind it changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnx import NodeProto
+
+from folding.absorbers import Absorbed, Weight
+from folding.affine import ChannelAffine
+from folding.doubled import Doubled
+from folding.draft import Draft, Shift
+from folding.protos import attribute
+from folding.recipes import Direct
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A node between a layer and an affine's output, and its input on the way."""
+
+    node: int
+    slot: int
+    is_affine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """From a layer to an affine's output, nearest to the layer first."""
+
+    layer: int
+    absorbed: Absorbed
+    path: tuple[Stop, ...]
+
+
+def absorb(draft: Draft, way: Way, out: str) -> None:
+    """Fold an affine whose last output is ``out`` into the layer at the other end of the way."""
+    node = draft.node(way.layer)
+    weight = draft.weight(node.input[way.absorbed.slot], "")
+    assert isinstance(weight, Weight)  # The absorber has looked at it.
+    name = draft.node(way.path[-1].node).name
+    host = _host(draft, way)
+    gone = {stop.node: draft.node(stop.node).output[0] for stop in way.path if stop.is_affine}
+    gone.pop(host.node if host else -1, None)
+    for stop in way.path:
+        if stop.node in gone:
+            draft.bypass(stop.node, draft.node(stop.node).input[stop.slot])
+    draft.vanished.update(gone.values())
+    _give(draft, way, weight.elem_type, out)
+    stops = [*way.path]
+    if way.absorbed.shift is not None:
+        if host is None:
+            added = NodeProto(op_type="Add", name=name, input=["", ""], output=[f"{out}_shift"])
+            host = Stop(draft.insert(added, way.layer), 0, is_affine=True)
+            stops.insert(0, host)
+        _shift(draft, host, way.absorbed, weight.elem_type, out)
+    _rewire(draft, way.layer, stops, gone, out)
+
+
+def _host(draft: Draft, way: Way) -> Stop | None:
+    """The Add right behind the layer, if there is one that can hold the shift."""
+    first = way.path[0]
+    is_add = first.is_affine and draft.node(first.node).op_type == "Add"
+    return first if is_add and way.absorbed.shift is not None else None
+
+
+def _give(draft: Draft, way: Way, elem_type: int, out: str) -> None:
+    """The layer's own constants and attributes."""
+    draft.scale(way.layer, way.absorbed, out)
+    for slot, value in way.absorbed.constants.items():
+        draft.set_constant(way.layer, slot, value, elem_type, out)
+    for name, number in way.absorbed.attributes.items():
+        found = attribute(draft.edit(way.layer), name)
+        if found is not None:
+            found.f = number
+
+
+def _shift(draft: Draft, host: Stop, absorbed: Absorbed, elem_type: int, out: str) -> None:
+    """Put the shift into the Add, in the shape that its constant has or needs."""
+    shift, slot = absorbed.shift, 1 - host.slot
+    assert shift is not None
+    name = draft.node(host.node).input[slot]
+    dims = draft.dims(name) if name else None
+    if dims is None or dims.count(1) < len(dims) - 1 or shift.size not in dims:
+        dims = (shift.size, *[1] * (-1 - absorbed.shift_axis))
+    draft.set_constant(host.node, slot, shift.reshape(*dims), elem_type, out)
+    draft.shifts[host.node] = Shift(slot, absorbed.shift_axis)
+
+
+def _rewire(
+    draft: Draft, layer: int, stops: list[Stop], gone: dict[int, str], out: str
+) -> None:
+    """Rename what stands on the way, and let each node read the one before it."""
+    stages = [Stop(layer, 0, is_affine=False), *(s for s in stops if s.node not in gone)]
+    for number, stage in enumerate(stages):
+        old = draft.node(stage.node).output[0]
+        last = number == len(stages) - 1
+        new = out if last else draft.renamed_value(old)
+        draft.rename_output(stage.node, new)
+        for stale in _behind(stops, stage.node, gone):
+            draft.point_shapes(stale, new)
+        if not last:
+            following = stages[number + 1]
+            draft.set_input(following.node, following.slot, new)
+
+
+def _behind(stops: list[Stop], node: int, gone: dict[int, str]) -> list[str]:
+    """The values of dropped nodes between a stage and the next one."""
+    names: list[str] = []
+    nodes = [stop.node for stop in stops]
+    start = nodes.index(node) + 1 if node in nodes else 0
+    for following in nodes[start:]:
+        if following not in gone:
+            break
+        names.append(gone[following])
+    return names
+
+
+def shift_of(draft: Draft, index: int) -> ChannelAffine:
+    """The affine of an Add that an earlier fold left behind a layer."""
+    shift = draft.shifts[index]
+    recipe = draft.changed[draft.node(index).input[shift.slot]].recipe
+    assert isinstance(recipe, Direct)
+    value = recipe.value.reshape(recipe.value.size)
+    return ChannelAffine(Doubled.exact(1.0), value, shift.axis)

@@ -1,0 +1,41 @@
+"""Dropout at inference, which passes its input on.
+
+    x ─ Dropout ─ affine ─ y        before
+    x ─ affine ─ Dropout ─ y        after
+
+Cases, by the versions of the operator in the ONNX specification:
+
+1. opset 12 and later: active only if the input ``training_mode`` is true. It must be absent or a
+   constant false; with ``ratio`` 0 alone nothing is said about the mask.
+2. opset 7 to 11: inference only.
+3. opset 6 and below: ``is_test`` must be set.
+4. the second output, the mask, must have no reader.
+"""
+
+from __future__ import annotations
+
+from folding.affine import ChannelAffine
+from folding.carriers.base import Carrier, Passage
+from folding.plan import Kept, Reason
+from folding.protos import integer, title
+
+_ALWAYS_INFERENCE = 7
+_TRAINING_INPUT = 12
+_TRAINING_SLOT = 2
+
+
+def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
+    node, around = passage.node, passage.around
+    if any(around.is_read(name) for name in node.output[1:]):
+        return Kept(Reason.OUTPUT_USED, title(node), "Dropout")
+    if around.opset < _ALWAYS_INFERENCE:
+        active = not integer(node, "is_test", 0)
+    elif around.opset < _TRAINING_INPUT or len(node.input) <= _TRAINING_SLOT:
+        active = False
+    else:
+        mode = node.input[_TRAINING_SLOT]
+        active = bool(mode) and around.integers(mode) != (0,)
+    return Kept(Reason.DROPOUT_ACTIVE, title(node), "Dropout") if active else affine
+
+
+RULE = Carrier(("Dropout",), up)

@@ -1,0 +1,59 @@
+"""Squeeze and Unsqueeze, which take away and add axes of length one.
+
+    x ─ Squeeze(axes) ─ affine on axis p ─ y         before
+    x ─ affine on axis p' ─ Squeeze(axes) ─ y        after
+
+1. The channels are never on an axis that comes or goes: one channel is a scalar, which has none.
+2. Counted from the right, an axis moves by the number of axes that come or go to its right.
+3. The axes are an attribute below opset 13 and an input since; a Squeeze without any drops the
+   axes of length one, which must then be known from the shape.
+"""
+
+from __future__ import annotations
+
+from folding.affine import ChannelAffine
+from folding.carriers.base import Carrier, Passage
+from folding.plan import Kept, Reason
+from folding.protos import integers, title
+
+
+def _axes(passage: Passage, long_side: str) -> set[int] | None:
+    """The axes that come or go, from the right on the side that has them."""
+    node, around = passage.node, passage.around
+    shape = around.shape(long_side)
+    if shape is None:
+        return None
+    if len(node.input) > 1 and node.input[1]:
+        given = around.integers(node.input[1])
+    else:
+        given = integers(node, "axes")
+        if given is None:
+            known = None not in shape
+            given = tuple(i for i, dim in enumerate(shape) if dim == 1) if known else None
+    return None if given is None else {a if a < 0 else a - len(shape) for a in given}
+
+
+def up_squeeze(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
+    if affine.axis is None:
+        return affine
+    gone = _axes(passage, passage.node.input[0])
+    if gone is None:
+        return Kept(Reason.MISSING_AXES, title(passage.node), "Squeeze")
+    axis, left = 0, -affine.axis
+    while left:
+        axis -= 1
+        left -= axis not in gone
+    return affine.along(axis)
+
+
+def up_unsqueeze(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
+    if affine.axis is None:
+        return affine
+    new = _axes(passage, passage.node.output[0])
+    if new is None:
+        return Kept(Reason.MISSING_AXES, title(passage.node), "Unsqueeze")
+    return affine.along(affine.axis + sum(axis > affine.axis for axis in new))
+
+
+RULE = Carrier(("Squeeze",), up_squeeze)
+UNSQUEEZE = Carrier(("Unsqueeze",), up_unsqueeze)

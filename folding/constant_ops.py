@@ -1,0 +1,182 @@
+"""The operators that constants are evaluated through: numpy functions, one line each.
+
+Each takes the node, its constant inputs and the shape of its output. Floats arrive as ``Doubled``
+and stay so; integers and booleans are numpy arrays in their own type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import NodeProto, helper, numpy_helper
+
+from folding.doubled import Doubled
+from folding.floats import FLOATS
+from folding.protos import attribute, integer, integers
+
+Value = Doubled | npt.NDArray[Any]
+Inputs = Sequence[Value | None]
+Operator = Callable[[NodeProto, Inputs, tuple[int, ...]], Value | None]
+
+
+def _moved(value: Value | None, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Value | None:
+    if value is None:
+        return None
+    return value.moved(move) if isinstance(value, Doubled) else move(value)
+
+
+def _ints(value: Value | None) -> list[int] | None:
+    return None if value is None or isinstance(value, Doubled) else [int(v) for v in value.ravel()]
+
+
+def _arithmetic(combine: Callable[[Any, Any], Any]) -> Operator:
+    def operator(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+        first, second = inputs
+        if isinstance(first, Doubled) != isinstance(second, Doubled):
+            return None
+        result: Value = combine(first, second)
+        return result
+
+    return operator
+
+
+def _divide(first: Any, second: Any) -> Any:
+    if isinstance(first, Doubled):
+        return first / second
+    # ONNX divides integers as C does, towards zero; a division by zero is left to the runtime.
+    return np.trunc(first / second).astype(first.dtype) if (second != 0).all() else None
+
+
+def _power(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    base, exponent = inputs
+    if not isinstance(base, Doubled) or exponent is None or exponent.size != 1:
+        return None
+    number = float(exponent.high.item() if isinstance(exponent, Doubled) else exponent.item())
+    if number == 1:
+        return base
+    if number == 2:  # noqa: PLR2004
+        return base * base
+    if abs(number) == 0.5:  # noqa: PLR2004
+        return base.sqrt() if number > 0 else Doubled.exact(1.0) / base.sqrt()
+    return Doubled.exact(1.0) / base if number == -1 else None
+
+
+def _sqrt(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    return inputs[0].sqrt() if isinstance(inputs[0], Doubled) else None
+
+
+def _reciprocal(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    return Doubled.exact(1.0) / inputs[0] if isinstance(inputs[0], Doubled) else None
+
+
+def _negative(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    return None if inputs[0] is None else -inputs[0]
+
+
+def _same(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    return inputs[0]
+
+
+def _cast(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    """To a float type: a narrowing is a rounding that the model asks for."""
+    target = FLOATS.get(integer(node, "to", 0))
+    value = inputs[0]
+    if target is None:
+        dtype = helper.tensor_dtype_to_np_dtype(integer(node, "to", 0))
+        whole = dtype.kind in "iu" and isinstance(value, np.ndarray)
+        return value.astype(dtype) if whole and isinstance(value, np.ndarray) else None
+    if isinstance(value, Doubled):
+        rounded = target.round(value.high).astype(np.float64)
+        kept = (rounded == value.high).all()
+        return value if kept and not value.low.any() else Doubled.exact(rounded)
+    return None if value is None else Doubled.exact(target.round(value.astype(np.float64)))
+
+
+def _transpose(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    perm = integers(node, "perm")
+    return _moved(inputs[0], lambda a: a.transpose(perm))
+
+
+def _reshape(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    return _moved(inputs[0], lambda a: a.reshape(dims))
+
+
+def _expand(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    return _moved(inputs[0], lambda a: np.broadcast_to(a, dims))
+
+
+def _concat(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    axis = integer(node, "axis", 1)
+    if all(isinstance(v, np.ndarray) for v in inputs):
+        return np.concatenate([np.asarray(v) for v in inputs], axis)
+    doubled = [v for v in inputs if isinstance(v, Doubled)]
+    if len(doubled) != len(inputs):
+        return None
+    return Doubled(
+        np.concatenate([v.high for v in doubled], axis),
+        np.concatenate([v.low for v in doubled], axis),
+        np.concatenate([v.magnitude for v in doubled], axis),
+    )
+
+
+def _gather(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    indices, axis = inputs[1], integer(node, "axis", 0)
+    if not isinstance(indices, np.ndarray) or inputs[0] is None:
+        return None
+    length = inputs[0].shape[axis]
+    if ((indices < -length) | (indices >= length)).any():
+        return None
+    return _moved(inputs[0], lambda a: np.take(a, indices, axis))
+
+
+def _slice(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    starts, ends, axes, steps = ([*map(_ints, inputs[1:]), None, None, None, None])[:4]
+    if starts is None or ends is None:
+        starts, ends, axes = (list(integers(node, n) or ()) or None for n in ("starts", "ends", "axes"))
+    if starts is None or ends is None or inputs[0] is None:
+        return None
+    cut: list[slice] = [slice(None)] * len(inputs[0].shape)
+    for axis, start, end, step in zip(
+        axes or range(len(starts)), starts, ends, steps or [1] * len(starts), strict=True
+    ):
+        if step <= 0:
+            return None
+        cut[axis] = slice(start, end, step)
+    return _moved(inputs[0], lambda a: a[tuple(cut)])
+
+
+def _constant_of_shape(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    given = attribute(node, "value")
+    fill = np.zeros(1, np.float32) if given is None else numpy_helper.to_array(given.t)
+    full = np.broadcast_to(fill.reshape(()), dims)
+    return Doubled.exact(full) if full.dtype.kind == "f" else full
+
+
+OPERATORS: dict[str, Operator] = {
+    "Add": _arithmetic(lambda a, b: a + b),
+    "Cast": _cast,
+    "Concat": _concat,
+    "ConstantOfShape": _constant_of_shape,
+    "Div": _arithmetic(_divide),
+    "Expand": _expand,
+    "Flatten": _reshape,
+    "Gather": _gather,
+    "Identity": _same,
+    "Mul": _arithmetic(lambda a, b: a * b),
+    "Neg": _negative,
+    "Pow": _power,
+    "Reciprocal": _reciprocal,
+    "Reshape": _reshape,
+    "Slice": _slice,
+    "Sqrt": _sqrt,
+    "Squeeze": _reshape,
+    "Sub": _arithmetic(lambda a, b: a - b),
+    "Transpose": _transpose,
+    "Unsqueeze": _reshape,
+}
+
+#: Operators whose result needs only their first input and the shape that inference found.
+FOLLOWS_OUTPUT_SHAPE = frozenset({"Expand", "Reshape", "Squeeze", "Unsqueeze", "ConstantOfShape"})

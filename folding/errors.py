@@ -1,0 +1,70 @@
+"""Everything this package raises on purpose.
+
+FoldError                    catch this one
+├── BadModel                 the source is no model that can be read or trusted
+│   └── Malformed            its bytes are not a well-formed ONNX file
+├── BadCall                  the call is wrong: paths, options, inputs
+├── StorageFailed            the operating system refused to read or write a file
+├── NotEquivalent            the folded model computes something else; nothing was written
+└── Unproven                 equivalence could not be established; nothing was written
+
+An affine that cannot be folded is *not* an error: it is a ``Kept`` inside the plan.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from folding.report import Report
+
+
+class FoldError(Exception):
+    """Base class. The message is one sentence naming the place; ``hint`` says what to do."""
+
+    hint = ""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        if hint is not None:
+            self.hint = hint
+
+
+class BadModel(FoldError):
+    """The source is not a model that can be folded safely."""
+
+    hint = "Export the model again, or look at it with onnx.checker."
+
+
+class Malformed(BadModel):
+    """The bytes of the file are not a well-formed ONNX model."""
+
+    hint = "Check that it is a complete .onnx file, or export it again."
+
+
+class BadCall(FoldError):
+    """A path, an option or an input of the call is wrong."""
+
+
+class StorageFailed(FoldError):
+    """The operating system refused to read or write a file."""
+
+
+class VerificationFailed(FoldError):
+    """Base of the two verdicts that stop a fold; ``report`` holds the evidence."""
+
+    def __init__(self, message: str, report: Report) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class NotEquivalent(VerificationFailed):
+    """The folded model is not the same function. Nothing was written."""
+
+    hint = "Please report this with the model, or a cut-down copy of it; the source is untouched."
+
+
+class Unproven(VerificationFailed):
+    """Whether the folded model is the same function could not be established."""
+
+    hint = "Fold with --no-verify if you can check the result yourself; the source is untouched."

@@ -1,0 +1,179 @@
+"""A read-only index of a skeleton: who makes a value, who reads it, what shape it has.
+
+Each graph is a ``Scope``: the main one, the bodies of If, Loop and Scan nodes, and model-local
+functions. A body sees the values of the graphs around it; for those around it, what a body reads is
+``captured``: visible to code that a fold in the outer graph cannot follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, shape_inference
+
+from folding.framing import LEAST
+from folding.modelfile import Model
+from folding.protos import opset, subgraphs, tensors
+
+Shape = tuple[int | None, ...]
+
+_OVERRIDABLE_SINCE_IR = 4
+
+
+@dataclass(slots=True)
+class Scope:
+    """One graph and its names.
+
+    ``readers`` maps a value to the indices of the nodes that read it, one entry for each input
+    slot. ``opset`` is the version of ONNX's own operators. ``overridable`` holds the initializers
+    that a caller may replace at run time.
+    """
+
+    nodes: Sequence[NodeProto]
+    inputs: frozenset[str]
+    outputs: frozenset[str]
+    initializers: dict[str, TensorProto]
+    parent: Scope | None
+    opset: int
+    is_function: bool = False
+    overridable: frozenset[str] = frozenset()
+    producers: dict[str, int] = field(default_factory=dict)
+    readers: dict[str, list[int]] = field(default_factory=dict)
+    captured: set[str] = field(default_factory=set)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    types: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for index, node in enumerate(self.nodes):
+            for name in node.output:
+                if name:
+                    self.producers[name] = index
+            for name in node.input:
+                if name:
+                    self.readers.setdefault(name, []).append(index)
+
+    def shape(self, name: str) -> Shape | None:
+        """The dimensions of a value, None for each unknown one; None if not even their number."""
+        if name in self.initializers:
+            return tuple(self.initializers[name].dims)
+        if name in self.shapes or self.parent is None or name in self.producers:
+            return self.shapes.get(name)
+        return self.parent.shape(name)
+
+    def type(self, name: str) -> int:
+        """The element type of a value, 0 if unknown."""
+        if name in self.initializers:
+            return self.initializers[name].data_type
+        if name in self.types or self.parent is None or name in self.producers:
+            return self.types.get(name, 0)
+        return self.parent.type(name)
+
+
+def index(model: Model) -> tuple[list[Scope], str | None]:
+    """The scopes of a model, outer before inner, and why shapes are unknown if they are."""
+    proto = model.proto
+    try:
+        inferred, problem = _inferred(model), None
+    except (shape_inference.InferenceError, ValueError) as error:
+        inferred, problem = proto, " ".join(str(error).split())
+    version = opset(proto.opset_import)
+    overriding = proto.ir_version >= _OVERRIDABLE_SINCE_IR
+    scopes = list(_scopes(proto.graph, inferred.graph, None, version, overriding))
+    for function in proto.functions:
+        scopes.append(
+            Scope(
+                function.node,
+                frozenset(function.input),
+                frozenset(function.output),
+                {},
+                None,
+                opset(function.opset_import),
+                is_function=True,
+            )
+        )
+    return scopes, problem
+
+
+def _scopes(
+    graph: GraphProto, inferred: GraphProto, parent: Scope | None, version: int, overriding: bool
+) -> Iterator[Scope]:
+    initializers = {tensor.name: tensor for tensor in graph.initializer}
+    inputs = frozenset(value.name for value in graph.input)
+    scope = Scope(
+        graph.node,
+        inputs,
+        frozenset(value.name for value in graph.output),
+        initializers,
+        parent,
+        version,
+        overridable=inputs & initializers.keys() if overriding else frozenset(),
+    )
+    for values in (inferred.value_info, inferred.input, inferred.output):
+        for value in values:
+            _note(scope, value)
+    _guess_ranks(scope)
+    yield scope
+    for node, twin in zip(graph.node, inferred.node, strict=True):
+        if len(node.attribute):
+            for body, twin_body in zip(subgraphs(node), subgraphs(twin), strict=True):
+                for inner in _scopes(body, twin_body, scope, version, overriding):
+                    _capture(scope, inner)
+                    yield inner
+
+
+def _capture(outer: Scope, inner: Scope) -> None:
+    reads = inner.readers.keys() | inner.outputs
+    own = inner.producers.keys() | inner.inputs | inner.initializers.keys()
+    outer.captured |= (reads | inner.captured) - own
+
+
+def _note(scope: Scope, value: ValueInfoProto) -> None:
+    tensor = value.type.tensor_type
+    if value.type.WhichOneof("value") != "tensor_type":
+        return
+    scope.types[value.name] = tensor.elem_type
+    if tensor.HasField("shape"):
+        scope.shapes[value.name] = tuple(
+            dim.dim_value if dim.WhichOneof("value") == "dim_value" else None
+            for dim in tensor.shape.dim
+        )
+
+
+def _guess_ranks(scope: Scope) -> None:
+    """What a convolution's weight says of its output, where its input's rank is unknown."""
+    for node in scope.nodes:
+        if node.op_type == "Conv" and scope.shapes.get(node.output[0]) is None:
+            weight = scope.initializers.get(node.input[1])
+            if weight is not None and len(weight.dims) > 2:  # noqa: PLR2004
+                scope.shapes[node.output[0]] = (None, weight.dims[0], *[None] * (len(weight.dims) - 2))
+
+
+def _inferred(model: Model) -> ModelProto:
+    """The model with the shapes of ONNX's own inference, from a copy without anybody's claims.
+
+    What a file says of its inner values is often missing and sometimes false; only the types of
+    its inputs, which the runtime enforces, are believed.
+    """
+    copy = ModelProto()
+    copy.CopyFrom(model.proto)
+    _forget(copy.graph)
+    for tensor in tensors(copy):
+        content = model.content(tensor)
+        if content is not None and content.size < LEAST:
+            data = content.read(0, content.size)
+            del tensor.external_data[:]
+            tensor.data_location = TensorProto.DEFAULT
+            tensor.raw_data = data
+    return shape_inference.infer_shapes(copy, data_prop=True)
+
+
+def _forget(graph: GraphProto) -> None:
+    del graph.value_info[:]
+    for value in graph.output:
+        if value.type.WhichOneof("value") == "tensor_type":
+            value.type.tensor_type.ClearField("shape")
+    for node in graph.node:
+        for body in subgraphs(node):
+            _forget(body)
+

@@ -1,0 +1,185 @@
+"""What will be folded, what will not, and why: decided before a single weight is touched.
+
+Plain data without tensors or protobuf, shared by the command, the reports and the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What an affine is. ``--strict`` regards the first two."""
+
+    BATCH_NORM = "batch_norm"
+    SCALE_SHIFT = "scale_shift"
+    LIVE_NORM = "live_norm"
+    SCALAR = "scalar"
+
+
+class Reason(StrEnum):
+    """Why an affine stays. The value is the sentence shown to the user."""
+
+    # The affine itself.
+    TRAINING_MODE = "it is in training mode, so its statistics change with every batch"
+    LIVE_STATISTICS = "its statistics are computed at run time"
+    PER_POSITION = "its parameters differ by position, not only by channel"
+    OVERRIDABLE = "a caller may override this value, because it is also a graph input"
+    RUNTIME_PARAMETER = "this parameter is computed at run time"
+    TOO_COMPLEX = "this constant expression is too large or uses an operator that is not evaluated"
+    AXIS_UNCERTAIN = "the axis it acts along is not certain: the data's shape is not known there"
+    BAD_PARAMETERS = "its parameters do not fit the data's channels"
+    BAD_VARIANCE = "variance plus epsilon is not positive"
+    NOT_FINITE = "a parameter is not finite"
+    OLD_OPSET = "operators below opset 7 broadcast by other rules"
+    OUTPUT_USED = "another output of this node is used"
+    IN_FUNCTION = "it stands inside a model-local function"
+    # The way to a layer.
+    GRAPH_INPUT = "nothing stands before it but this graph input"
+    OUTER_VALUE = "what it acts on comes from outside of this body"
+    GRAPH_OUTPUT = "the value before it is also a graph output"
+    CAPTURED = "the value before it is also read inside a body of a control-flow node"
+    FORKED = "the value before it is also used elsewhere"
+    CUSTOM_OPERATOR = "this operator is not one of ONNX's own"
+    NO_RULE = "no affine passes this operator"
+    OTHER_AXIS = "another affine before it acts along another axis"
+    BEHIND_KEPT = "another affine before it stays"
+    CAST_ROUNDS = "this conversion changes the type"
+    DROPOUT_ACTIVE = "this dropout may be active"
+    MISSING_AXES = "the axes of this operator are not known"
+    # The layer.
+    RUNTIME_WEIGHT = "the weight of this layer is computed at run time"
+    RUNTIME_BIAS = "the bias of this layer is computed at run time"
+    WEIGHT_COMPUTED = "the weight of this layer is computed from smaller constants"
+    WEIGHT_TYPE = "the weight of this layer is not stored in a float type"
+    NOT_OUTPUT_CHANNELS = "it acts along another axis than the channels of this layer"
+    BAD_LAYER = "the weight and attributes of this layer do not fit together"
+    # The numbers.
+    OVERFLOW = "a folded number would overflow the type that this tensor is stored in"
+    UNDERFLOW = "folded numbers would vanish in the type that this tensor is stored in"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One affine left alone. ``at`` names the value or node that decided it."""
+
+    reason: Reason
+    at: str
+    operator: str = ""
+
+    def __str__(self) -> str:
+        culprit = f"{self.operator} {self.at!r}".strip()
+        return f"kept: {self.reason} ({culprit})"
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """One affine that disappears into the layers named."""
+
+    into: tuple[str, ...]
+    operator: str = ""
+
+    def __str__(self) -> str:
+        return f"folded into {self.operator} {', '.join(map(repr, self.into))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of one affine.
+
+    ``name`` is the output of its last node: names of nodes may be empty or repeated. ``nodes`` are
+    the names of its nodes (their first outputs where they have none), in graph order.
+    """
+
+    name: str
+    kind: Kind
+    nodes: tuple[str, ...]
+    outcome: Folded | Kept
+
+    @property
+    def is_folded(self) -> bool:
+        return isinstance(self.outcome, Folded)
+
+    @property
+    def counts_for_strict(self) -> bool:
+        """Whether ``--strict`` minds that it is kept."""
+        return not self.is_folded and self.kind in (Kind.BATCH_NORM, Kind.SCALE_SHIFT)
+
+    def to_dict(self) -> dict[str, Any]:
+        outcome = self.outcome
+        kept = outcome if isinstance(outcome, Kept) else None
+        return {
+            "name": self.name,
+            "kind": str(self.kind),
+            "nodes": list(self.nodes),
+            "outcome": "kept" if kept else "folded",
+            "into": list(outcome.into) if isinstance(outcome, Folded) else [],
+            "reason": kept.reason.name if kept else None,
+            "at": kept.at if kept else None,
+            "text": str(outcome),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something the user should know: a stable code, the place, and a sentence."""
+
+    code: str
+    at: str
+    text: str
+
+    def to_dict(self) -> dict[str, str]:
+        return {"code": self.code, "at": self.at, "text": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Exactly one decision for every affine in the model, in graph order.
+
+    ``changed_values`` maps the values that go on existing with other content to their new names.
+    ``operators`` counts the nodes of each type before and after, bodies and functions included;
+    ``bytes`` likewise the stored constants.
+    """
+
+    decisions: Sequence[Decision]
+    changed_values: dict[str, str] = field(default_factory=dict)
+    operators: dict[str, tuple[int, int]] = field(default_factory=dict)
+    constant_bytes: tuple[int, int] = (0, 0)
+    warnings: Sequence[Warned] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        folded = sum(decision.is_folded for decision in self.decisions)
+        return {
+            "affines": len(self.decisions),
+            "folded": folded,
+            "partial": 0,
+            "kept": len(self.decisions) - folded,
+            "nodes_before": sum(before for before, _ in self.operators.values()),
+            "nodes_after": sum(after for _, after in self.operators.values()),
+        }
+
+    @property
+    def changes_anything(self) -> bool:
+        return any(decision.is_folded for decision in self.decisions)
+
+    @property
+    def kept_for_strict(self) -> int:
+        return sum(decision.counts_for_strict for decision in self.decisions)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{d.name}: {d.kind}: {d.outcome}" for d in self.decisions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The parts of the JSON report that are known without doing it."""
+        return {
+            "counts": self.counts,
+            "decisions": [decision.to_dict() for decision in self.decisions],
+            "changed_values": [
+                {"name": name, "new_name": new} for name, new in self.changed_values.items()
+            ],
+            "warnings": [warning.to_dict() for warning in self.warnings],
+        }

@@ -1,0 +1,123 @@
+"""Small questions to ONNX's protobuf messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import prod
+
+from onnx import (
+    AttributeProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    OperatorSetIdProto,
+    TensorProto,
+)
+
+_BITS = {
+    TensorProto.FLOAT: 32,
+    TensorProto.UINT8: 8,
+    TensorProto.INT8: 8,
+    TensorProto.UINT16: 16,
+    TensorProto.INT16: 16,
+    TensorProto.INT32: 32,
+    TensorProto.INT64: 64,
+    TensorProto.BOOL: 8,
+    TensorProto.FLOAT16: 16,
+    TensorProto.DOUBLE: 64,
+    TensorProto.UINT32: 32,
+    TensorProto.UINT64: 64,
+    TensorProto.COMPLEX64: 64,
+    TensorProto.COMPLEX128: 128,
+    TensorProto.BFLOAT16: 16,
+    TensorProto.FLOAT8E4M3FN: 8,
+    TensorProto.FLOAT8E4M3FNUZ: 8,
+    TensorProto.FLOAT8E5M2: 8,
+    TensorProto.FLOAT8E5M2FNUZ: 8,
+    TensorProto.FLOAT8E8M0: 8,
+    TensorProto.UINT4: 4,
+    TensorProto.INT4: 4,
+    TensorProto.FLOAT4E2M1: 4,
+    TensorProto.UINT2: 2,
+    TensorProto.INT2: 2,
+}
+
+
+def element_bytes(tensor: TensorProto) -> int:
+    """How many bytes the elements of a tensor take; -1 where its type has no fixed size."""
+    bits = _BITS.get(tensor.data_type)
+    return -1 if bits is None else (prod(tensor.dims) * bits + 7) // 8
+
+
+def attribute(node: NodeProto, name: str) -> AttributeProto | None:
+    """The attribute of that name, if the node has it."""
+    return next((a for a in node.attribute if a.name == name), None)
+
+
+def integer(node: NodeProto, name: str, default: int) -> int:
+    found = attribute(node, name)
+    return default if found is None else found.i
+
+
+def number(node: NodeProto, name: str, default: float) -> float:
+    """A float attribute; both it and ``default`` are float32 in ONNX."""
+    found = attribute(node, name)
+    return default if found is None else found.f
+
+
+def integers(node: NodeProto, name: str) -> tuple[int, ...] | None:
+    found = attribute(node, name)
+    return None if found is None else tuple(found.ints)
+
+
+def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
+    """The bodies of an If, Loop, Scan or any other node that has some."""
+    for a in node.attribute:
+        if a.type == AttributeProto.GRAPH:
+            yield a.g
+        elif a.type == AttributeProto.GRAPHS:
+            yield from a.graphs
+
+
+def is_default_domain(node: NodeProto) -> bool:
+    return node.domain in ("", "ai.onnx")
+
+
+def title(node: NodeProto) -> str:
+    """What to call a node: its name, or its first output, since names may be empty."""
+    return node.name or next((o for o in node.output if o), node.op_type)
+
+
+def tensors(model: ModelProto) -> Iterator[TensorProto]:
+    """Every tensor that may keep its data elsewhere: in graphs, nodes, bodies and functions."""
+    yield from _of_graph(model.graph)
+    for function in model.functions:
+        yield from _of_nodes(function.node)
+    for training in model.training_info:
+        yield from _of_graph(training.initialization)
+        yield from _of_graph(training.algorithm)
+
+
+def _of_graph(graph: GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _of_nodes(graph.node)
+
+
+def _of_nodes(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
+    for node in nodes:
+        for a in node.attribute:
+            if a.type == AttributeProto.TENSOR:
+                yield a.t
+            elif a.type == AttributeProto.TENSORS:
+                yield from a.tensors
+            elif a.type == AttributeProto.SPARSE_TENSOR:
+                yield from (a.sparse_tensor.values, a.sparse_tensor.indices)
+        for body in subgraphs(node):
+            yield from _of_graph(body)
+
+
+def opset(imports: Iterable[OperatorSetIdProto]) -> int:
+    """The version of ONNX's own operators that a model imports, 0 if none."""
+    return next((o.version for o in imports if o.domain in ("", "ai.onnx")), 0)

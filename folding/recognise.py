@@ -1,0 +1,227 @@
+"""Which nodes are affine maps ``y = s * x + t`` along one known axis.
+
+    BatchNormalization in inference form    s = gamma / sqrt(var + eps), t = beta - mean * s
+    Mul, Div by a constant, Neg             s
+    Add, Sub of a constant, constant - x    t
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import NodeProto, TensorProto
+
+from folding.affine import ChannelAffine, identity
+from folding.constants import Constants
+from folding.doubled import Doubled
+from folding.floats import FLOATS
+from folding.graph import Scope, Shape
+from folding.plan import Kept, Reason
+from folding.protos import integer, is_default_domain, number, title
+
+_BROADCASTS_SINCE = 7
+_DEFAULT_EPSILON = float(np.float32(1e-5))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node that is an affine map of its input ``data``, in input ``slot``.
+
+    ``axis`` and ``channels`` are known without its numbers, which ``affine`` computes.
+    """
+
+    node: int
+    slot: int
+    data: str
+    axis: int | None
+    channels: int | None
+    is_shift: bool
+    scales_channels: bool
+    is_batch_norm: bool
+    affine: Callable[[], ChannelAffine | Kept]
+
+
+class Recogniser:
+    """Answers for one scope which nodes are steps; the answers do not change while folding."""
+
+    def __init__(self, scope: Scope, constants: Constants) -> None:
+        self.scope, self.constants = scope, constants
+        self.steps: dict[int, Step | Kept] = {}
+        for index, node in enumerate(scope.nodes):
+            found = self._step(index, node)
+            if found is not None:
+                self.steps[index] = found
+
+    def _step(self, index: int, node: NodeProto) -> Step | Kept | None:
+        if not is_default_domain(node) or all(o in self.constants for o in node.output if o):
+            return None
+        if node.op_type == "BatchNormalization":
+            return self._batch_norm(index, node)
+        if node.op_type == "Neg" and self.scope.type(node.output[0]) in FLOATS:
+            minus = ChannelAffine(Doubled.exact(-1.0), Doubled.exact(0.0), None)
+            return Step(index, 0, node.input[0], None, None, False, False, False, lambda: minus)
+        if node.op_type in ("Mul", "Div", "Add", "Sub"):
+            return self._arithmetic(index, node)
+        return None
+
+    def _arithmetic(self, index: int, node: NodeProto) -> Step | Kept | None:
+        first, second = node.input
+        slot = 1 if self._is_parameter(second) else 0 if self._is_parameter(first) else None
+        if slot is None or (node.op_type == "Div" and slot == 0):
+            return None
+        name, data = node.input[slot], node.input[1 - slot]
+        dims = self.constants.dims(name)
+        if dims is None or self._stored_type(name) not in FLOATS:
+            return None
+        scales = node.op_type in ("Mul", "Div")
+        axis = _axis(dims, self.scope.shape(data))
+        wide = sum(dim != 1 for dim in dims)
+        if wide > 1 or 0 in dims:
+            return None
+        if name not in self.constants:
+            overridable = Kept(Reason.OVERRIDABLE, name)
+            return overridable if scales and wide else None
+        if self.scope.opset < _BROADCASTS_SINCE:
+            return Kept(Reason.OLD_OPSET, title(node), node.op_type) if scales and wide else None
+        if isinstance(axis, Reason):
+            return Kept(axis, data) if scales and wide else None
+        minus = node.op_type == "Sub" and slot == 0
+
+        def affine() -> ChannelAffine | Kept:
+            value = self.constants.doubled(name)
+            if value is None:
+                return Kept(Reason.TOO_COMPLEX, name)
+            return _arithmetic_affine(node.op_type, value, axis, minus) or Kept(
+                Reason.NOT_FINITE, name
+            )
+
+        channels = None if axis is None else dims[axis]
+        is_shift, scales_channels = not scales and not minus, scales and axis is not None
+        return Step(index, 1 - slot, data, axis, channels, is_shift, scales_channels, False, affine)
+
+    def _is_parameter(self, name: str) -> bool:
+        return name in self.constants or name in self.scope.overridable
+
+    def _stored_type(self, name: str) -> int:
+        stored = self.constants.stored(name)
+        return self.scope.type(name) or (stored.tensor.data_type if stored else TensorProto.FLOAT)
+
+    def _batch_norm(self, index: int, node: NodeProto) -> Step | Kept:
+        refusal = self._no_inference_form(node)
+        if refusal is not None:
+            return refusal
+        shape = self.scope.shape(node.input[0])
+        if shape is None or len(shape) < 2:  # noqa: PLR2004
+            return Kept(Reason.AXIS_UNCERTAIN, node.input[0])
+        lengths = {self.constants.dims(name) for name in node.input[1:5]}
+        if lengths != {(shape[1],)}:
+            known = shape[1] is not None
+            return Kept(
+                Reason.BAD_PARAMETERS if known else Reason.AXIS_UNCERTAIN,
+                title(node) if known else node.input[0],
+            )
+        channels = shape[1]
+        axis = 1 - len(shape) if channels != 1 else None
+        return Step(
+            index,
+            0,
+            node.input[0],
+            axis,
+            channels if channels != 1 else None,
+            False,
+            True,
+            True,
+            lambda: self._batch_norm_affine(node),
+        )
+
+    def _no_inference_form(self, node: NodeProto) -> Kept | None:
+        opset = self.scope.opset
+        if opset < _BROADCASTS_SINCE:
+            training = not integer(node, "is_test", 0)
+        else:
+            training = bool(integer(node, "training_mode", 0)) or self._batch_outputs(node)
+        if training:
+            return Kept(Reason.TRAINING_MODE, title(node))
+        for name in node.input[3:5]:
+            if name not in self.constants and name not in self.scope.overridable:
+                return Kept(Reason.LIVE_STATISTICS, name)
+        for name in node.input[1:5]:
+            if name not in self.constants:
+                overridable = name in self.scope.overridable
+                return Kept(Reason.OVERRIDABLE if overridable else Reason.RUNTIME_PARAMETER, name)
+        if not integer(node, "spatial", 1):
+            return Kept(Reason.PER_POSITION, title(node))
+        if any(name in self.scope.readers or name in self.scope.outputs for name in node.output[1:]):
+            return Kept(Reason.OUTPUT_USED, title(node))
+        return None
+
+    @staticmethod
+    def _batch_outputs(node: NodeProto) -> bool:
+        """Opsets 7 to 13 have no mode: asking for the batch's mean is what makes it training."""
+        return len([name for name in node.output if name]) > 1
+
+    def _batch_norm_affine(self, node: NodeProto) -> ChannelAffine | Kept:
+        values = []
+        for name in node.input[1:5]:
+            value = self.constants.doubled(name)
+            if value is None:
+                return Kept(Reason.TOO_COMPLEX, name)
+            if not value.is_finite():
+                return Kept(Reason.NOT_FINITE, name)
+            values.append(value)
+        gamma, beta, mean, variance = values
+        spread = variance + Doubled.exact(np.float64(number(node, "epsilon", _DEFAULT_EPSILON)))
+        if not (spread.high > 0).all():
+            return Kept(Reason.BAD_VARIANCE, node.input[4])
+        scale = gamma / spread.sqrt()
+        shift = beta - mean * scale
+        shape = self.scope.shape(node.input[0]) or ()
+        if scale.size == 1:
+            return ChannelAffine(scale.reshape(), shift.reshape(), None)
+        return ChannelAffine(scale, shift, 1 - len(shape))
+
+    def compose(self, nodes: tuple[int, ...]) -> ChannelAffine | Kept:
+        """The affine map of a run of steps; Kept if a number of it is unusable."""
+        whole = identity()
+        for index in nodes:
+            step = self.steps[index]
+            part = step if isinstance(step, Kept) else step.affine()
+            if isinstance(part, Kept):
+                return part
+            whole = part.after(whole)
+        return whole
+
+
+def _arithmetic_affine(
+    kind: str, value: Doubled, axis: int | None, minus: bool
+) -> ChannelAffine | None:
+    """One Mul, Div, Add or Sub; None if its constant is not finite, or zero below a Div."""
+    flat = value.reshape() if axis is None else value.reshape(value.size)
+    if not flat.is_finite() or (kind == "Div" and (flat.high == 0).any()):
+        return None
+    one, zero = Doubled.exact(1.0), Doubled.exact(0.0)
+    if kind == "Mul":
+        return ChannelAffine(flat, zero, axis)
+    if kind == "Div":
+        return ChannelAffine(one / flat, zero, axis)
+    if kind == "Add":
+        return ChannelAffine(one, flat, axis)
+    return ChannelAffine(-one, flat, axis) if minus else ChannelAffine(one, -flat, axis)
+
+
+def _axis(dims: tuple[int, ...], data: Shape | None) -> int | None | Reason:
+    """The axis from the right that a constant of these dimensions acts along, None for a scalar.
+
+    It is certain only where the data is known to have that many entries there, and that many axes:
+    otherwise the constant may be what gives the result its shape.
+    """
+    wide = [axis - len(dims) for axis, dim in enumerate(dims) if dim != 1]
+    if not dims:
+        return None
+    if data is None or len(dims) > len(data):
+        return Reason.AXIS_UNCERTAIN
+    if not wide:
+        return None
+    return wide[0] if data[wide[0]] == dims[wide[0]] else Reason.AXIS_UNCERTAIN

@@ -1,0 +1,76 @@
+"""Is this a model at all? Asked once, before anything is planned.
+
+``onnx.checker`` knows operators, names and the order of nodes, but it resolves external data
+against the working directory and refuses links. So sizes and paths are checked here and in
+``modelfile``, and the checker sees the skeleton with its big tensors emptied.
+"""
+
+from __future__ import annotations
+
+import onnx
+from onnx import ModelProto, TensorProto, checker, defs
+
+from folding.errors import BadModel
+from folding.modelfile import Model
+from folding.protos import element_bytes, opset, tensors
+
+
+def check(model: Model, name: str) -> None:
+    """Refuse what no tool could fold safely.
+
+    Raises:
+        BadModel: with one sentence naming the tensor, node or operator set.
+    """
+    for tensor in tensors(model.proto):
+        _check_size(model, tensor, name)
+    _check_opsets(model.proto, name)
+    try:
+        checker.check_model(_emptied(model.proto))
+    except (checker.ValidationError, ValueError) as error:
+        reason = " ".join(str(error).split()).removesuffix(".")
+        raise BadModel(f"{name!r} is rejected by the ONNX checker: {reason}") from error
+
+
+def _check_size(model: Model, tensor: TensorProto, name: str) -> None:
+    if any(dim < 0 for dim in tensor.dims):
+        raise BadModel(f"tensor {tensor.name!r} of {name!r} has a negative dimension")
+    expected = element_bytes(tensor)
+    content = model.content(tensor)
+    if content is not None:
+        actual = content.size
+    elif tensor.HasField("raw_data"):
+        actual = len(tensor.raw_data)
+    else:
+        return
+    if actual != expected:
+        shape = "x".join(map(str, tensor.dims)) or "a scalar"
+        raise BadModel(
+            f"tensor {tensor.name!r} of {name!r} is {shape}: {expected} bytes, but has {actual}"
+        )
+
+
+def _check_opsets(proto: ModelProto, name: str) -> None:
+    version, known = opset(proto.opset_import), defs.onnx_opset_version()
+    if version > known:
+        raise BadModel(
+            f"{name!r} uses operator set {version}, this onnx knows up to {known}",
+            hint="Install a newer onnx, or export for an older operator set.",
+        )
+    if proto.ir_version > onnx.IR_VERSION:
+        raise BadModel(
+            f"{name!r} has IR version {proto.ir_version}, this onnx knows up to {onnx.IR_VERSION}",
+            hint="Install a newer onnx, or export with an older one.",
+        )
+
+
+def _emptied(proto: ModelProto) -> ModelProto:
+    """A copy without big tensors that the checker would look for in the working directory."""
+    copy = ModelProto()
+    copy.CopyFrom(proto)
+    for tensor in tensors(copy):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            del tensor.external_data[:]
+            tensor.data_location = TensorProto.DEFAULT
+            del tensor.dims[:]
+            tensor.dims.append(0)
+    return copy
