@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from folding.draft import Draft
 from folding.framing import LEAST, TOKEN
 from folding.modelfile import Model
 from folding.plan import Warned
-from folding.protos import subgraphs
+from folding.protos import graphs
 from folding.recipes import Changed
 
 _TYPED = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
@@ -49,26 +49,12 @@ def apply(model: Model, drafts: list[Draft]) -> tuple[Model, list[Warned]]:
     copy.CopyFrom(model.proto)
     folded = Model(copy, list(model.contents), model.path, model.files)
     warnings: list[Warned] = []
-    for draft, graph in zip(drafts, _graphs(copy), strict=False):
+    for draft, graph in zip(drafts, graphs(copy), strict=False):
         if draft.nodes:
             _tensors(draft, graph, folded)
             _nodes(draft, graph)
             warnings += _annotations(draft, graph)
     return folded, warnings
-
-
-def _graphs(model: ModelProto) -> list[GraphProto]:
-    """The graphs in the order of the index's scopes: each before the bodies in it."""
-    found: list[GraphProto] = []
-
-    def visit(graph: GraphProto) -> None:
-        found.append(graph)
-        for node in graph.node:
-            for body in subgraphs(node):
-                visit(body)
-
-    visit(model.graph)
-    return found
 
 
 def _nodes(draft: Draft, graph: GraphProto) -> None:
@@ -118,7 +104,7 @@ def _tensors(draft: Draft, graph: GraphProto, folded: Model) -> None:
 def _constant_node(graph: GraphProto, changed: Changed, folded: Model) -> None:
     """Below IR 4 an initializer must be a graph input too, and the signature may not change."""
     node = NodeProto(op_type="Constant", output=[changed.name])
-    value = node.attribute.add(name="value", type=4)
+    value = node.attribute.add(name="value", type=AttributeProto.TENSOR)
     _fill(value.t, changed, folded)
     nodes = list(graph.node)
     holder = GraphProto()

@@ -136,18 +136,25 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """The nodes of one operator, and the bytes of the constants that they are the first to read."""
+
+    nodes: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Exactly one decision for every affine in the model, in graph order.
 
     ``changed_values`` maps the values that go on existing with other content to their new names.
-    ``operators`` counts the nodes of each type before and after, bodies and functions included;
-    ``bytes`` likewise the stored constants.
+    ``operators`` has each operator's nodes and bytes before and after, bodies and functions
+    included.
     """
 
     decisions: Sequence[Decision]
     changed_values: dict[str, str] = field(default_factory=dict)
-    operators: dict[str, tuple[int, int]] = field(default_factory=dict)
-    constant_bytes: tuple[int, int] = (0, 0)
+    operators: dict[str, tuple[Tally, Tally]] = field(default_factory=dict)
     warnings: Sequence[Warned] = ()
 
     @property
@@ -158,8 +165,8 @@ class Plan:
             "folded": folded,
             "partial": 0,
             "kept": len(self.decisions) - folded,
-            "nodes_before": sum(before for before, _ in self.operators.values()),
-            "nodes_after": sum(after for _, after in self.operators.values()),
+            "nodes_before": sum(before.nodes for before, _ in self.operators.values()),
+            "nodes_after": sum(after.nodes for _, after in self.operators.values()),
         }
 
     @property

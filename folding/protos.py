@@ -118,6 +118,32 @@ def _of_nodes(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
             yield from _of_graph(body)
 
 
+def graphs(model: ModelProto) -> list[GraphProto]:
+    """The main graph and the bodies in it, each before those within."""
+    found: list[GraphProto] = []
+
+    def visit(graph: GraphProto) -> None:
+        found.append(graph)
+        for node in graph.node:
+            for body in subgraphs(node):
+                visit(body)
+
+    visit(model.graph)
+    return found
+
+
+def named_tensors(model: ModelProto) -> dict[tuple[int, str], TensorProto]:
+    """The initializers and Constants by the number of their graph and their name."""
+    found: dict[tuple[int, str], TensorProto] = {}
+    for number, graph in enumerate(graphs(model)):
+        for node in graph.node:
+            if node.op_type == "Constant" and (value := attribute(node, "value")) is not None:
+                found[number, node.output[0]] = value.t
+        for tensor in graph.initializer:
+            found[number, tensor.name] = tensor
+    return found
+
+
 def opset(imports: Iterable[OperatorSetIdProto]) -> int:
     """The version of ONNX's own operators that a model imports, 0 if none."""
     return next((o.version for o in imports if o.domain in ("", "ai.onnx")), 0)

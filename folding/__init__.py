@@ -1,0 +1,66 @@
+"""fold-model: multiply trained normalisation into the layers beside it, and prove the result.
+
+    report = folding.fold("model.onnx", "model.folded.onnx")
+    folded, report = folding.fold_model(model_proto)
+    plan = folding.explain("model.onnx")
+
+Everything raised on purpose is a ``FoldError``. An affine that cannot be folded is none: it is a
+decision of the plan, with its reason.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from folding._version import VERSION as __version__
+from folding.errors import (
+    BadCall,
+    BadModel,
+    FoldError,
+    Malformed,
+    NotEquivalent,
+    StorageFailed,
+    Unproven,
+)
+
+if TYPE_CHECKING:
+    from folding.pipeline import explain, fold, fold_model
+    from folding.plan import Decision, Folded, Kept, Kind, Plan, Reason
+    from folding.report import Report
+
+__all__ = [
+    "BadCall",
+    "BadModel",
+    "Decision",
+    "FoldError",
+    "Folded",
+    "Kept",
+    "Kind",
+    "Malformed",
+    "NotEquivalent",
+    "Plan",
+    "Reason",
+    "Report",
+    "StorageFailed",
+    "Unproven",
+    "__version__",
+    "explain",
+    "fold",
+    "fold_model",
+]
+
+_HOMES = {
+    "folding.pipeline": ("explain", "fold", "fold_model"),
+    "folding.plan": ("Decision", "Folded", "Kept", "Kind", "Plan", "Reason"),
+    "folding.report": ("Report",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs onnx only when it is asked for, so that ``import folding`` stays quick."""
+    from importlib import import_module
+
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'folding' has no attribute {name!r}")

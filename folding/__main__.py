@@ -1,0 +1,5 @@
+"""``python -m folding`` is ``fold-model``."""
+
+from folding.cli import main
+
+main()

@@ -1,0 +1,172 @@
+"""The ``fold-model`` command: options in, a report and an exit code out. All work is elsewhere."""
+
+from __future__ import annotations
+
+import functools
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from folding._version import VERSION
+from folding.errors import FoldError, NotEquivalent, Unproven, VerificationFailed
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+DONE, DIFFERENT, BAD, STRICT, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+_EXIT_CODES: dict[type[FoldError], int] = {NotEquivalent: DIFFERENT, Unproven: UNPROVEN}
+
+app = typer.Typer(
+    name="fold-model",
+    help="Fold trained normalisation into the layers beside it, and prove the result.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Source = Annotated[Path, typer.Argument(help="The ONNX model to fold. It is never changed.")]
+Json = Annotated[
+    str | None,
+    typer.Option("--json", metavar="PATH|-", help="Write the report as JSON; - is standard output."),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit with 3 if a normalisation is not folded completely.")
+]
+
+
+def _command(run: Callable[..., int]) -> Callable[..., None]:
+    """Turn results, errors and interrupts into exit codes, the same way for every command."""
+
+    @functools.wraps(run)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        signal.signal(signal.SIGTERM, _terminated)
+        try:
+            code = run(*args, **kwargs)
+        except FoldError as error:
+            _complain(f"{error}." if not str(error).endswith(".") else str(error))
+            if error.hint:
+                _complain(error.hint)
+            code = _EXIT_CODES.get(type(error), BAD)
+        except KeyboardInterrupt:
+            _complain("interrupted; nothing was written.")
+            code = INTERRUPTED
+        except MemoryError:
+            _complain("there is not enough memory for this model; nothing was written.")
+            code = BAD
+        raise typer.Exit(code)
+
+    return wrapped
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _complain(text: str) -> None:
+    printable = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    print(f"fold-model: {printable}", file=sys.stderr)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"fold-model {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Fold trained normalisation into the layers beside it, and prove the result."""
+
+
+@app.command()
+@_command
+def fold(
+    source: Source,
+    target: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="TARGET", help="Default: <stem>.folded.onnx."),
+    ] = None,
+    json_path: Json = None,
+    strict: Strict = False,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Write without proving anything.")
+    ] = False,
+    inputs: Annotated[
+        Path | None,
+        typer.Option("--inputs", metavar="PATH", help="An .npz with an array for each input."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> int:
+    """Fold a model, prove that it is the same function, and write it.
+
+    Exit codes: 0 done, 1 not equivalent, 2 bad input or call, 3 --strict and something was kept,
+    4 unproven, 130 interrupted. Nothing is written unless the code is 0 or 3.
+    """
+    from folding.pipeline import fold as run
+    from folding.show import Progress, show_report
+
+    with Progress(enabled=not quiet) as progress:
+        try:
+            report = run(
+                source,
+                target,
+                verify=not no_verify,
+                inputs=inputs,
+                digests=json_path is not None,
+                progress=progress,
+            )
+        except VerificationFailed as failure:
+            _write_json(json_path, failure.report.to_dict())
+            raise
+    _write_json(json_path, report.to_dict())
+    if not quiet:
+        show_report(report, to_stderr=json_path == "-")
+    return STRICT if strict and report.plan.kept_for_strict else DONE
+
+
+@app.command()
+@_command
+def explain(source: Source, json_path: Json = None, strict: Strict = False) -> int:
+    """Say what folding would do and why, without doing it.
+
+    Exit codes: 0 done, 2 bad input or call, 3 --strict and something would be kept.
+    """
+    from folding.pipeline import explain as run
+    from folding.show import Progress, show_plan
+
+    with Progress(enabled=True) as progress:
+        plan = run(source, progress=progress)
+    _write_json(json_path, {"version": VERSION, "source": {"path": str(source)}, **plan.to_dict()})
+    show_plan(plan, to_stderr=json_path == "-")
+    return STRICT if strict and plan.kept_for_strict else DONE
+
+
+def _write_json(path: str | None, content: dict[str, Any]) -> None:
+    if path is None:
+        return
+    text = json.dumps(content, indent=2, allow_nan=False)
+    if path == "-":
+        print(text)
+        return
+    try:
+        Path(path).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        from folding.errors import StorageFailed
+
+        raise StorageFailed(f"cannot write {path!r}: {error.strerror or error}") from error
+
+
+def main() -> None:
+    """The entry point of the command."""
+    app()

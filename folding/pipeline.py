@@ -1,0 +1,280 @@
+"""Folding a model, the whole story: open, check, plan, apply, write, verify, report."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from onnx import ModelProto
+
+from folding import edits, soundness, writing
+from folding._version import VERSION
+from folding.draft import Draft
+from folding.errors import NotEquivalent, Unproven
+from folding.modelfile import Model, in_memory, open_model
+from folding.plan import Kept, Plan
+from folding.planner import Planned, Refused, plan_model
+from folding.protos import tensors
+from folding.recipes import Unrepresentable
+from folding.report import FileFacts, Report, operators
+from folding.verify import Verdict, VerdictName, verify_fold
+from folding.verify.inputs import Inputs
+from folding.verify.inputs import load as load_inputs
+
+_BLOCK = 1 << 22
+
+AnyPath = str | os.PathLike[str]
+Progress = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Seconds by stage; tells the caller when one begins."""
+
+    progress: Progress | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        if self.progress is not None:
+            self.progress(name)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What the caller asked for."""
+
+    source: Path
+    target: Path
+    verify: bool
+    inputs: Inputs | None
+    digests: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """A plan carried out on a skeleton; the folded weights are computed when they are read."""
+
+    plan: Plan
+    model: Model
+    planned: Planned
+    refused: Refused
+
+
+def fold(
+    source: AnyPath,
+    target: AnyPath | None = None,
+    *,
+    verify: bool = True,
+    inputs: Inputs | None = None,
+    digests: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Fold the model at ``source``, prove the result, and write it to ``target``.
+
+    Args:
+        source: an ONNX file, with or without external data. It is never changed.
+        target: where the folded model goes; ``<stem>.folded.onnx`` beside the source by default.
+        verify: whether to prove that both are the same function. Without, nothing is checked.
+        inputs: what to run both models on: arrays by input name, or an .npz file.
+        digests: whether the report has the SHA-256 of both files.
+        progress: is told the name of each stage when it begins.
+
+    Returns:
+        What became of every affine, and the evidence.
+
+    Raises:
+        NotEquivalent: the folded model computes something else. Nothing was written.
+        Unproven: equivalence could not be established. Nothing was written.
+        FoldError: the source, the target or the call is bad. Nothing was written.
+    """
+    given = Path(source)
+    path = Path(target) if target is not None else given.with_name(f"{given.stem}.folded.onnx")
+    call = _Call(given, path, verify, inputs, digests)
+    clock = _Clock(progress)
+    with clock.stage("read"):
+        model = open_model(given)
+    with model:
+        with clock.stage("read"):
+            soundness.check(model, str(source))
+            writing.check_target(path, model)
+            if inputs is not None and verify:
+                load_inputs(inputs, model.proto)
+        refused: Refused = {}
+        while True:
+            with clock.stage("plan"):
+                done = _fold(model, refused)
+            try:
+                return _write(model, done, call, clock)
+            except Unrepresentable as misfit:
+                refused = _refuse(done.planned, refused, misfit)
+
+
+def explain(source: AnyPath, *, progress: Progress | None = None) -> Plan:
+    """The plan for the model at ``source``, without carrying it out.
+
+    Every folded number is computed, so that what does not fit its type is known here too.
+
+    Raises:
+        FoldError: the source is bad.
+    """
+    clock = _Clock(progress)
+    with clock.stage("read"):
+        model = open_model(source)
+    with model, clock.stage("plan"):
+        soundness.check(model, str(source))
+        return _confirmed(model).plan
+
+
+def fold_model(
+    model: ModelProto, *, verify: bool = True, inputs: Inputs | None = None
+) -> tuple[ModelProto, Report]:
+    """Fold a model in memory. The one given is not changed.
+
+    Args:
+        model: a model without external data.
+        verify: whether to prove that both are the same function.
+        inputs: what to run both models on, as for ``fold``.
+
+    Raises:
+        NotEquivalent: the folded model computes something else.
+        Unproven: equivalence could not be established.
+        FoldError: the model or the inputs are bad.
+    """
+    clock = _Clock(None)
+    name = model.graph.name or "the model"
+    with clock.stage("read"):
+        source = in_memory(model)
+    soundness.check(source, name)
+    with clock.stage("plan"):
+        done = _confirmed(source)
+        folded = _inlined(done.model)
+    verdict = Verdict()
+    if verify:
+        with clock.stage("verify"):
+            verdict = verify_fold(source, folded, done.refused, inputs)
+    report = Report(
+        VERSION,
+        FileFacts(None, source.size),
+        FileFacts(None, folded.size),
+        done.plan,
+        verdict,
+        (*done.plan.warnings, *verdict.warnings),
+        clock.seconds,
+    )
+    _require(report, name)
+    return folded.proto, report
+
+
+def _fold(model: Model, refused: Refused) -> _Folded:
+    """Plan, and apply the plan to a copy of the skeleton."""
+    while True:
+        planned = plan_model(model, refused)
+        try:
+            folded, dropped = edits.apply(model, planned.drafts)
+        except Unrepresentable as misfit:
+            refused = _refuse(planned, refused, misfit)
+            continue
+        renamed = {old: new for d in planned.drafts for old, new in d.renamed.items()}
+        warnings = (*planned.warnings, *dropped)
+        tally = operators(model, folded)
+        return _Folded(
+            Plan(planned.decisions, renamed, tally, warnings), folded, planned, refused
+        )
+
+
+def _confirmed(model: Model) -> _Folded:
+    """Like ``_fold``, with every number computed once to see that it fits."""
+    refused: Refused = {}
+    while True:
+        done = _fold(model, refused)
+        try:
+            for index in done.model.tokens()[len(model.contents) :]:
+                for _ in done.model.contents[index].blocks():
+                    pass
+        except Unrepresentable as misfit:
+            refused = _refuse(done.planned, refused, misfit)
+        else:
+            return done
+
+
+def _refuse(planned: Planned, refused: Refused, misfit: Unrepresentable) -> Refused:
+    """Keep the last affine whose fold put a number into a tensor that it does not fit."""
+    number, draft = _draft_of(planned, misfit.tensor)
+    changed = draft.changed[misfit.tensor]
+    kept = Kept(misfit.reason, changed.origin or misfit.tensor)
+    return {**refused, (number, changed.because[-1]): kept}
+
+
+def _draft_of(planned: Planned, tensor: str) -> tuple[int, Draft]:
+    return next((n, draft) for n, draft in enumerate(planned.drafts) if tensor in draft.changed)
+
+
+def _write(model: Model, done: _Folded, call: _Call, clock: _Clock) -> Report:
+    """Write, verify what was written, and only then put it in its place."""
+    stream = writing.written if done.plan.changes_anything else writing.copied
+    with ExitStack() as stack:
+        with clock.stage("write"):
+            target = stack.enter_context(stream(done.model, call.target))
+        verdict = Verdict()
+        candidate = stack.enter_context(open_model(target.waiting))
+        if call.verify:
+            with clock.stage("verify"):
+                verdict = verify_fold(model, candidate, done.refused, call.inputs)
+        model.check_unchanged()
+        allowed = verdict.name in (VerdictName.EQUIVALENT, VerdictName.SKIPPED)
+        report = Report(
+            VERSION,
+            FileFacts(str(call.source), model.size, _digest(model) if call.digests else None),
+            FileFacts(str(call.target), candidate.size, _digest(candidate) if call.digests else None)
+            if allowed
+            else None,
+            done.plan,
+            verdict,
+            (*done.plan.warnings, *verdict.warnings),
+            clock.seconds,
+        )
+        _require(report, str(call.source))
+        target.keep()
+    return report
+
+
+def _inlined(model: Model) -> Model:
+    """A model in memory with all its tensors in it."""
+    for tensor in tensors(model.proto):
+        content = model.content(tensor)
+        if content is not None:
+            data = content.read(0, content.size)
+            del tensor.external_data[:]
+            tensor.ClearField("data_location")
+            tensor.raw_data = data
+    return Model(model.proto)
+
+
+def _require(report: Report, name: str) -> None:
+    """Raise unless the verdict allows to hand the folded model over."""
+    verdict = report.verification
+    failure = verdict.failure
+    why = f": {failure.why}" if failure else ""
+    if verdict.name is VerdictName.DIFFERENT:
+        raise NotEquivalent(f"folding {name!r} would change what it computes{why}", report)
+    if verdict.name is VerdictName.UNPROVEN:
+        raise Unproven(f"the fold of {name!r} could not be proved{why}", report)
+
+
+def _digest(model: Model) -> str:
+    """The SHA-256 of the .onnx file."""
+    file, digest = model.files[0], hashlib.sha256()
+    for start in range(0, file.size, _BLOCK):
+        digest.update(file.read(start, min(start + _BLOCK, file.size)))
+    return digest.hexdigest()

@@ -1,0 +1,44 @@
+"""Is the folded model the same function? Proof from the files, and a run as an alarm.
+
+The first two checks are the gate: ``frame`` (outside of the folded places nothing differs) and
+``parameters`` (every folded number is the exact one, rounded once). They need no input and no run.
+``outputs`` runs both models and would notice what both had missed.
+"""
+
+from __future__ import annotations
+
+from folding.modelfile import Model
+from folding.planner import Refused, plan_model
+from folding.verify.frame import check_frame
+from folding.verify.inputs import Inputs
+from folding.verify.outputs import check_outputs
+from folding.verify.parameters import check_parameters
+from folding.verify.verdict import Check, Status, Verdict, VerdictName
+
+__all__ = ["Check", "Status", "Verdict", "VerdictName", "verify_fold"]
+
+
+def verify_fold(
+    reference: Model, candidate: Model, refused: Refused, inputs: Inputs | None
+) -> Verdict:
+    """Compare a folded file with its source; both are read again, nothing is taken on trust.
+
+    The reference is planned anew, which says where the candidate may differ and what each folded
+    tensor must hold.
+
+    Raises:
+        BadCall: the inputs given do not fit the model.
+    """
+    drafts = plan_model(reference, refused).drafts
+    if not any(draft.nodes for draft in drafts):
+        why = "nothing was folded"
+        frame = check_frame(reference, candidate, drafts)
+        idle = (Check("parameters", Status.PASSED, why), Check("outputs", Status.NOT_RUN, why))
+        return Verdict((frame, *idle))
+    frame = check_frame(reference, candidate, drafts)
+    if frame.status is not Status.PASSED:
+        parameters = Check("parameters", Status.NOT_RUN, why="the frame differs")
+    else:
+        parameters = check_parameters(candidate, drafts)
+    outputs, ran_on, warnings = check_outputs(reference, candidate, inputs)
+    return Verdict((frame, parameters, outputs), ran_on, tuple(warnings))

@@ -1,0 +1,264 @@
+"""Frame: with every folded place cut out of both models, nothing else differs.
+
+A fold takes away affine nodes, gives a layer new constants, and renames the values in between.
+So the two graphs must be the same when each affine's output counts as its input:
+
+1. Every node that no fold claims stands in the candidate as it was, byte for byte, in order.
+2. Every other node of the candidate is a claimed one of the reference, with the same operator,
+   name and attributes (a Gemm's ``beta`` becomes 1), or an Add that holds a layer's shift.
+3. Their inputs are the same values: constants where there were constants, else values that are
+   equal once the affines are cut out. Each has one reader, so that nothing sees it half-folded.
+4. Whatever an unclaimed node or the outside sees has the name of a value that did not change.
+5. Every tensor that no fold claims has the same header and bytes; none is missing that is read.
+6. All the rest is the same: signature, opsets, functions, metadata.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+
+from folding.chains import SHAPE_READERS
+from folding.draft import Draft
+from folding.modelfile import Model
+from folding.protos import attribute, graphs, subgraphs, title
+from folding.verify.verdict import Check, Status
+
+
+class _Differs(Exception):
+    """What differs, and where. Never leaves this module."""
+
+    def __init__(self, why: str, at: str) -> None:
+        super().__init__(why)
+        self.why, self.at = why, at
+
+
+def check_frame(reference: Model, candidate: Model, drafts: list[Draft]) -> Check:
+    """Compare everything but the folded numbers."""
+    try:
+        _same_rest(reference.proto, candidate.proto)
+        ours, theirs = graphs(reference.proto), graphs(candidate.proto)
+        if len(ours) != len(theirs):
+            raise _Differs("the model has another number of bodies", "")
+        for draft, before, after in zip(drafts, ours, theirs, strict=False):
+            _Frame(draft, before, after).check()
+            _same_tensors(reference, candidate, draft, before, after)
+    except _Differs as difference:
+        return Check("frame", Status.FAILED, difference.why, at=difference.at)
+    return Check("frame", Status.PASSED)
+
+
+def _same_rest(before: ModelProto, after: ModelProto) -> None:
+    bare = []
+    for model in (before, after):
+        copy = ModelProto()
+        for found, value in model.ListFields():
+            if found.name != "graph":
+                _put(copy, found.name, value)
+        bare.append(copy.SerializeToString(deterministic=True))
+    if bare[0] != bare[1]:
+        raise _Differs("the opsets, functions or metadata of the model differ", "")
+
+
+def _put(copy: ModelProto | GraphProto, name: str, value: object) -> None:
+    target = getattr(copy, name)
+    if hasattr(target, "MergeFrom"):
+        target.MergeFrom(value)
+    else:
+        setattr(copy, name, value)
+
+
+def _bare(node: NodeProto) -> bytes:
+    """A node without the bodies in it, which are compared for themselves."""
+    if not any(True for _ in subgraphs(node)):
+        return node.SerializeToString(deterministic=True)
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    for found in copy.attribute:
+        found.ClearField("g")
+        found.ClearField("graphs")
+    return copy.SerializeToString(deterministic=True)
+
+
+def _essence(node: NodeProto) -> bytes:
+    """What of a node a fold may not change."""
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    copy.ClearField("input")
+    copy.ClearField("output")
+    if node.op_type == "Gemm" and (beta := attribute(copy, "beta")) is not None:
+        beta.f = 1.0
+    return copy.SerializeToString(deterministic=True)
+
+
+@dataclass(slots=True)
+class _Frame:
+    """One graph before and after."""
+
+    draft: Draft
+    before: GraphProto
+    after: GraphProto
+    value: dict[str, str] = field(default_factory=dict)
+    cut: dict[str, str] = field(default_factory=dict)
+
+    def check(self) -> None:
+        claimed = {i for i in self.draft.nodes if i < len(self.before.node)}
+        leftover = self._match_unclaimed(claimed)
+        pairs = self._pair(leftover)
+        self._cut_affines(claimed)
+        for node, twin in pairs:
+            self._name_outputs(node, twin)
+        for node, twin in pairs:
+            self._same_inputs(node, twin)
+        self._check_seen({id(node) for node, _ in pairs}, pairs)
+        self._same_fields()
+
+    def _match_unclaimed(self, claimed: set[int]) -> list[NodeProto]:
+        """The nodes of the candidate that are not simply there as before."""
+        expected = [node for i, node in enumerate(self.before.node) if i not in claimed]
+        leftover, place = [], 0
+        for node in self.after.node:
+            if place < len(expected) and _bare(node) == _bare(expected[place]):
+                place += 1
+            else:
+                leftover.append(node)
+        if place < len(expected):
+            at = title(expected[place])
+            raise _Differs(f"node {at!r} is missing, or is not as it was", at)
+        return leftover
+
+    def _pair(self, leftover: list[NodeProto]) -> list[tuple[NodeProto, NodeProto | None]]:
+        """Each remaining node of the candidate, and the one of the reference that it was."""
+        twins: list[NodeProto | None] = []
+        behind: dict[int, int] = {place: new for new, place in self.draft.after.items()}
+        for index, node in enumerate(self.before.node):
+            if self.draft.nodes.get(index) is not None:
+                twins.append(node)
+            if self.draft.nodes.get(behind.get(index, -1)) is not None:
+                twins.append(None)
+        leftover = [n for n in leftover if not self._is_new_constant(n)]
+        if len(leftover) != len(twins):
+            raise _Differs("there are more or fewer nodes than the folds leave", "")
+        for node, twin in zip(leftover, twins, strict=True):
+            plain_add = node.op_type == "Add" and not node.domain and not node.attribute
+            if not plain_add if twin is None else _essence(node) != _essence(twin):
+                raise _Differs(f"node {title(node)!r} is not the one that was there", title(node))
+        return list(zip(leftover, twins, strict=True))
+
+    def _is_new_constant(self, node: NodeProto) -> bool:
+        return node.op_type == "Constant" and node.output[0] in self.draft.changed
+
+    def _cut_affines(self, claimed: set[int]) -> None:
+        """Let the output of each affine node that a fold claims count as its input."""
+        constants = self.draft.constants
+        for index in sorted(claimed):
+            node = self.before.node[index]
+            is_gone = self.draft.nodes.get(index) is None
+            if is_gone or index in self.draft.shifts:
+                data = [name for name in node.input if name and name not in constants]
+                if len(data) == 1:
+                    self.cut[node.output[0]] = self._root(data[0])
+
+    def _root(self, name: str) -> str:
+        while name in self.cut:
+            name = self.cut[name]
+        return name
+
+    def _meaning(self, name: str) -> str:
+        """The value of the reference that a name of the candidate stands for, affines cut out."""
+        return self._root(self.value.get(name, name))
+
+    def _name_outputs(self, node: NodeProto, twin: NodeProto | None) -> None:
+        if twin is None:
+            data = next(name for name in node.input if name not in self.draft.changed)
+            self.value[node.output[0]] = self._meaning(data)
+        elif len(node.output) != len(twin.output):
+            raise _Differs(f"node {title(node)!r} has other outputs", title(node))
+        else:
+            self.value.update(zip(node.output, twin.output, strict=True))
+
+    def _same_inputs(self, node: NodeProto, twin: NodeProto | None) -> None:
+        if twin is None:
+            return
+        for slot, name in enumerate(node.input):
+            was = twin.input[slot] if slot < len(twin.input) else ""
+            changed = self.draft.changed.get(name)
+            if changed is not None:
+                same = changed.origin == (was or None)
+            elif was in self.draft.constants or not was:
+                same = name == was
+            else:
+                same = self._meaning(name) == self._meaning_before(was)
+            if not same:
+                raise _Differs(f"input {slot} of node {title(node)!r} is another value", title(node))
+
+    def _meaning_before(self, name: str) -> str:
+        return self._root(name)
+
+    def _check_seen(self, ids: set[int], pairs: list[tuple[NodeProto, NodeProto | None]]) -> None:
+        """What was made by changed nodes is read once, or is a value that did not change."""
+        exact = set(self.cut)
+        private: set[str] = set()
+        for node, twin in pairs:
+            if node.op_type in SHAPE_READERS and twin is not None:
+                exact.update(set(node.output) & set(twin.output))
+            private.update(name for name in node.output if name)
+        private -= exact
+        reads: Counter[str] = Counter()
+        for node in self.after.node:
+            for name in node.input:
+                if name in private and id(node) not in ids:
+                    raise _Differs(f"node {title(node)!r} reads the unfinished {name!r}", name)
+                reads[name] += node.op_type not in SHAPE_READERS
+        seen = {value.name for value in self.after.output} | self.draft.scope.captured
+        for name in private:
+            if name in seen or reads[name] > 1:
+                raise _Differs(f"value {name!r} is seen although its content changed", name)
+
+    def _same_fields(self) -> None:
+        for name in ("name", "doc_string", "input", "output", "sparse_initializer", "metadata_props"):
+            ours, theirs = getattr(self.before, name), getattr(self.after, name)
+            if ours != theirs:
+                raise _Differs(f"the {name} of the graph differs", "")
+        before = {v.name: v for v in self.before.value_info}
+        renamed = {new: old for old, new in self.draft.renamed.items()}
+        for value in self.after.value_info:
+            was = before.get(renamed.get(value.name, value.name))
+            if was is None or was.type != value.type:
+                raise _Differs(f"what the model says of value {value.name!r} differs", value.name)
+
+
+def _same_tensors(
+    reference: Model, candidate: Model, draft: Draft, before: GraphProto, after: GraphProto
+) -> None:
+    theirs = {tensor.name: tensor for tensor in after.initializer}
+    read = {name for node in after.node for name in node.input}
+    read |= {value.name for value in after.output} | draft.scope.captured
+    for tensor in before.initializer:
+        twin = theirs.pop(tensor.name, None)
+        if twin is None and tensor.name in read - {n.output[0] for n in after.node if n.output}:
+            raise _Differs(f"tensor {tensor.name!r} is missing", tensor.name)
+        if twin is None or tensor.name in draft.changed:
+            continue
+        if not _same_tensor(reference, candidate, tensor, twin):
+            raise _Differs(f"tensor {tensor.name!r} differs", tensor.name)
+    for name in theirs.keys() - draft.changed.keys():
+        raise _Differs(f"tensor {name!r} was not there before", name)
+
+
+def _same_tensor(reference: Model, candidate: Model, ours: TensorProto, theirs: TensorProto) -> bool:
+    one, other = reference.content(ours), candidate.content(theirs)
+    if one is None or other is None:
+        return one is other and ours == theirs
+    if _header(ours) != _header(theirs) or one.size != other.size:
+        return False
+    return all(a == b for a, b in zip(one.blocks(), other.blocks(), strict=True))
+
+
+def _header(tensor: TensorProto) -> bytes:
+    copy = TensorProto()
+    copy.CopyFrom(tensor)
+    copy.ClearField("external_data")
+    return copy.SerializeToString(deterministic=True)

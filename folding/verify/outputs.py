@@ -1,0 +1,165 @@
+"""Outputs: both models run end to end, as an alarm for whatever the proof did not think of.
+
+No fixed tolerance is right for all models, so this one is generous: each output may differ by 2^12
+roundings of the coarsest float type in the model, in the root mean square over all its elements,
+relative to the reference's own. (For float32 that is 2.4e-4. Right folds of deep networks were
+seen at 1e-6, a wrong channel at 1e-2 and more.) It is no proof, and no gate for small faults.
+
+The reference runs with graph optimisation disabled, because the runtime's own fusions are wrong
+on some graphs; the candidate runs that way and at the default level. Where the *reference* changes
+between the two levels as well, the runtime is blamed in a warning, not the fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import ModelProto
+
+from folding.floats import FLOATS
+from folding.modelfile import Model
+from folding.plan import Warned
+from folding.protos import graphs, is_default_domain, opset
+from folding.verify.inputs import OPEN_SIZES, SEED, Feed, Inputs, load, random_feed
+from folding.verify.runtime import RuntimeRefused, Session
+from folding.verify.verdict import Check, Status
+
+_ROUNDINGS = 2.0**12
+_KERNELS_SINCE = 7
+_RANDOM = frozenset(
+    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
+    | {"Bernoulli"}
+)
+
+Outputs = list[npt.NDArray[Any]]
+
+
+def check_outputs(
+    reference: Model, candidate: Model, inputs: Inputs | None
+) -> tuple[Check, str, list[Warned]]:
+    """Run both models on the user's inputs, or on seeded ones that the reference accepts.
+
+    Returns:
+        The check, what it ran on, and what the user should know of the runtime.
+
+    Raises:
+        BadCall: the user's inputs do not fit the model.
+    """
+    feed = None if inputs is None else load(inputs, reference.proto)
+    reason = _cannot_run(reference.proto)
+    if reason:
+        return Check("outputs", Status.NOT_RUN, reason), "", []
+    try:
+        session = Session(reference, optimised=False)
+        feed, expected, ran_on = _reference_run(session, reference.proto, feed)
+    except RuntimeRefused as refusal:
+        return Check("outputs", Status.NOT_RUN, f"the source does not run: {refusal}"), "", []
+    try:
+        got = Session(candidate, optimised=False).run(feed)
+        check = _compare(session.outputs, expected, got, _roundoff(reference.proto))
+        if check.status is not Status.PASSED:
+            return check, ran_on, []
+        optimised = Session(candidate, optimised=True).run(feed)
+    except RuntimeRefused as refusal:
+        why = f"the folded model does not run: {refusal}"
+        return Check("outputs", Status.FAILED, why), ran_on, []
+    default = _compare(session.outputs, expected, optimised, _roundoff(reference.proto))
+    if default.status is Status.PASSED:
+        return check, ran_on, []
+    blamed = _runtime_differs(reference, feed, expected, session.outputs)
+    return (check if blamed else default), ran_on, blamed
+
+
+def _reference_run(
+    session: Session, model: ModelProto, feed: Feed | None
+) -> tuple[Feed, Outputs, str]:
+    if feed is not None:
+        return feed, session.run(feed), "the user's inputs"
+    last = RuntimeRefused("an input is no tensor")
+    for size in OPEN_SIZES:
+        candidate = random_feed(model, size)
+        if candidate is None:
+            break
+        try:
+            text = f"normal, seed {SEED}, open dimensions {size}"
+            return candidate, session.run(candidate), text
+        except RuntimeRefused as refusal:
+            last = refusal
+    raise last
+
+
+def _runtime_differs(
+    reference: Model, feed: Feed, expected: Outputs, names: Sequence[str]
+) -> list[Warned]:
+    try:
+        optimised = Session(reference, optimised=True).run(feed)
+    except RuntimeRefused:
+        optimised = []
+    same = optimised and _compare(names, expected, optimised, _roundoff(reference.proto))
+    if same and same.status is Status.PASSED:
+        return []
+    text = "onnxruntime computes the source otherwise with its graph optimisation than without"
+    return [Warned("RUNTIME_OPTIMISER_DIFFERS", "", text)]
+
+
+def _cannot_run(model: ModelProto) -> str:
+    """Why no runtime here can run a model, or nothing."""
+    if opset(model.opset_import) < _KERNELS_SINCE:
+        return "onnxruntime has no kernels for operator sets below 7"
+    local = {(function.domain, function.name) for function in model.functions}
+    for graph in graphs(model):
+        for node in graph.node:
+            if node.op_type in _RANDOM and is_default_domain(node):
+                return f"{node.op_type} is random"
+            known = node.domain in ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
+            if not known and (node.domain, node.op_type) not in local:
+                return f"{node.op_type} is an operator of the domain {node.domain!r}"
+    return ""
+
+
+def _roundoff(model: ModelProto) -> float:
+    """The unit roundoff of the coarsest float type among the weights and the signature."""
+    types = {tensor.data_type for graph in graphs(model) for tensor in graph.initializer}
+    for value in (*model.graph.input, *model.graph.output):
+        types.add(value.type.tensor_type.elem_type)
+    return max((FLOATS[t].roundoff for t in types if t in FLOATS), default=2.0**-24)
+
+
+def _compare(names: Sequence[str], expected: Outputs, got: Outputs, roundoff: float) -> Check:
+    bound = _ROUNDINGS * roundoff
+    worst, at = 0.0, ""
+    for name, one, other in zip(names, expected, got, strict=True):
+        distance = _distance(one, other)
+        if isinstance(distance, str):
+            return Check("outputs", Status.FAILED, f"output {name!r}: {distance}", at=name)
+        if distance >= worst:
+            worst, at = distance, name
+    if worst <= bound:
+        return Check("outputs", Status.PASSED, worst=worst, bound=bound, at=at)
+    why = f"output {at!r} differs by {worst:.2g} of its size"
+    return Check("outputs", Status.FAILED, why, worst, bound, at)
+
+
+def _distance(one: Any, other: Any) -> float | str:
+    """The root mean square of the difference, relative to that of the reference."""
+    if not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray):
+        return 0.0 if str(one) == str(other) else "it differs"
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return f"{one.dtype} {one.shape} became {other.dtype} {other.shape}"
+    if one.dtype.kind in "OSU":
+        return 0.0 if (one == other).all() else "it differs"
+    if one.dtype.kind in "biu":
+        # A rounding can flip a decision; how many is a question for the sites, not for an alarm.
+        differing = np.count_nonzero(one != other)
+        return 0.0 if differing <= max(1, one.size // 20) else f"{differing} elements differ"
+    a, b = one.astype(np.float64), other.astype(np.float64)
+    finite = np.isfinite(a)
+    if (finite != np.isfinite(b)).any() or (np.sign(a[~finite]) != np.sign(b[~finite])).any():
+        same = np.array_equal(a[~finite], b[~finite], equal_nan=True)
+        return 0.0 if same and (finite == np.isfinite(b)).all() else "NaN or Inf elsewhere"
+    size = float(np.sqrt(np.mean(a[finite] ** 2))) if finite.any() else 0.0
+    difference = float(np.sqrt(np.mean((a - b)[finite] ** 2))) if finite.any() else 0.0
+    return difference / size if size else difference

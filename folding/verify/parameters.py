@@ -1,0 +1,64 @@
+"""Parameters: every folded tensor holds the exact result, rounded once to its type.
+
+With T the folding formula on the stored originals, in double-double, and A the same formula with
+absolute values and plus signs, each stored number must satisfy
+
+    |stored - T| <= ulp(T) / 2 + 2^-48 * A
+
+The first term is the rounding to the stored type. The second covers that T itself is rounded to
+float64 before: an expression of k operations in precision v is within k * v / (1 - k * v) * A of
+its value (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., lemma 3.1); with
+v = 2^-53 it allows 32 of them. A relative fault of 0.01 % in a float32 is far beyond both.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from folding.draft import Draft
+from folding.modelfile import Model
+from folding.protos import named_tensors
+from folding.recipes import Changed, Rows
+from folding.verify.verdict import Check, Status
+
+_SLACK = 2.0**-48
+
+
+def check_parameters(candidate: Model, drafts: list[Draft]) -> Check:
+    """Compare the changed tensors of a folded file with what they must be.
+
+    ``worst`` is the largest deviation in units of what is allowed for that element.
+    """
+    stored = named_tensors(candidate.proto)
+    worst, at = 0.0, ""
+    for scope, draft in enumerate(drafts):
+        for name, changed in draft.changed.items():
+            found = stored.get((scope, name))
+            if found is None:
+                why = f"the folded tensor {name!r} is missing"
+                return Check("parameters", Status.FAILED, why, at=name)
+            if tuple(found.dims) != changed.recipe.dims or found.data_type != changed.elem_type:
+                why = f"the folded tensor {name!r} has another shape or type"
+                return Check("parameters", Status.FAILED, why, at=name)
+            for rows in changed.recipe.rows():
+                deviation = _deviation(candidate.rows(found, *_range(rows)), rows, changed)
+                if not deviation <= worst:
+                    worst, at = deviation, name
+    if worst <= 1:
+        return Check("parameters", Status.PASSED, worst=worst, bound=1.0, at=at)
+    why = f"a number of the folded tensor {at!r} is not what the fold requires"
+    return Check("parameters", Status.FAILED, why, worst, 1.0, at)
+
+
+def _range(rows: Rows) -> tuple[int, int]:
+    return rows.start, rows.start + len(np.atleast_1d(rows.exact))
+
+
+def _deviation(stored: np.typing.NDArray[np.generic], rows: Rows, changed: Changed) -> float:
+    """The largest |stored - T| over what is allowed; NaN counts as infinitely wrong."""
+    exact, magnitude = np.atleast_1d(rows.exact), np.atleast_1d(rows.magnitude)
+    allowed = changed.float_type.half_ulp(exact) + _SLACK * magnitude
+    with np.errstate(invalid="ignore"):
+        ratio = np.abs(stored.astype(np.float64).reshape(exact.shape) - exact) / allowed
+    worst = float(ratio.max(initial=0.0))
+    return np.inf if np.isnan(worst) else worst
