@@ -93,9 +93,7 @@ def _shift(draft: Draft, host: Stop, absorbed: Absorbed, elem_type: int, out: st
     draft.shifts[host.node] = Shift(slot, absorbed.shift_axis)
 
 
-def _rewire(
-    draft: Draft, layer: int, stops: list[Stop], gone: dict[int, str], out: str
-) -> None:
+def _rewire(draft: Draft, layer: int, stops: list[Stop], gone: dict[int, str], out: str) -> None:
     """Rename what stands on the way, and let each node read the one before it."""
     stages = [Stop(layer, 0, is_affine=False), *(s for s in stops if s.node not in gone)]
     for number, stage in enumerate(stages):

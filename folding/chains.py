@@ -47,7 +47,9 @@ def chains(steps: Recogniser) -> list[Chain]:
 
 
 def _is_private(scope: Scope, name: str) -> bool:
-    readers = [i for i in scope.readers.get(name, ()) if scope.nodes[i].op_type not in SHAPE_READERS]
+    readers = [
+        i for i in scope.readers.get(name, ()) if scope.nodes[i].op_type not in SHAPE_READERS
+    ]
     return len(readers) == 1 and name not in scope.outputs and name not in scope.captured
 
 
@@ -65,9 +67,9 @@ def _chain(steps: Recogniser, nodes: tuple[int, ...], live: set[str]) -> Chain |
     first = steps.steps[nodes[0]]
     if isinstance(first, Kept):
         node = steps.scope.nodes[nodes[0]]
-        kind = Kind.BATCH_NORM if node.op_type == "BatchNormalization" else Kind.SCALE_SHIFT
         running = first.reason is Reason.LIVE_STATISTICS or not live.isdisjoint(node.input)
-        return Chain(nodes, Kind.LIVE_NORM if running else kind, first)
+        plain = Kind.BATCH_NORM if node.op_type == "BatchNormalization" else Kind.SCALE_SHIFT
+        return Chain(nodes, Kind.LIVE_NORM if running else plain, first)
     kind = _kind(steps, nodes)
     if kind is None:
         return None

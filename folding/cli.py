@@ -34,7 +34,9 @@ app = typer.Typer(
 Source = Annotated[Path, typer.Argument(help="The ONNX model to fold. It is never changed.")]
 Json = Annotated[
     str | None,
-    typer.Option("--json", metavar="PATH|-", help="Write the report as JSON; - is standard output."),
+    typer.Option(
+        "--json", metavar="PATH|-", help="Write the report as JSON; - is standard output."
+    ),
 ]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit with 3 if a normalisation is not folded completely.")

@@ -22,7 +22,9 @@ Inputs = Sequence[Value | None]
 Operator = Callable[[NodeProto, Inputs, tuple[int, ...]], Value | None]
 
 
-def _moved(value: Value | None, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Value | None:
+def _moved(
+    value: Value | None, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+) -> Value | None:
     if value is None:
         return None
     return value.moved(move) if isinstance(value, Doubled) else move(value)
@@ -135,7 +137,9 @@ def _gather(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | N
 def _slice(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
     starts, ends, axes, steps = ([*map(_ints, inputs[1:]), None, None, None, None])[:4]
     if starts is None or ends is None:
-        starts, ends, axes = (list(integers(node, n) or ()) or None for n in ("starts", "ends", "axes"))
+        starts, ends, axes = (
+            list(integers(node, n) or ()) or None for n in ("starts", "ends", "axes")
+        )
     if starts is None or ends is None or inputs[0] is None:
         return None
     cut: list[slice] = [slice(None)] * len(inputs[0].shape)

@@ -88,10 +88,12 @@ class Constants:
             node = self.node(name)
             if node is None:
                 outer = self.outer.stored(name) if self.outer else None
-                return outer and Stored(outer.tensor, dims, (*outer.moves, *reversed(moves)))
+                if outer is None:
+                    return None
+                return Stored(outer.tensor, dims, (*outer.moves, *reversed(moves)))
             if node.op_type == "Constant":
                 value = attribute(node, "value")
-                return value and Stored(value.t, dims, tuple(reversed(moves)))
+                return None if value is None else Stored(value.t, dims, tuple(reversed(moves)))
             move = self._move(node)
             if move is None:
                 return None

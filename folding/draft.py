@@ -31,7 +31,13 @@ class Names:
         self.taken = {
             name
             for scope in scopes
-            for group in (scope.producers, scope.readers, scope.inputs, scope.initializers, scope.outputs)
+            for group in (
+                scope.producers,
+                scope.readers,
+                scope.inputs,
+                scope.initializers,
+                scope.outputs,
+            )
             for name in group
         }
 
@@ -120,8 +126,9 @@ class Draft:
 
     def integers(self, name: str) -> tuple[int, ...] | None:
         value = self.constants.value(name) if name in self.constants else None
-        whole = value is not None and not isinstance(value, Doubled)
-        return tuple(int(v) for v in value.ravel()) if whole and not isinstance(value, Doubled) else None
+        if value is None or isinstance(value, Doubled):
+            return None
+        return tuple(int(element) for element in value.ravel())
 
     # --- constants -----------------------------------------------------------------------------
 
@@ -140,7 +147,9 @@ class Draft:
             return Weight(changed.recipe.dims, changed.elem_type)
         if name not in self.constants:
             overridable = name in self.scope.overridable
-            return Kept(Reason.OVERRIDABLE, name) if overridable else Kept(Reason.RUNTIME_WEIGHT, at)
+            return (
+                Kept(Reason.OVERRIDABLE, name) if overridable else Kept(Reason.RUNTIME_WEIGHT, at)
+            )
         stored = self.constants.stored(name)
         dims = self.constants.dims(name)
         elem_type = stored.tensor.data_type if stored else self.scope.type(name)
@@ -187,7 +196,9 @@ class Draft:
                 recipe = Direct(value * scale[absorbed.channel])
         self._store(index, absorbed.slot, recipe, because)
 
-    def set_constant(self, index: int, slot: int, value: Doubled, elem_type: int, because: str) -> None:
+    def set_constant(
+        self, index: int, slot: int, value: Doubled, elem_type: int, because: str
+    ) -> None:
         """Give an input slot of a node a new constant."""
         self._store(index, slot, Direct(value), because, elem_type)
 
@@ -202,7 +213,9 @@ class Draft:
         elem_type = elem_type or (before.elem_type if before else self._stored_type(old))
         alone = self.readers(old) == [index] and not self.is_seen(old) if old else False
         own = before is not None or old in self.scope.initializers
-        same = own and (before is not None or tuple(self.scope.initializers[old].dims) == recipe.dims)
+        same = own and (
+            before is not None or tuple(self.scope.initializers[old].dims) == recipe.dims
+        )
         if alone and same:
             name = old
         else:
@@ -312,4 +325,3 @@ class Draft:
         elif producer is not None and not any(self.is_read(o) for o in self.node(producer).output):
             self.vanished.update(o for o in self.node(producer).output if o)
             self.drop(producer)
-

@@ -117,7 +117,7 @@ def _fill(tensor: TensorProto, changed: Changed, folded: Model) -> None:
     """Give a tensor its new content; name, doc string and metadata stay."""
     source = folded.content(tensor)
     for kind in (*_TYPED, "raw_data", "external_data"):
-        tensor.ClearField(kind)  # type: ignore[arg-type]  # the stubs want literals
+        tensor.ClearField(kind)
     tensor.data_type = changed.elem_type
     del tensor.dims[:]
     tensor.dims.extend(changed.recipe.dims)
@@ -149,5 +149,3 @@ def _annotations(draft: Draft, graph: GraphProto) -> list[Warned]:
             text = f"the quantization annotation of {name!r} went with its old values"
             warnings.append(Warned("QUANTIZATION_ANNOTATION_DROPPED", name, text))
     return warnings
-
-

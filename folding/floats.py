@@ -46,11 +46,14 @@ def _to_odd_float32(values: Doubles) -> npt.NDArray[np.float32]:
     away = np.abs(nearest.astype(np.float64)) > np.abs(values)
     cut = np.where(away, np.nextafter(nearest, np.float32(0)), nearest).astype(np.float32)
     inexact = np.isfinite(nearest) & (cut.astype(np.float64) != values)
-    return (cut.view(np.uint32) | inexact.astype(np.uint32)).view(np.float32)
+    odd: npt.NDArray[np.float32] = (cut.view(np.uint32) | inexact.astype(np.uint32)).view(
+        np.float32
+    )
+    return odd
 
 
 def _float_type(name: str, dtype: npt.DTypeLike, mantissa: int) -> FloatType:
-    info = ml_dtypes.finfo(dtype)
+    info = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]  # its stub lacks a constructor
     return FloatType(
         name, np.dtype(dtype), 2.0**-mantissa, float(info.smallest_normal), float(info.max)
     )

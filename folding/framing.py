@@ -116,9 +116,7 @@ class _Window:
         index = position - self.base
         if index < 0 or position + min(20, end - position) > self.base + len(self.block):
             self.base = position
-            self.block = self.source.read(
-                position, min(position + self.BLOCK, self.source.size)
-            )
+            self.block = self.source.read(position, min(position + self.BLOCK, self.source.size))
             index = 0
         return self.block, index
 
@@ -237,7 +235,9 @@ def take_out(source: Bytes) -> tuple[bytes, list[tuple[int, int]]]:
 
 def _check_once(message: Message, field: Field, seen: set[int]) -> None:
     if field.number in seen and field.number in _ONCE.get(message, ()):
-        raise Malformed(f"field {field.number} of the {message.value} at byte {field.start} is repeated")
+        raise Malformed(
+            f"field {field.number} of the {message.value} at byte {field.start} is repeated"
+        )
     seen.add(field.number)
 
 
@@ -290,11 +290,14 @@ class _Filler:
     def tensor(self, start: int, end: int) -> tuple[list[bytes | Hole], int]:
         """A tensor whose token gives way to its data; one that only looks so is left alone."""
         data = self.source.data
-        early, late, entries = [], [], {}
+        early: list[bytes] = []
+        late: list[bytes] = []
+        entries: dict[bytes, bytes] = {}
         for field in fields(self.source, start, end):
             if field.number == _EXTERNAL_DATA:
-                pair = [data[f.payload : f.end] for f in fields(self.source, field.payload, field.end)]
-                entries.update([pair] if len(pair) == 2 else [])
+                inner = fields(self.source, field.payload, field.end)
+                pair = [data[part.payload : part.end] for part in inner]
+                entries.update([(pair[0], pair[1])] if len(pair) == 2 else [])  # noqa: PLR2004
             elif field.number != _DATA_LOCATION:
                 (early if field.number < _RAW_DATA else late).append(data[field.start : field.end])
         if entries.get(b"location") != TOKEN.encode():

@@ -146,7 +146,11 @@ def _guess_ranks(scope: Scope) -> None:
         if node.op_type == "Conv" and scope.shapes.get(node.output[0]) is None:
             weight = scope.initializers.get(node.input[1])
             if weight is not None and len(weight.dims) > 2:  # noqa: PLR2004
-                scope.shapes[node.output[0]] = (None, weight.dims[0], *[None] * (len(weight.dims) - 2))
+                scope.shapes[node.output[0]] = (
+                    None,
+                    weight.dims[0],
+                    *[None] * (len(weight.dims) - 2),
+                )
 
 
 def _inferred(model: Model) -> ModelProto:
@@ -176,4 +180,3 @@ def _forget(graph: GraphProto) -> None:
     for node in graph.node:
         for body in subgraphs(node):
             _forget(body)
-

@@ -276,7 +276,9 @@ def _external_span(tensor: TensorProto, entries: dict[str, str], file: SourceFil
         start = int(entries.get("offset", "0"))
         length = int(entries.get("length", str(size)))
     except ValueError as error:
-        raise BadModel(f"tensor {tensor.name!r} has an offset or length that is no number") from error
+        raise BadModel(
+            f"tensor {tensor.name!r} has an offset or length that is no number"
+        ) from error
     if length != size:
         raise BadModel(f"tensor {tensor.name!r} needs {size} bytes, its length says {length}")
     if start < 0 or start + size > file.size:

@@ -188,9 +188,7 @@ def _fold(model: Model, refused: Refused) -> _Folded:
         renamed = {old: new for d in planned.drafts for old, new in d.renamed.items()}
         warnings = (*planned.warnings, *dropped)
         tally = operators(model, folded)
-        return _Folded(
-            Plan(planned.decisions, renamed, tally, warnings), folded, planned, refused
-        )
+        return _Folded(Plan(planned.decisions, renamed, tally, warnings), folded, planned, refused)
 
 
 def _confirmed(model: Model) -> _Folded:
@@ -236,7 +234,9 @@ def _write(model: Model, done: _Folded, call: _Call, clock: _Clock) -> Report:
         report = Report(
             VERSION,
             FileFacts(str(call.source), model.size, _digest(model) if call.digests else None),
-            FileFacts(str(call.target), candidate.size, _digest(candidate) if call.digests else None)
+            FileFacts(
+                str(call.target), candidate.size, _digest(candidate) if call.digests else None
+            )
             if allowed
             else None,
             done.plan,

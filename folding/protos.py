@@ -14,7 +14,7 @@ from onnx import (
     TensorProto,
 )
 
-_BITS = {
+_BITS: dict[int, int] = {
     TensorProto.FLOAT: 32,
     TensorProto.UINT8: 8,
     TensorProto.INT8: 8,

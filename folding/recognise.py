@@ -1,8 +1,8 @@
 """Which nodes are affine maps ``y = s * x + t`` along one known axis.
 
-    BatchNormalization in inference form    s = gamma / sqrt(var + eps), t = beta - mean * s
-    Mul, Div by a constant, Neg             s
-    Add, Sub of a constant, constant - x    t
+BatchNormalization in inference form    s = gamma / sqrt(var + eps), t = beta - mean * s
+Mul, Div by a constant, Neg             s
+Add, Sub of a constant, constant - x    t
 """
 
 from __future__ import annotations
@@ -153,7 +153,9 @@ class Recogniser:
                 return Kept(Reason.OVERRIDABLE if overridable else Reason.RUNTIME_PARAMETER, name)
         if not integer(node, "spatial", 1):
             return Kept(Reason.PER_POSITION, title(node))
-        if any(name in self.scope.readers or name in self.scope.outputs for name in node.output[1:]):
+        if any(
+            name in self.scope.readers or name in self.scope.outputs for name in node.output[1:]
+        ):
             return Kept(Reason.OUTPUT_USED, title(node))
         return None
 

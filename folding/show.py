@@ -126,13 +126,12 @@ def _operators(console: Console, plan: Plan) -> None:
             _bytes(after.bytes),
         )
     counts = plan.counts
-    before, after = zip(*plan.operators.values(), strict=True)
     table.add_row(
         "all",
         str(counts["nodes_before"]),
         str(counts["nodes_after"]),
-        _bytes(sum(tally.bytes for tally in before)),
-        _bytes(sum(tally.bytes for tally in after)),
+        _bytes(sum(before.bytes for before, _ in plan.operators.values())),
+        _bytes(sum(after.bytes for _, after in plan.operators.values())),
     )
     console.print(table)
 

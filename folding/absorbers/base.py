@@ -106,7 +106,9 @@ def for_channels(
     return affine.spread(channels)
 
 
-def convolution(layer: Layer, affine: ChannelAffine, channel: Index, channels: int) -> Absorbed | Kept:
+def convolution(
+    layer: Layer, affine: ChannelAffine, channel: Index, channels: int
+) -> Absorbed | Kept:
     """The answer of Conv and ConvTranspose, which differ only in where a channel's weights are.
 
     The bias, input 2, is absent (empty or missing) or a constant [channels]; one is created only
@@ -114,8 +116,10 @@ def convolution(layer: Layer, affine: ChannelAffine, channel: Index, channels: i
     """
     whole = for_channels(affine, layer, 1 - channel.ndim, channels)
     bias = layer.bias(_CONVOLUTION_BIAS)
-    if isinstance(whole, Kept) or isinstance(bias, Kept):
-        return whole if isinstance(whole, Kept) else bias
+    if isinstance(whole, Kept):
+        return whole
+    if isinstance(bias, Kept):
+        return bias
     if bias is None:
         constants = {} if whole.shift.equals(0) else {_CONVOLUTION_BIAS: whole.shift}
     elif bias.shape != (channels,):

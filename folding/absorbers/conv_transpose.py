@@ -22,6 +22,7 @@ from folding.affine import ChannelAffine
 from folding.plan import Kept, Reason
 from folding.protos import integer
 
+
 def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
     weight = layer.weight(1)
     if isinstance(weight, Kept):

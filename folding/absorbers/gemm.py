@@ -40,8 +40,10 @@ def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
     width = weight.dims[axis]
     channels = for_channels(affine, layer, -1, width)
     bias = layer.bias(_C)
-    if isinstance(channels, Kept) or isinstance(bias, Kept):
-        return channels if isinstance(channels, Kept) else bias
+    if isinstance(channels, Kept):
+        return channels
+    if isinstance(bias, Kept):
+        return bias
     if bias is not None and bias.shape and bias.shape[-1] not in (1, width):
         return refuse(Reason.BAD_LAYER, layer)
     shifted = _shifted(channels, bias, number(layer.node, "beta", 1.0))

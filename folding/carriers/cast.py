@@ -19,7 +19,7 @@ from folding.carriers.base import Carrier, Passage
 from folding.plan import Kept, Reason
 from folding.protos import integer, title
 
-_WIDER = {
+_WIDER: dict[int, set[int]] = {
     TensorProto.FLOAT16: {TensorProto.FLOAT, TensorProto.DOUBLE},
     TensorProto.BFLOAT16: {TensorProto.FLOAT, TensorProto.DOUBLE},
     TensorProto.FLOAT: {TensorProto.DOUBLE},

@@ -192,7 +192,9 @@ class _Frame:
             else:
                 same = self._meaning(name) == self._meaning_before(was)
             if not same:
-                raise _Differs(f"input {slot} of node {title(node)!r} is another value", title(node))
+                raise _Differs(
+                    f"input {slot} of node {title(node)!r} is another value", title(node)
+                )
 
     def _meaning_before(self, name: str) -> str:
         return self._root(name)
@@ -218,7 +220,14 @@ class _Frame:
                 raise _Differs(f"value {name!r} is seen although its content changed", name)
 
     def _same_fields(self) -> None:
-        for name in ("name", "doc_string", "input", "output", "sparse_initializer", "metadata_props"):
+        for name in (
+            "name",
+            "doc_string",
+            "input",
+            "output",
+            "sparse_initializer",
+            "metadata_props",
+        ):
             ours, theirs = getattr(self.before, name), getattr(self.after, name)
             if ours != theirs:
                 raise _Differs(f"the {name} of the graph differs", "")
@@ -248,7 +257,9 @@ def _same_tensors(
         raise _Differs(f"tensor {name!r} was not there before", name)
 
 
-def _same_tensor(reference: Model, candidate: Model, ours: TensorProto, theirs: TensorProto) -> bool:
+def _same_tensor(
+    reference: Model, candidate: Model, ours: TensorProto, theirs: TensorProto
+) -> bool:
     one, other = reference.content(ours), candidate.content(theirs)
     if one is None or other is None:
         return one is other and ours == theirs

@@ -44,7 +44,9 @@ def load(inputs: Inputs, model: ModelProto) -> Feed:
     feed: Feed = {}
     for name, values in given.items():
         if name not in known:
-            raise BadCall(f"the model has no input {name!r}", hint=f"Its inputs: {', '.join(known)}.")
+            raise BadCall(
+                f"the model has no input {name!r}", hint=f"Its inputs: {', '.join(known)}."
+            )
         feed[name] = _fitting(known[name], np.asarray(values))
     missing = [value.name for value in required(model) if value.name not in feed]
     if missing:

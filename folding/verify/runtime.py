@@ -106,4 +106,3 @@ def _mapped(model: Model) -> bytes | None:
         ):
             tensor.external_data.add(key=key, value=value)
     return copy.SerializeToString() if copy.ByteSize() < _PROTOBUF_LIMIT else None
-
