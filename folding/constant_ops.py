@@ -19,6 +19,8 @@ from folding.protos import attribute, integer, integers
 
 Value = Doubled | npt.NDArray[Any]
 Inputs = Sequence[Value | None]
+_LONGEST_RANGE = 1 << 16
+
 Operator = Callable[[NodeProto, Inputs, tuple[int, ...]], Value | None]
 
 
@@ -50,6 +52,23 @@ def _divide(first: Any, second: Any) -> Any:
         return first / second
     # ONNX divides integers as C does, towards zero; a division by zero is left to the runtime.
     return np.trunc(first / second).astype(first.dtype) if (second != 0).all() else None
+
+
+def _modulo(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    """Of integers, with the sign of the divisor (``fmod`` 0)."""
+    first, second = inputs
+    whole = isinstance(first, np.ndarray) and isinstance(second, np.ndarray)
+    if not whole or integer(node, "fmod", 0) or not np.all(np.asarray(second) != 0):
+        return None
+    return np.asarray(np.mod(np.asarray(first), np.asarray(second)))
+
+
+def _range(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    first = inputs[0]
+    start, limit, step = ((_ints(value) or [0])[0] for value in inputs)
+    if not step or not isinstance(first, np.ndarray) or (limit - start) // step > _LONGEST_RANGE:
+        return None
+    return np.arange(start, limit, step).astype(first.dtype)
 
 
 def _power(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
@@ -146,7 +165,7 @@ def _slice(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | No
     for axis, start, end, step in zip(
         axes or range(len(starts)), starts, ends, steps or [1] * len(starts), strict=True
     ):
-        if step <= 0:
+        if not step:
             return None
         cut[axis] = slice(start, end, step)
     return _moved(inputs[0], lambda a: a[tuple(cut)])
@@ -172,6 +191,8 @@ OPERATORS: dict[str, Operator] = {
     "Mul": _arithmetic(lambda a, b: a * b),
     "Neg": _negative,
     "Pow": _power,
+    "Mod": _modulo,
+    "Range": _range,
     "Reciprocal": _reciprocal,
     "Reshape": _reshape,
     "Slice": _slice,

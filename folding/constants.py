@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper
 
 from folding.constant_ops import FOLLOWS_OUTPUT_SHAPE, OPERATORS, Value
 from folding.doubled import Doubled
 from folding.floats import FLOATS
-from folding.graph import Scope
+from folding.graph import Scope, Settled, Shape
 from folding.modelfile import Model
 from folding.protos import attribute, integer, integers, is_default_domain
 
@@ -76,6 +77,27 @@ class Constants:
         known = tuple(dim for dim in shape if dim is not None)
         return known if len(known) == len(shape) else None
 
+    def settled(self) -> Settled:
+        """What this scope's constants are where shape inference could not tell, or might not."""
+        found = Settled()
+        for node in self.scope.nodes:
+            name = node.output[0] if len(node.output) == 1 else ""
+            if name not in self._computed or node.op_type == "Constant":
+                continue
+            known = self.dims(name) is not None
+            move = None if known else self._move(node)
+            source = self.dims(node.input[0]) if move is not None else None
+            if move is not None and source is not None:
+                found.shapes[name] = move(np.broadcast_to(np.int8(0), source)).shape
+                self.scope.shapes[name] = found.shapes[name]
+                continue
+            value = self.value(name)
+            if isinstance(value, np.ndarray):
+                found.values[name] = value
+            elif value is not None and not known:
+                found.shapes[name] = value.shape
+        return found
+
     def stored(self, name: str) -> Stored | None:
         """The stored tensor that a constant is, or only rearranges; None if it is computed."""
         moves: list[Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = []
@@ -121,7 +143,7 @@ class Constants:
 
     def _evaluate(self, name: str, depth: int) -> Value | None:
         dims = self.dims(name)
-        if name not in self or dims is None or np.prod(dims, dtype=float) > MOST_ELEMENTS:
+        if name not in self or (dims is not None and np.prod(dims, dtype=float) > MOST_ELEMENTS):
             return None
         if name in self.scope.initializers:
             return self._exact(self.model.array(self.scope.initializers[name]))
@@ -140,7 +162,9 @@ class Constants:
         inputs = [self.value(i, depth + 1) if i else None for i in node.input[:count]]
         if any(v is None for i, v in zip(node.input, inputs, strict=False) if i):
             return None
-        return OPERATORS[node.op_type](node, inputs, dims)
+        if dims is None and node.op_type in FOLLOWS_OUTPUT_SHAPE:
+            return None
+        return OPERATORS[node.op_type](node, inputs, dims or ())
 
     @staticmethod
     def _exact(array: npt.NDArray[Any] | None) -> Value | None:
@@ -171,14 +195,13 @@ class Constants:
         if kind == "Constant":
             return True
         if kind in ("Shape", "Size"):
-            return None not in (self.scope.shape(node.input[0]) or (None,))
+            return _is_static(self.scope.shape(node.input[0]))
         if kind in ("Gather", "Slice") and self._is_shape(node.input[0]):
             return self._part_of_shape(node, 0) is not None
         if kind not in OPERATORS or len(node.output) != 1 or not node.input:
             return False
         if kind in FOLLOWS_OUTPUT_SHAPE:
-            static = None not in (self.scope.shape(node.output[0]) or (None,))
-            return static and node.input[0] in self
+            return _is_static(self.scope.shape(node.output[0])) and node.input[0] in self
         return all(name in self for name in node.input if name)
 
     def _is_shape(self, name: str) -> bool:
@@ -214,9 +237,23 @@ class Constants:
         if node.op_type == "Cast":
             same = self.scope.type(node.input[0]) == integer(node, "to", 0)
             return (lambda a: a) if same else None
+        if node.op_type in ("Gather", "Slice"):
+            rest = [self.value(name) if name else None for name in node.input[1:]]
+            source = self.dims(node.input[0])
+            if source is None:
+                return None
+            trial = OPERATORS[node.op_type](node, [np.broadcast_to(np.int8(0), source), *rest], ())
+            return None if trial is None else partial(_rearranged, node, rest)
         return (lambda a: a) if node.op_type == "Identity" else None
 
 
-def tensor_like(name: str, array: npt.NDArray[Any]) -> TensorProto:
-    """An array as an inline tensor."""
-    return numpy_helper.from_array(array, name)
+def _is_static(shape: Shape | None) -> bool:
+    return shape is not None and None not in shape
+
+
+def _rearranged(
+    node: NodeProto, rest: list[Value | None], array: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
+    result = OPERATORS[node.op_type](node, [array, *rest], ())
+    assert isinstance(result, np.ndarray)
+    return result

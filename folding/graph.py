@@ -9,8 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, shape_inference
+import numpy.typing as npt
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+    shape_inference,
+)
 
 from folding.framing import LEAST
 from folding.modelfile import Model
@@ -70,11 +81,19 @@ class Scope:
         return self.parent.type(name)
 
 
-def index(model: Model) -> tuple[list[Scope], str | None]:
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What constants were found to be that ONNX's own shape inference does not evaluate."""
+
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    values: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+
+def index(model: Model, settled: Settled | None = None) -> tuple[list[Scope], str | None]:
     """The scopes of a model, outer before inner, and why shapes are unknown if they are."""
     proto = model.proto
     try:
-        inferred, problem = _inferred(model), None
+        inferred, problem = _inferred(model, settled or Settled()), None
     except (shape_inference.InferenceError, ValueError) as error:
         inferred, problem = proto, " ".join(str(error).split())
     version = opset(proto.opset_import)
@@ -153,7 +172,7 @@ def _guess_ranks(scope: Scope) -> None:
                 )
 
 
-def _inferred(model: Model) -> ModelProto:
+def _inferred(model: Model, settled: Settled) -> ModelProto:
     """The model with the shapes of ONNX's own inference, from a copy without anybody's claims.
 
     What a file says of its inner values is often missing and sometimes false; only the types of
@@ -169,7 +188,19 @@ def _inferred(model: Model) -> ModelProto:
             del tensor.external_data[:]
             tensor.data_location = TensorProto.DEFAULT
             tensor.raw_data = data
+    _settle(copy.graph, settled)
     return shape_inference.infer_shapes(copy, data_prop=True)
+
+
+def _settle(graph: GraphProto, settled: Settled) -> None:
+    """Tell inference what constants are: a Constant in place of the node that computes one."""
+    for node in graph.node:
+        name = node.output[0] if len(node.output) == 1 else ""
+        if name in settled.values:
+            value = numpy_helper.from_array(settled.values[name], name)
+            node.CopyFrom(helper.make_node("Constant", [], [name], value=value))
+    for name, shape in settled.shapes.items():
+        graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
 
 def _forget(graph: GraphProto) -> None:

@@ -21,7 +21,7 @@ from folding.chains import Chain, chains
 from folding.constants import Constants
 from folding.doubled import Doubled
 from folding.draft import Draft, Names
-from folding.graph import Shape, index
+from folding.graph import Scope, Shape, index
 from folding.modelfile import Model
 from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
 from folding.protos import integer, is_default_domain, title
@@ -46,7 +46,7 @@ class Planned:
 
 def plan_model(model: Model, refused: Refused) -> Planned:
     """Decide about every affine of a model. Nothing is changed, no big weight is read."""
-    scopes, problem = index(model)
+    scopes, problem = _index(model)
     names = Names(scopes)
     old = model.proto.ir_version < _INPUTS_HOLD_INITIALIZERS_BELOW_IR
     decisions: list[Decision] = []
@@ -61,6 +61,13 @@ def plan_model(model: Model, refused: Refused) -> Planned:
         drafts.append(draft)
     warnings = [] if problem is None else [Warned("SHAPES_UNKNOWN", "", f"no shapes: {problem}")]
     return Planned(decisions, drafts, warnings)
+
+
+def _index(model: Model) -> tuple[list[Scope], str | None]:
+    """The scopes, with the shapes that follow from constants ONNX's inference does not evaluate."""
+    scopes, problem = index(model)
+    settled = Constants(model, scopes[0], None).settled()
+    return index(model, settled) if settled.shapes or settled.values else (scopes, problem)
 
 
 @dataclass(frozen=True, slots=True)
