@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from folding._version import VERSION as __version__
+from folding._version import __version__
 from folding.errors import (
     BadCall,
     BadModel,

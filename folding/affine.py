@@ -54,4 +54,5 @@ class ChannelAffine:
 
 
 def identity() -> ChannelAffine:
+    """``y = x``."""
     return ChannelAffine(Doubled.exact(1.0), Doubled.exact(0.0), None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from folding._version import VERSION
+from folding._version import __version__
 from folding.errors import FoldError, NotEquivalent, Unproven, VerificationFailed
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _complain(text: str) -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"fold-model {VERSION}")
+        print(f"fold-model {__version__}")
         raise typer.Exit
 
 
@@ -149,7 +149,9 @@ def explain(source: Source, json_path: Json = None, strict: Strict = False) -> i
 
     with Progress(enabled=True) as progress:
         plan = run(source, progress=progress)
-    _write_json(json_path, {"version": VERSION, "source": {"path": str(source)}, **plan.to_dict()})
+    _write_json(
+        json_path, {"version": __version__, "source": {"path": str(source)}, **plan.to_dict()}
+    )
     show_plan(plan, to_stderr=json_path == "-")
     return STRICT if strict and plan.kept_for_strict else DONE
 

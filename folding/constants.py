@@ -85,6 +85,8 @@ class Constants:
             if name not in self._computed or node.op_type == "Constant":
                 continue
             known = self.dims(name) is not None
+            if known and self.scope.type(name) in FLOATS:
+                continue
             move = None if known else self._move(node)
             source = self.dims(node.input[0]) if move is not None else None
             if move is not None and source is not None:

@@ -128,7 +128,7 @@ def _plain(values: Doubles) -> Doubled:
 
 
 def _settled(high: Doubles, low: Doubles, magnitude: Doubles) -> Doubled:
-    """Normalise, so that ``high`` is the float64 nearest to the sum; keep Inf and NaN as they are."""
+    """Make ``high`` the float64 nearest to the sum; Inf and NaN stay as they are."""
     total = high + low
     rest = low - (total - high)
     settled = np.isfinite(total)

@@ -21,7 +21,7 @@ from folding.plan import Kept, Reason
 from folding.recipes import Changed, Direct, Factor, Scaled
 
 #: A weight that is computed may be stored in its place up to this many elements.
-_MOST_COMPUTED = 4096
+_MOST_COMPUTED = 1024
 
 
 class Names:

@@ -51,8 +51,8 @@ def apply(model: Model, drafts: list[Draft]) -> tuple[Model, list[Warned]]:
     warnings: list[Warned] = []
     for draft, graph in zip(drafts, graphs(copy), strict=False):
         if draft.nodes:
-            _tensors(draft, graph, folded)
             _nodes(draft, graph)
+            _tensors(draft, graph, folded)
             warnings += _annotations(draft, graph)
     return folded, warnings
 

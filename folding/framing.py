@@ -27,7 +27,7 @@ from folding.errors import Malformed
 LEAST = 1024
 
 #: Stands where an external tensor has its file name. No path can contain a NUL.
-TOKEN = "\0fold-model"
+TOKEN = "\0fold-model"  # noqa: S105 - no secret
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 9, 13, 14
@@ -297,7 +297,7 @@ class _Filler:
             if field.number == _EXTERNAL_DATA:
                 inner = fields(self.source, field.payload, field.end)
                 pair = [data[part.payload : part.end] for part in inner]
-                entries.update([(pair[0], pair[1])] if len(pair) == 2 else [])  # noqa: PLR2004
+                entries.update([(pair[0], pair[1])] if len(pair) == 2 else [])
             elif field.number != _DATA_LOCATION:
                 (early if field.number < _RAW_DATA else late).append(data[field.start : field.end])
         if entries.get(b"location") != TOKEN.encode():

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy.typing as npt
 from onnx import (
+    FunctionProto,
     GraphProto,
     ModelProto,
     NodeProto,
@@ -97,26 +98,28 @@ def index(model: Model, settled: Settled | None = None) -> tuple[list[Scope], st
     except (shape_inference.InferenceError, ValueError) as error:
         inferred, problem = proto, " ".join(str(error).split())
     version = opset(proto.opset_import)
-    overriding = proto.ir_version >= _OVERRIDABLE_SINCE_IR
-    scopes = list(_scopes(proto.graph, inferred.graph, None, version, overriding))
-    for function in proto.functions:
-        scopes.append(
-            Scope(
-                function.node,
-                frozenset(function.input),
-                frozenset(function.output),
-                {},
-                None,
-                opset(function.opset_import),
-                is_function=True,
-            )
-        )
+    scopes = list(_scopes(proto.graph, inferred.graph, None, (version, proto.ir_version)))
+    scopes += [_of_function(function) for function in proto.functions]
     return scopes, problem
 
 
+def _of_function(function: FunctionProto) -> Scope:
+    return Scope(
+        function.node,
+        frozenset(function.input),
+        frozenset(function.output),
+        {},
+        None,
+        opset(function.opset_import),
+        is_function=True,
+    )
+
+
 def _scopes(
-    graph: GraphProto, inferred: GraphProto, parent: Scope | None, version: int, overriding: bool
+    graph: GraphProto, inferred: GraphProto, parent: Scope | None, versions: tuple[int, int]
 ) -> Iterator[Scope]:
+    version, ir_version = versions
+    overriding = ir_version >= _OVERRIDABLE_SINCE_IR
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     inputs = frozenset(value.name for value in graph.input)
     scope = Scope(
@@ -136,7 +139,7 @@ def _scopes(
     for node, twin in zip(graph.node, inferred.node, strict=True):
         if len(node.attribute):
             for body, twin_body in zip(subgraphs(node), subgraphs(twin), strict=True):
-                for inner in _scopes(body, twin_body, scope, version, overriding):
+                for inner in _scopes(body, twin_body, scope, versions):
                     _capture(scope, inner)
                     yield inner
 

@@ -7,6 +7,8 @@ input comes from: a mean over the data, its root, and what that root scales.
 
 from __future__ import annotations
 
+from onnx import NodeProto
+
 from folding.constants import Constants
 from folding.graph import Scope
 
@@ -49,22 +51,21 @@ def live_values(scope: Scope, constants: Constants) -> set[str]:
     live: set[str] = set()
     for node in scope.nodes:
         inputs = {name for name in node.input if name and name not in constants}
-        found = None
-        if node.op_type in _MEANS:
-            found = means
-        elif node.op_type == "ReduceL2":
-            found = deviations
-        elif node.op_type in _NORMALISATIONS:
-            found = live
-        elif node.op_type in _ROOTS and inputs and inputs <= means | deviations:
-            found = deviations
+        out = node.output[0] if len(node.output) else ""
+        if node.op_type in _NORMALISATIONS:
+            live.add(out)
+        elif node.op_type in _MEANS:
+            means.add(out)
+        elif node.op_type == "ReduceL2" or _is_root(node, inputs, means, deviations):
+            deviations.add(out)
         elif node.op_type in _PASSING and inputs:
-            if inputs <= means:
-                found = means
-            elif inputs <= deviations:
-                found = deviations
-            elif inputs <= live or (node.op_type in ("Mul", "Div") and inputs & deviations):
-                found = live
-        if found is not None:
-            found.add(node.output[0])
+            scaled = node.op_type in ("Mul", "Div") and inputs & deviations
+            groups = (means, deviations, live)
+            group = next((g for g in groups if inputs <= g), live if scaled else None)
+            if group is not None:
+                group.add(out)
     return live | deviations
+
+
+def _is_root(node: NodeProto, inputs: set[str], *known: set[str]) -> bool:
+    return node.op_type in _ROOTS and bool(inputs) and any(inputs <= names for names in known)

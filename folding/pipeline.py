@@ -13,7 +13,7 @@ from pathlib import Path
 from onnx import ModelProto
 
 from folding import edits, soundness, writing
-from folding._version import VERSION
+from folding._version import __version__
 from folding.draft import Draft
 from folding.errors import NotEquivalent, Unproven
 from folding.modelfile import Model, in_memory, open_model
@@ -164,7 +164,7 @@ def fold_model(
         with clock.stage("verify"):
             verdict = verify_fold(source, folded, done.refused, inputs)
     report = Report(
-        VERSION,
+        __version__,
         FileFacts(None, source.size),
         FileFacts(None, folded.size),
         done.plan,
@@ -232,7 +232,7 @@ def _write(model: Model, done: _Folded, call: _Call, clock: _Clock) -> Report:
         model.check_unchanged()
         allowed = verdict.name in (VerdictName.EQUIVALENT, VerdictName.SKIPPED)
         report = Report(
-            VERSION,
+            __version__,
             FileFacts(str(call.source), model.size, _digest(model) if call.digests else None),
             FileFacts(
                 str(call.target), candidate.size, _digest(candidate) if call.digests else None

@@ -149,7 +149,7 @@ class _Search:
     def _is_free(self, way: Way) -> bool:
         """Whether a layer takes in a scalar without a new node or tensor."""
         node = self.draft.node(way.layer)
-        slots = [slot for slot in (way.absorbed.slot, *way.absorbed.constants)]
+        slots = [way.absorbed.slot, *way.absorbed.constants]
         present = all(slot < len(node.input) and node.input[slot] for slot in slots)
         names = [node.input[slot] for slot in slots] if present else []
         unshared = all(self.draft.readers(name) == [way.layer] for name in names)

@@ -55,6 +55,7 @@ def attribute(node: NodeProto, name: str) -> AttributeProto | None:
 
 
 def integer(node: NodeProto, name: str, default: int) -> int:
+    """An integer attribute."""
     found = attribute(node, name)
     return default if found is None else found.i
 
@@ -66,6 +67,7 @@ def number(node: NodeProto, name: str, default: float) -> float:
 
 
 def integers(node: NodeProto, name: str) -> tuple[int, ...] | None:
+    """An attribute of several integers, None if the node does not have it."""
     found = attribute(node, name)
     return None if found is None else tuple(found.ints)
 
@@ -80,6 +82,7 @@ def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
 
 
 def is_default_domain(node: NodeProto) -> bool:
+    """Whether a node is one of ONNX's own operators."""
     return node.domain in ("", "ai.onnx")
 
 

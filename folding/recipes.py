@@ -159,9 +159,9 @@ class Changed:
             yield np.ascontiguousarray(rounded).tobytes()
 
     def _refuse_vanishing(self, rows: Rows, rounded: Doubles) -> None:
-        """Refuse a channel whose every weight loses digits; a lost digit beside a normal one is
+        """Refuse a channel all of whose weights become subnormal and lose digits by it.
 
-        within the rounding of the larger one. A bias is rounded beside its weights.
+        Digits lost beside a normal number are within the rounding of that one.
         """
         small = (np.abs(rows.exact) < self.float_type.tiny) & (rows.exact != rounded)
         if not isinstance(self.recipe, Scaled) or not small.any():

@@ -67,39 +67,49 @@ class Recogniser:
         return None
 
     def _arithmetic(self, index: int, node: NodeProto) -> Step | Kept | None:
-        first, second = node.input
-        slot = 1 if self._is_parameter(second) else 0 if self._is_parameter(first) else None
-        if slot is None or (node.op_type == "Div" and slot == 0):
+        """A Mul, Div, Add or Sub with one constant; Kept if it is a scale that cannot be used."""
+        slot = self._parameter_slot(node)
+        if slot is None:
             return None
         name, data = node.input[slot], node.input[1 - slot]
         dims = self.constants.dims(name)
-        if dims is None or self._stored_type(name) not in FLOATS:
+        if dims is None or 0 in dims or self._stored_type(name) not in FLOATS:
             return None
-        scales = node.op_type in ("Mul", "Div")
-        axis = _axis(dims, self.scope.shape(data))
         wide = sum(dim != 1 for dim in dims)
-        if wide > 1 or 0 in dims:
+        if wide > 1:
             return None
-        if name not in self.constants:
-            overridable = Kept(Reason.OVERRIDABLE, name)
-            return overridable if scales and wide else None
-        if self.scope.opset < _BROADCASTS_SINCE:
-            return Kept(Reason.OLD_OPSET, title(node), node.op_type) if scales and wide else None
-        if isinstance(axis, Reason):
-            return Kept(axis, data) if scales and wide else None
-        minus = node.op_type == "Sub" and slot == 0
+        scales_channels = node.op_type in ("Mul", "Div") and wide == 1
+        axis = _axis(dims, self.scope.shape(data))
+        refusal = self._refusal(node, name, data, axis)
+        if refusal is not None or isinstance(axis, Reason):
+            return refusal if scales_channels else None
+        is_minus = node.op_type == "Sub" and slot == 0
+        is_shift = node.op_type in ("Add", "Sub") and not is_minus
+        channels = None if axis is None else dims[axis]
 
         def affine() -> ChannelAffine | Kept:
             value = self.constants.doubled(name)
             if value is None:
                 return Kept(Reason.TOO_COMPLEX, name)
-            return _arithmetic_affine(node.op_type, value, axis, minus) or Kept(
-                Reason.NOT_FINITE, name
-            )
+            kind = "Minus" if is_minus else node.op_type
+            return _arithmetic_affine(kind, value, axis) or Kept(Reason.NOT_FINITE, name)
 
-        channels = None if axis is None else dims[axis]
-        is_shift, scales_channels = not scales and not minus, scales and axis is not None
         return Step(index, 1 - slot, data, axis, channels, is_shift, scales_channels, False, affine)
+
+    def _parameter_slot(self, node: NodeProto) -> int | None:
+        """Which input is the constant; None if there is none, or it is divided by the data."""
+        if self._is_parameter(node.input[1]):
+            return 1
+        return 0 if self._is_parameter(node.input[0]) and node.op_type != "Div" else None
+
+    def _refusal(
+        self, node: NodeProto, name: str, data: str, axis: int | Reason | None
+    ) -> Kept | None:
+        if name not in self.constants:
+            return Kept(Reason.OVERRIDABLE, name)
+        if self.scope.opset < _BROADCASTS_SINCE:
+            return Kept(Reason.OLD_OPSET, title(node), node.op_type)
+        return Kept(axis, data) if isinstance(axis, Reason) else None
 
     def _is_parameter(self, name: str) -> bool:
         return name in self.constants or name in self.scope.overridable
@@ -196,24 +206,26 @@ class Recogniser:
         return whole
 
 
-def _arithmetic_affine(
-    kind: str, value: Doubled, axis: int | None, minus: bool
-) -> ChannelAffine | None:
-    """One Mul, Div, Add or Sub; None if its constant is not finite, or zero below a Div."""
+def _arithmetic_affine(kind: str, value: Doubled, axis: int | None) -> ChannelAffine | None:
+    """One Mul, Div, Add or Sub (or Minus, where the data is what is subtracted).
+
+    None if its constant is not finite, or zero below a Div.
+    """
     flat = value.reshape() if axis is None else value.reshape(value.size)
     if not flat.is_finite() or (kind == "Div" and (flat.high == 0).any()):
         return None
     one, zero = Doubled.exact(1.0), Doubled.exact(0.0)
-    if kind == "Mul":
-        return ChannelAffine(flat, zero, axis)
-    if kind == "Div":
-        return ChannelAffine(one / flat, zero, axis)
-    if kind == "Add":
-        return ChannelAffine(one, flat, axis)
-    return ChannelAffine(-one, flat, axis) if minus else ChannelAffine(one, -flat, axis)
+    scale, shift = {
+        "Mul": (flat, zero),
+        "Div": (one / flat, zero),
+        "Add": (one, flat),
+        "Sub": (one, -flat),
+        "Minus": (-one, flat),
+    }[kind]
+    return ChannelAffine(scale, shift, axis)
 
 
-def _axis(dims: tuple[int, ...], data: Shape | None) -> int | None | Reason:
+def _axis(dims: tuple[int, ...], data: Shape | None) -> int | Reason | None:
     """The axis from the right that a constant of these dimensions acts along, None for a scalar.
 
     It is certain only where the data is known to have that many entries there, and that many axes:

@@ -56,7 +56,7 @@ class Progress:
 
 def show_report(report: Report, *, to_stderr: bool = False) -> None:
     """Print what a fold did."""
-    console = _console(to_stderr)
+    console = _console(to_stderr=to_stderr)
     _decisions(console, report.plan)
     _operators(console, report.plan)
     _warnings(console, report)
@@ -69,14 +69,14 @@ def show_report(report: Report, *, to_stderr: bool = False) -> None:
 
 def show_plan(plan: Plan, *, to_stderr: bool = False) -> None:
     """Print what a fold would do."""
-    console = _console(to_stderr)
+    console = _console(to_stderr=to_stderr)
     _decisions(console, plan)
     _operators(console, plan)
     for warning in plan.warnings:
         console.print(escape(f"warning: {warning.text}"), soft_wrap=True)
 
 
-def _console(to_stderr: bool) -> Console:
+def _console(*, to_stderr: bool) -> Console:
     stream = sys.stderr if to_stderr else sys.stdout
     width = None if stream.isatty() else _PLAIN_WIDTH
     return Console(file=stream, highlight=False, width=width)

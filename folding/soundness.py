@@ -64,7 +64,11 @@ def _check_opsets(proto: ModelProto, name: str) -> None:
 
 
 def _emptied(proto: ModelProto) -> ModelProto:
-    """A copy without big tensors that the checker would look for in the working directory."""
+    """A copy for the checker.
+
+    It has no big tensors, which the checker would look for in the working directory, and a shape
+    for every input and output, which the checker wants but no runtime needs.
+    """
     copy = ModelProto()
     copy.CopyFrom(proto)
     for tensor in tensors(copy):
@@ -73,4 +77,7 @@ def _emptied(proto: ModelProto) -> ModelProto:
             tensor.data_location = TensorProto.DEFAULT
             del tensor.dims[:]
             tensor.dims.append(0)
+    for value in (*copy.graph.input, *copy.graph.output):
+        if value.type.WhichOneof("value") == "tensor_type":
+            value.type.tensor_type.shape.SetInParent()
     return copy

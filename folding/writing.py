@@ -42,7 +42,7 @@ class Target:
             StorageFailed: the operating system refused; what was there before still is.
         """
         with _storage(self.path):
-            os.replace(self.waiting, self.path)
+            self.waiting.replace(self.path)
             self.kept = True
             _sync_folder(self.path.parent)
 
@@ -177,7 +177,7 @@ def _write_data(model: Model, target: Target) -> dict[int, bytes]:
         _sync(out)
     final = target.path.with_name(f"{target.path.stem}-{digest.hexdigest()[:16]}.data")
     is_new = not final.exists()
-    os.replace(target.data, final)
+    target.data.replace(final)
     target.data, target.data_is_new = final, is_new
     return {
         index: framing.external(

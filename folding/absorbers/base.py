@@ -38,7 +38,9 @@ class Layer(Protocol):
 
     def shape(self, name: str) -> Shape | None: ...
 
-    def is_constant(self, slot: int) -> bool: ...
+    def is_constant(self, slot: int) -> bool:
+        """Whether an input slot holds a constant."""
+        ...
 
     def weight(self, slot: int) -> Weight | Kept:
         """The weight in an input slot, or why it cannot be scaled."""

@@ -21,10 +21,10 @@ __all__ = ["Check", "Status", "Verdict", "VerdictName", "verify_fold"]
 def verify_fold(
     reference: Model, candidate: Model, refused: Refused, inputs: Inputs | None
 ) -> Verdict:
-    """Compare a folded file with its source; both are read again, nothing is taken on trust.
+    """Compare a folded model, as it was written, with its source.
 
     The reference is planned anew, which says where the candidate may differ and what each folded
-    tensor must hold.
+    tensor must hold, computed again from the numbers that are stored in the source.
 
     Raises:
         BadCall: the inputs given do not fit the model.

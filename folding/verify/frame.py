@@ -40,8 +40,7 @@ def check_frame(reference: Model, candidate: Model, drafts: list[Draft]) -> Chec
     try:
         _same_rest(reference.proto, candidate.proto)
         ours, theirs = graphs(reference.proto), graphs(candidate.proto)
-        if len(ours) != len(theirs):
-            raise _Differs("the model has another number of bodies", "")
+        _same_count(ours, theirs)
         for draft, before, after in zip(drafts, ours, theirs, strict=False):
             _Frame(draft, before, after).check()
             _same_tensors(reference, candidate, draft, before, after)
@@ -60,6 +59,11 @@ def _same_rest(before: ModelProto, after: ModelProto) -> None:
         bare.append(copy.SerializeToString(deterministic=True))
     if bare[0] != bare[1]:
         raise _Differs("the opsets, functions or metadata of the model differ", "")
+
+
+def _same_count(ours: list[GraphProto], theirs: list[GraphProto]) -> None:
+    if len(ours) != len(theirs):
+        raise _Differs("the model has another number of bodies", "")
 
 
 def _put(copy: ModelProto | GraphProto, name: str, value: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 from typing import Any
 
 from folding.plan import Warned
@@ -45,7 +46,7 @@ class Check:
             "name": self.name,
             "status": str(self.status),
             "why": self.why or None,
-            "worst": self.worst,
+            "worst": self.worst if self.worst is not None and isfinite(self.worst) else None,
             "bound": self.bound,
             "at": self.at or None,
         }
