@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -59,6 +60,10 @@ def _command(run: Callable[..., int]) -> Callable[..., None]:
         except KeyboardInterrupt:
             _complain("interrupted; nothing was written.")
             code = INTERRUPTED
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; there is nobody left to tell.
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+            code = DONE
         except MemoryError:
             _complain("there is not enough memory for this model; nothing was written.")
             code = BAD

@@ -1,35 +1,17 @@
-"""The search: from each affine up to a layer that takes it in.
-
-    layer ─ carrier ─ affine ─ carrier ─ affine ─ y
-
-It walks from an affine towards the graph's inputs, through carriers and over other affines, which
-are taken along, until it meets an absorber; and folds only where nothing else can see the values
-in between. Decisions are made in graph order, each on the graph that the earlier ones leave.
-"""
+"""The plan of a whole model: the search in each of its scopes, outer before inner."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onnx import NodeProto
-
-from folding.absorb import Stop, Way, absorb, shift_of
-from folding.absorbers import ABSORBERS, Weight
-from folding.affine import ChannelAffine
-from folding.carriers import CARRIERS, Passage
-from folding.chains import Chain, chains
 from folding.constants import Constants
-from folding.doubled import Doubled
 from folding.draft import Draft, Names
-from folding.graph import Scope, Shape, index
+from folding.graph import Scope, index
 from folding.modelfile import Model
-from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
-from folding.protos import integer, is_default_domain, title
-from folding.recognise import Recogniser, Step
+from folding.plan import Decision, Kept, Warned
+from folding.search import Search
 
 _INPUTS_HOLD_INITIALIZERS_BELOW_IR = 4
-#: Reasons that another affine, composed with this one, may not share.
-_MAY_CHANGE = frozenset({Reason.CAST_ROUNDS, Reason.OVERFLOW, Reason.UNDERFLOW, Reason.OTHER_AXIS})
 
 #: Affines that may not be folded, by scope and name: their numbers do not fit.
 Refused = dict[tuple[int, str], Kept]
@@ -51,15 +33,20 @@ def plan_model(model: Model, refused: Refused) -> Planned:
     old = model.proto.ir_version < _INPUTS_HOLD_INITIALIZERS_BELOW_IR
     decisions: list[Decision] = []
     drafts: list[Draft] = []
+    warnings: list[Warned] = []
+    if problem is not None:
+        text = f"the shapes of this model are not known: {problem}"
+        warnings.append(Warned("SHAPES_UNKNOWN", "", text))
     known: dict[int, Constants] = {}
     for number, scope in enumerate(scopes):
         outer = known[id(scope.parent)] if scope.parent else None
         constants = known[id(scope)] = Constants(model, scope, outer)
         draft = Draft(scope, constants, names, keeps_inputs=old)
         here = {name: kept for (where, name), kept in refused.items() if where == number}
-        decisions += _Search(draft, here).decide()
+        search = Search(draft, here)
+        decisions += search.decide()
+        warnings += search.warnings
         drafts.append(draft)
-    warnings = [] if problem is None else [Warned("SHAPES_UNKNOWN", "", f"no shapes: {problem}")]
     return Planned(decisions, drafts, warnings)
 
 
@@ -68,163 +55,3 @@ def _index(model: Model) -> tuple[list[Scope], str | None]:
     scopes, problem = index(model)
     settled = Constants(model, scopes[0], None).settled()
     return index(model, settled) if settled.shapes or settled.values else (scopes, problem)
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """A node of a draft, as an absorber sees it."""
-
-    draft: Draft
-    index: int
-
-    @property
-    def node(self) -> NodeProto:
-        return self.draft.node(self.index)
-
-    @property
-    def opset(self) -> int:
-        return self.draft.opset
-
-    def shape(self, name: str) -> Shape | None:
-        return self.draft.shape(name)
-
-    def is_constant(self, slot: int) -> bool:
-        return slot < len(self.node.input) and self.draft.is_constant(self.node.input[slot])
-
-    def weight(self, slot: int) -> Weight | Kept:
-        return self.draft.weight(self.node.input[slot], title(self.node))
-
-    def bias(self, slot: int) -> Doubled | Kept | None:
-        if slot >= len(self.node.input) or not self.node.input[slot]:
-            return None
-        return self.draft.small(self.node.input[slot], title(self.node))
-
-
-class _Search:
-    """The search in one scope."""
-
-    def __init__(self, draft: Draft, refused: dict[str, Kept]) -> None:
-        self.draft, self.refused = draft, refused
-        self.steps = Recogniser(draft.scope, draft.constants)
-        self.outcomes: dict[Chain, Folded | Kept] = {}
-        self.chain_of: dict[int, Chain] = {}
-
-    def decide(self) -> list[Decision]:
-        found = chains(self.steps)
-        self.chain_of = {node: chain for chain in found for node in chain.nodes}
-        for chain in found:
-            self.outcomes[chain] = self._outcome(chain)
-        return [
-            Decision(self._name(chain), chain.kind, self._titles(chain), self.outcomes[chain])
-            for chain in found
-            if chain.kind is not Kind.SCALAR or isinstance(self.outcomes[chain], Folded)
-        ]
-
-    def _name(self, chain: Chain) -> str:
-        return self.draft.scope.nodes[chain.nodes[-1]].output[0]
-
-    def _titles(self, chain: Chain) -> tuple[str, ...]:
-        return tuple(title(self.draft.scope.nodes[i]) for i in chain.nodes)
-
-    def _outcome(self, chain: Chain) -> Folded | Kept:
-        name = self._name(chain)
-        if name in self.refused:
-            return self.refused[name]
-        if self.draft.scope.is_function:
-            return Kept(Reason.IN_FUNCTION, name)
-        way = chain.refusal or self._way(chain)
-        if isinstance(way, Kept):
-            hopeless = chain.kind is Kind.LIVE_NORM and way.reason is Reason.NO_RULE
-            return Kept(Reason.LIVE_STATISTICS, way.at, way.operator) if hopeless else way
-        layer = self.draft.node(way.layer)
-        if chain.kind is Kind.SCALAR and not self._is_free(way):
-            return Kept(Reason.NO_RULE, title(layer), layer.op_type)
-        outcome = Folded((title(layer),), layer.op_type)
-        for stop in way.path:
-            if stop.node in self.chain_of:
-                self.outcomes[self.chain_of[stop.node]] = outcome
-        absorb(self.draft, way, name)
-        return outcome
-
-    def _is_free(self, way: Way) -> bool:
-        """Whether a layer takes in a scalar without a new node or tensor."""
-        node = self.draft.node(way.layer)
-        slots = [way.absorbed.slot, *way.absorbed.constants]
-        present = all(slot < len(node.input) and node.input[slot] for slot in slots)
-        names = [node.input[slot] for slot in slots] if present else []
-        unshared = all(self.draft.readers(name) == [way.layer] for name in names)
-        return present and unshared and way.absorbed.shift is None
-
-    def _way(self, chain: Chain) -> Way | Kept:
-        """Walk up from an affine until something takes it in or is in the way."""
-        draft = self.draft
-        affine = self.steps.compose(chain.nodes)
-        narrows_to = self._narrows_to(self._name(chain))
-        path = [Stop(i, self._data_slot(i) or 0, is_affine=True) for i in reversed(chain.nodes)]
-        while not isinstance(affine, Kept):
-            value = draft.node(path[-1].node).input[path[-1].slot]
-            at = draft.producer(value)
-            obstacle = self._guard(value, at)
-            if at is None or obstacle is not None:
-                return obstacle or Kept(Reason.OUTER_VALUE, value)
-            node = draft.node(at)
-            if (slot := self._data_slot(at)) is not None:
-                affine = self._over(at, affine)
-                path.append(Stop(at, slot, is_affine=True))
-            elif not is_default_domain(node):
-                return Kept(Reason.CUSTOM_OPERATOR, title(node), node.op_type)
-            elif node.op_type in ABSORBERS:
-                absorbed = ABSORBERS[node.op_type].at_output(_Layer(draft, at), affine)
-                if isinstance(absorbed, Kept):
-                    return absorbed
-                return Way(at, absorbed, tuple(reversed(path)))
-            elif node.op_type in CARRIERS and value == node.output[0]:
-                affine = CARRIERS[node.op_type].up(affine, Passage(node, draft, narrows_to))
-                path.append(Stop(at, 0, is_affine=False))
-            else:
-                return Kept(Reason.NO_RULE, title(node), node.op_type)
-        return affine
-
-    def _data_slot(self, index: int) -> int | None:
-        """Which input an affine node acts on; None if the node is no affine."""
-        if index in self.draft.shifts:
-            return 1 - self.draft.shifts[index].slot
-        step = self.steps.steps.get(index)
-        return step.slot if isinstance(step, Step) else None
-
-    def _over(self, index: int, affine: ChannelAffine) -> ChannelAffine | Kept:
-        """An affine together with another one that stands before it."""
-        draft = self.draft
-        node = draft.node(index)
-        if index in draft.shifts:
-            inner: ChannelAffine | Kept = shift_of(draft, index)
-        else:
-            taken = self.chain_of.get(index)
-            earlier = self.outcomes.get(taken) if taken else None
-            if isinstance(earlier, Kept) and earlier.reason not in _MAY_CHANGE:
-                return earlier
-            inner = self.steps.compose((index,))
-        if isinstance(inner, Kept):
-            return inner
-        if not affine.agrees_with(inner):
-            return Kept(Reason.OTHER_AXIS, title(node), node.op_type)
-        return affine.after(inner)
-
-    def _guard(self, value: str, producer: int | None) -> Kept | None:
-        """What is in the way of changing a value: everything else that can see it."""
-        draft, scope = self.draft, self.draft.scope
-        if value in scope.inputs:
-            return Kept(Reason.GRAPH_INPUT, value)
-        if producer is None:
-            return Kept(Reason.OUTER_VALUE, value)
-        if value in scope.outputs:
-            return Kept(Reason.GRAPH_OUTPUT, value)
-        if value in scope.captured:
-            return Kept(Reason.CAPTURED, value)
-        return Kept(Reason.FORKED, value) if len(draft.value_readers(value)) > 1 else None
-
-    def _narrows_to(self, value: str) -> int:
-        """The element type that every reader of a value converts it to, 0 if there is none."""
-        readers = [self.draft.node(i) for i in self.draft.value_readers(value)]
-        kinds = {integer(n, "to", 0) if n.op_type == "Cast" else 0 for n in readers}
-        return kinds.pop() if len(kinds) == 1 and not self.draft.is_seen(value) else 0

@@ -152,7 +152,7 @@ def _verdict(console: Console, verdict: Verdict) -> None:
 def _evidence(check: Check) -> str:
     if check.status is Status.NOT_RUN:
         return f"{check.name} not run ({_clean(check.why)})"
-    worst = "" if check.worst is None else f" (worst {check.worst:.2g} of {check.bound:.2g})"
+    worst = "" if check.worst is None else f" (worst {check.worst:.3g} of {check.bound:.3g})"
     return f"{check.name} {check.status}{worst}"
 
 
