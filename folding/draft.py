@@ -188,10 +188,11 @@ class Draft:
         elif before is not None and isinstance(before.recipe, Direct):
             recipe = Direct(before.recipe.value * scale[absorbed.channel])
         else:
-            stored, value = self.constants.stored(name), self.constants.doubled(name)
+            stored = self.constants.stored(name)
             if stored is not None:
                 recipe = Scaled(self.constants, stored, factor)
             else:
+                value = self.constants.doubled(name)
                 assert value is not None  # Draft.weight refuses what is neither.
                 recipe = Direct(value * scale[absorbed.channel])
         self._store(index, absorbed.slot, recipe, because)

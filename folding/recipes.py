@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +34,19 @@ class Unrepresentable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some rows of a tensor: what they must be, and by how much an exact tool may miss it."""
+    """Some rows of a tensor: what they must be, before they are rounded.
+
+    ``terms`` times ``factor`` is the same formula with absolute values and plus signs.
+    """
 
     start: int
     exact: Doubles
-    magnitude: Doubles
+    terms: Doubles
+    factor: Doubles
+
+    @property
+    def magnitude(self) -> Doubles:
+        return np.abs(self.terms) * self.factor
 
 
 class Recipe(Protocol):
@@ -61,7 +69,7 @@ class Direct:
         return self.value.shape
 
     def rows(self) -> Iterator[Rows]:
-        yield Rows(0, self.value.high, self.value.magnitude)
+        yield Rows(0, self.value.high, self.value.magnitude, np.ones(()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +114,7 @@ class Scaled:
             exact = part * scale.high[index]
             if scale.low.any():
                 exact += part * scale.low[index]
-            yield Rows(start, exact, np.abs(part) * scale.magnitude[index])
+            yield Rows(start, exact, part, scale.magnitude[index])
 
     def channels(self, rows: Rows) -> npt.NDArray[np.intp]:
         """The channel of each element of some rows, ready to broadcast."""
@@ -127,7 +135,7 @@ class Changed:
     """A tensor with new content, under the name it has in the folded model.
 
     ``origin`` is the constant that it was, None if there was none. ``because`` names the affines
-    that are in it; ``beside`` the shift that stands next to this weight, to judge what may vanish.
+    that are in it.
     """
 
     name: str
@@ -151,24 +159,38 @@ class Changed:
         Raises:
             Unrepresentable: a number overflows, or a channel's numbers vanish.
         """
+        peaks: Doubles | None = None
         for rows in self.recipe.rows():
             rounded = self.float_type.round(rows.exact)
             if not np.isfinite(rounded).all():
-                raise Unrepresentable(self.name, Reason.OVERFLOW)
-            self._refuse_vanishing(rows, rounded.astype(np.float64))
+                was_finite = np.isfinite(rows.terms).all()
+                reason = Reason.OVERFLOW if was_finite else Reason.NOT_FINITE
+                raise Unrepresentable(self.name, reason)
+            if isinstance(self.recipe, Scaled):
+                losing = self._losing_channels(self.recipe, rows, rounded)
+                if losing.size:
+                    peaks = self.recipe.peaks() if peaks is None else peaks
+                    self._refuse_vanishing(self.recipe, losing, peaks)
             yield np.ascontiguousarray(rounded).tobytes()
 
-    def _refuse_vanishing(self, rows: Rows, rounded: Doubles) -> None:
-        """Refuse a channel all of whose weights become subnormal and lose digits by it.
+    def _losing_channels(
+        self, recipe: Scaled, rows: Rows, rounded: npt.NDArray[Any]
+    ) -> npt.NDArray[np.intp]:
+        """The channels with a number that becomes subnormal and loses digits by it."""
+        small = np.abs(rounded) <= self.float_type.tiny
+        if not small.any():
+            return np.empty(0, np.intp)
+        small &= rows.exact != rounded
+        return np.unique(np.broadcast_to(recipe.channels(rows), small.shape)[small])
+
+    def _refuse_vanishing(
+        self, recipe: Scaled, losing: npt.NDArray[np.intp], peaks: Doubles
+    ) -> None:
+        """Refuse a channel without any normal number left, if it had larger ones before.
 
         Digits lost beside a normal number are within the rounding of that one.
         """
-        small = (np.abs(rows.exact) < self.float_type.tiny) & (rows.exact != rounded)
-        if not isinstance(self.recipe, Scaled) or not small.any():
-            return
-        scale = np.abs(self.recipe.factor.scale.high)
-        lost = np.unique(np.broadcast_to(self.recipe.channels(rows), small.shape)[small])
-        after = self.recipe.peaks()[lost]
-        before = after / scale[lost]
+        after = peaks[losing]
+        before = after / np.abs(recipe.factor.scale.high[losing])
         if ((after < self.float_type.tiny) & (after < before) & (before > _NOTHING)).any():
             raise Unrepresentable(self.name, Reason.UNDERFLOW)
