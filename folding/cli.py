@@ -35,9 +35,7 @@ app = typer.Typer(
 Source = Annotated[Path, typer.Argument(help="The ONNX model to fold. It is never changed.")]
 Json = Annotated[
     str | None,
-    typer.Option(
-        "--json", metavar="PATH|-", help="Write the report as JSON; - is standard output."
-    ),
+    typer.Option("--json", metavar="PATH|-", help="Write the report as JSON; - prints it instead."),
 ]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit with 3 if a normalisation is not folded completely.")
@@ -137,8 +135,8 @@ def fold(
             _write_json(json_path, failure.report.to_dict())
             raise
     _write_json(json_path, report.to_dict())
-    if not quiet:
-        show_report(report, to_stderr=json_path == "-")
+    if not quiet and json_path != "-":
+        show_report(report)
     return STRICT if strict and report.plan.kept_for_strict else DONE
 
 
@@ -157,7 +155,8 @@ def explain(source: Source, json_path: Json = None, strict: Strict = False) -> i
     _write_json(
         json_path, {"version": __version__, "source": {"path": str(source)}, **plan.to_dict()}
     )
-    show_plan(plan, to_stderr=json_path == "-")
+    if json_path != "-":
+        show_plan(plan)
     return STRICT if strict and plan.kept_for_strict else DONE
 
 

@@ -54,9 +54,9 @@ class Progress:
         self._stop()
 
 
-def show_report(report: Report, *, to_stderr: bool = False) -> None:
+def show_report(report: Report) -> None:
     """Print what a fold did."""
-    console = _console(to_stderr=to_stderr)
+    console = _console()
     _decisions(console, report.plan)
     _operators(console, report.plan)
     _warnings(console, report)
@@ -67,19 +67,18 @@ def show_report(report: Report, *, to_stderr: bool = False) -> None:
         console.print(escape(f"written: {target.path} ({size})"), soft_wrap=True)
 
 
-def show_plan(plan: Plan, *, to_stderr: bool = False) -> None:
+def show_plan(plan: Plan) -> None:
     """Print what a fold would do."""
-    console = _console(to_stderr=to_stderr)
+    console = _console()
     _decisions(console, plan)
     _operators(console, plan)
     for warning in plan.warnings:
         console.print(escape(f"warning: {warning.text}"), soft_wrap=True)
 
 
-def _console(*, to_stderr: bool) -> Console:
-    stream = sys.stderr if to_stderr else sys.stdout
-    width = None if stream.isatty() else _PLAIN_WIDTH
-    return Console(file=stream, highlight=False, width=width)
+def _console() -> Console:
+    width = None if sys.stdout.isatty() else _PLAIN_WIDTH
+    return Console(highlight=False, width=width)
 
 
 def _decisions(console: Console, plan: Plan) -> None:

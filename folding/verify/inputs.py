@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ Feed = dict[str, npt.NDArray[Any]]
 Inputs = Mapping[str, npt.ArrayLike] | str | os.PathLike[str]
 
 SEED = 0
-#: Sizes to try for dimensions that the model leaves open.
+#: Sizes to try for dimensions that the model leaves open; a leading one, the batch, is 2 or 1.
 OPEN_SIZES = (2, 1, 8, 32, 224)
+_MOST_ELEMENTS = 1 << 24
 
 
 def required(model: ModelProto) -> list[ValueInfoProto]:
@@ -83,7 +85,7 @@ def _fitting(value: ValueInfoProto, array: npt.NDArray[Any]) -> npt.NDArray[Any]
 
 
 def random_feed(model: ModelProto, open_size: int) -> Feed | None:
-    """Seeded inputs with every open dimension of that size; None if an input is no tensor."""
+    """Seeded inputs with open dimensions of that size; None if one is no tensor, or too large."""
     rng = np.random.default_rng(SEED)
     feed: Feed = {}
     for value in required(model):
@@ -91,6 +93,10 @@ def random_feed(model: ModelProto, open_size: int) -> Feed | None:
             return None
         tensor = value.type.tensor_type
         shape = [d.dim_value or open_size for d in tensor.shape.dim]
+        if shape and not tensor.shape.dim[0].dim_value:
+            shape[0] = min(open_size, 2)
+        if prod(shape) > _MOST_ELEMENTS:
+            return None
         dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
         if dtype.kind == "b":
             feed[value.name] = np.zeros(shape, bool)

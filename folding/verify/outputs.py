@@ -78,11 +78,11 @@ def _reference_run(
 ) -> tuple[Feed, Outputs, str]:
     if feed is not None:
         return feed, session.run(feed), "the user's inputs"
-    last = RuntimeRefused("an input is no tensor")
+    last = RuntimeRefused("an input is no tensor, or too large to be made up")
     for size in OPEN_SIZES:
         candidate = random_feed(model, size)
         if candidate is None:
-            break
+            continue
         try:
             text = f"normal, seed {SEED}, open dimensions {size}"
             return candidate, session.run(candidate), text
