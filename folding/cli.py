@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -47,7 +49,8 @@ def _command(run: Callable[..., int]) -> Callable[..., None]:
 
     @functools.wraps(run)
     def wrapped(*args: Any, **kwargs: Any) -> None:
-        signal.signal(signal.SIGTERM, _terminated)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _terminated)
         try:
             code = run(*args, **kwargs)
         except FoldError as error:
@@ -177,4 +180,7 @@ def _write_json(path: str | None, content: dict[str, Any]) -> None:
 
 def main() -> None:
     """The entry point of the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()

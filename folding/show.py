@@ -64,7 +64,7 @@ def show_report(report: Report) -> None:
     target = report.target
     if target is not None:
         size = f"{_bytes(report.source.bytes)} -> {_bytes(target.bytes)}"
-        console.print(escape(f"written: {target.path} ({size})"), soft_wrap=True)
+        console.print(escape(f"written: {_clean(target.path or '')} ({size})"), soft_wrap=True)
 
 
 def show_plan(plan: Plan) -> None:

@@ -7,12 +7,14 @@ against the working directory and refuses links. So sizes and paths are checked 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import onnx
-from onnx import ModelProto, TensorProto, checker, defs
+from onnx import ModelProto, NodeProto, TensorProto, checker, defs
 
 from folding.errors import BadModel
 from folding.modelfile import Model
-from folding.protos import element_bytes, opset, tensors
+from folding.protos import element_bytes, graphs, opset, tensors
 
 
 def check(model: Model, name: str) -> None:
@@ -21,6 +23,9 @@ def check(model: Model, name: str) -> None:
     Raises:
         BadModel: with one sentence naming the tensor, node or operator set.
     """
+    for text in _texts(model.proto):
+        if not isinstance(text, str):
+            raise BadModel(f"{name!r} has the name {text!r}, which is not valid UTF-8")
     for tensor in tensors(model.proto):
         _check_size(model, tensor, name)
     _check_opsets(model.proto, name)
@@ -29,6 +34,22 @@ def check(model: Model, name: str) -> None:
     except (checker.ValidationError, ValueError) as error:
         reason = " ".join(str(error).split()).removesuffix(".")
         raise BadModel(f"{name!r} is rejected by the ONNX checker: {reason}") from error
+
+
+def _texts(proto: ModelProto) -> Iterator[str | bytes]:
+    """All names; protobuf hands out those that are not UTF-8 as bytes."""
+    for graph in graphs(proto):
+        yield from (value.name for values in (graph.input, graph.output) for value in values)
+        yield from (tensor.name for tensor in graph.initializer)
+        yield from (text for node in graph.node for text in _texts_of(node))
+    for function in proto.functions:
+        yield from (function.name, function.domain, *function.input, *function.output)
+        yield from (text for node in function.node for text in _texts_of(node))
+
+
+def _texts_of(node: NodeProto) -> Iterator[str | bytes]:
+    yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+    yield from (attribute.name for attribute in node.attribute)
 
 
 def _check_size(model: Model, tensor: TensorProto, name: str) -> None:

@@ -1,9 +1,9 @@
 """Outputs: both models run end to end, as an alarm for whatever the proof did not think of.
 
 No fixed tolerance is right for all models, so this one is generous: each output may differ by 2^12
-roundings of the coarsest float type in the model, in the root mean square over all its elements,
-relative to the reference's own. (For float32 that is 2.4e-4. Right folds of deep networks were
-seen at 1e-6, a wrong channel at 1e-2 and more.) It is no proof, and no gate for small faults.
+roundings of the coarsest float type in the model but at most by a tenth, in the root mean square
+over all its elements, relative to the reference's own. (For float32 that is 2.4e-4; right folds of
+the networks in ``models/`` are below 1e-6.) It is no proof, and no gate for small faults.
 
 The reference runs with graph optimisation disabled, because the runtime's own fusions are wrong
 on some graphs; the candidate runs that way and at the default level. Where the *reference* changes
@@ -28,6 +28,7 @@ from folding.verify.runtime import RuntimeRefused, Session
 from folding.verify.verdict import Check, Status
 
 _ROUNDINGS = 2.0**12
+_MOST = 0.1
 _KERNELS_SINCE = 7
 _RANDOM = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
@@ -129,7 +130,7 @@ def _roundoff(model: ModelProto) -> float:
 
 
 def _compare(names: Sequence[str], expected: Outputs, got: Outputs, roundoff: float) -> Check:
-    bound = _ROUNDINGS * roundoff
+    bound = min(_ROUNDINGS * roundoff, _MOST)
     worst, at = 0.0, ""
     for name, one, other in zip(names, expected, got, strict=True):
         distance = _distance(one, other)
