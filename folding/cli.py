@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -54,9 +55,7 @@ def _command(run: Callable[..., int]) -> Callable[..., None]:
         try:
             code = run(*args, **kwargs)
         except FoldError as error:
-            _complain(f"{error}." if not str(error).endswith(".") else str(error))
-            if error.hint:
-                _complain(error.hint)
+            _complain(_sentence(error))
             code = _EXIT_CODES.get(type(error), BAD)
         except KeyboardInterrupt:
             _complain("interrupted; nothing was written.")
@@ -68,9 +67,21 @@ def _command(run: Callable[..., int]) -> Callable[..., None]:
         except MemoryError:
             _complain("there is not enough memory for this model; nothing was written.")
             code = BAD
+        except Exception as error:  # noqa: BLE001 - a bug of ours: said in full, never a traceback
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(last.filename).name}, line {last.lineno}"
+            fault = f"{type(error).__name__}: {error}"
+            _complain(f"internal error in {place} ({fault}); please report it with the model.")
+            code = BAD
         raise typer.Exit(code)
 
     return wrapped
+
+
+def _sentence(error: FoldError) -> str:
+    """What is wrong and what to do, as one sentence."""
+    text, hint = str(error).removesuffix("."), error.hint.removesuffix(".")
+    return f"{text}; {hint[0].lower()}{hint[1:]}." if hint else f"{text}."
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:

@@ -45,9 +45,13 @@ class Malformed(BadModel):
 class BadCall(FoldError):
     """A path, an option or an input of the call is wrong."""
 
+    hint = "See fold-model --help."
+
 
 class StorageFailed(FoldError):
     """The operating system refused to read or write a file."""
+
+    hint = "Check the path and its permissions."
 
 
 class VerificationFailed(FoldError):

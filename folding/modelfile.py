@@ -208,6 +208,8 @@ def open_model(path: str | os.PathLike[str]) -> Model:
     given = Path(path)
     if given.is_dir():
         raise BadCall(f"{str(path)!r} is a directory", hint="Name the .onnx file in it.")
+    if given.exists() and not given.is_file():
+        raise BadCall(f"{str(path)!r} is no regular file", hint="Save the model to a file first.")
     resolved = Path(os.path.realpath(given))
     with ExitStack() as stack:
         file = SourceFile(resolved)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -68,6 +69,8 @@ def check_target(path: Path, model: Model) -> None:
         raise BadCall(f"the folder of {str(path)!r} does not exist", hint="Make it first.")
     with _storage(path):
         state = path.stat() if path.exists() else None
+    if state and not stat.S_ISREG(state.st_mode):
+        raise BadCall(f"{str(path)!r} is no regular file", hint="Choose another target.")
     if state and any(file.identity == (state.st_dev, state.st_ino) for file in model.files):
         raise BadCall(
             f"{str(path)!r} is the source under another name; the source is never changed",

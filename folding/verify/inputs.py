@@ -66,7 +66,7 @@ def _read(path: Path) -> dict[str, npt.ArrayLike]:
         raise StorageFailed(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         hint = "Save it with numpy.savez, without pickled objects."
-        raise BadCall(f"{str(path)!r} is no .npz file: {error}", hint=hint) from error
+        raise BadCall(f"{str(path)!r} is no .npz file of plain arrays", hint=hint) from error
 
 
 def _fitting(value: ValueInfoProto, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
