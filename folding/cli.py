@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from folding._version import __version__
-from folding.errors import FoldError, NotEquivalent, Unproven, VerificationFailed
+from folding.errors import (
+    BadCall,
+    FoldError,
+    NotEquivalent,
+    StorageFailed,
+    Unproven,
+    VerificationFailed,
+)
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -135,6 +142,7 @@ def fold(
     from folding.pipeline import fold as run
     from folding.show import Progress, show_report
 
+    _check_json(json_path, source, target)
     with Progress(enabled=not quiet) as progress:
         try:
             report = run(
@@ -164,6 +172,7 @@ def explain(source: Source, json_path: Json = None, strict: Strict = False) -> i
     from folding.pipeline import explain as run
     from folding.show import Progress, show_plan
 
+    _check_json(json_path, source)
     with Progress(enabled=True) as progress:
         plan = run(source, progress=progress)
     _write_json(
@@ -172,6 +181,17 @@ def explain(source: Source, json_path: Json = None, strict: Strict = False) -> i
     if json_path != "-":
         show_plan(plan)
     return STRICT if strict and plan.kept_for_strict else DONE
+
+
+def _check_json(path: str | None, *models: Path | None) -> None:
+    """Refuse early what could not be written later, or would overwrite a model."""
+    if path is None or path == "-":
+        return
+    place = Path(path)
+    if place.is_dir() or not place.parent.is_dir():
+        raise BadCall(f"{path!r} is no place for a file", hint="Choose another path for --json.")
+    if any(model and os.path.realpath(model) == os.path.realpath(place) for model in models):
+        raise BadCall(f"{path!r} is a model of this call", hint="Choose another path for --json.")
 
 
 def _write_json(path: str | None, content: dict[str, Any]) -> None:
@@ -184,8 +204,6 @@ def _write_json(path: str | None, content: dict[str, Any]) -> None:
     try:
         Path(path).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        from folding.errors import StorageFailed
-
         raise StorageFailed(f"cannot write {path!r}: {error.strerror or error}") from error
 
 
