@@ -56,8 +56,10 @@ def absorb(draft: Draft, way: Way, out: str) -> None:
     stops = [*way.path]
     if way.absorbed.shift is not None:
         if host is None:
-            added = NodeProto(op_type="Add", name=name, input=["", ""], output=[f"{out}_shift"])
+            value = draft.names.fresh(f"{out}_shift")
+            added = NodeProto(op_type="Add", name=name, input=["", ""], output=[value])
             host = Stop(draft.insert(added, way.layer), 0, is_affine=True)
+            draft.looks_like(value, node.output[0])
             stops.insert(0, host)
         _shift(draft, host, way.absorbed, weight.elem_type, out)
     _rewire(draft, way.layer, stops, gone, out)

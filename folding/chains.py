@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from folding.graph import Scope
 from folding.live import live_values
 from folding.plan import Kept, Kind, Reason
+from folding.protos import reads_shape
 from folding.recognise import Recogniser, Step
-
-#: Operators that see no values, only shapes.
-SHAPE_READERS = frozenset({"Shape", "Size"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +45,7 @@ def chains(steps: Recogniser) -> list[Chain]:
 
 
 def _is_private(scope: Scope, name: str) -> bool:
-    readers = [
-        i for i in scope.readers.get(name, ()) if scope.nodes[i].op_type not in SHAPE_READERS
-    ]
+    readers = [i for i in scope.readers.get(name, ()) if not reads_shape(scope.nodes[i])]
     return len(readers) == 1 and name not in scope.outputs and name not in scope.captured
 
 

@@ -50,8 +50,11 @@ def _arithmetic(combine: Callable[[Any, Any], Any]) -> Operator:
 def _divide(first: Any, second: Any) -> Any:
     if isinstance(first, Doubled):
         return first / second
-    # ONNX divides integers as C does, towards zero; a division by zero is left to the runtime.
-    return np.trunc(first / second).astype(first.dtype) if (second != 0).all() else None
+    if not np.all(second != 0):
+        return None  # What a division by zero gives is left to the runtime.
+    # Integers are divided as in C, towards zero, and not by way of floats.
+    floor = first // second
+    return floor + ((first % second != 0) & ((first < 0) != (second < 0)))
 
 
 def _modulo(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
@@ -204,4 +207,6 @@ OPERATORS: dict[str, Operator] = {
 }
 
 #: Operators whose result needs only their first input and the shape that inference found.
-FOLLOWS_OUTPUT_SHAPE = frozenset({"Expand", "Reshape", "Squeeze", "Unsqueeze", "ConstantOfShape"})
+FOLLOWS_OUTPUT_SHAPE = frozenset(
+    {"ConstantOfShape", "Expand", "Flatten", "Reshape", "Squeeze", "Unsqueeze"}
+)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from onnx import NodeProto
 
 from folding.absorbers import Absorbed, Weight
-from folding.chains import SHAPE_READERS
-from folding.constants import Constants
+from folding.constants import Constants, Stored
 from folding.doubled import Doubled
 from folding.floats import FLOATS
 from folding.graph import Scope, Shape
 from folding.plan import Kept, Reason
+from folding.protos import reads_shape
 from folding.recipes import Changed, Direct, Factor, Scaled
 
 #: A weight that is computed may be stored in its place up to this many elements.
@@ -116,7 +116,7 @@ class Draft:
 
     def value_readers(self, name: str) -> list[int]:
         """The readers that see more of a value than its shape."""
-        return [i for i in self.readers(name) if self.node(i).op_type not in SHAPE_READERS]
+        return [i for i in self.readers(name) if not reads_shape(self.node(i))]
 
     def shape(self, name: str) -> Shape | None:
         return self.scope.shape(self._shapes_of.get(name, name))
@@ -180,21 +180,18 @@ class Draft:
     def scale(self, index: int, absorbed: Absorbed, because: str) -> None:
         """Multiply the weight of a layer."""
         name = self.node(index).input[absorbed.slot]
-        scale = absorbed.scale
-        factor = Factor(absorbed.channel, scale)
+        factor = Factor(absorbed.channel, absorbed.scale)
         before = self.changed.get(name)
         if before is not None and isinstance(before.recipe, Scaled):
-            recipe: Scaled | Direct = before.recipe.times(scale)
-        elif before is not None and isinstance(before.recipe, Direct):
-            recipe = Direct(before.recipe.value * scale[absorbed.channel])
+            recipe = before.recipe.times(factor)
         else:
-            stored = self.constants.stored(name)
-            if stored is not None:
-                recipe = Scaled(self.constants, stored, factor)
-            else:
-                value = self.constants.doubled(name)
-                assert value is not None  # Draft.weight refuses what is neither.
-                recipe = Direct(value * scale[absorbed.channel])
+            source: Stored | Doubled | None = self.constants.stored(name)
+            if before is not None and isinstance(before.recipe, Direct):
+                source = before.recipe.value
+            elif source is None:
+                source = self.constants.doubled(name)
+            assert source is not None  # Draft.weight refuses what is neither stored nor small.
+            recipe = Scaled(self.constants, source, factor)
         self._store(index, absorbed.slot, recipe, because)
 
     def set_constant(
@@ -266,7 +263,8 @@ class Draft:
             return
         self._producers[old] = None
         self._producers[name] = index
-        self._shapes_of[name] = self._shapes_of.get(old, old)
+        self.vanished.discard(name)
+        self.looks_like(name, old)
         node.output[0] = name
         self.point_shapes(old, name)
         if old not in self.renamed:
@@ -274,9 +272,13 @@ class Draft:
             self.renamed.pop(origin, None)
             self.vanished.add(origin)
 
+    def looks_like(self, new: str, old: str) -> None:
+        """A new value has the shape and type of an old one."""
+        self._shapes_of[new] = self._shapes_of.get(old, old)
+
     def renamed_value(self, old: str) -> str:
         """The new name of a value that goes on with other content."""
-        if old in self._origins:
+        if old in self._origins or old not in self.scope.producers:
             return old
         new = self.renamed[old] = self.names.fresh(f"{old}_folded")
         self._origins[new] = old
@@ -284,7 +286,7 @@ class Draft:
 
     def point_shapes(self, old: str, new: str) -> None:
         """Let those who only ask for the shape of a value ask another one of the same shape."""
-        for index in [i for i in self.readers(old) if self.node(i).op_type in SHAPE_READERS]:
+        for index in [i for i in self.readers(old) if reads_shape(self.node(i))]:
             self.set_input(index, 0, new)
 
     def insert(self, node: NodeProto, after: int) -> int:

@@ -49,7 +49,8 @@ def apply(model: Model, drafts: list[Draft]) -> tuple[Model, list[Warned]]:
     copy.CopyFrom(model.proto)
     folded = Model(copy, list(model.contents), model.path, model.files)
     warnings: list[Warned] = []
-    for draft, graph in zip(drafts, graphs(copy), strict=False):
+    # Inner before outer: changing a graph copies the nodes in it, and with them their bodies.
+    for draft, graph in reversed(list(zip(drafts, graphs(copy), strict=False))):
         if draft.nodes:
             _nodes(draft, graph)
             _tensors(draft, graph, folded)

@@ -15,6 +15,7 @@ Source: the Protocol Buffers encoding specification; field numbers from onnx.pro
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -26,8 +27,9 @@ from folding.errors import Malformed
 #: Tensors below this many bytes stay in the skeleton, where shape inference can see them.
 LEAST = 1024
 
-#: Stands where an external tensor has its file name. No path can contain a NUL.
-TOKEN = "\0fold-model"  # noqa: S105 - no secret
+#: Stands where an external tensor has its file name. No path can contain a NUL, and no file can
+#: know the rest: a tensor that named it would pass for one taken out, and get its bytes.
+TOKEN = f"\0{secrets.token_hex(16)}"
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 9, 13, 14

@@ -31,6 +31,7 @@ from folding.protos import opset, subgraphs, tensors
 Shape = tuple[int | None, ...]
 
 _OVERRIDABLE_SINCE_IR = 4
+_KEEP_SHAPE = frozenset({"BatchNormalization", "Cast", "Dropout", "Identity"})
 
 
 @dataclass(slots=True)
@@ -134,7 +135,7 @@ def _scopes(
     for values in (inferred.value_info, inferred.input, inferred.output):
         for value in values:
             _note(scope, value)
-    _guess_ranks(scope)
+    _guess_shapes(scope)
     yield scope
     for node, twin in zip(graph.node, inferred.node, strict=True):
         if len(node.attribute):
@@ -162,17 +163,18 @@ def _note(scope: Scope, value: ValueInfoProto) -> None:
         )
 
 
-def _guess_ranks(scope: Scope) -> None:
-    """What a convolution's weight says of its output, where its input's rank is unknown."""
+def _guess_shapes(scope: Scope) -> None:
+    """What follows without inference: of a convolution's weight, and of what keeps a shape."""
     for node in scope.nodes:
-        if node.op_type == "Conv" and scope.shapes.get(node.output[0]) is None:
+        if not len(node.output) or scope.shapes.get(node.output[0]) is not None:
+            continue
+        if node.op_type == "Conv":
             weight = scope.initializers.get(node.input[1])
             if weight is not None and len(weight.dims) > 2:  # noqa: PLR2004
-                scope.shapes[node.output[0]] = (
-                    None,
-                    weight.dims[0],
-                    *[None] * (len(weight.dims) - 2),
-                )
+                spatial = [None] * (len(weight.dims) - 2)
+                scope.shapes[node.output[0]] = (None, weight.dims[0], *spatial)
+        elif node.op_type in _KEEP_SHAPE and (shape := scope.shape(node.input[0])) is not None:
+            scope.shapes[node.output[0]] = shape
 
 
 def _inferred(model: Model, settled: Settled) -> ModelProto:
@@ -209,8 +211,7 @@ def _settle(graph: GraphProto, settled: Settled) -> None:
 def _forget(graph: GraphProto) -> None:
     del graph.value_info[:]
     for value in graph.output:
-        if value.type.WhichOneof("value") == "tensor_type":
-            value.type.tensor_type.ClearField("shape")
+        value.ClearField("type")
     for node in graph.node:
         for body in subgraphs(node):
             _forget(body)

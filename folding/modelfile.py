@@ -9,6 +9,7 @@ keeps in other files are treated alike, so nobody after this module needs to kno
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -206,16 +207,21 @@ def open_model(path: str | os.PathLike[str]) -> Model:
         StorageFailed: it cannot be read.
     """
     given = Path(path)
-    if given.is_dir():
+    try:
+        mode = given.stat().st_mode
+        resolved = given.resolve()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StorageFailed(f"cannot read {str(path)!r}: {reason}") from error
+    if stat.S_ISDIR(mode):
         raise BadCall(f"{str(path)!r} is a directory", hint="Name the .onnx file in it.")
-    if given.exists() and not given.is_file():
+    if not stat.S_ISREG(mode):
         raise BadCall(f"{str(path)!r} is no regular file", hint="Save the model to a file first.")
-    resolved = Path(os.path.realpath(given))
     with ExitStack() as stack:
         file = SourceFile(resolved)
         stack.callback(file.close)
         model = _read(file, str(path))
-        _find_external(model, given.parent, stack)
+        _find_external(model, (given.parent, resolved.parent), stack)
         stack.pop_all()
     return model
 
@@ -246,7 +252,7 @@ def _entries(tensor: TensorProto) -> dict[str, str]:
     return {entry.key: entry.value for entry in tensor.external_data}
 
 
-def _find_external(model: Model, folder: Path, stack: ExitStack) -> None:
+def _find_external(model: Model, folders: tuple[Path, Path], stack: ExitStack) -> None:
     """Point every tensor that the source keeps in another file to a token of its own."""
     own = {str(index) for index in range(len(model.contents))}
     opened: dict[str, SourceFile] = {}
@@ -261,13 +267,15 @@ def _find_external(model: Model, folder: Path, stack: ExitStack) -> None:
             continue
         location = entries.get("location", "")
         if location not in opened:
-            opened[location] = SourceFile(_data_path(folder, location, tensor.name))
+            opened[location] = SourceFile(_data_path(folders, location, tensor.name))
             stack.callback(opened[location].close)
             model.files.append(opened[location])
         model.contents.append(_external_span(tensor, entries, opened[location]))
         del tensor.external_data[:]
         for key, value in (("location", framing.TOKEN), ("offset", str(len(model.contents) - 1))):
             tensor.external_data.add(key=key, value=value)
+    if own:
+        raise Malformed("a tensor stands where the model cannot have one")
 
 
 def _external_span(tensor: TensorProto, entries: dict[str, str], file: SourceFile) -> Span:
@@ -288,8 +296,8 @@ def _external_span(tensor: TensorProto, entries: dict[str, str], file: SourceFil
     return Span(file, start, size, apart=True)
 
 
-def _data_path(folder: Path, location: str, name: str) -> Path:
-    """The file of an external tensor, which must stand inside the model's folder."""
+def _data_path(folders: tuple[Path, Path], location: str, name: str) -> Path:
+    """The file of an external tensor: beside the model as it was given, or where a link led."""
     parts = PurePosixPath(location).parts
     unsafe = not parts or ".." in parts or "\0" in location
     if unsafe or PurePosixPath(location).is_absolute() or PureWindowsPath(location).drive:
@@ -297,15 +305,23 @@ def _data_path(folder: Path, location: str, name: str) -> Path:
             f"tensor {name!r} is kept in {location!r}, which is no path inside the model's folder",
             hint="Save the model with its data beside it.",
         )
-    path = Path(os.path.realpath(folder / location))
-    if not path.is_relative_to(os.path.realpath(folder)):
-        raise BadModel(
-            f"tensor {name!r} is kept in {location!r}, a link that leaves the model's folder",
-            hint="Copy the data file beside the model.",
-        )
-    if not path.is_file():
-        raise BadModel(
-            f"tensor {name!r} is kept in {location!r}, which is not beside the model",
-            hint="Put the data file back where the model was saved.",
-        )
-    return path
+    for folder in folders:
+        path = Path(os.path.realpath(folder / location))
+        if _is_file(path):
+            if path.is_relative_to(os.path.realpath(folder)):
+                return path
+            raise BadModel(
+                f"tensor {name!r} is kept in {location!r}, a link that leaves the model's folder",
+                hint="Copy the data file beside the model.",
+            )
+    raise BadModel(
+        f"tensor {name!r} is kept in {location!r}, which is not beside the model",
+        hint="Put the data file back where the model was saved.",
+    )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # The name is longer than any file's.
+        return False

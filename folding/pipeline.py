@@ -14,7 +14,6 @@ from onnx import ModelProto
 
 from folding import edits, soundness, writing
 from folding._version import __version__
-from folding.draft import Draft
 from folding.errors import NotEquivalent, Unproven
 from folding.modelfile import Model, in_memory, open_model
 from folding.plan import Kept, Plan
@@ -208,14 +207,11 @@ def _confirmed(model: Model) -> _Folded:
 
 def _refuse(planned: Planned, refused: Refused, misfit: Unrepresentable) -> Refused:
     """Keep the last affine whose fold put a number into a tensor that it does not fit."""
-    number, draft = _draft_of(planned, misfit.tensor)
-    changed = draft.changed[misfit.tensor]
-    kept = Kept(misfit.reason, changed.origin or misfit.tensor)
-    return {**refused, (number, changed.because[-1]): kept}
-
-
-def _draft_of(planned: Planned, tensor: str) -> tuple[int, Draft]:
-    return next((n, draft) for n, draft in enumerate(planned.drafts) if tensor in draft.changed)
+    changed = misfit.changed
+    drafts = enumerate(planned.drafts)
+    scope = next(n for n, draft in drafts if draft.changed.get(changed.name) is changed)
+    kept = Kept(misfit.reason, changed.origin or changed.name)
+    return {**refused, (scope, changed.because[-1]): kept}
 
 
 def _write(model: Model, done: _Folded, call: _Call, clock: _Clock) -> Report:

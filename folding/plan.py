@@ -36,6 +36,7 @@ class Reason(StrEnum):
     NOT_FINITE = "a parameter is not finite"
     OLD_OPSET = "operators below opset 7 broadcast by other rules"
     OUTPUT_USED = "another output of this node is used"
+    OLD_IR = "below IR version 4 its shift would need a node more than are saved"
     IN_FUNCTION = "it stands inside a model-local function"
     # The way to a layer.
     GRAPH_INPUT = "nothing stands before it but this graph input"
@@ -46,7 +47,6 @@ class Reason(StrEnum):
     CUSTOM_OPERATOR = "this operator is not one of ONNX's own"
     NO_RULE = "no affine passes this operator"
     OTHER_AXIS = "another affine before it acts along another axis"
-    BEHIND_KEPT = "another affine before it stays"
     CAST_ROUNDS = "this conversion changes the type"
     DROPOUT_ACTIVE = "this dropout may be active"
     MISSING_AXES = "the axes of this operator are not known"

@@ -86,6 +86,11 @@ def is_default_domain(node: NodeProto) -> bool:
     return node.domain in ("", "ai.onnx")
 
 
+def reads_shape(node: NodeProto) -> bool:
+    """Whether a node sees no values, only their shape."""
+    return node.op_type in ("Shape", "Size") and is_default_domain(node)
+
+
 def title(node: NodeProto) -> str:
     """What to call a node: its name, or its first output, since names may be empty."""
     return node.name or next((o for o in node.output if o), node.op_type)

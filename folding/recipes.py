@@ -25,11 +25,11 @@ _NOTHING = 2.0**-100
 
 
 class Unrepresentable(Exception):
-    """A folded tensor does not fit its type; the planner turns it into a Kept. Never escapes."""
+    """A folded tensor does not fit its type; the pipeline turns it into a Kept. Never escapes."""
 
-    def __init__(self, tensor: str, reason: Reason) -> None:
-        super().__init__(tensor, reason)
-        self.tensor, self.reason = tensor, reason
+    def __init__(self, changed: Changed, reason: Reason) -> None:
+        super().__init__(changed.name, reason)
+        self.changed, self.reason = changed, reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,14 @@ class Rows:
 
     start: int
     exact: Doubles
-    terms: Doubles
+    terms: npt.NDArray[Any]
     factor: Doubles
 
     @property
     def magnitude(self) -> Doubles:
-        return np.abs(self.terms) * self.factor
+        with np.errstate(all="ignore"):
+            terms: Doubles = np.abs(self.terms).astype(np.float64)
+            return terms * self.factor
 
 
 class Recipe(Protocol):
@@ -79,55 +81,75 @@ class Factor:
     channel: npt.NDArray[np.intp]
     scale: Doubled
 
+    def times(self, other: Factor) -> Factor:
+        """Both: by the same channels, or by each pair of channels where they are others."""
+        if np.array_equal(self.channel, other.channel):
+            return Factor(self.channel, self.scale * other.scale)
+        pairs = self.scale.reshape(self.scale.size, 1) * other.scale.reshape(1, other.scale.size)
+        channel = self.channel * other.scale.size + other.channel
+        return Factor(channel, pairs.reshape(pairs.size))
+
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """A stored weight times a factor; or several, which absorb at different places."""
+    """A weight times a factor: one that is stored, or one that is small and computed."""
 
     constants: Constants
-    source: Stored
+    source: Stored | Doubled
     factor: Factor
 
     @property
     def dims(self) -> tuple[int, ...]:
-        return self.source.dims
+        return self.source.shape if isinstance(self.source, Doubled) else self.source.dims
 
-    def times(self, scale: Doubled) -> Scaled:
-        """The same with one more scale for the same channels."""
-        return Scaled(
-            self.constants, self.source, Factor(self.factor.channel, scale * self.factor.scale)
-        )
+    def times(self, factor: Factor) -> Scaled:
+        """The same with one more factor."""
+        return Scaled(self.constants, self.source, self.factor.times(factor))
 
     def rows(self) -> Iterator[Rows]:
-        channel, scale = self.factor.channel, self.factor.scale
+        if isinstance(self.source, Doubled):
+            product = self.source * self.factor.scale[self.factor.channel]
+            yield Rows(0, product.high, product.magnitude, np.ones(()))
+            return
+        tensor = self.source.tensor
         whole = self.constants.load(self.source) if self.source.moves else None
         count = self.dims[0]
         step = max(1, _BLOCK_ELEMENTS * count // max(1, int(np.prod(self.dims))))
         for start in range(0, count, step):
             stop = min(start + step, count)
-            part = (
-                self.constants.model.rows(self.source.tensor, start, stop)
-                if whole is None
-                else whole[start:stop]
-            ).astype(np.float64)
-            index = channel[start:stop] if channel.shape[0] > 1 else channel
-            exact = part * scale.high[index]
-            if scale.low.any():
-                exact += part * scale.low[index]
-            yield Rows(start, exact, part, scale.magnitude[index])
+            model = self.constants.model
+            part = model.rows(tensor, start, stop) if whole is None else whole[start:stop]
+            scale = self.factor.scale[self._of_rows(start, stop)]
+            yield Rows(start, _product(part, scale), part, scale.magnitude)
+
+    def _of_rows(self, start: int, stop: int) -> npt.NDArray[np.intp]:
+        channel = self.factor.channel
+        return channel[start:stop] if len(channel) > 1 else channel
 
     def channels(self, rows: Rows) -> npt.NDArray[np.intp]:
-        """The channel of each element of some rows, ready to broadcast."""
-        channel = self.factor.channel
-        return channel[rows.start : rows.start + len(rows.exact)] if len(channel) > 1 else channel
+        """The channel of each element of some rows."""
+        index = self._of_rows(rows.start, rows.start + len(rows.exact))
+        return np.broadcast_to(index, rows.exact.shape)
 
     def peaks(self) -> Doubles:
         """The largest absolute number of each channel."""
         peaks = np.zeros(self.factor.scale.size)
         for rows in self.rows():
-            index = np.broadcast_to(self.channels(rows), rows.exact.shape)
-            np.maximum.at(peaks, index.ravel(), np.abs(rows.exact).ravel())
+            np.maximum.at(peaks, self.channels(rows).ravel(), np.abs(rows.exact).ravel())
         return peaks
+
+
+def _product(part: npt.NDArray[Any], scale: Doubled) -> Doubles:
+    """A stored weight times its scale, in float64.
+
+    One multiplication by ``scale.high`` is within a unit of float64, far below the rounding to any
+    narrower type; a float64 weight needs the rest of the scale too, to be rounded only once.
+    """
+    with np.errstate(all="ignore"):
+        if part.dtype == np.float64:
+            return (Doubled.exact(part) * scale).high
+        exact: Doubles = part.astype(np.float64) * scale.high
+        return exact
 
 
 @dataclass(slots=True)
@@ -165,7 +187,7 @@ class Changed:
             if not np.isfinite(rounded).all():
                 was_finite = np.isfinite(rows.terms).all()
                 reason = Reason.OVERFLOW if was_finite else Reason.NOT_FINITE
-                raise Unrepresentable(self.name, reason)
+                raise Unrepresentable(self, reason)
             if isinstance(self.recipe, Scaled):
                 losing = self._losing_channels(self.recipe, rows, rounded)
                 if losing.size:
@@ -181,7 +203,7 @@ class Changed:
         if not small.any():
             return np.empty(0, np.intp)
         small &= rows.exact != rounded
-        return np.unique(np.broadcast_to(recipe.channels(rows), small.shape)[small])
+        return np.unique(recipe.channels(rows)[small])
 
     def _refuse_vanishing(
         self, recipe: Scaled, losing: npt.NDArray[np.intp], peaks: Doubles
@@ -193,4 +215,4 @@ class Changed:
         after = peaks[losing]
         before = after / np.abs(recipe.factor.scale.high[losing])
         if ((after < self.float_type.tiny) & (after < before) & (before > _NOTHING)).any():
-            raise Unrepresentable(self.name, Reason.UNDERFLOW)
+            raise Unrepresentable(self, Reason.UNDERFLOW)

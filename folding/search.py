@@ -101,6 +101,8 @@ class Search:
         layer = self.draft.node(way.layer)
         if chain.kind is Kind.SCALAR and not self._is_free(way):
             return Kept(Reason.NO_RULE, title(layer), layer.op_type)
+        if not self._has_room(way):
+            return Kept(Reason.OLD_IR, title(layer), layer.op_type)
         outcome = Folded((title(layer),), layer.op_type)
         for stop in way.path:
             if stop.node in self.chain_of:
@@ -108,6 +110,30 @@ class Search:
         absorb(self.draft, way, name)
         self._warn_of_ranges(chain)
         return outcome
+
+    def _has_room(self, way: Way) -> bool:
+        """Whether the nodes do not increase where each new constant is a node, below IR 4.
+
+        A constant of the right shape that the fold sets free has room for one.
+        """
+        draft, node = self.draft, self.draft.node(way.layer)
+        if not draft.keeps_inputs:
+            return True
+        gone = [draft.node(stop.node) for stop in way.path if stop.is_affine]
+        freed = [
+            draft.dims(name)
+            for affine in gone
+            for name in affine.input
+            if name in draft.scope.initializers and len(draft.readers(name)) == 1
+        ]
+        wanted = [value.shape for value in way.absorbed.constants.values()]
+        shift = way.absorbed.shift
+        if shift is not None:
+            wanted.append((shift.size, *[1] * (-1 - way.absorbed.shift_axis)))
+        new = sum(dims not in freed for dims in wanted) + (shift is not None)
+        weight = node.input[way.absorbed.slot]
+        own = weight in draft.scope.initializers and draft.readers(weight) == [way.layer]
+        return new + (not own) <= len(gone)
 
     def _warn_of_ranges(self, chain: Chain) -> None:
         for index in chain.nodes:
@@ -172,7 +198,8 @@ class Search:
         else:
             taken = self.chain_of.get(index)
             earlier = self.outcomes.get(taken) if taken else None
-            if isinstance(earlier, Kept) and earlier.reason not in _MAY_CHANGE:
+            is_norm = taken is not None and taken.kind is not Kind.SCALAR
+            if is_norm and isinstance(earlier, Kept) and earlier.reason not in _MAY_CHANGE:
                 return earlier
             inner = self.steps.compose((index,))
         if isinstance(inner, Kept):
@@ -197,5 +224,6 @@ class Search:
     def _narrows_to(self, value: str) -> int:
         """The element type that every reader of a value converts it to, 0 if there is none."""
         readers = [self.draft.node(i) for i in self.draft.value_readers(value)]
-        kinds = {integer(n, "to", 0) if n.op_type == "Cast" else 0 for n in readers}
+        casts = [n.op_type == "Cast" and is_default_domain(n) for n in readers]
+        kinds = {integer(n, "to", 0) if c else 0 for n, c in zip(readers, casts, strict=True)}
         return kinds.pop() if len(kinds) == 1 and not self.draft.is_seen(value) else 0

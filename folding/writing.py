@@ -13,7 +13,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -28,13 +28,15 @@ _PROTOBUF_LIMIT = (1 << 31) - 1
 
 @dataclass(slots=True)
 class Target:
-    """A complete model that waits beside its target. ``keep`` makes it the target."""
+    """A model that waits beside its target until it is complete. ``keep`` makes it the target.
+
+    ``data`` has the files beside it that nobody else refers to yet.
+    """
 
     path: Path
     waiting: Path
-    data: Path | None = None
-    data_is_new: bool = False
-    kept: bool = False
+    data: list[Path] = field(default_factory=list)
+    complete: bool = False
 
     def keep(self) -> None:
         """Put the model in its place, in one step.
@@ -44,17 +46,15 @@ class Target:
         """
         with _storage(self.path):
             self.waiting.replace(self.path)
-            self.kept = True
             _sync_folder(self.path.parent)
 
     def discard(self) -> None:
-        """Leave nothing behind, unless it was kept."""
-        if not self.kept:
+        """Leave nothing behind, unless the model is in its place already."""
+        if self.complete and not self.waiting.exists():
+            return
+        for path in (self.waiting, *self.data):
             with suppress(OSError):
-                self.waiting.unlink(missing_ok=True)
-            if self.data is not None and self.data_is_new:
-                with suppress(OSError):
-                    self.data.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
 
 
 def check_target(path: Path, model: Model) -> None:
@@ -63,12 +63,18 @@ def check_target(path: Path, model: Model) -> None:
     Raises:
         BadCall: with the reason.
     """
-    if path.is_dir():
+    try:
+        is_place = path.parent.is_dir()
+        state = path.stat()
+    except FileNotFoundError:
+        state = None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StorageFailed(f"cannot write {str(path)!r}: {reason}") from error
+    if state and stat.S_ISDIR(state.st_mode):
         raise BadCall(f"{str(path)!r} is a directory", hint="Name a file in it.")
-    if not path.parent.is_dir():
+    if not is_place:
         raise BadCall(f"the folder of {str(path)!r} does not exist", hint="Make it first.")
-    with _storage(path):
-        state = path.stat() if path.exists() else None
     if state and not stat.S_ISREG(state.st_mode):
         raise BadCall(f"{str(path)!r} is no regular file", hint="Choose another target.")
     if state and any(file.identity == (state.st_dev, state.st_ino) for file in model.files):
@@ -110,6 +116,7 @@ def copied(model: Model, path: Path) -> Iterator[Target]:
             for start in range(0, source.size, 1 << 22):
                 out.write(source.read(start, min(start + (1 << 22), source.size)))
             _sync(out)
+        target.complete = True
         yield target
     finally:
         target.discard()
@@ -160,14 +167,16 @@ def _write_model(model: Model, target: Target, places: dict[int, bytes]) -> None
                 for block in model.contents[piece.index].blocks():
                     out.write(block)
         _sync(out)
+    target.complete = True
 
 
 def _write_data(model: Model, target: Target) -> dict[int, bytes]:
     """Write the tensors that are kept apart to one file; the fields that refer to each."""
-    target.data, target.data_is_new = _beside(target.path), True
+    waiting = _beside(target.path)
+    target.data.append(waiting)
     digest = hashlib.sha256()
     ranges: dict[int, tuple[int, int]] = {}
-    with _new_file(target.data) as out:
+    with _new_file(waiting) as out:
         for index in model.tokens():
             content = model.contents[index]
             if not content.apart:
@@ -179,9 +188,9 @@ def _write_data(model: Model, target: Target) -> dict[int, bytes]:
                 digest.update(block)
         _sync(out)
     final = target.path.with_name(f"{target.path.stem}-{digest.hexdigest()[:16]}.data")
-    is_new = not final.exists()
-    target.data.replace(final)
-    target.data, target.data_is_new = final, is_new
+    if not final.exists():
+        target.data.append(final)
+    waiting.replace(final)
     return {
         index: framing.external(
             {"location": final.name, "offset": str(start), "length": str(length)}

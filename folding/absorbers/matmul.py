@@ -12,6 +12,7 @@ kernels depend on it.)
 3. A batch axis of W is the same axis of the output, if W has its full length there.
 4. Axes -2 and above are as in W only if the other side has two axes or more: a vector loses one.
 5. A constant of one axis has no channels.
+6. Below opset 7 an Add broadcasts by an attribute: with a shift it is refused.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from folding.affine import ChannelAffine
 from folding.plan import Kept, Reason
 
 _MATRIX = 2
+_BROADCASTS_SINCE = 7
 
 
 def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
@@ -42,6 +44,8 @@ def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
     if isinstance(channels, Kept):
         return channels
     shift = None if channels.shift.equals(0) else channels.shift
+    if shift is not None and layer.opset < _BROADCASTS_SINCE:
+        return refuse(Reason.OLD_OPSET, layer)
     index = along(axis, weight.dims)
     return Absorbed(slot, index, channels.scale, shift=shift, shift_axis=axis)
 

@@ -15,15 +15,15 @@ So the two graphs must be the same when each affine's output counts as its input
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
-from folding.chains import SHAPE_READERS
 from folding.draft import Draft
-from folding.modelfile import Model
-from folding.protos import attribute, graphs, subgraphs, title
+from folding.modelfile import Content, Model
+from folding.protos import attribute, graphs, reads_shape, tensors, title
 from folding.verify.verdict import Check, Status
 
 
@@ -38,27 +38,35 @@ class _Differs(Exception):
 def check_frame(reference: Model, candidate: Model, drafts: list[Draft]) -> Check:
     """Compare everything but the folded numbers."""
     try:
-        _same_rest(reference.proto, candidate.proto)
+        _same_rest(reference, candidate)
         ours, theirs = graphs(reference.proto), graphs(candidate.proto)
         _same_count(ours, theirs)
         for draft, before, after in zip(drafts, ours, theirs, strict=False):
-            _Frame(draft, before, after).check()
+            _Frame((reference, candidate), draft, before, after).check()
             _same_tensors(reference, candidate, draft, before, after)
     except _Differs as difference:
         return Check("frame", Status.FAILED, difference.why, at=difference.at)
     return Check("frame", Status.PASSED)
 
 
-def _same_rest(before: ModelProto, after: ModelProto) -> None:
-    bare = []
-    for model in (before, after):
-        copy = ModelProto()
-        for found, value in model.ListFields():
-            if found.name != "graph":
-                _put(copy, found.name, value)
-        bare.append(copy.SerializeToString(deterministic=True))
+def _same_rest(reference: Model, candidate: Model) -> None:
+    bare = [_rest(model) for model in (reference, candidate)]
     if bare[0] != bare[1]:
         raise _Differs("the opsets, functions or metadata of the model differ", "")
+
+
+def _rest(model: Model) -> bytes:
+    """A model without its graph, tokens replaced by digests."""
+    copy = ModelProto()
+    for found, value in model.proto.ListFields():
+        if found.name != "graph":
+            _put(copy, found.name, value)
+    for tensor in tensors(copy):
+        content = model.content(tensor)
+        if content is not None:
+            del tensor.external_data[:]
+            tensor.raw_data = _digest(content)
+    return copy.SerializeToString(deterministic=True)
 
 
 def _same_count(ours: list[GraphProto], theirs: list[GraphProto]) -> None:
@@ -66,7 +74,7 @@ def _same_count(ours: list[GraphProto], theirs: list[GraphProto]) -> None:
         raise _Differs("the model has another number of bodies", "")
 
 
-def _put(copy: ModelProto | GraphProto, name: str, value: object) -> None:
+def _put(copy: ModelProto, name: str, value: object) -> None:
     target = getattr(copy, name)
     if hasattr(target, "MergeFrom"):
         target.MergeFrom(value)
@@ -74,19 +82,34 @@ def _put(copy: ModelProto | GraphProto, name: str, value: object) -> None:
         setattr(copy, name, value)
 
 
-def _bare(node: NodeProto) -> bytes:
-    """A node without the bodies in it, which are compared for themselves."""
-    if not any(True for _ in subgraphs(node)):
+def _bare(model: Model, node: NodeProto) -> bytes:
+    """A node without the bodies in it, which are compared for themselves.
+
+    A tensor that is not in the skeleton counts with a digest of its bytes.
+    """
+    if not len(node.attribute):
         return node.SerializeToString(deterministic=True)
     copy = NodeProto()
     copy.CopyFrom(node)
     for found in copy.attribute:
         found.ClearField("g")
         found.ClearField("graphs")
+        for tensor in (found.t, *found.tensors) if found.HasField("t") else found.tensors:
+            content = model.content(tensor)
+            if content is not None:
+                del tensor.external_data[:]
+                tensor.raw_data = _digest(content)
     return copy.SerializeToString(deterministic=True)
 
 
-def _essence(node: NodeProto) -> bytes:
+def _digest(content: Content) -> bytes:
+    digest = hashlib.sha256()
+    for block in content.blocks():
+        digest.update(block)
+    return digest.digest()
+
+
+def _essence(model: Model, node: NodeProto) -> bytes:
     """What of a node a fold may not change."""
     copy = NodeProto()
     copy.CopyFrom(node)
@@ -94,13 +117,14 @@ def _essence(node: NodeProto) -> bytes:
     copy.ClearField("output")
     if node.op_type == "Gemm" and (beta := attribute(copy, "beta")) is not None:
         beta.f = 1.0
-    return copy.SerializeToString(deterministic=True)
+    return _bare(model, copy)
 
 
 @dataclass(slots=True)
 class _Frame:
     """One graph before and after."""
 
+    models: tuple[Model, Model]
     draft: Draft
     before: GraphProto
     after: GraphProto
@@ -123,8 +147,9 @@ class _Frame:
         """The nodes of the candidate that are not simply there as before."""
         expected = [node for i, node in enumerate(self.before.node) if i not in claimed]
         leftover, place = [], 0
+        ours, theirs = self.models
         for node in self.after.node:
-            if place < len(expected) and _bare(node) == _bare(expected[place]):
+            if place < len(expected) and _bare(theirs, node) == _bare(ours, expected[place]):
                 place += 1
             else:
                 leftover.append(node)
@@ -135,21 +160,25 @@ class _Frame:
 
     def _pair(self, leftover: list[NodeProto]) -> list[tuple[NodeProto, NodeProto | None]]:
         """Each remaining node of the candidate, and the one of the reference that it was."""
-        twins: list[NodeProto | None] = []
-        behind: dict[int, int] = {place: new for new, place in self.draft.after.items()}
+        ours, theirs = self.models
+        behind: dict[int, list[int]] = {}
+        for new, place in self.draft.after.items():
+            behind.setdefault(place, []).append(new)
+        expected: list[tuple[NodeProto, NodeProto | None]] = []
         for index, node in enumerate(self.before.node):
-            if self.draft.nodes.get(index) is not None:
-                twins.append(node)
-            if self.draft.nodes.get(behind.get(index, -1)) is not None:
-                twins.append(None)
-        leftover = [n for n in leftover if not self._is_new_constant(n)]
-        if len(leftover) != len(twins):
+            changed = self.draft.nodes.get(index)
+            expected += [(changed, node)] if changed is not None else []
+            added = (self.draft.nodes[new] for new in behind.get(index, ()))
+            expected += [(node, None) for node in added if node is not None]
+        leftover = [node for node in leftover if not self._is_new_constant(node)]
+        if len(leftover) != len(expected):
             raise _Differs("there are more or fewer nodes than the folds leave", "")
-        for node, twin in zip(leftover, twins, strict=True):
-            plain_add = node.op_type == "Add" and not node.domain and not node.attribute
-            if not plain_add if twin is None else _essence(node) != _essence(twin):
+        for node, (planned, twin) in zip(leftover, expected, strict=True):
+            if _bare(theirs, node) != _bare(ours, planned):
+                raise _Differs(f"node {title(node)!r} is not what its fold leaves", title(node))
+            if twin is not None and _essence(theirs, node) != _essence(ours, twin):
                 raise _Differs(f"node {title(node)!r} is not the one that was there", title(node))
-        return list(zip(leftover, twins, strict=True))
+        return [(node, twin) for node, (_, twin) in zip(leftover, expected, strict=True)]
 
     def _is_new_constant(self, node: NodeProto) -> bool:
         return node.op_type == "Constant" and node.output[0] in self.draft.changed
@@ -186,6 +215,8 @@ class _Frame:
     def _same_inputs(self, node: NodeProto, twin: NodeProto | None) -> None:
         if twin is None:
             return
+        if len(node.input) < len(twin.input):
+            raise _Differs(f"node {title(node)!r} lacks an input", title(node))
         for slot, name in enumerate(node.input):
             was = twin.input[slot] if slot < len(twin.input) else ""
             changed = self.draft.changed.get(name)
@@ -194,30 +225,30 @@ class _Frame:
             elif was in self.draft.constants or not was:
                 same = name == was
             else:
-                same = self._meaning(name) == self._meaning_before(was)
+                same = self._meaning(name) == self._root(was)
             if not same:
                 raise _Differs(
                     f"input {slot} of node {title(node)!r} is another value", title(node)
                 )
-
-    def _meaning_before(self, name: str) -> str:
-        return self._root(name)
 
     def _check_seen(self, ids: set[int], pairs: list[tuple[NodeProto, NodeProto | None]]) -> None:
         """What was made by changed nodes is read once, or is a value that did not change."""
         exact = set(self.cut)
         private: set[str] = set()
         for node, twin in pairs:
-            if node.op_type in SHAPE_READERS and twin is not None:
+            if reads_shape(node) and twin is not None:
                 exact.update(set(node.output) & set(twin.output))
             private.update(name for name in node.output if name)
+        for name in private & self.cut.keys():
+            if self._meaning(name) != self._root(name):
+                raise _Differs(f"value {name!r} is another one than before", name)
         private -= exact
         reads: Counter[str] = Counter()
         for node in self.after.node:
             for name in node.input:
                 if name in private and id(node) not in ids:
                     raise _Differs(f"node {title(node)!r} reads the unfinished {name!r}", name)
-                reads[name] += node.op_type not in SHAPE_READERS
+                reads[name] += not reads_shape(node)
         seen = {value.name for value in self.after.output} | self.draft.scope.captured
         for name in private:
             if name in seen or reads[name] > 1:

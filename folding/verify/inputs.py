@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -22,6 +24,20 @@ SEED = 0
 #: Sizes to try for dimensions that the model leaves open; a leading one, the batch, is 2 or 1.
 OPEN_SIZES = (2, 1, 8, 32, 224)
 _MOST_ELEMENTS = 1 << 24
+
+#: What numpy and zipfile raise for files that are not what they seem.
+_DAMAGED = (
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OverflowError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def required(model: ModelProto) -> list[ValueInfoProto]:
@@ -58,18 +74,18 @@ def load(inputs: Inputs, model: ModelProto) -> Feed:
 
 def _read(path: Path) -> dict[str, npt.ArrayLike]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise BadCall(f"{str(path)!r} is no .npz file", hint="Save it with numpy.savez.")
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise StorageFailed(f"cannot read {str(path)!r}: {error.strerror or error}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         hint = "Save it with numpy.savez, without pickled objects."
         raise BadCall(f"{str(path)!r} is no .npz file of plain arrays", hint=hint) from error
+    except OSError as error:
+        raise StorageFailed(f"cannot read {str(path)!r}: {error.strerror or error}") from error
 
 
 def _fitting(value: ValueInfoProto, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if value.type.WhichOneof("value") != "tensor_type":
+        raise BadCall(f"input {value.name!r} is no tensor; only tensors can be given")
     tensor = value.type.tensor_type
     wanted = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
     if array.dtype != wanted:

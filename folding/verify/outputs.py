@@ -158,9 +158,15 @@ def _distance(one: Any, other: Any) -> float | str:
         return 0.0 if differing <= max(1, one.size // 20) else f"{differing} elements differ"
     a, b = one.astype(np.float64), other.astype(np.float64)
     finite = np.isfinite(a)
-    if (finite != np.isfinite(b)).any() or (np.sign(a[~finite]) != np.sign(b[~finite])).any():
-        same = np.array_equal(a[~finite], b[~finite], equal_nan=True)
-        return 0.0 if same and (finite == np.isfinite(b)).all() else "NaN or Inf elsewhere"
-    size = float(np.sqrt(np.mean(a[finite] ** 2))) if finite.any() else 0.0
-    difference = float(np.sqrt(np.mean((a - b)[finite] ** 2))) if finite.any() else 0.0
-    return difference / size if size else difference
+    if (
+        not np.array_equal(a[~finite], b[~finite], equal_nan=True)
+        or not np.isfinite(b[finite]).all()
+    ):
+        return "NaN or Inf elsewhere"
+    # Scaled, so that no square of a large number overflows.
+    largest = max(float(np.abs(a[finite]).max(initial=0.0)), np.finfo(np.float64).tiny)
+    size = np.sqrt(np.mean((a[finite] / largest) ** 2)) if finite.any() else 0.0
+    difference = a[finite] / largest - b[finite] / largest
+    with np.errstate(over="ignore"):
+        distance = np.sqrt(np.mean(difference**2)) if finite.any() else 0.0
+    return float(distance / size) if size else float(distance)

@@ -66,10 +66,9 @@ class Verdict:
             return VerdictName.SKIPPED
         if any(check.status is Status.FAILED for check in self.checks):
             return VerdictName.DIFFERENT
-        gate = [check for check in self.checks if check.name in ("frame", "parameters")]
-        if any(check.status is not Status.PASSED for check in gate):
-            return VerdictName.UNPROVEN
-        return VerdictName.EQUIVALENT
+        passed = {check.name for check in self.checks if check.status is Status.PASSED}
+        proved = passed >= {"frame", "parameters"}
+        return VerdictName.EQUIVALENT if proved else VerdictName.UNPROVEN
 
     @property
     def failure(self) -> Check | None:
