@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import json
 import os
 import signal
 import sys
@@ -18,16 +17,16 @@ import typer
 
 from folding._version import __version__
 from folding.errors import (
-    BadCall,
     FoldError,
     NotEquivalent,
-    StorageFailed,
     Unproven,
     VerificationFailed,
 )
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from folding.report import Report
 
 DONE, DIFFERENT, BAD, STRICT, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -52,7 +51,11 @@ Strict = Annotated[
 ]
 
 
-def _command(run: Callable[..., int]) -> Callable[..., None]:
+#: What a command comes to: its exit code, and what to print.
+Outcome = tuple[int, Callable[[], None]]
+
+
+def _command(run: Callable[..., Outcome]) -> Callable[..., None]:
     """Turn results, errors and interrupts into exit codes, the same way for every command."""
 
     @functools.wraps(run)
@@ -60,29 +63,37 @@ def _command(run: Callable[..., int]) -> Callable[..., None]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _terminated)
         try:
-            code = run(*args, **kwargs)
+            code, show = run(*args, **kwargs)
+            _print(show)
         except FoldError as error:
-            _complain(_sentence(error))
+            complain(_sentence(error))
             code = _EXIT_CODES.get(type(error), BAD)
         except KeyboardInterrupt:
-            _complain("interrupted; nothing was written.")
+            complain("interrupted; nothing was written.")
             code = INTERRUPTED
-        except BrokenPipeError:
-            # Whoever read our output has seen enough; there is nobody left to tell.
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
-            code = DONE
         except MemoryError:
-            _complain("there is not enough memory for this model; nothing was written.")
+            complain("there is not enough memory for this model; nothing was written.")
             code = BAD
         except Exception as error:  # noqa: BLE001 - a bug of ours: said in full, never a traceback
             last = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{Path(last.filename).name}, line {last.lineno}"
             fault = f"{type(error).__name__}: {error}"
-            _complain(f"internal error in {place} ({fault}); please report it with the model.")
+            complain(f"internal error in {place} ({fault}); please report it with the model.")
             code = BAD
         raise typer.Exit(code)
 
     return wrapped
+
+
+def _print(show: Callable[[], None]) -> None:
+    """Print; the work is done by then, and a full or closed output does not change its result."""
+    try:
+        show()
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        if not isinstance(error, BrokenPipeError):
+            complain(f"the report cannot be printed: {error.strerror}.")
 
 
 def _sentence(error: FoldError) -> str:
@@ -95,8 +106,9 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _complain(text: str) -> None:
-    printable = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+def complain(text: str) -> None:
+    """One line on standard error, in which nothing of a model can move the cursor."""
+    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     print(f"fold-model: {printable}", file=sys.stderr)
 
 
@@ -133,16 +145,15 @@ def fold(
         typer.Option("--inputs", metavar="PATH", help="An .npz with an array for each input."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
-) -> int:
+) -> Outcome:
     """Fold a model, prove that it is the same function, and write it.
 
     Exit codes: 0 done, 1 not equivalent, 2 bad input or call, 3 --strict and something was kept,
-    4 unproven, 130 interrupted. Nothing is written unless the code is 0 or 3.
+    4 unproven, 130 interrupted. No model is written unless the code is 0 or 3.
     """
     from folding.pipeline import fold as run
     from folding.show import Progress, show_report
 
-    _check_json(json_path, source, target)
     with Progress(enabled=not quiet) as progress:
         try:
             report = run(
@@ -151,64 +162,48 @@ def fold(
                 verify=not no_verify,
                 inputs=inputs,
                 digests=json_path is not None,
+                report_to=None if json_path == "-" else json_path,
                 progress=progress,
             )
         except VerificationFailed as failure:
-            _write_json(json_path, failure.report.to_dict())
+            if json_path == "-":
+                _print(functools.partial(print, failure.report.to_json(), end=""))
             raise
-    _write_json(json_path, report.to_dict())
-    if not quiet and json_path != "-":
-        show_report(report)
-    return STRICT if strict and report.plan.kept_for_strict else DONE
+    code = STRICT if strict and report.plan.kept_for_strict else DONE
+    return code, _shown(json_path, report, show_report, quiet=quiet)
 
 
 @app.command()
 @_command
-def explain(source: Source, json_path: Json = None, strict: Strict = False) -> int:
+def explain(source: Source, json_path: Json = None, strict: Strict = False) -> Outcome:
     """Say what folding would do and why, without doing it.
 
     Exit codes: 0 done, 2 bad input or call, 3 --strict and something would be kept.
     """
-    from folding.pipeline import explain as run
+    from folding.pipeline import explained as run
     from folding.show import Progress, show_plan
 
-    _check_json(json_path, source)
     with Progress(enabled=True) as progress:
-        plan = run(source, progress=progress)
-    _write_json(
-        json_path, {"version": __version__, "source": {"path": str(source)}, **plan.to_dict()}
-    )
-    if json_path != "-":
-        show_plan(plan)
-    return STRICT if strict and plan.kept_for_strict else DONE
+        report = run(
+            source,
+            digests=json_path is not None,
+            report_to=None if json_path == "-" else json_path,
+            progress=progress,
+        )
+    code = STRICT if strict and report.plan.kept_for_strict else DONE
+    return code, _shown(json_path, report, show_plan, quiet=False)
 
 
-def _check_json(path: str | None, *models: Path | None) -> None:
-    """Refuse early what could not be written later, or would overwrite a model."""
-    if path is None or path == "-":
-        return
-    place = Path(path)
-    if place.is_dir() or not place.parent.is_dir():
-        raise BadCall(f"{path!r} is no place for a file", hint="Choose another path for --json.")
-    if any(model and os.path.realpath(model) == os.path.realpath(place) for model in models):
-        raise BadCall(f"{path!r} is a model of this call", hint="Choose another path for --json.")
-
-
-def _write_json(path: str | None, content: dict[str, Any]) -> None:
-    if path is None:
-        return
-    text = json.dumps(content, indent=2, allow_nan=False)
-    if path == "-":
-        print(text)
-        return
-    try:
-        Path(path).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise StorageFailed(f"cannot write {path!r}: {error.strerror or error}") from error
+def _shown(
+    json_path: str | None, report: Report, show: Callable[[Report], None], *, quiet: bool
+) -> Callable[[], None]:
+    if json_path == "-":
+        return functools.partial(print, report.to_json(), end="")
+    return (lambda: None) if quiet else functools.partial(show, report)
 
 
 def main() -> None:
-    """The entry point of the command."""
+    """The command, without the guard that ``folding.__main__`` puts around it."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -7,7 +7,7 @@ in float32, ``gamma / sqrt(var + eps)`` alone costs 2 ULP on weights and thousan
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -166,7 +166,7 @@ class Constants:
             return None
         if dims is None and node.op_type in FOLLOWS_OUTPUT_SHAPE:
             return None
-        return OPERATORS[node.op_type](node, inputs, dims or ())
+        return _attempt(node, inputs, dims or ())
 
     @staticmethod
     def _exact(array: npt.NDArray[Any] | None) -> Value | None:
@@ -208,7 +208,8 @@ class Constants:
 
     def _is_shape(self, name: str) -> bool:
         index = self.scope.producers.get(name)
-        return index is not None and self.scope.nodes[index].op_type == "Shape"
+        node = None if index is None else self.scope.nodes[index]
+        return node is not None and node.op_type == "Shape" and is_default_domain(node)
 
     def _shape(self, node: NodeProto) -> npt.NDArray[np.int64] | None:
         shape = self.scope.shape(node.input[0])
@@ -225,7 +226,7 @@ class Constants:
         rest = [self.value(name, depth + 1) if name else None for name in node.input[1:]]
         if whole is None or any(v is None for v, n in zip(rest, node.input[1:], strict=True) if n):
             return None
-        part = OPERATORS[node.op_type](node, [whole, *rest], ())
+        part = _attempt(node, [whole, *rest], ())
         return part if isinstance(part, np.ndarray) and (part >= 0).all() else None
 
     def _move(self, node: NodeProto) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None:
@@ -244,9 +245,19 @@ class Constants:
             source = self.dims(node.input[0])
             if source is None:
                 return None
-            trial = OPERATORS[node.op_type](node, [np.broadcast_to(np.int8(0), source), *rest], ())
+            trial = _attempt(node, [np.broadcast_to(np.int8(0), source), *rest], ())
             return None if trial is None else partial(_rearranged, node, rest)
         return (lambda a: a) if node.op_type == "Identity" else None
+
+
+def _attempt(
+    node: NodeProto, inputs: Sequence[Value | None], dims: tuple[int, ...]
+) -> Value | None:
+    """Evaluate a node; None if its inputs do not fit, which the runtime would refuse too."""
+    try:
+        return OPERATORS[node.op_type](node, inputs, dims)
+    except (ValueError, IndexError, TypeError, KeyError):
+        return None
 
 
 def _is_static(shape: Shape | None) -> bool:

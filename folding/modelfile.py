@@ -8,9 +8,10 @@ keeps in other files are treated alike, so nobody after this module needs to kno
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -167,7 +168,15 @@ class Model(AbstractContextManager["Model"]):
         dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
         return np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).reshape(dims)
 
+    def digest(self) -> str:
+        """The SHA-256 of the .onnx file, in hexadecimal."""
+        digest = hashlib.sha256()
+        for block in Span(self.files[0], 0, self.files[0].size, apart=False).blocks():
+            digest.update(block)
+        return digest.hexdigest()
+
     def check_unchanged(self) -> None:
+        """Raise StorageFailed if anybody has written to one of the files since."""
         for file in self.files:
             file.check_unchanged()
 
@@ -197,8 +206,12 @@ def in_memory(proto: ModelProto) -> Model:
     return Model(copy)
 
 
-def open_model(path: str | os.PathLike[str]) -> Model:
+def open_model(path: str | os.PathLike[str], data_names: Mapping[str, Path] | None = None) -> Model:
     """Open an ONNX file; nothing is read but its structure and its small tensors.
+
+    Args:
+        path: the file.
+        data_names: where external data is that does not stand under its own name yet.
 
     Raises:
         Malformed: it is no well-formed ONNX model.
@@ -221,7 +234,7 @@ def open_model(path: str | os.PathLike[str]) -> Model:
         file = SourceFile(resolved)
         stack.callback(file.close)
         model = _read(file, str(path))
-        _find_external(model, (given.parent, resolved.parent), stack)
+        _find_external(model, (given.parent, resolved.parent), data_names or {}, stack)
         stack.pop_all()
     return model
 
@@ -252,7 +265,9 @@ def _entries(tensor: TensorProto) -> dict[str, str]:
     return {entry.key: entry.value for entry in tensor.external_data}
 
 
-def _find_external(model: Model, folders: tuple[Path, Path], stack: ExitStack) -> None:
+def _find_external(
+    model: Model, folders: tuple[Path, Path], data_names: Mapping[str, Path], stack: ExitStack
+) -> None:
     """Point every tensor that the source keeps in another file to a token of its own."""
     own = {str(index) for index in range(len(model.contents))}
     opened: dict[str, SourceFile] = {}
@@ -267,7 +282,8 @@ def _find_external(model: Model, folders: tuple[Path, Path], stack: ExitStack) -
             continue
         location = entries.get("location", "")
         if location not in opened:
-            opened[location] = SourceFile(_data_path(folders, location, tensor.name))
+            place = data_names.get(location) or _data_path(folders, location, tensor.name)
+            opened[location] = SourceFile(place)
             stack.callback(opened[location].close)
             model.files.append(opened[location])
         model.contents.append(_external_span(tensor, entries, opened[location]))
@@ -308,7 +324,7 @@ def _data_path(folders: tuple[Path, Path], location: str, name: str) -> Path:
     for folder in folders:
         path = Path(os.path.realpath(folder / location))
         if _is_file(path):
-            if path.is_relative_to(os.path.realpath(folder)):
+            if any(path.is_relative_to(os.path.realpath(inside)) for inside in folders):
                 return path
             raise BadModel(
                 f"tensor {name!r} is kept in {location!r}, a link that leaves the model's folder",

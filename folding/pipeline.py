@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -21,11 +20,9 @@ from folding.planner import Planned, Refused, plan_model
 from folding.protos import tensors
 from folding.recipes import Unrepresentable
 from folding.report import FileFacts, Report, operators
-from folding.verify import Verdict, VerdictName, verify_fold
 from folding.verify.inputs import Inputs
 from folding.verify.inputs import load as load_inputs
-
-_BLOCK = 1 << 22
+from folding.verify.verdict import Verdict, VerdictName
 
 AnyPath = str | os.PathLike[str]
 Progress = Callable[[str], None]
@@ -54,10 +51,12 @@ class _Call:
     """What the caller asked for."""
 
     source: Path
-    target: Path
+    target: Path | None
     verify: bool
     inputs: Inputs | None
     digests: bool
+    report_to: Path | None
+    clock: _Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +76,7 @@ def fold(
     verify: bool = True,
     inputs: Inputs | None = None,
     digests: bool = False,
+    report_to: AnyPath | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Fold the model at ``source``, prove the result, and write it to ``target``.
@@ -87,6 +87,7 @@ def fold(
         verify: whether to prove that both are the same function. Without, nothing is checked.
         inputs: what to run both models on: arrays by input name, or an .npz file.
         digests: whether the report has the SHA-256 of both files.
+        report_to: a file for the report as JSON, which is written if the model is or not.
         progress: is told the name of each stage when it begins.
 
     Returns:
@@ -97,24 +98,21 @@ def fold(
         Unproven: equivalence could not be established. Nothing was written.
         FoldError: the source, the target or the call is bad. Nothing was written.
     """
-    given = Path(source)
-    path = Path(target) if target is not None else given.with_name(f"{given.stem}.folded.onnx")
-    call = _Call(given, path, verify, inputs, digests)
-    clock = _Clock(progress)
+    given, clock = Path(source), _Clock(progress)
     with clock.stage("read"):
         model = open_model(given)
+    path = Path(target) if target is not None else given.with_name(f"{given.stem}.folded.onnx")
+    note = None if report_to is None else Path(report_to)
+    call = _Call(given, path, verify, inputs, digests, note, clock)
     with model:
         with clock.stage("read"):
-            soundness.check(model, str(source))
-            writing.check_target(path, model)
-            if inputs is not None and verify:
-                load_inputs(inputs, model.proto)
+            _check(model, call)
         refused: Refused = {}
         while True:
             with clock.stage("plan"):
                 done = _fold(model, refused)
             try:
-                return _write(model, done, call, clock)
+                return _write(model, done, call)
             except Unrepresentable as misfit:
                 refused = _refuse(done.planned, refused, misfit)
 
@@ -127,12 +125,44 @@ def explain(source: AnyPath, *, progress: Progress | None = None) -> Plan:
     Raises:
         FoldError: the source is bad.
     """
-    clock = _Clock(progress)
+    return explained(source, progress=progress).plan
+
+
+def explained(
+    source: AnyPath,
+    *,
+    digests: bool = False,
+    report_to: AnyPath | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Like ``explain``, as a report without a target."""
+    given, clock = Path(source), _Clock(progress)
     with clock.stage("read"):
-        model = open_model(source)
-    with model, clock.stage("plan"):
-        soundness.check(model, str(source))
-        return _confirmed(model).plan
+        model = open_model(given)
+    note = None if report_to is None else Path(report_to)
+    call = _Call(given, None, False, None, digests, note, clock)
+    with model:
+        with clock.stage("read"):
+            _check(model, call)
+        with clock.stage("plan"):
+            plan = _confirmed(model).plan
+        report = _report(model, None, call, plan, Verdict())
+    if note is not None:
+        with writing.noted(report.to_json(), note) as waiting:
+            waiting.keep()
+    return report
+
+
+def _check(model: Model, call: _Call) -> None:
+    """Refuse what would fail later, or harm one of the files of this call."""
+    soundness.check(model, str(call.source))
+    for path in (call.target, call.report_to):
+        if path is not None:
+            writing.check_target(path, model)
+    if call.report_to is not None and call.target is not None:
+        writing.check_apart(call.report_to, call.target)
+    if call.inputs is not None:
+        load_inputs(call.inputs, model.proto)
 
 
 def fold_model(
@@ -161,7 +191,7 @@ def fold_model(
     verdict = Verdict()
     if verify:
         with clock.stage("verify"):
-            verdict = verify_fold(source, folded, done.refused, inputs)
+            verdict = _verify(source, folded, done.refused, inputs)
     report = Report(
         __version__,
         FileFacts(None, source.size),
@@ -196,9 +226,10 @@ def _confirmed(model: Model) -> _Folded:
     while True:
         done = _fold(model, refused)
         try:
-            for index in done.model.tokens()[len(model.contents) :]:
-                for _ in done.model.contents[index].blocks():
-                    pass
+            for index in done.model.tokens():
+                if index >= len(model.contents):
+                    for _ in done.model.contents[index].blocks():
+                        pass
         except Unrepresentable as misfit:
             refused = _refuse(done.planned, refused, misfit)
         else:
@@ -214,35 +245,56 @@ def _refuse(planned: Planned, refused: Refused, misfit: Unrepresentable) -> Refu
     return {**refused, (scope, changed.because[-1]): kept}
 
 
-def _write(model: Model, done: _Folded, call: _Call, clock: _Clock) -> Report:
+def _write(model: Model, done: _Folded, call: _Call) -> Report:
     """Write, verify what was written, and only then put it in its place."""
+    assert call.target is not None
     stream = writing.written if done.plan.changes_anything else writing.copied
     with ExitStack() as stack:
-        with clock.stage("write"):
+        with call.clock.stage("write"):
             target = stack.enter_context(stream(done.model, call.target))
         verdict = Verdict()
-        candidate = stack.enter_context(open_model(target.waiting))
+        candidate = stack.enter_context(open_model(target.waiting, target.data_names))
         if call.verify:
-            with clock.stage("verify"):
-                verdict = verify_fold(model, candidate, done.refused, call.inputs)
+            with call.clock.stage("verify"):
+                verdict = _verify(model, candidate, done.refused, call.inputs)
         model.check_unchanged()
-        allowed = verdict.name in (VerdictName.EQUIVALENT, VerdictName.SKIPPED)
-        report = Report(
-            __version__,
-            FileFacts(str(call.source), model.size, _digest(model) if call.digests else None),
-            FileFacts(
-                str(call.target), candidate.size, _digest(candidate) if call.digests else None
-            )
-            if allowed
-            else None,
-            done.plan,
-            verdict,
-            (*done.plan.warnings, *verdict.warnings),
-            clock.seconds,
-        )
-        _require(report, str(call.source))
-        target.keep()
+        is_good = verdict.name in (VerdictName.EQUIVALENT, VerdictName.SKIPPED)
+        report = _report(model, candidate if is_good else None, call, done.plan, verdict)
+        note = None
+        if call.report_to is not None:
+            note = stack.enter_context(writing.noted(report.to_json(), call.report_to))
+        if is_good:
+            target.keep()
+        if note is not None:
+            note.keep()
+    _require(report, str(call.source))
     return report
+
+
+def _verify(model: Model, candidate: Model, refused: Refused, inputs: Inputs | None) -> Verdict:
+    # Imported where it is needed: explaining must not load a runtime.
+    from folding.verify.gate import verify_fold
+
+    return verify_fold(model, candidate, refused, inputs)
+
+
+def _report(
+    model: Model, candidate: Model | None, call: _Call, plan: Plan, verdict: Verdict
+) -> Report:
+    facts = [
+        FileFacts(str(path), file.size, file.digest() if call.digests else None)
+        for path, file in ((call.source, model), (call.target, candidate))
+        if file is not None
+    ]
+    return Report(
+        __version__,
+        facts[0],
+        facts[1] if candidate is not None else None,
+        plan,
+        verdict,
+        (*plan.warnings, *verdict.warnings),
+        call.clock.seconds,
+    )
 
 
 def _inlined(model: Model) -> Model:
@@ -266,11 +318,3 @@ def _require(report: Report, name: str) -> None:
         raise NotEquivalent(f"folding {name!r} would change what it computes{why}", report)
     if verdict.name is VerdictName.UNPROVEN:
         raise Unproven(f"the fold of {name!r} could not be proved{why}", report)
-
-
-def _digest(model: Model) -> str:
-    """The SHA-256 of the .onnx file."""
-    file, digest = model.files[0], hashlib.sha256()
-    for start in range(0, file.size, _BLOCK):
-        digest.update(file.read(start, min(start + _BLOCK, file.size)))
-    return digest.hexdigest()

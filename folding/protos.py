@@ -14,7 +14,8 @@ from onnx import (
     TensorProto,
 )
 
-_BITS: dict[int, int] = {
+#: Bits of one element, by type.
+BITS: dict[int, int] = {
     TensorProto.FLOAT: 32,
     TensorProto.UINT8: 8,
     TensorProto.INT8: 8,
@@ -45,7 +46,7 @@ _BITS: dict[int, int] = {
 
 def element_bytes(tensor: TensorProto) -> int:
     """How many bytes the elements of a tensor take; -1 where its type has no fixed size."""
-    bits = _BITS.get(tensor.data_type)
+    bits = BITS.get(tensor.data_type)
     return -1 if bits is None else (prod(tensor.dims) * bits + 7) // 8
 
 

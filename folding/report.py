@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,10 @@ class Report:
     verification: Verdict
     warnings: tuple[Warned, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The JSON report as text."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON report; ``report.schema.json`` describes it."""

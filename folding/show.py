@@ -67,13 +67,12 @@ def show_report(report: Report) -> None:
         console.print(escape(f"written: {_clean(target.path or '')} ({size})"), soft_wrap=True)
 
 
-def show_plan(plan: Plan) -> None:
+def show_plan(report: Report) -> None:
     """Print what a fold would do."""
     console = _console()
-    _decisions(console, plan)
-    _operators(console, plan)
-    for warning in plan.warnings:
-        console.print(escape(f"warning: {warning.text}"), soft_wrap=True)
+    _decisions(console, report.plan)
+    _operators(console, report.plan)
+    _warnings(console, report)
 
 
 def _console() -> Console:

@@ -7,14 +7,25 @@ against the working directory and refuses links. So sizes and paths are checked 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from math import prod
 
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, checker, defs
 
 from folding.errors import BadModel
 from folding.modelfile import Model
-from folding.protos import element_bytes, graphs, opset, tensors
+from folding.protos import BITS, element_bytes, graphs, opset, tensors
+
+_LISTS = (
+    "float_data",
+    "int32_data",
+    "string_data",
+    "int64_data",
+    "double_data",
+    "uint64_data",
+)
 
 
 def check(model: Model, name: str) -> None:
@@ -26,6 +37,7 @@ def check(model: Model, name: str) -> None:
     for text in _texts(model.proto):
         if not isinstance(text, str):
             raise BadModel(f"{name!r} has the name {text!r}, which is not valid UTF-8")
+    _check_names(model.proto, name)
     for tensor in tensors(model.proto):
         _check_size(model, tensor, name)
     _check_opsets(model.proto, name)
@@ -52,6 +64,21 @@ def _texts_of(node: NodeProto) -> Iterator[str | bytes]:
     yield from (attribute.name for attribute in node.attribute)
 
 
+def _check_names(proto: ModelProto, name: str) -> None:
+    graph = proto.graph
+    if not len(graph.output):
+        raise BadModel(f"{name!r} has no output")
+    for what, values in (
+        ("input", graph.input),
+        ("output", graph.output),
+        ("initializer", graph.initializer),
+    ):
+        counts = Counter(value.name for value in values)
+        twice = next((text for text, count in counts.items() if count > 1), None)
+        if twice is not None:
+            raise BadModel(f"{name!r} has the {what} {twice!r} twice")
+
+
 def _check_size(model: Model, tensor: TensorProto, name: str) -> None:
     if any(dim < 0 for dim in tensor.dims):
         raise BadModel(f"tensor {tensor.name!r} of {name!r} has a negative dimension")
@@ -62,7 +89,10 @@ def _check_size(model: Model, tensor: TensorProto, name: str) -> None:
     elif tensor.HasField("raw_data"):
         actual = len(tensor.raw_data)
     else:
+        _check_count(tensor, name)
         return
+    if expected < 0:
+        raise BadModel(f"tensor {tensor.name!r} of {name!r} has a type that has no raw data")
     if actual != expected:
         shape = "x".join(map(str, tensor.dims)) or "a scalar"
         raise BadModel(
@@ -70,7 +100,23 @@ def _check_size(model: Model, tensor: TensorProto, name: str) -> None:
         )
 
 
+def _check_count(tensor: TensorProto, name: str) -> None:
+    """A tensor that is stored as a list of numbers has as many as its dimensions say."""
+    found = [(kind, len(getattr(tensor, kind))) for kind in _LISTS if len(getattr(tensor, kind))]
+    parts = 2 if tensor.data_type in (TensorProto.COMPLEX64, TensorProto.COMPLEX128) else 1
+    count = prod(tensor.dims) * parts
+    bits = BITS.get(tensor.data_type, 8)
+    if bits < 8:  # noqa: PLR2004 - narrower than a byte: several in one number
+        count = -(-count * bits // 8)
+    if [length for _, length in found] != ([count] if count else []):
+        held = sum(length for _, length in found)
+        raise BadModel(f"tensor {tensor.name!r} of {name!r} needs {count} numbers, but has {held}")
+
+
 def _check_opsets(proto: ModelProto, name: str) -> None:
+    domains = Counter(o.domain.removesuffix("ai.onnx") for o in proto.opset_import)
+    if any(count > 1 for count in domains.values()):
+        raise BadModel(f"{name!r} imports one opset twice")
     version, known = opset(proto.opset_import), defs.onnx_opset_version()
     if version > known:
         raise BadModel(

@@ -13,14 +13,14 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 from folding import framing
 from folding.errors import BadCall, BadModel, StorageFailed
-from folding.modelfile import Model
+from folding.modelfile import Model, Span
 
 _PAGE = 4096
 _PROTOBUF_LIMIT = (1 << 31) - 1
@@ -28,37 +28,50 @@ _PROTOBUF_LIMIT = (1 << 31) - 1
 
 @dataclass(slots=True)
 class Target:
-    """A model that waits beside its target until it is complete. ``keep`` makes it the target.
+    """A complete model that waits beside its target, and its data if that is kept apart.
 
-    ``data`` has the files beside it that nobody else refers to yet.
+    ``data`` is where the data waits and ``data_path`` what the model calls it. Until ``keep`` both
+    have names that nobody else knows, so that runs to one target never meet.
     """
 
     path: Path
     waiting: Path
-    data: list[Path] = field(default_factory=list)
-    complete: bool = False
+    data: Path | None = None
+    data_path: Path | None = None
+    _keeping: bool = False
+
+    @property
+    def data_names(self) -> dict[str, Path]:
+        """Where the data is now, by the name that the model has for it."""
+        return {self.data_path.name: self.data} if self.data and self.data_path else {}
 
     def keep(self) -> None:
-        """Put the model in its place, in one step.
+        """Put the model in its place: its data first, then the model, in one step each.
 
         Raises:
             StorageFailed: the operating system refused; what was there before still is.
         """
         with _storage(self.path):
+            self._keeping = True
+            if self.data is not None and self.data_path is not None:
+                self.data.replace(self.data_path)
+                _sync_folder(self.path.parent)
             self.waiting.replace(self.path)
             _sync_folder(self.path.parent)
 
     def discard(self) -> None:
-        """Leave nothing behind, unless the model is in its place already."""
-        if self.complete and not self.waiting.exists():
-            return
-        for path in (self.waiting, *self.data):
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+        """Leave nothing behind; but what ``keep`` had begun is finished."""
+        with suppress(OSError):
+            if self._keeping and not (self.data and self.data.exists()) and self.waiting.exists():
+                self.waiting.replace(self.path)
+        for path in (self.waiting, self.data):
+            if path is not None:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
 
 
 def check_target(path: Path, model: Model) -> None:
-    """Refuse a target that is one of the source's own files, or cannot be a file.
+    """Refuse a target (or another file to write) that is the source's, or cannot be a file.
 
     Raises:
         BadCall: with the reason.
@@ -82,6 +95,17 @@ def check_target(path: Path, model: Model) -> None:
             f"{str(path)!r} is the source under another name; the source is never changed",
             hint="Choose another target.",
         )
+
+
+def check_apart(path: Path, other: Path) -> None:
+    """Refuse two files to write that are one.
+
+    Raises:
+        BadCall: naming it.
+    """
+    same = os.path.realpath(path) == os.path.realpath(other)
+    if same or (path.exists() and other.exists() and path.samefile(other)):
+        raise BadCall(f"{str(path)!r} is the target too", hint="Choose another path for it.")
 
 
 @contextmanager
@@ -109,14 +133,26 @@ def copied(model: Model, path: Path) -> Iterator[Target]:
         with written(model, path) as target:
             yield target
         return
-    target = Target(path, _beside(path))
     source = model.files[0]
+    with _streamed(Span(source, 0, source.size, apart=False).blocks(), path) as target:
+        yield target
+
+
+@contextmanager
+def noted(text: str, path: Path) -> Iterator[Target]:
+    """Like ``written`` for a text."""
+    with _streamed(iter([text.encode()]), path) as target:
+        yield target
+
+
+@contextmanager
+def _streamed(blocks: Iterator[bytes], path: Path) -> Iterator[Target]:
+    target = Target(path, _beside(path))
     try:
         with _storage(path), _new_file(target.waiting) as out:
-            for start in range(0, source.size, 1 << 22):
-                out.write(source.read(start, min(start + (1 << 22), source.size)))
+            for block in blocks:
+                out.write(block)
             _sync(out)
-        target.complete = True
         yield target
     finally:
         target.discard()
@@ -167,16 +203,14 @@ def _write_model(model: Model, target: Target, places: dict[int, bytes]) -> None
                 for block in model.contents[piece.index].blocks():
                     out.write(block)
         _sync(out)
-    target.complete = True
 
 
 def _write_data(model: Model, target: Target) -> dict[int, bytes]:
     """Write the tensors that are kept apart to one file; the fields that refer to each."""
-    waiting = _beside(target.path)
-    target.data.append(waiting)
+    target.data = _beside(target.path)
     digest = hashlib.sha256()
     ranges: dict[int, tuple[int, int]] = {}
-    with _new_file(waiting) as out:
+    with _new_file(target.data) as out:
         for index in model.tokens():
             content = model.contents[index]
             if not content.apart:
@@ -187,13 +221,10 @@ def _write_data(model: Model, target: Target) -> dict[int, bytes]:
                 out.write(block)
                 digest.update(block)
         _sync(out)
-    final = target.path.with_name(f"{target.path.stem}-{digest.hexdigest()[:16]}.data")
-    if not final.exists():
-        target.data.append(final)
-    waiting.replace(final)
+    target.data_path = target.path.with_name(f"weights-{digest.hexdigest()[:16]}.data")
     return {
         index: framing.external(
-            {"location": final.name, "offset": str(start), "length": str(length)}
+            {"location": target.data_path.name, "offset": str(start), "length": str(length)}
         )
         for index, (start, length) in ranges.items()
     }

@@ -1,0 +1,348 @@
+"""Constants are recognised through the operators that exporters write, without changing a graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import (
+    BOOL,
+    FLOAT,
+    HALF,
+    INT64,
+    Net,
+    assert_same_function,
+    fold,
+    fold_unverified,
+)
+from onnx import TensorProto, helper, numpy_helper
+
+from folding.constant_ops import Value
+from folding.constants import Constants
+from folding.doubled import Doubled
+from folding.graph import index
+from folding.modelfile import in_memory
+
+
+def constants(net: Net, output: str, elem_type: int = FLOAT) -> Constants:
+    graph = net.graph(output)
+    graph.output[0].type.CopyFrom(helper.make_tensor_type_proto(elem_type, None))
+    imports = [helper.make_opsetid("", net.opset)]
+    model = in_memory(helper.make_model(graph, ir_version=net.ir_version, opset_imports=imports))
+    return Constants(model, index(model)[0][0], None)
+
+
+def value(net: Net, name: str = "k", elem_type: int = FLOAT) -> Any:
+    """The value as an array; a float one must have come through float64."""
+    found: Value | None = constants(net, name, elem_type).value(name)
+    assert found is not None
+    return found.high + found.low if isinstance(found, Doubled) else found
+
+
+A = np.array([[1.5, -2.0, 3.0], [0.25, 5.0, -6.0]])
+B = np.array([2.0, -4.0, 0.5])
+
+FLOAT_CASES: list[tuple[str, list[Any], dict[str, Any], Any]] = [
+    ("Add", [A, B], {}, A + B),
+    ("Sub", [A, B], {}, A - B),
+    ("Mul", [A, B], {}, A * B),
+    ("Div", [A, B], {}, A / B),
+    ("Neg", [A], {}, -A),
+    ("Sqrt", [A * A], {}, abs(A)),
+    ("Reciprocal", [B], {}, 1 / B),
+    ("Pow", [A, np.array(2.0)], {}, A**2),
+    ("Pow", [A, np.array(1.0)], {}, A),
+    ("Pow", [A * A, np.array(0.5)], {}, abs(A)),
+    ("Pow", [B, np.array(-1.0)], {}, 1 / B),
+    ("Pow", [A * A, np.array(-0.5)], {}, 1 / abs(A)),
+    ("Identity", [A], {}, A),
+    ("Transpose", [A], {}, A.T),
+    ("Transpose", [A], {"perm": [0, 1]}, A),
+    ("Reshape", [A, np.array([3, -1])], {}, A.reshape(3, 2)),
+    ("Flatten", [A], {"axis": 0}, A.reshape(1, 6)),
+    ("Unsqueeze", [B, np.array([0, -1])], {}, B.reshape(1, 3, 1)),
+    ("Squeeze", [B.reshape(1, 3, 1), np.array([0, 2])], {}, B),
+    ("Expand", [B, np.array([2, 1])], {}, np.broadcast_to(B, (2, 3))),
+    ("Concat", [A, A], {"axis": 1}, np.concatenate([A, A], 1)),
+    ("Concat", [A, A], {"axis": -2}, np.concatenate([A, A], 0)),
+    ("Gather", [A, np.array([2, -3])], {"axis": 1}, A[:, [2, 0]]),
+    ("Gather", [A, np.array(1)], {}, A[1]),
+    ("Slice", [A, np.array([1]), np.array([9]), np.array([-1])], {}, A[:, 1:]),
+    (
+        "Slice",
+        [A, np.array([-1]), np.array([-(2**31)]), np.array([1]), np.array([-1])],
+        {},
+        A[:, ::-1],
+    ),
+    ("Cast", [A], {"to": TensorProto.DOUBLE}, A),
+    ("Cast", [np.array([0.1])], {"to": HALF}, np.array([0.1]).astype(np.float16).astype(float)),
+    ("Cast", [np.array([3, -4])], {"to": FLOAT}, np.array([3.0, -4.0])),
+]
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "attributes", "expected"), FLOAT_CASES, ids=lambda v: str(v)[:20]
+)
+def test_floats_are_evaluated_in_float64(
+    operator: str, inputs: list[Any], attributes: dict[str, Any], expected: Any
+) -> None:
+    net = Net(TensorProto.DOUBLE)
+    names = [net.store(v, elem_type=None if v.dtype.kind == "f" else 0) for v in inputs]
+    net.node(operator, *names, out="k", **attributes)
+
+    found = value(net, elem_type=attributes.get("to", TensorProto.DOUBLE))
+
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
+
+
+INTEGER_CASES: list[tuple[str, list[Any], dict[str, Any], list[int]]] = [
+    ("Add", [[7, -7], [2, 2]], {}, [9, -5]),
+    ("Sub", [[7, -7], [2, 2]], {}, [5, -9]),
+    ("Mul", [[7, -7], [2, 2]], {}, [14, -14]),
+    ("Div", [[7, -7], [2, 2]], {}, [3, -3]),
+    ("Div", [[2**62 + 3], [1]], {}, [2**62 + 3]),
+    ("Mod", [[7, -7], [3, 3]], {}, [1, 2]),
+    ("Mod", [[7, -7], [-3, -3]], {}, [-2, -1]),
+    ("Neg", [[7, -7]], {}, [-7, 7]),
+    ("Range", [2, 9, 3], {}, [2, 5, 8]),
+    ("Range", [5, 0, -2], {}, [5, 3, 1]),
+    ("Cast", [[1, -2]], {"to": TensorProto.INT32}, [1, -2]),
+]
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "attributes", "expected"), INTEGER_CASES, ids=lambda v: str(v)[:20]
+)
+def test_integers_are_evaluated_in_their_own_type(
+    operator: str, inputs: list[Any], attributes: dict[str, Any], expected: list[int]
+) -> None:
+    net = Net()
+    names = [net.store(np.array(v, np.int64), elem_type=0) for v in inputs]
+    net.node(operator, *names, out="k", **attributes)
+
+    found = value(net, elem_type=attributes.get("to", INT64))
+
+    assert found.dtype.kind == "i"
+    assert found.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("attribute", "expected"),
+    [
+        ({"value_float": 0.5}, 0.5),
+        ({"value_floats": [0.5, 1.5]}, [0.5, 1.5]),
+        ({"value_int": 3}, 3),
+        ({"value_ints": [3, 4]}, [3, 4]),
+        ({"value": numpy_helper.from_array(np.array([[2.5]], np.float32))}, [[2.5]]),
+    ],
+)
+def test_every_form_of_a_constant_node_is_read(attribute: dict[str, Any], expected: Any) -> None:
+    net = Net()
+    net.node("Constant", out="k", **attribute)
+
+    found = value(net, elem_type=INT64 if "int" in next(iter(attribute)) else FLOAT)
+
+    assert found.tolist() == expected
+
+
+@pytest.mark.parametrize("fill", [None, np.array([0.25], np.float32), np.array([7])])
+def test_a_constant_of_shape_is_filled(fill: Any) -> None:
+    net = Net()
+    given: dict[str, Any] = {} if fill is None else {"value": numpy_helper.from_array(fill)}
+    net.node("ConstantOfShape", net.integers(2, 3), out="k", **given)
+
+    found = value(net, elem_type=INT64 if fill is not None and fill.dtype.kind == "i" else FLOAT)
+
+    np.testing.assert_array_equal(found, np.full((2, 3), 0 if fill is None else fill[0]))
+
+
+def test_the_static_dimensions_of_a_shape_are_constants() -> None:
+    net = Net()
+    net.node("Shape", net.input("n", 3, 5), out="s")
+    net.node("Gather", "s", net.integers(1, 2), out="k")
+
+    assert value(net, elem_type=INT64).tolist() == [3, 5]
+
+
+@pytest.mark.parametrize("taken", [[0], [0, 1]])
+def test_an_open_dimension_of_a_shape_is_no_constant(taken: list[int]) -> None:
+    net = Net()
+    net.node("Shape", net.input("n", 3, 5), out="s")
+    net.node("Gather", "s", net.integers(*taken), out="k")
+
+    assert "k" not in constants(net, "k", INT64)
+
+
+def test_a_slice_of_a_shape_and_a_shape_of_a_part_are_constants() -> None:
+    net = Net()
+    net.node("Shape", net.input("n", 3, 5), out="s")
+    net.node("Slice", "s", net.integers(1), net.integers(3), out="k")
+    net.node("Shape", "x", out="m", start=-2)
+
+    assert value(net, elem_type=INT64).tolist() == [3, 5]
+
+
+def test_the_size_of_a_static_value_is_a_constant() -> None:
+    net = Net()
+    net.node("Size", net.input(2, 3, 5), out="k")
+
+    assert int(value(net, elem_type=INT64)) == 30
+
+
+@pytest.mark.parametrize("operator", ["Exp", "Tanh", "Where"])
+def test_other_operators_are_not_evaluated(operator: str) -> None:
+    net = Net()
+    inputs = [net.store(np.ones(3))]
+    if operator == "Where":
+        inputs = [net.store(np.ones(3, bool), elem_type=0), *inputs, *inputs]
+    net.node(operator, *inputs, out="k")
+
+    assert "k" not in constants(net, "k")
+
+
+def test_an_initializer_that_is_also_an_input_is_no_constant() -> None:
+    net = Net()
+    net.node("Neg", net.store(np.ones(3), "c"), out="k")
+    net.input(3, name="c")
+
+    assert "c" not in constants(net, "k")
+    assert "k" not in constants(net, "k")
+
+
+def test_below_ir_4_it_is_one() -> None:
+    net = Net(ir_version=3)
+    net.node("Neg", net.store(np.ones(3), "c"), out="k")
+    net.input(3, name="c")
+
+    assert value(net).tolist() == [-1, -1, -1]
+
+
+def test_what_a_known_operator_makes_of_run_time_data_is_no_constant() -> None:
+    net = Net()
+    net.node("Mul", net.input(3), net.store(np.ones(3)), out="k")
+
+    assert "k" not in constants(net, "k")
+
+
+def test_an_operator_of_another_domain_is_not_evaluated() -> None:
+    net = Net()
+    net.node("Neg", net.store(np.ones(3)), out="k", domain="somewhere")
+
+    assert "k" not in constants(net, "k")
+
+
+def test_a_constant_of_a_million_elements_is_the_biggest() -> None:
+    net = Net()
+    net.node("Expand", net.store(1.0), net.integers(1 << 20), out="a")
+    net.node("Expand", net.store(1.0), net.integers((1 << 20) + 1), out="b")
+
+    found = constants(net, "a")
+
+    assert found.doubled("a") is not None
+    assert found.doubled("b") is None
+
+
+def test_a_stored_tensor_is_seen_through_moves_without_being_read() -> None:
+    net = Net()
+    net.node("Transpose", net.store(A, "w"), out="t")
+    net.node("Reshape", "t", net.integers(2, 3), out="k")
+
+    found = constants(net, "k")
+    stored = found.stored("k")
+
+    assert stored is not None
+    assert stored.tensor.name == "w"
+    assert stored.dims == (2, 3)
+    np.testing.assert_array_equal(found.load(stored), A.T.reshape(2, 3))
+
+
+def test_a_computed_constant_is_no_stored_tensor() -> None:
+    net = Net()
+    net.node("Neg", net.store(A), out="k")
+
+    assert constants(net, "k").stored("k") is None
+
+
+def test_a_narrowing_cast_is_no_mere_move() -> None:
+    net = Net(TensorProto.DOUBLE)
+    net.node("Cast", net.store(A), out="k", to=FLOAT)
+
+    assert constants(net, "k").stored("k") is None
+
+
+def test_a_division_of_integers_by_zero_is_left_to_the_runtime() -> None:
+    net = Net()
+    net.node("Div", net.integers(1), net.integers(0), out="k")
+
+    assert constants(net, "k", INT64).value("k") is None
+
+
+def test_an_index_out_of_range_is_left_to_the_runtime() -> None:
+    net = Net()
+    net.node("Gather", net.store(np.ones(3)), net.integers(3), out="k")
+
+    assert constants(net, "k").value("k") is None
+
+
+def test_the_parameters_that_tensorflow_computes_fold() -> None:
+    """Keras writes gamma * rsqrt(var + eps) and beta - mean * that, all of it constant."""
+    net = Net()
+    net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 3), out="v")
+    net.node("Add", net.positive(4, name="var"), net.store(1e-3), out="spread")
+    net.node("Sqrt", "spread", out="root")
+    net.node("Reciprocal", "root", out="inverse")
+    net.node("Mul", "inverse", net.weight(4), out="flat")
+    net.node("Mul", net.weight(4), "flat", out="moved")
+    net.node("Sub", net.weight(4), "moved", out="shift")
+    net.node("Reshape", "flat", net.integers(1, 4, 1), out="scale3")
+    net.node("Reshape", "shift", net.integers(1, 4, 1), out="shift3")
+    net.node("Mul", "v", "scale3", out="w")
+    net.node("Add", "w", "shift3", out="y")
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.operators == ["Conv"]
+    assert [array.shape for array in result.tensors.values()] == [(4, 3, 3), (4,)]
+    assert_same_function(model, result.model)
+
+
+def test_bodies_see_the_constants_around_them() -> None:
+    body = Net()
+    body.node("Conv", "x", "w", out="v")
+    body.node("Mul", "v", "scale", out="b")
+    other = Net()
+    other.node("Conv", "x", "w", out="o")
+    net = Net()
+    net.input(2, 3, 5)
+    net.weight(4, 3, 3, name="w")
+    net.node("Neg", net.weight(4, 1), out="scale")
+    condition = net.input(name="c", elem_type=BOOL)
+    net.node("If", condition, out="y", then_branch=body.graph("b"), else_branch=other.graph("o"))
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.into("b") == ("v",)
+    assert_same_function(model, result.model)
+
+
+def test_a_flatten_of_an_unknown_shape_is_not_evaluated() -> None:
+    body = [
+        helper.make_node("Constant", [], ["c"], value_ints=[0, 1]),
+        helper.make_node("Flatten", ["c"], ["i"], axis=0),
+        helper.make_node("Shape", ["a"], ["s"]),
+        helper.make_node("Gather", ["s", "i"], ["b"]),
+    ]
+    imports = [helper.make_opsetid("", 17)]
+    function = helper.make_function("my", "Sizes", ["a"], ["b"], body, imports)
+    net = Net()
+    net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 3), out="v")
+    net.batch_norm("v", 4, "y")
+    net.node("Sizes", "y", out="z", domain="my")
+
+    result = fold_unverified(net.model("y", functions=[function]))
+
+    assert result.decision("y").is_folded

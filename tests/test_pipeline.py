@@ -1,0 +1,263 @@
+"""The three functions that others call: what they return, raise and leave alone."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from files import contents, conv_net, initializer, kept_net, read, relu_net, run, save, save_apart
+from onnx import TensorProto, numpy_helper
+
+import folding
+from folding import pipeline
+from folding.verify.verdict import Check, Status, Verdict, VerdictName
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def verdict(status: Status) -> Verdict:
+    return Verdict((Check("frame", status, "for a test"),))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return save(conv_net(), tmp_path / "m.onnx")
+
+
+def test_fold_reports_the_plan_and_the_proof(source: Path) -> None:
+    report = folding.fold(source)
+
+    assert report.plan.counts["folded"] == 1
+    assert report.verification.name is VerdictName.EQUIVALENT
+    assert report.version == folding.__version__
+
+
+class AnyPath:
+    """A path that is neither text nor a Path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+@pytest.mark.parametrize("kind", [str, Path, AnyPath])
+def test_paths_may_be_of_any_kind(source: Path, kind: Any) -> None:
+    folding.fold(kind(source), kind(source.with_name("f.onnx")))
+
+    assert folding.explain(kind(source)).counts["folded"] == 1
+    assert source.with_name("f.onnx").exists()
+
+
+def test_a_model_in_memory_folds_to_what_its_file_folds_to(source: Path) -> None:
+    folding.fold(source, source.with_name("f.onnx"))
+
+    folded, _ = folding.fold_model(conv_net())
+
+    assert folded == read(source.with_name("f.onnx"))
+
+
+def test_a_model_in_memory_is_not_changed() -> None:
+    model = conv_net()
+    before = model.SerializeToString(deterministic=True)
+
+    folding.fold_model(model)
+
+    assert model.SerializeToString(deterministic=True) == before
+
+
+def test_with_nothing_to_fold_a_model_comes_back_as_it_was() -> None:
+    folded, report = folding.fold_model(relu_net())
+
+    assert folded == relu_net()
+    assert not report.plan.decisions
+
+
+def test_a_big_model_in_memory_has_its_numbers_in_it() -> None:
+    folded, _ = folding.fold_model(conv_net(64))
+
+    assert len(initializer(folded, "w").raw_data) == 64 * 27 * 4
+    assert initializer(folded, "w").data_location == TensorProto.DEFAULT
+
+
+def test_explain_plans_what_fold_does(source: Path) -> None:
+    plan = folding.explain(source)
+
+    assert plan.decisions == folding.fold(source).plan.decisions
+
+
+def test_explain_knows_what_does_not_fit(tmp_path: Path) -> None:
+    model = conv_net(elem_type=TensorProto.FLOAT16)
+    initializer(model, "gamma").raw_data = np.full(4, 6e4, np.float16).tobytes()
+    source = save(model, tmp_path / "m.onnx")
+
+    (decision,) = folding.explain(source).decisions
+
+    assert isinstance(decision.outcome, folding.Kept)
+    assert decision.outcome.reason is folding.Reason.OVERFLOW
+    assert folding.fold(source).plan.decisions == [decision]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(Status.FAILED, folding.NotEquivalent), (Status.NOT_RUN, folding.Unproven)],
+)
+def test_without_proof_nothing_is_written_and_the_error_has_the_report(
+    source: Path, monkeypatch: pytest.MonkeyPatch, status: Status, error: type[Exception]
+) -> None:
+    monkeypatch.setattr(pipeline, "verify_fold", lambda *_: verdict(status))
+    before = contents(source.parent)
+
+    with pytest.raises(error) as caught:
+        folding.fold(source)
+
+    assert contents(source.parent) == before
+    report = caught.value.report  # type: ignore[attr-defined]  # both errors have one
+    assert report.target is None
+    assert report.verification.checks[0].why == "for a test"
+    assert isinstance(caught.value, folding.FoldError)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(Status.FAILED, folding.NotEquivalent), (Status.NOT_RUN, folding.Unproven)],
+)
+def test_without_proof_no_model_is_handed_over(
+    monkeypatch: pytest.MonkeyPatch, status: Status, error: type[Exception]
+) -> None:
+    monkeypatch.setattr(pipeline, "verify_fold", lambda *_: verdict(status))
+
+    with pytest.raises(error):
+        folding.fold_model(conv_net())
+
+
+def test_what_is_verified_is_the_file_that_was_written(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def spy(reference: Any, candidate: Any, *_: Any) -> Verdict:
+        seen.append(candidate.files[0].identity)
+        return Verdict()
+
+    monkeypatch.setattr(pipeline, "verify_fold", spy)
+
+    folding.fold(source, source.with_name("f.onnx"))
+
+    state = source.with_name("f.onnx").stat()
+    assert seen == [(state.st_dev, state.st_ino)]
+
+
+def test_a_disk_that_stores_something_else_is_noticed(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+    weight = numpy_helper.to_array(initializer(folding.fold_model(conv_net())[0], "w")).tobytes()
+
+    def corrupting(descriptor: int) -> None:
+        for part in source.parent.glob(".*.part"):
+            data = part.read_bytes()
+            part.write_bytes(data.replace(weight, bytes(4) + weight[4:]))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", corrupting)
+
+    with pytest.raises(folding.NotEquivalent, match="'w'"):
+        folding.fold(source)
+    assert list(contents(source.parent)) == ["m.onnx"]
+
+
+def test_inputs_may_be_arrays_by_name(source: Path) -> None:
+    report = folding.fold(source, inputs={"x": np.ones((1, 3, 5, 5), np.float32)})
+
+    assert report.verification.inputs == "the user's inputs"
+
+
+def test_inputs_that_do_not_fit_are_refused_before_anything_is_done(source: Path) -> None:
+    stages: list[str] = []
+
+    with pytest.raises(folding.BadCall):
+        folding.fold(source, inputs={}, progress=stages.append)
+
+    assert set(stages) == {"read"}
+
+
+def test_progress_is_told_each_stage_when_it_begins(source: Path) -> None:
+    stages: list[str] = []
+
+    folding.fold(source, progress=stages.append)
+
+    assert list(dict.fromkeys(stages)) == ["read", "plan", "write", "verify"]
+
+
+def test_without_verification_nothing_is_run(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise AssertionError("verified")
+
+    monkeypatch.setattr(pipeline, "verify_fold", fail)
+
+    assert folding.fold(source, verify=False).verification.name is VerdictName.SKIPPED
+    assert folding.fold_model(conv_net(), verify=False)[1].verification.name is VerdictName.SKIPPED
+
+
+def test_no_file_is_left_open(source: Path) -> None:
+    before = open_files()
+    folding.fold(source)
+    open_after_one = open_files()
+    for _ in range(3):
+        folding.fold(source)
+
+    assert open_files() == open_after_one
+    assert open_after_one - before <= 2  # onnxruntime keeps something of its own.
+
+
+def test_eight_threads_folding_at_once_write_the_same_bytes(tmp_path: Path) -> None:
+    sources = [
+        save(conv_net(64), tmp_path / "a.onnx"),
+        save_apart(conv_net(64), tmp_path / "b.onnx"),
+    ]
+    (tmp_path / "out").mkdir()
+    expected = []
+    for number, path in enumerate(sources):
+        folding.fold(path, tmp_path / f"expected{number}.onnx")
+        expected.append(read(tmp_path / f"expected{number}.onnx"))
+
+    def one(number: int) -> str:
+        folding.fold(sources[number % 2], tmp_path / "out" / f"{number}.onnx")
+        return str(folding.fold_model(kept_net())[1].plan)
+
+    with ThreadPoolExecutor(8) as pool:
+        plans = list(pool.map(one, range(16)))
+
+    assert len(set(plans)) == 1
+    for kind in (0, 1):
+        files = [tmp_path / "out" / f"{n}.onnx" for n in range(kind, 16, 2)]
+        assert all(read(file) == expected[kind] for file in files)
+    assert len({(tmp_path / "out" / f"{n}.onnx").read_bytes() for n in range(0, 16, 2)}) == 1
+
+
+def test_threads_that_fold_to_one_target_leave_a_complete_one(tmp_path: Path) -> None:
+    source = save_apart(conv_net(64), tmp_path / "m.onnx")
+    folding.fold(source, tmp_path / "f.onnx")
+    expected = read(tmp_path / "f.onnx")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: folding.fold(source, tmp_path / "f.onnx"), range(8)))
+
+    assert read(tmp_path / "f.onnx") == expected
+    assert len(contents(tmp_path)) == 4
+
+
+def test_two_processes_write_the_same_bytes(source: Path) -> None:
+    for name, seed in (("a", "1"), ("b", "2")):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        run("fold", source, "-o", source.with_name(name), env=environment)
+
+    assert source.with_name("a").read_bytes() == source.with_name("b").read_bytes()
