@@ -97,29 +97,21 @@ def _shift(draft: Draft, host: Stop, absorbed: Absorbed, elem_type: int, out: st
 
 def _rewire(draft: Draft, layer: int, stops: list[Stop], gone: dict[int, str], out: str) -> None:
     """Rename what stands on the way, and let each node read the one before it."""
-    stages = [Stop(layer, 0, is_affine=False), *(s for s in stops if s.node not in gone)]
-    for number, stage in enumerate(stages):
+    stages: list[tuple[Stop, list[str]]] = [(Stop(layer, 0, is_affine=False), [])]
+    for stop in stops:
+        if stop.node in gone:
+            stages[-1][1].append(gone[stop.node])
+        else:
+            stages.append((stop, []))
+    for number, (stage, stale) in enumerate(stages):
+        following = stages[number + 1][0] if number + 1 < len(stages) else None
         old = draft.node(stage.node).output[0]
-        last = number == len(stages) - 1
-        new = out if last else draft.renamed_value(old)
+        new = out if following is None else draft.renamed_value(old)
         draft.rename_output(stage.node, new)
-        for stale in _behind(stops, stage.node, gone):
-            draft.point_shapes(stale, new)
-        if not last:
-            following = stages[number + 1]
+        for name in stale:
+            draft.point_shapes(name, new)
+        if following is not None:
             draft.set_input(following.node, following.slot, new)
-
-
-def _behind(stops: list[Stop], node: int, gone: dict[int, str]) -> list[str]:
-    """The values of dropped nodes between a stage and the next one."""
-    names: list[str] = []
-    nodes = [stop.node for stop in stops]
-    start = nodes.index(node) + 1 if node in nodes else 0
-    for following in nodes[start:]:
-        if following not in gone:
-            break
-        names.append(gone[following])
-    return names
 
 
 def shift_of(draft: Draft, index: int) -> ChannelAffine:

@@ -8,6 +8,7 @@ of a normalisation that is computed at run time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from folding.graph import Scope
 from folding.live import live_values
@@ -45,8 +46,12 @@ def chains(steps: Recogniser) -> list[Chain]:
 
 
 def _is_private(scope: Scope, name: str) -> bool:
-    readers = [i for i in scope.readers.get(name, ()) if not reads_shape(scope.nodes[i])]
-    return len(readers) == 1 and name not in scope.outputs and name not in scope.captured
+    readers = (i for i in scope.readers.get(name, ()) if not reads_shape(scope.nodes[i]))
+    return (
+        len(list(islice(readers, 2))) == 1
+        and name not in scope.outputs
+        and name not in scope.captured
+    )
 
 
 def _agree(steps: Recogniser, run: list[int], step: Step | Kept) -> bool:

@@ -90,15 +90,21 @@ class Constants:
             move = None if known else self._move(node)
             source = self.dims(node.input[0]) if move is not None else None
             if move is not None and source is not None:
-                found.shapes[name] = move(np.broadcast_to(np.int8(0), source)).shape
-                self.scope.shapes[name] = found.shapes[name]
+                shape = move(np.broadcast_to(np.int8(0), source)).shape
+                self.scope.shapes[name] = shape
+                found.shapes[name] = self._type(name), shape
                 continue
             value = self.value(name)
             if isinstance(value, np.ndarray):
                 found.values[name] = value
             elif value is not None and not known:
-                found.shapes[name] = value.shape
+                found.shapes[name] = self._type(name), value.shape
         return found
+
+    def _type(self, name: str) -> int:
+        """The element type of a constant."""
+        stored = self.stored(name)
+        return stored.tensor.data_type if stored else self.scope.type(name) or TensorProto.FLOAT
 
     def stored(self, name: str) -> Stored | None:
         """The stored tensor that a constant is, or only rearranges; None if it is computed."""

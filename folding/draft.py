@@ -6,7 +6,7 @@ is touched: what differs from it is collected, and becomes the edit list.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from onnx import NodeProto
@@ -114,9 +114,9 @@ class Draft:
         """Whether something outside the scope's nodes sees a value."""
         return name in self.scope.outputs or name in self.scope.captured
 
-    def value_readers(self, name: str) -> list[int]:
+    def value_readers(self, name: str) -> Iterator[int]:
         """The readers that see more of a value than its shape."""
-        return [i for i in self.readers(name) if not reads_shape(self.node(i))]
+        return (i for i in self.readers(name) if not reads_shape(self.node(i)))
 
     def shape(self, name: str) -> Shape | None:
         return self.scope.shape(self._shapes_of.get(name, name))

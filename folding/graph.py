@@ -85,9 +85,12 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What constants were found to be that ONNX's own shape inference does not evaluate."""
+    """What constants were found to be that ONNX's own shape inference does not evaluate.
 
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    ``shapes`` has the element type and the dimensions.
+    """
+
+    shapes: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     values: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
@@ -204,8 +207,8 @@ def _settle(graph: GraphProto, settled: Settled) -> None:
         if name in settled.values:
             value = numpy_helper.from_array(settled.values[name], name)
             node.CopyFrom(helper.make_node("Constant", [], [name], value=value))
-    for name, shape in settled.shapes.items():
-        graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    for name, (elem_type, shape) in settled.shapes.items():
+        graph.value_info.append(helper.make_tensor_value_info(name, elem_type, shape))
 
 
 def _forget(graph: GraphProto) -> None:

@@ -12,7 +12,8 @@ from onnx import NodeProto
 from folding.constants import Constants
 from folding.graph import Scope
 
-_MEANS = frozenset({"ReduceMean", "ReduceSum", "ReduceSumSquare", "GlobalAveragePool"})
+#: Where a mean comes from; a training flag chooses one from the batch's and the moving one by an If.
+_MEANS = frozenset({"GlobalAveragePool", "If", "ReduceMean", "ReduceSum", "ReduceSumSquare"})
 _ROOTS = frozenset({"Sqrt", "Reciprocal", "Pow"})
 _NORMALISATIONS = frozenset(
     {
@@ -55,7 +56,7 @@ def live_values(scope: Scope, constants: Constants) -> set[str]:
         if node.op_type in _NORMALISATIONS:
             live.add(out)
         elif node.op_type in _MEANS:
-            means.add(out)
+            means.update(name for name in node.output if name)
         elif node.op_type == "ReduceL2" or _is_root(node, inputs, means, deviations):
             deviations.add(out)
         elif node.op_type in _PASSING and inputs:

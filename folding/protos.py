@@ -146,7 +146,8 @@ def named_tensors(model: ModelProto) -> dict[tuple[int, str], TensorProto]:
     found: dict[tuple[int, str], TensorProto] = {}
     for number, graph in enumerate(graphs(model)):
         for node in graph.node:
-            if node.op_type == "Constant" and (value := attribute(node, "value")) is not None:
+            is_constant = node.op_type == "Constant" and is_default_domain(node)
+            if is_constant and (value := attribute(node, "value")) is not None:
                 found[number, node.output[0]] = value.t
         for tensor in graph.initializer:
             found[number, tensor.name] = tensor

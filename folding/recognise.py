@@ -44,11 +44,15 @@ class Step:
 
 
 class Recogniser:
-    """Answers for one scope which nodes are steps; the answers do not change while folding."""
+    """Answers for one scope which nodes are steps; the answers do not change while folding.
+
+    ``refusals`` says of nodes that would be one why they are not.
+    """
 
     def __init__(self, scope: Scope, constants: Constants) -> None:
         self.scope, self.constants = scope, constants
         self.steps: dict[int, Step | Kept] = {}
+        self.refusals: dict[int, Kept] = {}
         for index, node in enumerate(scope.nodes):
             found = self._step(index, node)
             if found is not None:
@@ -82,6 +86,8 @@ class Recogniser:
         axis = _axis(dims, self.scope.shape(data))
         refusal = self._refusal(node, name, data, axis)
         if refusal is not None or isinstance(axis, Reason):
+            if refusal is not None:
+                self.refusals[index] = refusal
             return refusal if scales_channels else None
         is_minus = node.op_type == "Sub" and slot == 0
         is_shift = node.op_type in ("Add", "Sub") and not is_minus
@@ -126,13 +132,10 @@ class Recogniser:
         if shape is None or len(shape) < 2:  # noqa: PLR2004
             return Kept(Reason.AXIS_UNCERTAIN, node.input[0])
         lengths = {self.constants.dims(name) for name in node.input[1:5]}
-        if lengths != {(shape[1],)}:
-            known = shape[1] is not None
-            return Kept(
-                Reason.BAD_PARAMETERS if known else Reason.AXIS_UNCERTAIN,
-                title(node) if known else node.input[0],
-            )
-        channels = shape[1]
+        dims = lengths.pop()
+        if lengths or dims is None or len(dims) != 1 or shape[1] not in (None, *dims):
+            return Kept(Reason.BAD_PARAMETERS, title(node))
+        channels = dims[0]  # By definition of the operator those of the data.
         axis = 1 - len(shape) if channels != 1 else None
         return Step(
             index,

@@ -10,6 +10,7 @@ in between. Decisions are made in graph order, each on the graph that the earlie
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from onnx import NodeProto, TensorProto
 
@@ -179,7 +180,8 @@ class Search:
                 affine = CARRIERS[node.op_type].up(affine, Passage(node, draft, narrows_to))
                 path.append(Stop(at, 0, is_affine=False))
             else:
-                return Kept(Reason.NO_RULE, title(node), node.op_type)
+                no_rule = Kept(Reason.NO_RULE, title(node), node.op_type)
+                return self.steps.refusals.get(at, no_rule)
         return affine
 
     def _data_slot(self, index: int) -> int | None:
@@ -219,7 +221,8 @@ class Search:
             return Kept(Reason.GRAPH_OUTPUT, value)
         if value in scope.captured:
             return Kept(Reason.CAPTURED, value)
-        return Kept(Reason.FORKED, value) if len(draft.value_readers(value)) > 1 else None
+        several = len(list(islice(draft.value_readers(value), 2))) > 1
+        return Kept(Reason.FORKED, value) if several else None
 
     def _narrows_to(self, value: str) -> int:
         """The element type that every reader of a value converts it to, 0 if there is none."""

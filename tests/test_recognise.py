@@ -366,6 +366,19 @@ def test_a_pure_shift_is_a_bias_and_no_affine(operator: str, shape: tuple[int, .
     assert result.model.SerializeToString() == model.SerializeToString()
 
 
+@pytest.mark.parametrize("operator", ["Add", "Sub"])
+def test_a_scalar_shift_is_no_affine_even_where_a_bias_could_take_it(operator: str) -> None:
+    net = Net()
+    net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 3), net.weight(4), out="v")
+    net.node(operator, "v", net.store(0.5), out="y")
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.plan.decisions == []
+    assert result.model.SerializeToString() == model.SerializeToString()
+
+
 def test_a_shift_of_a_shift_is_still_a_bias() -> None:
     net = convolution(Net())
     net.node("Neg", "v", out="a")

@@ -130,12 +130,3 @@ def test_the_mask_itself_carries_nothing() -> None:
     net.batch_norm("m", 4, "y")
 
     assert refusal(net.model("y")) == (Reason.CAST_ROUNDS, "m")
-
-
-def test_a_mask_of_the_type_of_the_data_carries_nothing_either() -> None:
-    net = Net(opset=7, ir_version=7)
-    net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 3), out="v")
-    net.node("Dropout", "v", out="d,mask")
-    net.node("Mul", "mask", net.weight(4, 1), out="y")
-
-    assert refusal(net.model("y")) in [(Reason.NO_RULE, "d"), (Reason.AXIS_UNCERTAIN, "mask")]
