@@ -12,7 +12,7 @@ from onnx import NodeProto
 from folding.constants import Constants
 from folding.graph import Scope
 
-#: Where a mean comes from; a training flag chooses one from the batch's and the moving one by an If.
+#: Where a mean comes from. A training flag chooses the batch's or the moving one by an If.
 _MEANS = frozenset({"GlobalAveragePool", "If", "ReduceMean", "ReduceSum", "ReduceSumSquare"})
 _ROOTS = frozenset({"Sqrt", "Reciprocal", "Pow"})
 _NORMALISATIONS = frozenset(

@@ -53,10 +53,17 @@ class Target:
         """
         with _storage(self.path):
             self._keeping = True
-            if self.data is not None and self.data_path is not None:
-                self.data.replace(self.data_path)
-                _sync_folder(self.path.parent)
-            self.waiting.replace(self.path)
+            is_new = self.data_path is not None and not self.data_path.exists()
+            try:
+                if self.data is not None and self.data_path is not None:
+                    self.data.replace(self.data_path)
+                    _sync_folder(self.path.parent)
+                self.waiting.replace(self.path)
+            except OSError:
+                self._keeping = False
+                if is_new and self.data_path is not None:
+                    self.data_path.unlink(missing_ok=True)
+                raise
             _sync_folder(self.path.parent)
 
     def discard(self) -> None:

@@ -22,6 +22,7 @@ import folding
 from folding import cli, edits, pipeline
 from folding._version import __version__
 from folding.draft import Draft
+from folding.verify import gate
 from folding.verify.verdict import Check, Status, Verdict
 
 FEED = np.zeros((1, 3, 5, 5), np.float32)
@@ -79,7 +80,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def unproven(monkeypatch: pytest.MonkeyPatch) -> None:
     check = Check("frame", Status.NOT_RUN, "this is a test", at="here")
-    monkeypatch.setattr(pipeline, "verify_fold", lambda *_: Verdict((check,)))
+    monkeypatch.setattr(gate, "verify_fold", lambda *_: Verdict((check,)))
 
 
 def test_not_equivalent_is_1_and_nothing_is_written(

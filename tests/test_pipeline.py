@@ -13,7 +13,7 @@ from files import contents, conv_net, initializer, kept_net, read, relu_net, run
 from onnx import TensorProto, numpy_helper
 
 import folding
-from folding import pipeline
+from folding.verify import gate
 from folding.verify.verdict import Check, Status, Verdict, VerdictName
 
 
@@ -112,7 +112,7 @@ def test_explain_knows_what_does_not_fit(tmp_path: Path) -> None:
 def test_without_proof_nothing_is_written_and_the_error_has_the_report(
     source: Path, monkeypatch: pytest.MonkeyPatch, status: Status, error: type[Exception]
 ) -> None:
-    monkeypatch.setattr(pipeline, "verify_fold", lambda *_: verdict(status))
+    monkeypatch.setattr(gate, "verify_fold", lambda *_: verdict(status))
     before = contents(source.parent)
 
     with pytest.raises(error) as caught:
@@ -132,7 +132,7 @@ def test_without_proof_nothing_is_written_and_the_error_has_the_report(
 def test_without_proof_no_model_is_handed_over(
     monkeypatch: pytest.MonkeyPatch, status: Status, error: type[Exception]
 ) -> None:
-    monkeypatch.setattr(pipeline, "verify_fold", lambda *_: verdict(status))
+    monkeypatch.setattr(gate, "verify_fold", lambda *_: verdict(status))
 
     with pytest.raises(error):
         folding.fold_model(conv_net())
@@ -147,7 +147,7 @@ def test_what_is_verified_is_the_file_that_was_written(
         seen.append(candidate.files[0].identity)
         return Verdict()
 
-    monkeypatch.setattr(pipeline, "verify_fold", spy)
+    monkeypatch.setattr(gate, "verify_fold", spy)
 
     folding.fold(source, source.with_name("f.onnx"))
 
@@ -201,7 +201,7 @@ def test_without_verification_nothing_is_run(source: Path, monkeypatch: pytest.M
     def fail(*_: Any) -> Any:
         raise AssertionError("verified")
 
-    monkeypatch.setattr(pipeline, "verify_fold", fail)
+    monkeypatch.setattr(gate, "verify_fold", fail)
 
     assert folding.fold(source, verify=False).verification.name is VerdictName.SKIPPED
     assert folding.fold_model(conv_net(), verify=False)[1].verification.name is VerdictName.SKIPPED

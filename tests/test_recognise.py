@@ -258,12 +258,13 @@ def test_data_of_an_unknown_rank_is_refused() -> None:
     assert refusal(model) == (Reason.AXIS_UNCERTAIN, "x")
 
 
-def test_an_unknown_number_of_channels_is_refused() -> None:
+def test_a_batch_norm_has_as_many_channels_as_parameters_where_nothing_else_is_known() -> None:
     net = Net()
-    net.node("MatMul", net.input("n", "c", 5), net.weight(5, 4), out="v")
+    net.node("Transpose", net.input("n", "m", "k"), perm=[0, 2, 1], out="t")
+    net.node("MatMul", net.weight(4, 5), "t", out="v")
     net.batch_norm("v", 4, "y")
 
-    assert refusal(net.model("y")) == (Reason.AXIS_UNCERTAIN, "v")
+    assert fold(net.model("y")).operators == ["Transpose", "MatMul", "Add"]
 
 
 def test_a_batch_norm_of_another_domain_is_no_affine() -> None:

@@ -15,8 +15,8 @@ from files import conv_net, kept_net, relu_net, run, save, save_apart
 from onnx import ModelProto, TensorProto
 
 import folding
-from folding import pipeline
 from folding.plan import Kind, Reason
+from folding.verify import gate
 from folding.verify.verdict import Check, Status, Verdict, VerdictName
 
 Json = dict[str, Any]
@@ -130,7 +130,7 @@ def test_the_report_of_a_fold_that_was_not_written_is_valid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: Status
 ) -> None:
     check = Check("frame", status, "for a test", float("inf"), 1.0, "n")
-    monkeypatch.setattr(pipeline, "verify_fold", lambda *_: Verdict((check,)))
+    monkeypatch.setattr(gate, "verify_fold", lambda *_: Verdict((check,)))
     source = save(conv_net(), tmp_path / "m.onnx")
 
     with pytest.raises((folding.NotEquivalent, folding.Unproven)) as caught:

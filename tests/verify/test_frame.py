@@ -17,8 +17,8 @@ from folding.draft import Draft
 from folding.modelfile import Model, in_memory, open_model
 from folding.pipeline import _inlined
 from folding.planner import plan_model
-from folding.verify.gate import verify_fold
 from folding.verify.frame import check_frame
+from folding.verify.gate import verify_fold
 from folding.verify.verdict import Check, Status, VerdictName
 
 Fault = Callable[[ModelProto], Any]
