@@ -78,6 +78,8 @@ def _power(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | No
     base, exponent = inputs
     if not isinstance(base, Doubled) or exponent is None or exponent.size != 1:
         return None
+    if len(exponent.shape) > len(base.shape):
+        return None
     number = float(exponent.high.item() if isinstance(exponent, Doubled) else exponent.item())
     if number == 1:
         return base

@@ -73,7 +73,8 @@ class Constants:
             if node is None or node.op_type != "Constant":
                 return None
             value = attribute(node, "value")
-            return None if value is None else tuple(value.t.dims)
+            given = value is not None and not value.ref_attr_name
+            return tuple(value.t.dims) if value is not None and given else None
         known = tuple(dim for dim in shape if dim is not None)
         return known if len(known) == len(shape) else None
 
@@ -185,7 +186,7 @@ class Constants:
 
     def _constant(self, node: NodeProto) -> npt.NDArray[Any] | None:
         found = node.attribute[0] if len(node.attribute) == 1 else None
-        if found is None or found.name.startswith("value_string"):
+        if found is None or found.ref_attr_name or found.name.startswith("value_string"):
             return None
         if found.name == "value":
             return self.model.array(found.t)
@@ -261,7 +262,8 @@ def _attempt(
 ) -> Value | None:
     """Evaluate a node; None if its inputs do not fit, which the runtime would refuse too."""
     try:
-        return OPERATORS[node.op_type](node, inputs, dims)
+        value = OPERATORS[node.op_type](node, inputs, dims)
+        return value if value is None or isinstance(value, Doubled) else np.asarray(value)
     except (ValueError, IndexError, TypeError, KeyError):
         return None
 
@@ -273,6 +275,6 @@ def _is_static(shape: Shape | None) -> bool:
 def _rearranged(
     node: NodeProto, rest: list[Value | None], array: npt.NDArray[Any]
 ) -> npt.NDArray[Any]:
-    result = OPERATORS[node.op_type](node, [array, *rest], ())
+    result = _attempt(node, [array, *rest], ())
     assert isinstance(result, np.ndarray)
     return result

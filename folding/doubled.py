@@ -110,7 +110,9 @@ class Doubled:
             rest = self - other * _plain(first)
             second = rest.high / other.high
             # The divisor's own relative error, magnitude / |value|, adds to the dividend's.
-            magnitude = self.magnitude * other.magnitude / (other.high * other.high)
+            magnitude = (self.magnitude / np.abs(other.high)) * (
+                other.magnitude / np.abs(other.high)
+            )
             return _settled(first, second, magnitude)
 
     def sqrt(self) -> Doubled:

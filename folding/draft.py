@@ -17,7 +17,7 @@ from folding.doubled import Doubled
 from folding.floats import FLOATS
 from folding.graph import Scope, Shape
 from folding.plan import Kept, Reason
-from folding.protos import reads_shape
+from folding.protos import reads_shape, title
 from folding.recipes import Changed, Direct, Factor, Scaled
 
 #: A weight that is computed may be stored in its place up to this many elements.
@@ -95,6 +95,11 @@ class Draft:
         if node is None:
             raise LookupError(index)
         return node
+
+    def title(self, index: int) -> str:
+        """What the source calls a node."""
+        is_new = index >= len(self.scope.nodes)
+        return title(self.node(index) if is_new else self.scope.nodes[index])
 
     def producer(self, name: str) -> int | None:
         if name in self._producers:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from folding.draft import Draft
-from folding.framing import LEAST, TOKEN
 from folding.modelfile import Model
 from folding.plan import Warned
 from folding.protos import graphs
 from folding.recipes import Changed
+from folding.skeleton import LEAST, TOKEN
 
 _TYPED = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 

@@ -12,6 +12,8 @@ from onnx import TensorProto
 
 from folding.doubled import Doubles
 
+_LEAST = 2.0**-1074
+
 
 @dataclass(frozen=True, slots=True)
 class FloatType:
@@ -34,7 +36,7 @@ class FloatType:
         """Half the distance between the stored numbers around each value."""
         with np.errstate(all="ignore"):
             power = np.floor(np.log2(np.maximum(np.abs(values), self.tiny)))
-            return np.asarray(np.exp2(power) * self.roundoff)
+            return np.maximum(np.exp2(power) * self.roundoff, _LEAST)
 
 
 def _to_odd_float32(values: Doubles) -> npt.NDArray[np.float32]:

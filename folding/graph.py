@@ -24,9 +24,10 @@ from onnx import (
     shape_inference,
 )
 
-from folding.framing import LEAST
 from folding.modelfile import Model
-from folding.protos import opset, subgraphs, tensors
+from folding.plan import Reason
+from folding.protos import is_default_domain, opset, subgraphs, tensors
+from folding.skeleton import LEAST
 
 Shape = tuple[int | None, ...]
 
@@ -40,7 +41,7 @@ class Scope:
 
     ``readers`` maps a value to the indices of the nodes that read it, one entry for each input
     slot. ``opset`` is the version of ONNX's own operators. ``overridable`` holds the initializers
-    that a caller may replace at run time.
+    that a caller may replace at run time. ``closed`` is why nothing in it can be folded, if so.
     """
 
     nodes: Sequence[NodeProto]
@@ -49,7 +50,7 @@ class Scope:
     initializers: dict[str, TensorProto]
     parent: Scope | None
     opset: int
-    is_function: bool = False
+    closed: Reason | None = None
     overridable: frozenset[str] = frozenset()
     producers: dict[str, int] = field(default_factory=dict)
     readers: dict[str, list[int]] = field(default_factory=dict)
@@ -115,7 +116,7 @@ def _of_function(function: FunctionProto) -> Scope:
         {},
         None,
         opset(function.opset_import),
-        is_function=True,
+        closed=Reason.IN_FUNCTION,
     )
 
 
@@ -139,6 +140,8 @@ def _scopes(
         for value in values:
             _note(scope, value)
     _guess_shapes(scope)
+    if parent is not None and _hides(scope):
+        scope.closed = Reason.HIDDEN_NAME
     yield scope
     for node, twin in zip(graph.node, inferred.node, strict=True):
         if len(node.attribute):
@@ -146,6 +149,17 @@ def _scopes(
                 for inner in _scopes(body, twin_body, scope, versions):
                     _capture(scope, inner)
                     yield inner
+
+
+def _hides(scope: Scope) -> bool:
+    """Whether a body has a name that a graph around it has too, which runtimes read differently."""
+    own = scope.producers.keys() | scope.inputs | scope.initializers.keys()
+    outer = scope.parent
+    while outer is not None:
+        if own & (outer.producers.keys() | outer.inputs | outer.initializers.keys()):
+            return True
+        outer = outer.parent
+    return False
 
 
 def _capture(outer: Scope, inner: Scope) -> None:
@@ -169,9 +183,11 @@ def _note(scope: Scope, value: ValueInfoProto) -> None:
 def _guess_shapes(scope: Scope) -> None:
     """What follows without inference: of a convolution's weight, and of what keeps a shape."""
     for node in scope.nodes:
-        if not len(node.output) or scope.shapes.get(node.output[0]) is not None:
+        if not len(node.output) or not len(node.input) or not is_default_domain(node):
             continue
-        if node.op_type == "Conv":
+        if scope.shapes.get(node.output[0]) is not None:
+            continue
+        if node.op_type == "Conv" and len(node.input) > 1:
             weight = scope.initializers.get(node.input[1])
             if weight is not None and len(weight.dims) > 2:  # noqa: PLR2004
                 spatial = [None] * (len(weight.dims) - 2)
@@ -217,4 +233,7 @@ def _forget(graph: GraphProto) -> None:
         value.ClearField("type")
     for node in graph.node:
         for body in subgraphs(node):
+            for value in body.input:
+                if value.type.WhichOneof("value") == "tensor_type":
+                    value.type.tensor_type.ClearField("shape")
             _forget(body)

@@ -2,7 +2,7 @@
 
 ``open_model`` reads a file without reading its weights; ``in_memory`` wraps a ModelProto. In both
 the skeleton is an ordinary ModelProto in which each big tensor is an external tensor with the
-location ``framing.TOKEN`` and, as offset, its place in ``contents``. Tensors that the model itself
+location ``TOKEN`` and, as offset, its place in ``contents``. Tensors that the model itself
 keeps in other files are treated alike, so nobody after this module needs to know the difference.
 """
 
@@ -23,9 +23,9 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from folding import framing
 from folding.errors import BadCall, BadModel, Malformed, StorageFailed
 from folding.protos import element_bytes, tensors
+from folding.skeleton import TOKEN, take_out
 
 BLOCK = 1 << 22
 
@@ -243,7 +243,7 @@ def _read(file: SourceFile, name: str) -> Model:
     if not file.size:
         raise Malformed(f"{name!r} is empty")
     try:
-        skeleton, spans = framing.take_out(file)
+        skeleton, spans = take_out(file)
         proto = ModelProto.FromString(skeleton)
     except (Malformed, DecodeError) as error:
         reason = str(error).splitlines()[0] if isinstance(error, Malformed) else "it does not parse"
@@ -275,7 +275,7 @@ def _find_external(
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
         entries = _entries(tensor)
-        if entries.get("location") == framing.TOKEN:
+        if entries.get("location") == TOKEN:
             if entries.get("offset") not in own:
                 raise Malformed(f"tensor {tensor.name!r} refers to no file")
             own.remove(entries["offset"])
@@ -288,7 +288,7 @@ def _find_external(
             model.files.append(opened[location])
         model.contents.append(_external_span(tensor, entries, opened[location]))
         del tensor.external_data[:]
-        for key, value in (("location", framing.TOKEN), ("offset", str(len(model.contents) - 1))):
+        for key, value in (("location", TOKEN), ("offset", str(len(model.contents) - 1))):
             tensor.external_data.add(key=key, value=value)
     if own:
         raise Malformed("a tensor stands where the model cannot have one")

@@ -46,10 +46,12 @@ class Reason(StrEnum):
     FORKED = "the value before it is also used elsewhere"
     CUSTOM_OPERATOR = "this operator is not one of ONNX's own"
     NO_RULE = "no affine passes this operator"
+    BEHIND_KEPT = "another affine before it stays"
     OTHER_AXIS = "another affine before it acts along another axis"
     CAST_ROUNDS = "this conversion changes the type"
     DROPOUT_ACTIVE = "this dropout may be active"
     MISSING_AXES = "the axes of this operator are not known"
+    HIDDEN_NAME = "a name in this body hides one outside of it"
     # The layer.
     RUNTIME_WEIGHT = "the weight of this layer is computed at run time"
     RUNTIME_BIAS = "the bias of this layer is computed at run time"

@@ -117,6 +117,8 @@ def _of_graph(graph: GraphProto) -> Iterator[TensorProto]:
 def _of_nodes(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
     for node in nodes:
         for a in node.attribute:
+            if a.ref_attr_name:
+                continue  # The caller of the function has it.
             if a.type == AttributeProto.TENSOR:
                 yield a.t
             elif a.type == AttributeProto.TENSORS:

@@ -53,12 +53,12 @@ class _Layer:
         return slot < len(self.node.input) and self.draft.is_constant(self.node.input[slot])
 
     def weight(self, slot: int) -> Weight | Kept:
-        return self.draft.weight(self.node.input[slot], title(self.node))
+        return self.draft.weight(self.node.input[slot], self.draft.title(self.index))
 
     def bias(self, slot: int) -> Doubled | Kept | None:
         if slot >= len(self.node.input) or not self.node.input[slot]:
             return None
-        return self.draft.small(self.node.input[slot], title(self.node))
+        return self.draft.small(self.node.input[slot], self.draft.title(self.index))
 
 
 class Search:
@@ -70,13 +70,21 @@ class Search:
         self.outcomes: dict[Chain, Folded | Kept] = {}
         self.chain_of: dict[int, Chain] = {}
         self.warnings: list[Warned] = []
+        #: Scalars that a layer could take in, but not for nothing.
+        self.costly: set[Chain] = set()
 
     def decide(self) -> list[Decision]:
         """Decide about every affine, in graph order, and fold what can be folded in the draft."""
         found = chains(self.steps)
         self.chain_of = {node: chain for chain in found for node in chain.nodes}
-        for chain in found:
-            self.outcomes[chain] = self._outcome(chain)
+        waiting, count = found, len(found) + 1
+        while 0 < len(waiting) < count:
+            # One fold may unlock another: a tensor is then read by one layer only.
+            count = len(waiting)
+            for chain in waiting:
+                if not isinstance(self.outcomes.get(chain), Folded):
+                    self.outcomes[chain] = self._outcome(chain)
+            waiting = [c for c in waiting if isinstance(self.outcomes[c], Kept) and not c.refusal]
         return [
             Decision(self._name(chain), chain.kind, self._titles(chain), self.outcomes[chain])
             for chain in found
@@ -93,18 +101,20 @@ class Search:
         name = self._name(chain)
         if name in self.refused:
             return self.refused[name]
-        if self.draft.scope.is_function:
-            return Kept(Reason.IN_FUNCTION, name)
+        closed = self.draft.scope.closed
+        if closed is not None:
+            return Kept(closed, name)
         way = chain.refusal or self._way(chain)
         if isinstance(way, Kept):
             hopeless = chain.kind is Kind.LIVE_NORM and way.reason is Reason.NO_RULE
             return Kept(Reason.LIVE_STATISTICS, way.at, way.operator) if hopeless else way
         layer = self.draft.node(way.layer)
         if chain.kind is Kind.SCALAR and not self._is_free(way):
-            return Kept(Reason.NO_RULE, title(layer), layer.op_type)
+            self.costly.add(chain)
+            return Kept(Reason.NO_RULE, self.draft.title(way.layer), layer.op_type)
         if not self._has_room(way):
-            return Kept(Reason.OLD_IR, title(layer), layer.op_type)
-        outcome = Folded((title(layer),), layer.op_type)
+            return Kept(Reason.OLD_IR, self.draft.title(way.layer), layer.op_type)
+        outcome = Folded((self.draft.title(way.layer),), layer.op_type)
         for stop in way.path:
             if stop.node in self.chain_of:
                 self.outcomes[self.chain_of[stop.node]] = outcome
@@ -200,9 +210,11 @@ class Search:
         else:
             taken = self.chain_of.get(index)
             earlier = self.outcomes.get(taken) if taken else None
-            is_norm = taken is not None and taken.kind is not Kind.SCALAR
-            if is_norm and isinstance(earlier, Kept) and earlier.reason not in _MAY_CHANGE:
-                return earlier
+            if taken is not None and isinstance(earlier, Kept) and taken not in self.costly:
+                if taken.kind is Kind.SCALAR:
+                    return earlier  # It is listed nowhere.
+                if earlier.reason not in _MAY_CHANGE:
+                    return Kept(Reason.BEHIND_KEPT, self._name(taken))
             inner = self.steps.compose((index,))
         if isinstance(inner, Kept):
             return inner

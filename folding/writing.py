@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from folding import framing
+from folding import skeleton
 from folding.errors import BadCall, BadModel, StorageFailed
 from folding.modelfile import Model, Span
 
@@ -195,7 +195,7 @@ def _write_model(model: Model, target: Target, places: dict[int, bytes]) -> None
     def place(index: int) -> bytes | int:
         return places[index] if index in places else model.contents[index].size
 
-    pieces = framing.put_in(model.proto.SerializeToString(deterministic=True), place)
+    pieces = skeleton.put_in(model.proto.SerializeToString(deterministic=True), place)
     total = sum(len(piece) if isinstance(piece, bytes) else piece.size for piece in pieces)
     if total > _PROTOBUF_LIMIT:
         raise BadModel(
@@ -230,7 +230,7 @@ def _write_data(model: Model, target: Target) -> dict[int, bytes]:
         _sync(out)
     target.data_path = target.path.with_name(f"weights-{digest.hexdigest()[:16]}.data")
     return {
-        index: framing.external(
+        index: skeleton.external(
             {"location": target.data_path.name, "offset": str(start), "length": str(length)}
         )
         for index, (start, length) in ranges.items()

@@ -1,5 +1,6 @@
 """Framing: what is taken out of a file comes back byte for byte, and no bytes can confuse it."""
 
+# ruff: noqa: S603 - the command run is our own
 from __future__ import annotations
 
 import random
@@ -24,10 +25,11 @@ from onnx import (
     numpy_helper,
 )
 
-from folding import framing, soundness
+from folding import soundness
 from folding.errors import FoldError, Malformed
-from folding.framing import LEAST, TOKEN, Buffer, Hole, fields, put_in, take_out
+from folding.framing import Buffer, fields
 from folding.modelfile import Model, in_memory, open_model
+from folding.skeleton import LEAST, TOKEN, Hole, external, put_in, take_out
 
 NAMES = st.text(st.sampled_from("aβ/ \n"), max_size=4) | st.just(TOKEN)
 M = TypeVar("M", bound=Message)
@@ -432,7 +434,7 @@ def test_a_token_that_comes_from_the_file_itself_is_refused(tmp_path: Any) -> No
 
 def test_no_file_can_know_what_stands_for_a_tensor_that_was_taken_out() -> None:
     """Or a tensor that named it would get the bytes of another one."""
-    code = "from folding.framing import TOKEN; print(repr(TOKEN))"
+    code = "from folding.skeleton import TOKEN; print(repr(TOKEN))"
 
     seen = {subprocess.check_output([sys.executable, "-c", code]) for _ in range(3)}
 
@@ -466,7 +468,7 @@ def test_a_reference_to_another_file_takes_the_token_s_place(tmp_path: Any) -> N
     skeleton, _ = take_out(Buffer(data))
     entries = {"location": "other.bin", "offset": "4096", "length": str(len(weight.raw_data))}
 
-    pieces = put_in(skeleton, lambda _: framing.external(entries))
+    pieces = put_in(skeleton, lambda _: external(entries))
 
     put_apart(weight, tmp_path, "other.bin", offset=4096)
     whole = b"".join(piece for piece in pieces if isinstance(piece, bytes))

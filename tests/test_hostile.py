@@ -40,7 +40,7 @@ from files import (
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import folding
-from folding import framing
+from folding.framing import delimited
 
 INTERNAL = "internal error"  # What the command calls a fault of its own.
 Change = Callable[[ModelProto], Any]
@@ -314,10 +314,10 @@ def test_a_body_nested_without_end_is_refused(tmp_path: Path) -> None:
     graph = conv_net().graph.SerializeToString()
     for _ in range(500):
         for field in (6, 5, 1):  # The graph of an attribute of a node of a graph.
-            graph = framing._delimited(field, graph)
+            graph = delimited(field, graph)
     model = ModelProto(ir_version=8)
     model.opset_import.add(domain="", version=17)
-    (tmp_path / "m.onnx").write_bytes(model.SerializeToString() + framing._delimited(7, graph))
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString() + delimited(7, graph))
 
     assert_refused(tmp_path / "m.onnx")
 
@@ -508,22 +508,23 @@ def test_a_reader_who_has_seen_enough_is_no_error(tmp_path: Path) -> None:
 # --- interrupts and rivals -----------------------------------------------------------------------
 
 STUCK = """
-import os, sys, time
-from folding import {module}
-real = {module}.{function}
+import time
+import folding.pipeline
+from {module} import {function} as real
 def slow(*arguments, **named):
     print("here", flush=True)
     time.sleep(30)
     return real(*arguments, **named)
+import {module}
 {module}.{function} = slow
 from folding.cli import main
 main()
 """
 STAGES = {
-    "reading": ("soundness", "check"),
-    "planning": ("pipeline", "plan_model"),
-    "writing": ("writing", "_sync"),
-    "verifying": ("pipeline", "verify_fold"),
+    "reading": ("folding.soundness", "check"),
+    "planning": ("folding.pipeline", "plan_model"),
+    "writing": ("folding.writing", "_sync"),
+    "verifying": ("folding.verify.gate", "verify_fold"),
 }
 
 
@@ -537,17 +538,19 @@ def test_an_interrupt_at_any_stage_leaves_nothing(
     source = (save_apart if apart else save)(conv_net(16), tmp_path / "m.onnx")
     before = contents(tmp_path)
     code = STUCK.format(module=module, function=function)
-    running = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", code, "fold", source],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert running.stdout is not None
-    assert running.stdout.readline() == "here\n"
-
-    running.send_signal(sent)
-    out, said = running.communicate(timeout=20)
+    ) as running:
+        assert running.stdout is not None
+        try:
+            assert running.stdout.readline() == "here\n"
+            running.send_signal(sent)
+            out, said = running.communicate(timeout=20)
+        finally:
+            running.kill()
 
     assert running.returncode == 130
     assert_one_sentence(said.removeprefix("fold-model: write ...\n"))
@@ -589,7 +592,7 @@ def test_a_failing_run_does_not_take_the_data_of_one_that_succeeds(
         folding.fold(source, target)
         raise folding.StorageFailed("ours fails")
 
-    monkeypatch.setattr("folding.pipeline.verify_fold", rival)
+    monkeypatch.setattr("folding.verify.gate.verify_fold", rival)
 
     with pytest.raises(folding.StorageFailed):
         folding.fold(source, target)

@@ -13,8 +13,8 @@ from files import conv_net, initializer, put_apart, refer, save, save_apart
 from onnx import ModelProto, TensorProto, numpy_helper
 
 import folding
-from folding import framing
 from folding.errors import BadCall, BadModel, FoldError, Malformed, StorageFailed
+from folding.framing import head as head_of
 from folding.modelfile import Model, SourceFile, in_memory, open_model
 
 GIGA = 1 << 30
@@ -43,11 +43,11 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def sparse_file(path: Path) -> Path:
     """A model file of a gigabyte, nearly all of it a hole that takes no room on the disk."""
     tensor = TensorProto(name="huge", data_type=TensorProto.UINT8, dims=[GIGA])
-    head = tensor.SerializeToString() + framing._head(9, GIGA)
+    head = tensor.SerializeToString() + head_of(9, GIGA)
     graph = ModelProto(graph=conv_net().graph).graph.SerializeToString()
     size = len(head) + GIGA
-    inner = framing._head(5, size)
-    whole = framing._head(7, len(graph) + len(inner) + size)
+    inner = head_of(5, size)
+    whole = head_of(7, len(graph) + len(inner) + size)
     model = ModelProto(ir_version=8)
     model.opset_import.add(domain="", version=17)
     path.write_bytes(model.SerializeToString() + whole + graph + inner + head)
@@ -230,6 +230,23 @@ def test_data_is_only_taken_from_files_in_the_model_s_folder(
 
     assert repr(WEIGHT) in str(error)
     assert error.hint
+
+
+def test_an_absolute_place_is_refused_even_inside_of_the_folder(
+    tmp_path: Path, net: ModelProto
+) -> None:
+    (tmp_path / "w.bin").write_bytes(bytes(SIZE))
+
+    assert "no path inside" in str(refused(net, tmp_path, location=str(tmp_path / "w.bin")))
+
+
+@pytest.mark.parametrize("location", ["C:\\w.bin", "C:w.bin"])
+def test_a_drive_of_another_system_is_refused_even_where_it_is_a_name(
+    tmp_path: Path, net: ModelProto, location: str
+) -> None:
+    (tmp_path / location).write_bytes(bytes(SIZE))
+
+    assert "no path inside" in str(refused(net, tmp_path, location=location))
 
 
 def test_data_without_a_location_is_refused(tmp_path: Path, net: ModelProto) -> None:

@@ -59,7 +59,9 @@ def test_its_plan_is_the_expected_one(name: str) -> None:
 
 
 def test_no_normalisation_node_is_left(folded: Path) -> None:
-    operators = {node.op_type for node in onnx.load(folded).graph.node}
+    operators = {
+        node.op_type for node in onnx.ModelProto.FromString(folded.read_bytes()).graph.node
+    }
 
     assert "BatchNormalization" not in operators
     assert "Mul" not in operators

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, Net, distance, feed_for, run
-from hypothesis import event, given
+from hypothesis import event, given, reject
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 from onnx import GraphProto, ModelProto, checker, numpy_helper
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 from oracle import evaluate
 
 import folding
@@ -257,7 +258,11 @@ def test_a_folded_model_is_the_same_function_in_onnxruntime(case: Case) -> None:
     folded, _ = fold(case.model)
 
     feed = feed_for(case.model, size=BATCH)
-    for one, other in zip(run(case.model, feed), run(folded, feed), strict=True):
+    try:
+        before = run(case.model, feed)
+    except Fail:  # onnxruntime 1.31 cannot run some bodies that capture the output of a Cast.
+        reject()
+    for one, other in zip(before, run(folded, feed), strict=True):
         assert distance(one, other) <= TOLERANCES[case.elem_type]
 
 

@@ -396,6 +396,13 @@ def test_a_constant_with_two_wide_axes_is_no_affine(wide: tuple[int, ...]) -> No
     assert plan(net.model("y")) == []
 
 
+def test_a_constant_without_elements_is_no_affine() -> None:
+    net = Net()
+    net.node("Mul", net.input(2, 0), net.store(np.zeros(0)), out="y")
+
+    assert plan(net.model("y")) == []
+
+
 def test_a_constant_below_a_division_is_no_affine() -> None:
     net = convolution(Net())
     net.node("Div", net.weight(4, 1), "v", out="y")

@@ -214,6 +214,16 @@ def test_a_newer_operator_set_asks_for_a_newer_onnx() -> None:
     assert "newer onnx" in caught.value.hint
 
 
+def test_a_newer_ir_asks_for_a_newer_onnx() -> None:
+    model = relu_net()
+    model.ir_version = onnx.IR_VERSION + 1
+
+    with pytest.raises(BadModel, match="knows up to") as caught:
+        check(in_memory(model), "m")
+
+    assert "newer onnx" in caught.value.hint
+
+
 @pytest.mark.parametrize("location", ["w.bin", ""])
 def test_data_elsewhere_is_no_business_of_the_checker(tmp_path: Path, location: str) -> None:
     model = make(relu_net().graph)

@@ -6,7 +6,8 @@
 1. The channels are never on an axis that comes or goes: one channel is a scalar, which has none.
 2. Counted from the right, an axis moves by the number of axes that come or go to its right.
 3. The axes are an attribute below opset 13 and an input since; a Squeeze without any drops the
-   axes of length one, which must then be known from the shape.
+   axes of length one, which must then be known from the shape. An empty list of axes means all
+   of them to some and none to others: refused.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def _axes(passage: Passage, long_side: str) -> set[int] | None:
         if given is None:
             known = None not in shape
             given = tuple(i for i, dim in enumerate(shape) if dim == 1) if known else None
-    return None if given is None else {a if a < 0 else a - len(shape) for a in given}
+    if not given:
+        return None
+    return {a if a < 0 else a - len(shape) for a in given}
 
 
 def up_squeeze(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:

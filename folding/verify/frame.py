@@ -15,28 +15,25 @@ So the two graphs must be the same when each affine's output counts as its input
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import GraphProto, NodeProto
 
+from folding import soundness
 from folding.draft import Draft
-from folding.modelfile import Content, Model
-from folding.protos import attribute, graphs, is_default_domain, reads_shape, tensors, title
+from folding.errors import BadModel
+from folding.modelfile import Model
+from folding.protos import attribute, graphs, is_default_domain, reads_shape, title
+from folding.verify.sealed import bare, essence, rest, said_of, same_tensor
 from folding.verify.verdict import Check, Status
 
 #: What may disappear because it is an affine, and what else a fold may touch. Said here again, so
 #: that a mistake in the rules is not believed by the proof.
 _AFFINES = frozenset({"Add", "BatchNormalization", "Div", "Mul", "Neg", "Sub"})
-_CHANGING = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Shape", "Size"}) | {
-    "Cast",
-    "Dropout",
-    "Identity",
-    "Squeeze",
-    "Transpose",
-    "Unsqueeze",
-}
+_PASSING = frozenset({"Cast", "Dropout", "Identity", "Squeeze", "Transpose", "Unsqueeze"})
+_LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+_CHANGING = _PASSING | _LAYERS | {"Add", "Shape", "Size"}
 
 
 class _Differs(Exception):
@@ -50,35 +47,20 @@ class _Differs(Exception):
 def check_frame(reference: Model, candidate: Model, drafts: list[Draft]) -> Check:
     """Compare everything but the folded numbers."""
     try:
+        soundness.check(candidate, "the folded model")
+    except BadModel as fault:
+        return Check("frame", Status.FAILED, str(fault))
+    try:
         _same_rest(reference, candidate)
         ours, theirs = graphs(reference.proto), graphs(candidate.proto)
         _same_count(ours, theirs)
         for draft, before, after in zip(drafts, ours, theirs, strict=False):
-            _Frame((reference, candidate), draft, before, after).check()
-            _same_tensors(reference, candidate, draft, before, after)
+            frame = _Frame((reference, candidate), draft, before, after)
+            frame.check()
+            _same_tensors(reference, candidate, frame)
     except _Differs as difference:
         return Check("frame", Status.FAILED, difference.why, at=difference.at)
     return Check("frame", Status.PASSED)
-
-
-def _same_rest(reference: Model, candidate: Model) -> None:
-    bare = [_rest(model) for model in (reference, candidate)]
-    if bare[0] != bare[1]:
-        raise _Differs("the opsets, functions or metadata of the model differ", "")
-
-
-def _rest(model: Model) -> bytes:
-    """A model without its graph, tokens replaced by digests."""
-    copy = ModelProto()
-    for found, value in model.proto.ListFields():
-        if found.name != "graph":
-            _put(copy, found.name, value)
-    for tensor in tensors(copy):
-        content = model.content(tensor)
-        if content is not None:
-            del tensor.external_data[:]
-            tensor.raw_data = _digest(content)
-    return copy.SerializeToString(deterministic=True)
 
 
 def _same_count(ours: list[GraphProto], theirs: list[GraphProto]) -> None:
@@ -86,50 +68,9 @@ def _same_count(ours: list[GraphProto], theirs: list[GraphProto]) -> None:
         raise _Differs("the model has another number of bodies", "")
 
 
-def _put(copy: ModelProto, name: str, value: object) -> None:
-    target = getattr(copy, name)
-    if hasattr(target, "MergeFrom"):
-        target.MergeFrom(value)
-    else:
-        setattr(copy, name, value)
-
-
-def _bare(model: Model, node: NodeProto) -> bytes:
-    """A node without the bodies in it, which are compared for themselves.
-
-    A tensor that is not in the skeleton counts with a digest of its bytes.
-    """
-    if not len(node.attribute):
-        return node.SerializeToString(deterministic=True)
-    copy = NodeProto()
-    copy.CopyFrom(node)
-    for found in copy.attribute:
-        found.ClearField("g")
-        found.ClearField("graphs")
-        for tensor in (found.t, *found.tensors) if found.HasField("t") else found.tensors:
-            content = model.content(tensor)
-            if content is not None:
-                del tensor.external_data[:]
-                tensor.raw_data = _digest(content)
-    return copy.SerializeToString(deterministic=True)
-
-
-def _digest(content: Content) -> bytes:
-    digest = hashlib.sha256()
-    for block in content.blocks():
-        digest.update(block)
-    return digest.digest()
-
-
-def _essence(model: Model, node: NodeProto) -> bytes:
-    """What of a node a fold may not change."""
-    copy = NodeProto()
-    copy.CopyFrom(node)
-    copy.ClearField("input")
-    copy.ClearField("output")
-    if node.op_type == "Gemm" and (beta := attribute(copy, "beta")) is not None:
-        beta.f = 1.0
-    return _bare(model, copy)
+def _same_rest(reference: Model, candidate: Model) -> None:
+    if rest(reference) != rest(candidate):
+        raise _Differs("the opsets, functions or metadata of the model differ", "")
 
 
 @dataclass(slots=True)
@@ -148,6 +89,7 @@ class _Frame:
         leftover = self._match_unclaimed(claimed)
         pairs = self._pair(leftover)
         self._cut_affines(claimed)
+        self._check_hidden(claimed)
         for node, twin in pairs:
             self._name_outputs(node, twin)
         for node, twin in pairs:
@@ -161,7 +103,7 @@ class _Frame:
         leftover, place = [], 0
         ours, theirs = self.models
         for node in self.after.node:
-            if place < len(expected) and _bare(theirs, node) == _bare(ours, expected[place]):
+            if place < len(expected) and bare(theirs, node) == bare(ours, expected[place]):
                 place += 1
             else:
                 leftover.append(node)
@@ -186,11 +128,11 @@ class _Frame:
         if len(leftover) != len(expected):
             raise _Differs("there are more or fewer nodes than the folds leave", "")
         for node, (planned, twin) in zip(leftover, expected, strict=True):
-            if _bare(theirs, node) != _bare(ours, planned):
+            if bare(theirs, node) != bare(ours, planned):
                 raise _Differs(f"node {title(node)!r} is not what its fold leaves", title(node))
             if node.op_type not in _CHANGING or not is_default_domain(node):
                 raise _Differs(f"node {title(node)!r} is none that a fold changes", title(node))
-            if twin is not None and _essence(theirs, node) != _essence(ours, twin):
+            if twin is not None and essence(theirs, node) != essence(ours, twin):
                 raise _Differs(f"node {title(node)!r} is not the one that was there", title(node))
         return [(node, twin) for node, (_, twin) in zip(leftover, expected, strict=True)]
 
@@ -209,6 +151,26 @@ class _Frame:
                 data = [name for name in node.input if name and name not in constants]
                 if len(data) == 1:
                     self.cut[node.output[0]] = self._root(data[0])
+
+    def _check_hidden(self, claimed: set[int]) -> None:
+        """Nobody but the folded nodes saw the values between a layer and the affine's output."""
+        readers: Counter[str] = Counter()
+        for node in self.before.node:
+            readers.update(set(node.input) if not reads_shape(node) else ())
+        seen = {value.name for value in self.before.output} | self.draft.scope.captured
+        for index in claimed:
+            node, changed = self.before.node[index], self.draft.nodes.get(index)
+            inputs = node.input if changed is None else changed.input
+            passes = node.output[0] in self.cut or node.op_type in _PASSING
+            if not passes or (changed is not None and list(inputs) == list(node.input)):
+                continue
+            for name in node.input:
+                if (
+                    name
+                    and name not in self.draft.constants
+                    and (readers[name] > 1 or name in seen)
+                ):
+                    raise _Differs(f"value {name!r} is seen by others too", name)
 
     def _root(self, name: str) -> str:
         while name in self.cut:
@@ -231,6 +193,9 @@ class _Frame:
     def _same_inputs(self, node: NodeProto, twin: NodeProto | None) -> None:
         if twin is None:
             return
+        beta = attribute(node, "beta") if node.op_type == "Gemm" else None
+        if beta is not None and beta.f != 1:
+            raise _Differs(f"the beta of node {title(node)!r} is not 1", title(node))
         if len(node.input) < len(twin.input):
             raise _Differs(f"node {title(node)!r} lacks an input", title(node))
         for slot, name in enumerate(node.input):
@@ -258,17 +223,21 @@ class _Frame:
         for name in private & self.cut.keys():
             if self._meaning(name) != self._root(name):
                 raise _Differs(f"value {name!r} is another one than before", name)
-        private -= exact
+        self._check_private(private - exact, ids)
+
+    def _check_private(self, private: set[str], ids: set[int]) -> None:
+        """Nobody but folded nodes reads an unfinished value or a folded tensor."""
+        hidden = private | self.draft.changed.keys()
         reads: Counter[str] = Counter()
         for node in self.after.node:
             for name in node.input:
-                if name in private and id(node) not in ids:
-                    raise _Differs(f"node {title(node)!r} reads the unfinished {name!r}", name)
+                if name in hidden and id(node) not in ids:
+                    raise _Differs(f"node {title(node)!r} reads {name!r}, which changed", name)
                 reads[name] += not reads_shape(node)
         seen = {value.name for value in self.after.output} | self.draft.scope.captured
-        for name in private:
-            if name in seen or reads[name] > 1:
-                raise _Differs(f"value {name!r} is seen although its content changed", name)
+        for name in hidden:
+            if name in seen or (name in private and reads[name] > 1):
+                raise _Differs(f"{name!r} is seen by others although it changed", name)
 
     def _same_fields(self) -> None:
         for name in (
@@ -288,39 +257,28 @@ class _Frame:
             was = before.get(renamed.get(value.name, value.name))
             if was is None or was.type != value.type:
                 raise _Differs(f"what the model says of value {value.name!r} differs", value.name)
+        known = [
+            a.SerializeToString(deterministic=True) for a in self.before.quantization_annotation
+        ]
+        for said in self.after.quantization_annotation:
+            if said.SerializeToString(deterministic=True) not in known:
+                raise _Differs("a quantization annotation was not there before", said.tensor_name)
 
 
-def _same_tensors(
-    reference: Model, candidate: Model, draft: Draft, before: GraphProto, after: GraphProto
-) -> None:
-    theirs = {tensor.name: tensor for tensor in after.initializer}
-    read = {name for node in after.node for name in node.input}
-    read |= {value.name for value in after.output} | draft.scope.captured
-    for tensor in before.initializer:
+def _same_tensors(reference: Model, candidate: Model, frame: _Frame) -> None:
+    theirs = {tensor.name: tensor for tensor in frame.after.initializer}
+    made = {name for node in frame.after.node for name in node.output}
+    read = {name for node in frame.after.node for name in node.input}
+    read |= {value.name for value in frame.after.output} | frame.draft.scope.captured
+    for tensor in frame.before.initializer:
         twin = theirs.pop(tensor.name, None)
-        if twin is None and tensor.name in read - {n.output[0] for n in after.node if n.output}:
-            raise _Differs(f"tensor {tensor.name!r} is missing", tensor.name)
-        if twin is None or tensor.name in draft.changed:
-            continue
-        if not _same_tensor(reference, candidate, tensor, twin):
+        if twin is None:
+            if tensor.name in read - made:
+                raise _Differs(f"tensor {tensor.name!r} is missing", tensor.name)
+        elif tensor.name in frame.draft.changed:
+            if said_of(tensor) != said_of(twin):
+                raise _Differs(f"what is said of tensor {tensor.name!r} differs", tensor.name)
+        elif not same_tensor(reference, candidate, tensor, twin):
             raise _Differs(f"tensor {tensor.name!r} differs", tensor.name)
-    for name in theirs.keys() - draft.changed.keys():
+    for name in theirs.keys() - frame.draft.changed.keys():
         raise _Differs(f"tensor {name!r} was not there before", name)
-
-
-def _same_tensor(
-    reference: Model, candidate: Model, ours: TensorProto, theirs: TensorProto
-) -> bool:
-    one, other = reference.content(ours), candidate.content(theirs)
-    if one is None or other is None:
-        return one is other and ours == theirs
-    if _header(ours) != _header(theirs) or one.size != other.size:
-        return False
-    return all(a == b for a, b in zip(one.blocks(), other.blocks(), strict=True))
-
-
-def _header(tensor: TensorProto) -> bytes:
-    copy = TensorProto()
-    copy.CopyFrom(tensor)
-    copy.ClearField("external_data")
-    return copy.SerializeToString(deterministic=True)

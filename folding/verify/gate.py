@@ -7,7 +7,7 @@ from folding.planner import Refused, plan_model
 from folding.verify.frame import check_frame
 from folding.verify.inputs import Inputs
 from folding.verify.outputs import check_outputs
-from folding.verify.parameters import check_parameters
+from folding.verify.parameters import cancellation, check_parameters
 from folding.verify.verdict import Check, Status, Verdict
 
 
@@ -33,5 +33,5 @@ def verify_fold(
         parameters = Check("parameters", Status.NOT_RUN, why="the frame differs")
     else:
         parameters = check_parameters(candidate, drafts)
-    outputs, ran_on, warnings = check_outputs(reference, candidate, inputs)
+    outputs, ran_on, warnings = check_outputs(reference, candidate, inputs, cancellation(drafts))
     return Verdict((frame, parameters, outputs), ran_on, tuple(warnings))

@@ -100,7 +100,7 @@ def _fitting(value: ValueInfoProto, array: npt.NDArray[Any]) -> npt.NDArray[Any]
     return array
 
 
-def random_feed(model: ModelProto, open_size: int) -> Feed | None:
+def random_feed(model: ModelProto, open_size: int, *, truth: bool = False) -> Feed | None:
     """Seeded inputs with open dimensions of that size; None if one is no tensor, or too large."""
     rng = np.random.default_rng(SEED)
     feed: Feed = {}
@@ -115,7 +115,7 @@ def random_feed(model: ModelProto, open_size: int) -> Feed | None:
             return None
         dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
         if dtype.kind == "b":
-            feed[value.name] = np.zeros(shape, bool)
+            feed[value.name] = np.full(shape, truth)
         elif dtype.kind in "iu":
             feed[value.name] = rng.integers(0, 2, shape).astype(dtype)
         elif dtype.kind == "O":

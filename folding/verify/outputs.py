@@ -3,7 +3,9 @@
 No fixed tolerance is right for all models, so this one is generous: each output may differ by 2^12
 roundings of the coarsest float type in the model but at most by a tenth, in the root mean square
 over all its elements, relative to the reference's own. (For float32 that is 2.4e-4; right folds of
-the networks in ``models/`` are below 1e-6.) It is no proof, and no gate for small faults.
+the networks in ``models/`` are below 1e-6.) Where the terms of a folded shift cancel, as with a
+bias and a mean of 1e6, the source itself is that much less accurate, and so many roundings more are
+allowed. It is no proof, and no gate for small faults.
 
 The reference runs with graph optimisation disabled, because the runtime's own fusions are wrong
 on some graphs; the candidate runs that way and at the default level. Where the *reference* changes
@@ -13,6 +15,7 @@ between the two levels as well, the runtime is blamed in a warning, not the fold
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,9 +44,15 @@ Outputs = list[npt.NDArray[Any]]
 
 
 def check_outputs(
-    reference: Model, candidate: Model, inputs: Inputs | None
+    reference: Model, candidate: Model, inputs: Inputs | None, slack: float
 ) -> tuple[Check, str, list[Warned]]:
     """Run both models on the user's inputs, or on seeded ones that the reference accepts.
+
+    Args:
+        reference: the source.
+        candidate: the folded model.
+        inputs: the user's inputs, if any.
+        slack: how many roundings the cancelling terms of the folded shifts are worth.
 
     Returns:
         The check, what it ran on, and what the user should know of the runtime.
@@ -55,64 +64,89 @@ def check_outputs(
     reason = _cannot_run(reference.proto)
     if reason:
         return Check("outputs", Status.NOT_RUN, reason), "", []
-    roundoff = _roundoff(reference.proto)
     try:
-        session = Session(reference, optimised=False)
-        feed, expected, ran_on = _reference_run(session, reference.proto, feed)
+        source = Session(reference, optimised=False)
+    except RuntimeRefused as refusal:
+        why = f"the source does not load: {refusal}"
+        return Check("outputs", Status.NOT_RUN, why), "", [Warned("OUTPUTS_NOT_RUN", "", why)]
+    try:
+        feeds, ran_on = ([feed], "the user's inputs") if feed else _made_up(source, reference.proto)
+        expected = [source.run(feed) for feed in feeds]
     except RuntimeRefused as refusal:
         if inputs is not None:
             raise BadCall(f"the source does not run on these inputs: {refusal}") from refusal
-        text = f"the source does not run on made-up inputs: {refusal}"
-        return Check("outputs", Status.NOT_RUN, text), "", [Warned("OUTPUTS_NOT_RUN", "", text)]
-    names = session.outputs
-    del session
-    plain = _candidate(candidate, feed, names, expected, roundoff, optimised=False)
+        return _not_run(candidate, f"the source does not run on made-up inputs: {refusal}")
+    roundoff = _roundoff(reference.proto)
+    run = _Run(feeds, source.outputs, expected, min(_MOST, _ROUNDINGS * roundoff * slack))
+    del source
+    plain = run.compare(candidate, optimised=False)
     if plain.status is not Status.PASSED:
         return plain, ran_on, []
-    default = _candidate(candidate, feed, names, expected, roundoff, optimised=True)
+    # The optimiser may compute in float32 what the model has in float64.
+    run = replace(run, bound=max(run.bound, min(_MOST, _ROUNDINGS * 2.0**-24)))
+    default = run.compare(candidate, optimised=True)
     if default.status is Status.PASSED:
         return plain, ran_on, []
     # Does the runtime's optimiser change the source as well? Then it is not the fold.
-    source = _candidate(reference, feed, names, expected, roundoff, optimised=True)
-    if source.status is Status.PASSED:
+    blamed = run.compare(reference, optimised=True)
+    if blamed.status is Status.PASSED:
         return default, ran_on, []
     text = "onnxruntime computes the source otherwise with its graph optimisation than without"
-    return plain, ran_on, [Warned("RUNTIME_OPTIMISER_DIFFERS", source.at, text)]
+    return plain, ran_on, [Warned("RUNTIME_OPTIMISER_DIFFERS", blamed.at, text)]
 
 
-def _candidate(
-    model: Model,
-    feed: Feed,
-    names: Sequence[str],
-    expected: Outputs,
-    roundoff: float,
-    *,
-    optimised: bool,
-) -> Check:
-    """Run a model and compare it with what the reference gave."""
+def _not_run(candidate: Model, why: str) -> tuple[Check, str, list[Warned]]:
+    """Without inputs that the source accepts, the folded model must load at least."""
     try:
-        got = Session(model, optimised=optimised).run(feed)
+        Session(candidate, optimised=False)
     except RuntimeRefused as refusal:
-        return Check("outputs", Status.FAILED, f"the folded model does not run: {refusal}")
-    return _compare(names, expected, got, roundoff)
+        text = f"the folded model does not load: {refusal}"
+        return Check("outputs", Status.FAILED, text), "", []
+    return Check("outputs", Status.NOT_RUN, why), "", [Warned("OUTPUTS_NOT_RUN", "", why)]
 
 
-def _reference_run(
-    session: Session, model: ModelProto, feed: Feed | None
-) -> tuple[Feed, Outputs, str]:
-    if feed is not None:
-        return feed, session.run(feed), "the user's inputs"
+def _made_up(session: Session, model: ModelProto) -> tuple[list[Feed], str]:
+    """Seeded inputs that the reference accepts; with a flag in them, for both of its values."""
     last = RuntimeRefused("an input is no tensor, or too large to be made up")
     for size in OPEN_SIZES:
-        candidate = random_feed(model, size)
-        if candidate is None:
+        first = random_feed(model, size, truth=False)
+        if first is None:
             continue
+        second = random_feed(model, size, truth=True)
+        has_flag = second is not None and any(array.dtype == bool for array in second.values())
         try:
-            text = f"normal, seed {SEED}, open dimensions {size}"
-            return candidate, session.run(candidate), text
+            session.run(first)
         except RuntimeRefused as refusal:
             last = refusal
+            continue
+        feeds = [first, second] if has_flag and second is not None else [first]
+        return feeds, f"normal, seed {SEED}, open dimensions {size}"
     raise last
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the reference gave for some inputs, and how far from it is near enough."""
+
+    feeds: list[Feed]
+    names: Sequence[str]
+    expected: list[Outputs]
+    bound: float
+
+    def compare(self, model: Model, *, optimised: bool) -> Check:
+        """Run a model and compare its outputs."""
+        worst = Check("outputs", Status.PASSED, worst=0.0, bound=self.bound)
+        try:
+            session = Session(model, optimised=optimised)
+            for feed, expected in zip(self.feeds, self.expected, strict=True):
+                check = _compare(self.names, expected, session.run(feed), self.bound)
+                if check.status is not Status.PASSED:
+                    return check
+                worst = max(worst, check, key=lambda found: found.worst or 0.0)
+        except RuntimeRefused as refusal:
+            why = f"the folded model does not run: {refusal}"
+            return Check("outputs", Status.FAILED, why)
+        return worst
 
 
 def _cannot_run(model: ModelProto) -> str:
@@ -138,14 +172,13 @@ def _roundoff(model: ModelProto) -> float:
     return max((FLOATS[t].roundoff for t in types if t in FLOATS), default=2.0**-24)
 
 
-def _compare(names: Sequence[str], expected: Outputs, got: Outputs, roundoff: float) -> Check:
-    bound = min(_ROUNDINGS * roundoff, _MOST)
+def _compare(names: Sequence[str], expected: Outputs, got: Outputs, bound: float) -> Check:
     worst, at = 0.0, ""
     for name, one, other in zip(names, expected, got, strict=True):
         distance = _distance(one, other)
         if isinstance(distance, str):
             return Check("outputs", Status.FAILED, f"output {name!r}: {distance}", at=name)
-        if distance >= worst:
+        if not distance < worst:
             worst, at = distance, name
     if worst <= bound:
         return Check("outputs", Status.PASSED, worst=worst, bound=bound, at=at)
@@ -186,8 +219,9 @@ def _sequence_distance(one: list[Any], other: list[Any]) -> float | str:
 def _float_distance(a: Doubles, b: Doubles) -> float | str:
     """The root mean square of the difference over that of the first."""
     finite = np.isfinite(a)
-    same = np.array_equal(a[~finite], b[~finite], equal_nan=True)
-    if not same or not np.isfinite(b[finite]).all():
+    # Where the reference overflows and the fold does not, the fold is right.
+    same = np.isfinite(b) | (a == b) | (np.isnan(a) & np.isnan(b))
+    if not same[~finite].all() or not np.isfinite(b[finite]).all():
         return "NaN or Inf elsewhere"
     a, b = a[finite], b[finite]
     largest = max(float(np.abs(a).max(initial=0.0)), float(np.abs(b).max(initial=0.0)))

@@ -18,7 +18,7 @@ import numpy as np
 from folding.draft import Draft
 from folding.modelfile import Model
 from folding.protos import named_tensors
-from folding.recipes import Changed, Rows
+from folding.recipes import Changed, Direct, Rows
 from folding.verify.verdict import Check, Status
 
 _SLACK = 2.0**-48
@@ -48,6 +48,22 @@ def check_parameters(candidate: Model, drafts: list[Draft]) -> Check:
         return Check("parameters", Status.PASSED, worst=worst, bound=1.0, at=at)
     why = f"a number of the folded tensor {at!r} is not what the fold requires"
     return Check("parameters", Status.FAILED, why, worst, 1.0, at)
+
+
+def cancellation(drafts: list[Draft]) -> float:
+    """The largest A / (|T| + 1) of any folded shift, at least 1: by how much its terms cancel.
+
+    A normalised output has a size of about 1, hence the 1.
+    """
+    worst = 1.0
+    for draft in drafts:
+        for changed in draft.changed.values():
+            if isinstance(changed.recipe, Direct):
+                value = changed.recipe.value
+                with np.errstate(all="ignore"):
+                    ratios = value.magnitude / (np.abs(value.high) + 1.0)
+                worst = max(worst, float(np.nanmax(ratios, initial=1.0)))
+    return worst
 
 
 def _range(rows: Rows) -> tuple[int, int]:

@@ -349,6 +349,61 @@ def test_a_fault_inside_of_the_folds_is_found(fault: str) -> None:
     assert checked(INSIDE[fault]).status is Status.FAILED
 
 
+# --- faults of the plan itself, which the folded model then has too ------------------------------
+
+PlanFault = Callable[[Draft], Any]
+
+
+def planned(draft: Draft, name: str) -> NodeProto:
+    """A node as the plan leaves it, by its name."""
+    return next(n for n in draft.nodes.values() if n is not None and n.name == name)
+
+
+def rename(draft: Draft, name: str) -> None:
+    """The unfinished value between a matrix product and its Add."""
+    planned(draft, "dense1").output[0] = planned(draft, "g1_norm").input[0] = name
+
+
+PLANS: dict[str, PlanFault] = {
+    "an attribute": lambda d: planned(d, "conv1").attribute[0].ints.__setitem__(0, 1),
+    "another name": lambda d: set_name(planned(d, "conv1"), "renamed"),
+    "another data input": lambda d: planned(d, "dense1").input.__setitem__(0, "flag"),
+    "another constant": lambda d: planned(d, "copied").input.__setitem__(1, "spare"),
+    "another layer's weight": lambda d: swap_inputs(planned(d, "conv1"), planned(d, "conv2"), 1),
+    "outputs swapped": lambda d: swap_outputs(planned(d, "conv1"), planned(d, "conv2")),
+    "data of the Adds swapped": lambda d: swap_inputs(
+        planned(d, "g1_norm"), planned(d, "g2_norm"), 0
+    ),
+    "one data for both Adds": lambda d: planned(d, "g2_norm").input.__setitem__(
+        0, planned(d, "g1_norm").input[0]
+    ),
+    "an unfinished value under a name that is read": lambda d: rename(d, "spare"),
+    "an unfinished value under a name that a body reads": lambda d: rename(d, "then_k"),
+    "an unfinished value under the name of an output": lambda d: rename(d, "spares"),
+    "a claim on a node that is no affine": lambda d: d.nodes.__setitem__(2, None),
+}
+
+
+@pytest.mark.parametrize("fault", PLANS)
+def test_a_fault_of_the_plan_itself_is_found(fault: str) -> None:
+    reference = in_memory(net())
+    drafts = plan_model(reference, {}).drafts
+    PLANS[fault](drafts[0])
+    candidate = _inlined(edits.apply(reference, drafts)[0])
+
+    assert check_frame(reference, candidate, drafts).status is Status.FAILED
+
+
+@pytest.mark.parametrize("rest", [2, 1])
+def test_a_plan_that_loses_an_input_is_found(rest: int) -> None:
+    reference = in_memory(conv_net())
+    drafts = plan_model(reference, {}).drafts
+    del planned(drafts[0], "conv").input[rest:]
+    candidate = _inlined(edits.apply(reference, drafts)[0])
+
+    assert check_frame(reference, candidate, drafts).status is Status.FAILED
+
+
 IN_BODIES: dict[str, Fault] = {
     "another name": lambda m: set_name(branch(m).node[0], "renamed"),
     "another bias": lambda m: branch(m).node[0].input.__setitem__(2, "c1_bias"),
@@ -453,6 +508,9 @@ def test_a_right_fold_with_big_constants_in_nodes_and_functions_is_equivalent(
 BIG: dict[str, Fault] = {
     "a Constant": lambda m: flip(attribute(m, "k", "value").t),
     "an initializer": lambda m: flip(initializer(m, "unread")),
+    "the doc string of an initializer": lambda m: setattr(
+        initializer(m, "unread"), "doc_string", "new"
+    ),
     "a Constant of a function": lambda m: flip(m.functions[0].node[0].attribute[0].t),
 }
 

@@ -21,6 +21,8 @@ from folding.verify.outputs import check_outputs
 from folding.verify.verdict import Check, Status, VerdictName
 
 FLOAT = TensorProto.FLOAT
+#: No terms of a shift cancel.
+SLACK = 1.0
 
 
 def echo(
@@ -51,7 +53,7 @@ def answers(values: Any, dtype: Any = None) -> ModelProto:
 
 
 def compared(reference: ModelProto, candidate: ModelProto, **more: Any) -> Check:
-    return check_outputs(in_memory(reference), in_memory(candidate), more.get("inputs"))[0]
+    return check_outputs(in_memory(reference), in_memory(candidate), more.get("inputs"), SLACK)[0]
 
 
 F32, F64 = np.float32, np.float64
@@ -196,7 +198,7 @@ def test_open_dimensions_are_tried_until_the_model_runs() -> None:
     model.graph.initializer.append(weight)
     model.graph.node[0].CopyFrom(helper.make_node("MatMul", ["x", "w"], ["y"]))
 
-    check, ran_on, _ = check_outputs(in_memory(model), in_memory(model), None)
+    check, ran_on, _ = check_outputs(in_memory(model), in_memory(model), None, SLACK)
 
     assert check.status is Status.PASSED
     assert "32" in ran_on
@@ -215,8 +217,8 @@ def test_the_user_s_inputs_are_what_it_is_run_on() -> None:
 def test_the_report_says_what_it_was_run_on() -> None:
     feed = {"x": np.zeros(3, F32)}
 
-    given = check_outputs(in_memory(echo()), in_memory(echo()), feed)[1]
-    drawn = check_outputs(in_memory(echo()), in_memory(echo()), None)[1]
+    given = check_outputs(in_memory(echo()), in_memory(echo()), feed, SLACK)[1]
+    drawn = check_outputs(in_memory(echo()), in_memory(echo()), None, SLACK)[1]
 
     assert given == "the user's inputs"
     assert "seed 0" in drawn
@@ -255,7 +257,7 @@ def test_where_the_source_changes_by_optimisation_too_the_runtime_is_blamed(
 ) -> None:
     runtime.wrong = staticmethod(lambda model, optimised: optimised)
 
-    check, _, warnings = check_outputs(in_memory(echo()), in_memory(echo()), None)
+    check, _, warnings = check_outputs(in_memory(echo()), in_memory(echo()), None, SLACK)
 
     assert check.status is Status.PASSED
     assert [warning.code for warning in warnings] == ["RUNTIME_OPTIMISER_DIFFERS"]
@@ -267,7 +269,7 @@ def test_where_only_the_folded_model_changes_by_optimisation_it_is_an_alarm(
     reference, candidate = in_memory(echo()), in_memory(echo())
     runtime.wrong = staticmethod(lambda model, optimised: optimised and model is candidate)
 
-    check, _, warnings = check_outputs(reference, candidate, None)
+    check, _, warnings = check_outputs(reference, candidate, None, SLACK)
 
     assert check.status is Status.FAILED
     assert not warnings
@@ -279,7 +281,7 @@ def test_where_the_folded_model_differs_without_optimisation_nobody_else_is_blam
     reference, candidate = in_memory(echo()), in_memory(echo())
     runtime.wrong = staticmethod(lambda model, optimised: optimised or model is candidate)
 
-    check, _, warnings = check_outputs(reference, candidate, None)
+    check, _, warnings = check_outputs(reference, candidate, None, SLACK)
 
     assert check.status is Status.FAILED
     assert not warnings

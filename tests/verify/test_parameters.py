@@ -182,6 +182,18 @@ def test_one_number_that_is_wrong_is_found_and_its_tensor_named(how: str, name: 
     assert repr(name) in found.why
 
 
+def test_the_second_nearest_number_is_not_near_enough() -> None:
+    model = conv_net(CHANNELS)
+    exact = folder(numbers(model), epsilon=float(np.float32(1e-5)))[0].flat[5]
+    beyond = np.float32(np.inf if exact > np.float32(exact) else -np.inf)
+
+    found = check(model, spoiled("w", 5, lambda v: float(np.nextafter(np.float32(v), beyond))))
+
+    assert found.status is Status.FAILED
+    assert found.worst is not None
+    assert found.worst <= 2
+
+
 @pytest.mark.parametrize("place", [0, -1])
 @pytest.mark.parametrize("elem_type", TYPES)
 def test_the_first_and_the_last_number_are_looked_at(elem_type: int, place: int) -> None:

@@ -1,0 +1,95 @@
+"""Messages as bytes to compare: without what is compared elsewhere, with digests for tokens."""
+
+from __future__ import annotations
+
+import hashlib
+
+from onnx import ModelProto, NodeProto, TensorProto
+
+from folding.modelfile import Content, Model
+from folding.protos import attribute, tensors
+
+
+def rest(model: Model) -> bytes:
+    """A model without its graph, tokens replaced by digests."""
+    copy = ModelProto()
+    for found, value in model.proto.ListFields():
+        if found.name != "graph":
+            _put(copy, found.name, value)
+    for tensor in tensors(copy):
+        content = model.content(tensor)
+        if content is not None:
+            del tensor.external_data[:]
+            tensor.raw_data = _digest(content)
+    return copy.SerializeToString(deterministic=True)
+
+
+def _put(copy: ModelProto, name: str, value: object) -> None:
+    target = getattr(copy, name)
+    if hasattr(target, "MergeFrom"):
+        target.MergeFrom(value)
+    else:
+        setattr(copy, name, value)
+
+
+def bare(model: Model, node: NodeProto) -> bytes:
+    """A node without the bodies in it, which are compared for themselves.
+
+    A tensor that is not in the skeleton counts with a digest of its bytes.
+    """
+    if not len(node.attribute):
+        return node.SerializeToString(deterministic=True)
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    for found in copy.attribute:
+        found.ClearField("g")
+        found.ClearField("graphs")
+        for tensor in (found.t, *found.tensors) if found.HasField("t") else found.tensors:
+            content = model.content(tensor)
+            if content is not None:
+                del tensor.external_data[:]
+                tensor.raw_data = _digest(content)
+    return copy.SerializeToString(deterministic=True)
+
+
+def _digest(content: Content) -> bytes:
+    digest = hashlib.sha256()
+    for block in content.blocks():
+        digest.update(block)
+    return digest.digest()
+
+
+def essence(model: Model, node: NodeProto) -> bytes:
+    """What of a node a fold may not change."""
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    copy.ClearField("input")
+    copy.ClearField("output")
+    if node.op_type == "Gemm" and (beta := attribute(copy, "beta")) is not None:
+        beta.f = 1.0
+    return bare(model, copy)
+
+
+def same_tensor(reference: Model, candidate: Model, ours: TensorProto, theirs: TensorProto) -> bool:
+    """Whether two tensors have the same header and bytes."""
+    one, other = reference.content(ours), candidate.content(theirs)
+    if one is None or other is None:
+        return one is other and ours == theirs
+    if header(ours) != header(theirs) or one.size != other.size:
+        return False
+    return all(a == b for a, b in zip(one.blocks(), other.blocks(), strict=True))
+
+
+def header(tensor: TensorProto) -> bytes:
+    """A tensor without where its bytes are."""
+    copy = TensorProto()
+    copy.CopyFrom(tensor)
+    copy.ClearField("external_data")
+    return copy.SerializeToString(deterministic=True)
+
+
+def said_of(tensor: TensorProto) -> tuple[str, bytes]:
+    """What a model says of a tensor beside its numbers."""
+    copy = TensorProto(doc_string=tensor.doc_string)
+    copy.metadata_props.MergeFrom(tensor.metadata_props)
+    return tensor.name, copy.SerializeToString(deterministic=True)
