@@ -64,7 +64,7 @@ def _command(run: Callable[..., Outcome]) -> Callable[..., None]:
             signal.signal(signal.SIGTERM, _terminated)
         try:
             code, show = run(*args, **kwargs)
-            _print(show)
+            code = code if _print(show) else BAD
         except FoldError as error:
             complain(_sentence(error))
             code = _EXIT_CODES.get(type(error), BAD)
@@ -85,15 +85,18 @@ def _command(run: Callable[..., Outcome]) -> Callable[..., None]:
     return wrapped
 
 
-def _print(show: Callable[[], None]) -> None:
-    """Print; the work is done by then, and a full or closed output does not change its result."""
+def _print(show: Callable[[], None]) -> bool:
+    """Print what a command found; its work is done by then. False if somebody misses it."""
     try:
         show()
         sys.stdout.flush()
     except OSError as error:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
-        if not isinstance(error, BrokenPipeError):
-            complain(f"the report cannot be printed: {error.strerror}.")
+        if isinstance(error, BrokenPipeError):
+            return True  # Whoever read it has seen enough.
+        complain(f"the work is done, but the report cannot be printed: {error.strerror}.")
+        return False
+    return True
 
 
 def _sentence(error: FoldError) -> str:

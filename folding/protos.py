@@ -129,18 +129,26 @@ def _of_nodes(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
             yield from _of_graph(body)
 
 
+def bodies(graph: GraphProto) -> Iterator[GraphProto]:
+    """All bodies in a graph, each before those within."""
+    for node in graph.node:
+        if len(node.attribute):
+            for body in subgraphs(node):
+                yield body
+                yield from bodies(body)
+
+
 def graphs(model: ModelProto) -> list[GraphProto]:
     """The main graph and the bodies in it, each before those within."""
-    found: list[GraphProto] = []
+    return [model.graph, *bodies(model.graph)]
 
-    def visit(graph: GraphProto) -> None:
-        found.append(graph)
-        for node in graph.node:
-            for body in subgraphs(node):
-                visit(body)
 
-    visit(model.graph)
-    return found
+def names(graph: GraphProto) -> Iterator[str]:
+    """The names of a graph's values, without those in its bodies."""
+    for values in (graph.input, graph.output, graph.initializer):
+        yield from (value.name for value in values)
+    for node in graph.node:
+        yield from (*node.input, *node.output)
 
 
 def named_tensors(model: ModelProto) -> dict[tuple[int, str], TensorProto]:

@@ -24,7 +24,7 @@ from folding import soundness
 from folding.draft import Draft
 from folding.errors import BadModel
 from folding.modelfile import Model
-from folding.protos import attribute, graphs, is_default_domain, reads_shape, title
+from folding.protos import attribute, bodies, graphs, is_default_domain, names, reads_shape, title
 from folding.verify.sealed import bare, essence, rest, said_of, same_tensor
 from folding.verify.verdict import Check, Status
 
@@ -235,6 +235,7 @@ class _Frame:
                     raise _Differs(f"node {title(node)!r} reads {name!r}, which changed", name)
                 reads[name] += not reads_shape(node)
         seen = {value.name for value in self.after.output} | self.draft.scope.captured
+        seen |= {name for graph in bodies(self.after) for name in names(graph)}
         for name in hidden:
             if name in seen or (name in private and reads[name] > 1):
                 raise _Differs(f"{name!r} is seen by others although it changed", name)

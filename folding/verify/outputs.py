@@ -44,7 +44,7 @@ Outputs = list[npt.NDArray[Any]]
 
 
 def check_outputs(
-    reference: Model, candidate: Model, inputs: Inputs | None, slack: float
+    reference: Model, candidate: Model, inputs: Inputs | None, slack: float = 1.0
 ) -> tuple[Check, str, list[Warned]]:
     """Run both models on the user's inputs, or on seeded ones that the reference accepts.
 
@@ -220,7 +220,7 @@ def _float_distance(a: Doubles, b: Doubles) -> float | str:
     """The root mean square of the difference over that of the first."""
     finite = np.isfinite(a)
     # Where the reference overflows and the fold does not, the fold is right.
-    same = np.isfinite(b) | (a == b) | (np.isnan(a) & np.isnan(b))
+    same = (np.isinf(a) & np.isfinite(b)) | (a == b) | (np.isnan(a) & np.isnan(b))
     if not same[~finite].all() or not np.isfinite(b[finite]).all():
         return "NaN or Inf elsewhere"
     a, b = a[finite], b[finite]

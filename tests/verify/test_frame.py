@@ -241,6 +241,9 @@ OUTSIDE: dict[str, Fault] = {
     "the name of the graph": lambda m: set_name(m.graph, "renamed"),
     "the doc string of the graph": lambda m: m.graph.ClearField("doc_string"),
     "metadata of the graph": lambda m: m.graph.metadata_props.add(key="a", value="b"),
+    "a quantization annotation added": lambda m: m.graph.quantization_annotation.add(
+        tensor_name="p"
+    ),
     "a sparse tensor added": lambda m: m.graph.sparse_initializer.add(),
     "an opset changed": lambda m: setattr(m.opset_import[0], "version", 18),
     "an opset added": lambda m: m.opset_import.add(domain="other", version=1),
@@ -341,6 +344,9 @@ INSIDE: dict[str, Fault] = {
     "an output dropped": lambda m: node(m, "conv1").output.pop(),
     "an output added": lambda m: node(m, "conv1").output.append("more"),
     "a normalisation put back": put_back,
+    "the doc string of a folded tensor": lambda m: setattr(
+        initializer(m, "w1"), "doc_string", "new"
+    ),
 }
 
 
@@ -378,7 +384,7 @@ PLANS: dict[str, PlanFault] = {
         0, planned(d, "g1_norm").input[0]
     ),
     "an unfinished value under a name that is read": lambda d: rename(d, "spare"),
-    "an unfinished value under a name that a body reads": lambda d: rename(d, "then_k"),
+    "an unfinished value under a name that a body reads": lambda d: rename(d, "x"),
     "an unfinished value under the name of an output": lambda d: rename(d, "spares"),
     "a claim on a node that is no affine": lambda d: d.nodes.__setitem__(2, None),
 }
@@ -392,6 +398,24 @@ def test_a_fault_of_the_plan_itself_is_found(fault: str) -> None:
     candidate = _inlined(edits.apply(reference, drafts)[0])
 
     assert check_frame(reference, candidate, drafts).status is Status.FAILED
+
+
+def test_a_plan_that_lets_a_gemm_scale_its_bias_is_found() -> None:
+    model = conv_net(8)
+    del model.graph.node[0], model.graph.input[0], model.graph.output[0]
+    model.graph.input.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 5]))
+    model.graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 8]))
+    initializer(model, "w").CopyFrom(constant("w", 5, 8))
+    gemm = helper.make_node("Gemm", ["x", "w", "b"], ["c"], name="gemm", beta=0.5)
+    model.graph.node.insert(0, gemm)
+    reference = in_memory(model)
+    drafts = plan_model(reference, {}).drafts
+    right = check_frame(reference, _inlined(edits.apply(reference, drafts)[0]), drafts)
+    planned(drafts[0], "gemm").attribute[0].f = 0.5
+
+    wrong = check_frame(reference, _inlined(edits.apply(reference, drafts)[0]), drafts)
+
+    assert [right.status, wrong.status] == [Status.PASSED, Status.FAILED]
 
 
 @pytest.mark.parametrize("rest", [2, 1])

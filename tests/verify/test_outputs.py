@@ -148,7 +148,7 @@ NOT_RUN: dict[str, tuple[ModelProto, str]] = {
     "Bernoulli": (one_node("Bernoulli"), "Bernoulli is random"),
     "another domain": (one_node("Magic", "my.ops"), "'my.ops'"),
     "an old operator set": (one_node("Relu", opset=6), "below 7"),
-    "no kernel": (one_node("Relu", to=1), "the source does not run"),
+    "no kernel": (one_node("Relu", to=1), "the source does not load"),
     "an input too large": (echo(shape=[1 << 20, 1 << 20]), "too large"),
 }
 
