@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,96 +24,10 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from folding.errors import BadCall, BadModel, Malformed, StorageFailed
-from folding.protos import element_bytes, tensors
-from folding.skeleton import TOKEN, take_out
-
-BLOCK = 1 << 22
-
-
-class Content(Protocol):
-    """The bytes of one tensor, wherever they come from."""
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def apart(self) -> bool:
-        """Whether the model keeps them in a file of their own."""
-        ...
-
-    def read(self, start: int, end: int) -> bytes: ...
-
-    def blocks(self) -> Iterator[bytes]:
-        """All of them, a few megabytes at a time."""
-        ...
-
-
-class SourceFile:
-    """A file that is only read, by position, so that a truncation is an error and not a signal."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self.descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except OSError as error:
-            raise StorageFailed(f"cannot read {str(path)!r}: {error.strerror}") from error
-        self._state = os.fstat(self.descriptor)
-
-    @property
-    def size(self) -> int:
-        return self._state.st_size
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        return self._state.st_dev, self._state.st_ino
-
-    def read(self, start: int, end: int) -> bytes:
-        """The bytes between two positions.
-
-        Raises:
-            StorageFailed: they cannot be read, or are there no longer.
-        """
-        parts = []
-        while start < end:
-            try:
-                part = os.pread(self.descriptor, end - start, start)
-            except OSError as error:
-                raise StorageFailed(f"cannot read {str(self.path)!r}: {error.strerror}") from error
-            if not part:
-                raise StorageFailed(f"{str(self.path)!r} became shorter while it was read")
-            parts.append(part)
-            start += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def check_unchanged(self) -> None:
-        """Raise StorageFailed if anybody has written to the file since it was opened."""
-        now = os.fstat(self.descriptor)
-        before = self._state
-        if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            raise StorageFailed(
-                f"{str(self.path)!r} was changed while it was read",
-                hint="Run again when nothing else writes to it.",
-            )
-
-    def close(self) -> None:
-        os.close(self.descriptor)
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A range of a file."""
-
-    file: SourceFile
-    start: int
-    size: int
-    apart: bool
-
-    def read(self, start: int, end: int) -> bytes:
-        return self.file.read(self.start + start, self.start + end)
-
-    def blocks(self) -> Iterator[bytes]:
-        for start in range(0, self.size, BLOCK):
-            yield self.read(start, min(start + BLOCK, self.size))
+from folding.external import find_external
+from folding.protos import entries_of, tensors
+from folding.skeleton import take_out
+from folding.source import Content, SourceFile, Span
 
 
 @dataclass(slots=True)
@@ -234,7 +148,8 @@ def open_model(path: str | os.PathLike[str], data_names: Mapping[str, Path] | No
         file = SourceFile(resolved)
         stack.callback(file.close)
         model = _read(file, str(path))
-        _find_external(model, (given.parent, resolved.parent), data_names or {}, stack)
+        folders = (given.parent, resolved.parent)
+        model.files += find_external(model.proto, model.contents, folders, data_names or {}, stack)
         stack.pop_all()
     return model
 
@@ -258,86 +173,4 @@ def token(tensor: TensorProto) -> int | None:
     """The place in ``contents`` of a tensor's bytes, None if it has them itself."""
     if tensor.data_location != TensorProto.EXTERNAL:
         return None
-    return int(_entries(tensor)["offset"])
-
-
-def _entries(tensor: TensorProto) -> dict[str, str]:
-    return {entry.key: entry.value for entry in tensor.external_data}
-
-
-def _find_external(
-    model: Model, folders: tuple[Path, Path], data_names: Mapping[str, Path], stack: ExitStack
-) -> None:
-    """Point every tensor that the source keeps in another file to a token of its own."""
-    own = {str(index) for index in range(len(model.contents))}
-    opened: dict[str, SourceFile] = {}
-    for tensor in tensors(model.proto):
-        if tensor.data_location != TensorProto.EXTERNAL:
-            continue
-        entries = _entries(tensor)
-        if entries.get("location") == TOKEN:
-            if entries.get("offset") not in own:
-                raise Malformed(f"tensor {tensor.name!r} refers to no file")
-            own.remove(entries["offset"])
-            continue
-        location = entries.get("location", "")
-        if location not in opened:
-            place = data_names.get(location) or _data_path(folders, location, tensor.name)
-            opened[location] = SourceFile(place)
-            stack.callback(opened[location].close)
-            model.files.append(opened[location])
-        model.contents.append(_external_span(tensor, entries, opened[location]))
-        del tensor.external_data[:]
-        for key, value in (("location", TOKEN), ("offset", str(len(model.contents) - 1))):
-            tensor.external_data.add(key=key, value=value)
-    if own:
-        raise Malformed("a tensor stands where the model cannot have one")
-
-
-def _external_span(tensor: TensorProto, entries: dict[str, str], file: SourceFile) -> Span:
-    size = element_bytes(tensor)
-    if size < 0:
-        raise BadModel(f"tensor {tensor.name!r} has a type that cannot be kept in another file")
-    try:
-        start = int(entries.get("offset", "0"))
-        length = int(entries.get("length", str(size)))
-    except ValueError as error:
-        raise BadModel(
-            f"tensor {tensor.name!r} has an offset or length that is no number"
-        ) from error
-    if length != size:
-        raise BadModel(f"tensor {tensor.name!r} needs {size} bytes, its length says {length}")
-    if start < 0 or start + size > file.size:
-        raise BadModel(f"tensor {tensor.name!r} lies beyond the end of {file.path.name!r}")
-    return Span(file, start, size, apart=True)
-
-
-def _data_path(folders: tuple[Path, Path], location: str, name: str) -> Path:
-    """The file of an external tensor: beside the model as it was given, or where a link led."""
-    parts = PurePosixPath(location).parts
-    unsafe = not parts or ".." in parts or "\0" in location
-    if unsafe or PurePosixPath(location).is_absolute() or PureWindowsPath(location).drive:
-        raise BadModel(
-            f"tensor {name!r} is kept in {location!r}, which is no path inside the model's folder",
-            hint="Save the model with its data beside it.",
-        )
-    for folder in folders:
-        path = Path(os.path.realpath(folder / location))
-        if _is_file(path):
-            if any(path.is_relative_to(os.path.realpath(inside)) for inside in folders):
-                return path
-            raise BadModel(
-                f"tensor {name!r} is kept in {location!r}, a link that leaves the model's folder",
-                hint="Copy the data file beside the model.",
-            )
-    raise BadModel(
-        f"tensor {name!r} is kept in {location!r}, which is not beside the model",
-        hint="Put the data file back where the model was saved.",
-    )
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # The name is longer than any file's.
-        return False
+    return int(entries_of(tensor)["offset"])

@@ -50,6 +50,11 @@ def element_bytes(tensor: TensorProto) -> int:
     return -1 if bits is None else (prod(tensor.dims) * bits + 7) // 8
 
 
+def entries_of(tensor: TensorProto) -> dict[str, str]:
+    """What an external tensor says of where its bytes are."""
+    return {entry.key: entry.value for entry in tensor.external_data}
+
+
 def attribute(node: NodeProto, name: str) -> AttributeProto | None:
     """The attribute of that name, if the node has it."""
     return next((a for a in node.attribute if a.name == name), None)

@@ -20,7 +20,8 @@ from typing import BinaryIO
 
 from folding import skeleton
 from folding.errors import BadCall, BadModel, StorageFailed
-from folding.modelfile import Model, Span
+from folding.modelfile import Model
+from folding.source import Span
 
 _PAGE = 4096
 _PROTOBUF_LIMIT = (1 << 31) - 1

@@ -15,7 +15,8 @@ from onnx import ModelProto, TensorProto, numpy_helper
 import folding
 from folding.errors import BadCall, BadModel, FoldError, Malformed, StorageFailed
 from folding.framing import head as head_of
-from folding.modelfile import Model, SourceFile, in_memory, open_model
+from folding.modelfile import Model, in_memory, open_model
+from folding.source import SourceFile
 
 GIGA = 1 << 30
 WEIGHT = "w"

@@ -9,8 +9,9 @@ import onnxruntime
 from onnx import ModelProto
 from onnxruntime.capi import onnxruntime_pybind11_state
 
-from folding.modelfile import Model, Span
+from folding.modelfile import Model
 from folding.protos import tensors
+from folding.source import Span
 
 _PROTOBUF_LIMIT = (1 << 31) - 1
 

@@ -6,8 +6,9 @@ import hashlib
 
 from onnx import ModelProto, NodeProto, TensorProto
 
-from folding.modelfile import Content, Model
+from folding.modelfile import Model
 from folding.protos import attribute, tensors
+from folding.source import Content
 
 
 def rest(model: Model) -> bytes:

@@ -370,6 +370,12 @@ def rename(draft: Draft, name: str) -> None:
     planned(draft, "dense1").output[0] = planned(draft, "g1_norm").input[0] = name
 
 
+def overtake(draft: Draft) -> None:
+    """The matrix product itself makes what others read, and nobody reads the Add."""
+    rename(draft, "g1")
+    planned(draft, "g1_norm").output[0] = "unread"
+
+
 PLANS: dict[str, PlanFault] = {
     "an attribute": lambda d: planned(d, "conv1").attribute[0].ints.__setitem__(0, 1),
     "another name": lambda d: set_name(planned(d, "conv1"), "renamed"),
@@ -380,6 +386,10 @@ PLANS: dict[str, PlanFault] = {
     "data of the Adds swapped": lambda d: swap_inputs(
         planned(d, "g1_norm"), planned(d, "g2_norm"), 0
     ),
+    "outputs of the Adds swapped": lambda d: swap_outputs(
+        planned(d, "g1_norm"), planned(d, "g2_norm")
+    ),
+    "an unfinished value under the name of the finished one": overtake,
     "one data for both Adds": lambda d: planned(d, "g2_norm").input.__setitem__(
         0, planned(d, "g1_norm").input[0]
     ),

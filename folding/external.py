@@ -1,0 +1,112 @@
+"""Tensors that a model keeps in other files: where they are, and whether they may be there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from onnx import ModelProto, TensorProto
+
+from folding.errors import BadModel, Malformed
+from folding.protos import element_bytes, entries_of, tensors
+from folding.skeleton import TOKEN
+from folding.source import Content, SourceFile, Span
+
+
+def find_external(
+    proto: ModelProto,
+    contents: list[Content],
+    folders: tuple[Path, Path],
+    data_names: Mapping[str, Path],
+    stack: ExitStack,
+) -> list[SourceFile]:
+    """Point every tensor that the source keeps in another file to a token of its own.
+
+    Args:
+        proto: the skeleton, which is changed.
+        contents: what its tokens stand for; the tensors found are added.
+        folders: the model's folder as it was given, and the one that links led to.
+        data_names: where data is that does not stand under its own name yet.
+        stack: closes what was opened, unless all goes well.
+
+    Returns:
+        The files that were opened.
+
+    Raises:
+        BadModel: a file is not there, not in its folder, or too short.
+        Malformed: a tensor passes for one that was taken out of the file.
+    """
+    own = {str(index) for index in range(len(contents))}
+    opened: dict[str, SourceFile] = {}
+    for tensor in tensors(proto):
+        if tensor.data_location != TensorProto.EXTERNAL:
+            continue
+        entries = entries_of(tensor)
+        location = entries.get("location", "")
+        if location == TOKEN:
+            if entries.get("offset") not in own:
+                raise Malformed(f"tensor {tensor.name!r} refers to no file")
+            own.remove(entries["offset"])
+            continue
+        if location not in opened:
+            place = data_names.get(location) or _data_path(folders, location, tensor.name)
+            opened[location] = SourceFile(place)
+            stack.callback(opened[location].close)
+        contents.append(_external_span(tensor, entries, opened[location]))
+        del tensor.external_data[:]
+        for key, value in (("location", TOKEN), ("offset", str(len(contents) - 1))):
+            tensor.external_data.add(key=key, value=value)
+    if own:
+        raise Malformed("a tensor stands where the model cannot have one")
+    return list(opened.values())
+
+
+def _external_span(tensor: TensorProto, entries: dict[str, str], file: SourceFile) -> Span:
+    size = element_bytes(tensor)
+    if size < 0:
+        raise BadModel(f"tensor {tensor.name!r} has a type that cannot be kept in another file")
+    try:
+        start = int(entries.get("offset", "0"))
+        length = int(entries.get("length", str(size)))
+    except ValueError as error:
+        raise BadModel(
+            f"tensor {tensor.name!r} has an offset or length that is no number"
+        ) from error
+    if length != size:
+        raise BadModel(f"tensor {tensor.name!r} needs {size} bytes, its length says {length}")
+    if start < 0 or start + size > file.size:
+        raise BadModel(f"tensor {tensor.name!r} lies beyond the end of {file.path.name!r}")
+    return Span(file, start, size, apart=True)
+
+
+def _data_path(folders: tuple[Path, Path], location: str, name: str) -> Path:
+    """The file of an external tensor: beside the model as it was given, or where a link led."""
+    parts = PurePosixPath(location).parts
+    unsafe = not parts or ".." in parts or "\0" in location
+    if unsafe or PurePosixPath(location).is_absolute() or PureWindowsPath(location).drive:
+        raise BadModel(
+            f"tensor {name!r} is kept in {location!r}, which is no path inside the model's folder",
+            hint="Save the model with its data beside it.",
+        )
+    for folder in folders:
+        path = Path(os.path.realpath(folder / location))
+        if _is_file(path):
+            if any(path.is_relative_to(os.path.realpath(inside)) for inside in folders):
+                return path
+            raise BadModel(
+                f"tensor {name!r} is kept in {location!r}, a link that leaves the model's folder",
+                hint="Copy the data file beside the model.",
+            )
+    raise BadModel(
+        f"tensor {name!r} is kept in {location!r}, which is not beside the model",
+        hint="Put the data file back where the model was saved.",
+    )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # The name is longer than any file's.
+        return False
