@@ -19,6 +19,7 @@ from folding.doubled import Doubled
 from folding.draft import Draft, Shift
 from folding.protos import attribute
 from folding.recipes import Direct
+from folding.tensors import constant_dims, scale_weight, set_constant, weight_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Way:
 def absorb(draft: Draft, way: Way, out: str) -> None:
     """Fold an affine whose last output is ``out`` into the layer at the other end of the way."""
     node = draft.node(way.layer)
-    weight = draft.weight(node.input[way.absorbed.slot], "")
+    weight = weight_of(draft, node.input[way.absorbed.slot], "")
     assert isinstance(weight, Weight)  # The absorber has looked at it.
     name = draft.node(way.path[-1].node).name
     host = _host(draft, way)
@@ -74,9 +75,9 @@ def _host(draft: Draft, way: Way) -> Stop | None:
 
 def _give(draft: Draft, way: Way, elem_type: int, out: str) -> None:
     """The layer's own constants and attributes."""
-    draft.scale(way.layer, way.absorbed, out)
+    scale_weight(draft, way.layer, way.absorbed, out)
     for slot, value in way.absorbed.constants.items():
-        draft.set_constant(way.layer, slot, value, elem_type, out)
+        set_constant(draft, way.layer, slot, value, elem_type, out)
     for name, number in way.absorbed.attributes.items():
         found = attribute(draft.edit(way.layer), name)
         if found is not None:
@@ -88,10 +89,10 @@ def _shift(draft: Draft, host: Stop, absorbed: Absorbed, elem_type: int, out: st
     shift, slot = absorbed.shift, 1 - host.slot
     assert shift is not None
     name = draft.node(host.node).input[slot]
-    dims = draft.dims(name) if name else None
+    dims = constant_dims(draft, name) if name else None
     if dims is None or dims.count(1) < len(dims) - 1 or shift.size not in dims:
         dims = (shift.size, *[1] * (-1 - absorbed.shift_axis))
-    draft.set_constant(host.node, slot, shift.reshape(*dims), elem_type, out)
+    set_constant(draft, host.node, slot, shift.reshape(*dims), elem_type, out)
     draft.shifts[host.node] = Shift(slot, absorbed.shift_axis)
 
 

@@ -6,47 +6,17 @@ is touched: what differs from it is collected, and becomes the edit list.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from onnx import NodeProto
 
-from folding.absorbers import Absorbed, Weight
-from folding.constants import Constants, Stored
+from folding.constants import Constants
 from folding.doubled import Doubled
-from folding.floats import FLOATS
 from folding.graph import Scope, Shape
-from folding.plan import Kept, Reason
+from folding.names import Names
 from folding.protos import reads_shape, title
-from folding.recipes import Changed, Direct, Factor, Scaled
-
-#: A weight that is computed may be stored in its place up to this many elements.
-_MOST_COMPUTED = 1024
-
-
-class Names:
-    """All names of a model, to find new ones that clash with none."""
-
-    def __init__(self, scopes: Iterable[Scope]) -> None:
-        self.taken = {
-            name
-            for scope in scopes
-            for group in (
-                scope.producers,
-                scope.readers,
-                scope.inputs,
-                scope.initializers,
-                scope.outputs,
-            )
-            for name in group
-        }
-
-    def fresh(self, wish: str) -> str:
-        name, count = wish, 1
-        while name in self.taken:
-            name, count = f"{wish}_{count}", count + 1
-        self.taken.add(name)
-        return name
+from folding.recipes import Changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +53,6 @@ class Draft:
     _readers: dict[str, list[int]] = field(default_factory=dict)
     _shapes_of: dict[str, str] = field(default_factory=dict)
     _origins: dict[str, str] = field(default_factory=dict)
-
-    # --- what a rule may ask -------------------------------------------------------------------
 
     @property
     def opset(self) -> int:
@@ -134,113 +102,6 @@ class Draft:
         if value is None or isinstance(value, Doubled):
             return None
         return tuple(int(element) for element in value.ravel())
-
-    # --- constants -----------------------------------------------------------------------------
-
-    def dims(self, name: str) -> tuple[int, ...] | None:
-        """The shape of a constant."""
-        changed = self.changed.get(name)
-        return changed.recipe.dims if changed else self.constants.dims(name)
-
-    def is_constant(self, name: str) -> bool:
-        return name in self.changed or name in self.constants
-
-    def weight(self, name: str, at: str) -> Weight | Kept:
-        """A weight that can be scaled, or why it cannot."""
-        if name in self.changed:
-            changed = self.changed[name]
-            return Weight(changed.recipe.dims, changed.elem_type)
-        if name not in self.constants:
-            overridable = name in self.scope.overridable
-            return (
-                Kept(Reason.OVERRIDABLE, name) if overridable else Kept(Reason.RUNTIME_WEIGHT, at)
-            )
-        stored = self.constants.stored(name)
-        dims = self.constants.dims(name)
-        elem_type = stored.tensor.data_type if stored else self.scope.type(name)
-        if elem_type not in FLOATS:
-            return Kept(Reason.WEIGHT_TYPE, name)
-        count = 1
-        for dim in dims or ():
-            count *= dim
-        if dims is None or (stored is None and count > _MOST_COMPUTED):
-            return Kept(Reason.WEIGHT_COMPUTED, at)
-        if stored is None and self.constants.doubled(name) is None:
-            return Kept(Reason.TOO_COMPLEX, name)
-        return Weight(dims, elem_type)
-
-    def small(self, name: str, at: str) -> Doubled | Kept:
-        """The value of a bias or another small constant, or why there is none."""
-        changed = self.changed.get(name)
-        if changed is not None and isinstance(changed.recipe, Direct):
-            return changed.recipe.value
-        if name not in self.constants:
-            overridable = name in self.scope.overridable
-            return Kept(Reason.OVERRIDABLE, name) if overridable else Kept(Reason.RUNTIME_BIAS, at)
-        value = self.constants.doubled(name)
-        if value is None:
-            return Kept(Reason.TOO_COMPLEX, name)
-        return value if value.is_finite() else Kept(Reason.NOT_FINITE, name)
-
-    def scale(self, index: int, absorbed: Absorbed, because: str) -> None:
-        """Multiply the weight of a layer."""
-        name = self.node(index).input[absorbed.slot]
-        factor = Factor(absorbed.channel, absorbed.scale)
-        before = self.changed.get(name)
-        if before is not None and isinstance(before.recipe, Scaled):
-            recipe = before.recipe.times(factor)
-        else:
-            source: Stored | Doubled | None = self.constants.stored(name)
-            if before is not None and isinstance(before.recipe, Direct):
-                source = before.recipe.value
-            elif source is None:
-                source = self.constants.doubled(name)
-            assert source is not None  # Draft.weight refuses what is neither stored nor small.
-            recipe = Scaled(self.constants, source, factor)
-        self._store(index, absorbed.slot, recipe, because)
-
-    def set_constant(
-        self, index: int, slot: int, value: Doubled, elem_type: int, because: str
-    ) -> None:
-        """Give an input slot of a node a new constant."""
-        self._store(index, slot, Direct(value), because, elem_type)
-
-    def _store(
-        self, index: int, slot: int, recipe: Scaled | Direct, because: str, elem_type: int = 0
-    ) -> None:
-        node = self.node(index)
-        old = node.input[slot] if slot < len(node.input) else ""
-        before = self.changed.get(old)
-        reasons = [*(before.because if before else ()), because]
-        origin = before.origin if before else old or None
-        elem_type = elem_type or (before.elem_type if before else self._stored_type(old))
-        alone = self.readers(old) == [index] and not self.is_seen(old) if old else False
-        own = before is not None or old in self.scope.initializers
-        same = own and (
-            before is not None or tuple(self.scope.initializers[old].dims) == recipe.dims
-        )
-        if alone and same:
-            name = old
-        else:
-            name = self._free_name(old or f"{node.output[0]}_bias", recipe, elem_type)
-            self.set_input(index, slot, name)
-        self.changed[name] = Changed(name, elem_type, recipe, origin, reasons)
-
-    def _stored_type(self, name: str) -> int:
-        stored = self.constants.stored(name)
-        return stored.tensor.data_type if stored else self.scope.type(name)
-
-    def _free_name(self, wish: str, recipe: Scaled | Direct, elem_type: int) -> str:
-        """A name for a new tensor: below IR 4, where each is also a graph input, a freed one."""
-        if self.keeps_inputs:
-            for name in sorted(self.tensors_dropped):
-                tensor = self.scope.initializers[name]
-                if (tuple(tensor.dims), tensor.data_type) == (recipe.dims, elem_type):
-                    self.tensors_dropped.remove(name)
-                    return name
-        return self.names.fresh(wish if wish not in self.names.taken else f"{wish}_folded")
-
-    # --- nodes ---------------------------------------------------------------------------------
 
     def edit(self, index: int) -> NodeProto:
         """A copy of a node that may be changed."""

@@ -11,15 +11,16 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from folding import edits, soundness, writing
+from folding import soundness, writing
 from folding._version import __version__
 from folding.errors import NotEquivalent, Unproven
 from folding.modelfile import Model, in_memory, open_model
-from folding.plan import Kept, Plan
-from folding.planner import Planned, Refused, plan_model
+from folding.plan import Plan
+from folding.planner import Refused
 from folding.protos import tensors
 from folding.recipes import Unrepresentable
-from folding.report import FileFacts, Report, operators
+from folding.report import FileFacts, Report
+from folding.trial import Trial, attempt, confirmed, refuse
 from folding.verify.inputs import Inputs
 from folding.verify.inputs import load as load_inputs
 from folding.verify.verdict import Verdict, VerdictName
@@ -57,16 +58,6 @@ class _Call:
     digests: bool
     report_to: Path | None
     clock: _Clock
-
-
-@dataclass(frozen=True, slots=True)
-class _Folded:
-    """A plan carried out on a skeleton; the folded weights are computed when they are read."""
-
-    plan: Plan
-    model: Model
-    planned: Planned
-    refused: Refused
 
 
 def fold(
@@ -110,11 +101,11 @@ def fold(
         refused: Refused = {}
         while True:
             with clock.stage("plan"):
-                done = _fold(model, refused)
+                done = attempt(model, refused)
             try:
                 return _write(model, done, call)
             except Unrepresentable as misfit:
-                refused = _refuse(done.planned, refused, misfit)
+                refused = refuse(done.planned, done.refused, misfit)
 
 
 def explain(source: AnyPath, *, progress: Progress | None = None) -> Plan:
@@ -145,7 +136,7 @@ def explained(
         with clock.stage("read"):
             _check(model, call)
         with clock.stage("plan"):
-            plan = _confirmed(model).plan
+            plan = confirmed(model).plan
         report = _report(model, None, call, plan, Verdict())
     if note is not None:
         with writing.noted(report.to_json(), note) as waiting:
@@ -186,7 +177,7 @@ def fold_model(
         source = in_memory(model)
     soundness.check(source, name)
     with clock.stage("plan"):
-        done = _confirmed(source)
+        done = confirmed(source)
         folded = _inlined(done.model)
     verdict = Verdict()
     if verify:
@@ -205,47 +196,7 @@ def fold_model(
     return folded.proto, report
 
 
-def _fold(model: Model, refused: Refused) -> _Folded:
-    """Plan, and apply the plan to a copy of the skeleton."""
-    while True:
-        planned = plan_model(model, refused)
-        try:
-            folded, dropped = edits.apply(model, planned.drafts)
-        except Unrepresentable as misfit:
-            refused = _refuse(planned, refused, misfit)
-            continue
-        renamed = {old: new for d in planned.drafts for old, new in d.renamed.items()}
-        warnings = (*planned.warnings, *dropped)
-        tally = operators(model, folded)
-        return _Folded(Plan(planned.decisions, renamed, tally, warnings), folded, planned, refused)
-
-
-def _confirmed(model: Model) -> _Folded:
-    """Like ``_fold``, with every number computed once to see that it fits."""
-    refused: Refused = {}
-    while True:
-        done = _fold(model, refused)
-        try:
-            for index in done.model.tokens():
-                if index >= len(model.contents):
-                    for _ in done.model.contents[index].blocks():
-                        pass
-        except Unrepresentable as misfit:
-            refused = _refuse(done.planned, refused, misfit)
-        else:
-            return done
-
-
-def _refuse(planned: Planned, refused: Refused, misfit: Unrepresentable) -> Refused:
-    """Keep the last affine whose fold put a number into a tensor that it does not fit."""
-    changed = misfit.changed
-    drafts = enumerate(planned.drafts)
-    scope = next(n for n, draft in drafts if draft.changed.get(changed.name) is changed)
-    kept = Kept(misfit.reason, changed.origin or changed.name)
-    return {**refused, (scope, changed.because[-1]): kept}
-
-
-def _write(model: Model, done: _Folded, call: _Call) -> Report:
+def _write(model: Model, done: Trial, call: _Call) -> Report:
     """Write, verify what was written, and only then put it in its place."""
     assert call.target is not None
     stream = writing.written if done.plan.changes_anything else writing.copied

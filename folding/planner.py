@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from folding.constants import Constants
-from folding.draft import Draft, Names
+from folding.draft import Draft
 from folding.graph import Scope, index
 from folding.modelfile import Model
+from folding.names import Names
 from folding.plan import Decision, Kept, Warned
 from folding.search import Search
 

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from onnx import NodeProto
-
-from folding.modelfile import Model
-from folding.plan import Plan, Tally, Warned
-from folding.protos import element_bytes, graphs
+from folding.plan import Plan, Warned
 from folding.verify.verdict import Verdict
 
 
@@ -57,31 +52,3 @@ class Report:
             "warnings": [warning.to_dict() for warning in self.warnings],
             "seconds": {stage: round(taken, 6) for stage, taken in self.seconds.items()},
         }
-
-
-def operators(before: Model, after: Model) -> dict[str, tuple[Tally, Tally]]:
-    """Nodes and bytes by operator, in both models; the most bytes first."""
-    one, other = _tally(before), _tally(after)
-    names = sorted(one.keys() | other.keys(), key=lambda n: (-one.get(n, Tally()).bytes, n))
-    return {name: (one.get(name, Tally()), other.get(name, Tally())) for name in names}
-
-
-def _tally(model: Model) -> dict[str, Tally]:
-    nodes: Counter[str] = Counter()
-    sizes: Counter[str] = Counter()
-
-    def count(found: NodeProto, stored: dict[str, int]) -> None:
-        nodes[found.op_type] += 1
-        for name in found.input:
-            sizes[found.op_type] += stored.pop(name, 0)
-
-    stored: dict[str, int] = {}
-    for graph in graphs(model.proto):
-        stored.update((t.name, max(element_bytes(t), 0)) for t in graph.initializer)
-    for graph in graphs(model.proto):
-        for node in graph.node:
-            count(node, stored)
-    for function in model.proto.functions:
-        for node in function.node:
-            count(node, {})
-    return {name: Tally(nodes[name], sizes[name]) for name in nodes}

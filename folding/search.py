@@ -26,6 +26,7 @@ from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
 from folding.protos import integer, is_default_domain, title
 from folding.ranges import range_warning
 from folding.recognise import Recogniser, Step
+from folding.tensors import constant_dims, is_constant, small_constant, weight_of
 
 #: Reasons that another affine, composed with this one, may not share.
 _MAY_CHANGE = frozenset({Reason.CAST_ROUNDS, Reason.OVERFLOW, Reason.UNDERFLOW, Reason.OTHER_AXIS})
@@ -50,15 +51,15 @@ class _Layer:
         return self.draft.shape(name)
 
     def is_constant(self, slot: int) -> bool:
-        return slot < len(self.node.input) and self.draft.is_constant(self.node.input[slot])
+        return slot < len(self.node.input) and is_constant(self.draft, self.node.input[slot])
 
     def weight(self, slot: int) -> Weight | Kept:
-        return self.draft.weight(self.node.input[slot], self.draft.title(self.index))
+        return weight_of(self.draft, self.node.input[slot], self.draft.title(self.index))
 
     def bias(self, slot: int) -> Doubled | Kept | None:
         if slot >= len(self.node.input) or not self.node.input[slot]:
             return None
-        return self.draft.small(self.node.input[slot], self.draft.title(self.index))
+        return small_constant(self.draft, self.node.input[slot], self.draft.title(self.index))
 
 
 class Search:
@@ -132,7 +133,7 @@ class Search:
             return True
         gone = [draft.node(stop.node) for stop in way.path if stop.is_affine]
         freed = [
-            draft.dims(name)
+            constant_dims(draft, name)
             for affine in gone
             for name in affine.input
             if name in draft.scope.initializers and len(draft.readers(name)) == 1

@@ -1,6 +1,5 @@
 """Small model files, the command as a user runs it, and what is in a folder."""
 
-# ruff: noqa: S603 - the command run is our own
 from __future__ import annotations
 
 import os
@@ -178,7 +177,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def read(path: Path) -> ModelProto:
     """A model with all its data, by onnx itself."""
-    return onnx.load(path)  # noqa: TID251 - an independent reader is what a test wants
+    return onnx.load(path)
 
 
 def command(*arguments: str | os.PathLike[str]) -> list[str]:

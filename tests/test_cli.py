@@ -1,6 +1,6 @@
 """The command: its options, its exit codes, and what it prints where."""
 
-# ruff: noqa: FBT001, S603, S607 - parameters of tests; the command run is our own
+# ruff: noqa: FBT001, S607 - parameters of tests; the command run is our own
 from __future__ import annotations
 
 import json
@@ -19,7 +19,7 @@ from onnx import ModelProto
 from typer.testing import CliRunner
 
 import folding
-from folding import cli, edits, pipeline
+from folding import cli, edits, trial
 from folding._version import __version__
 from folding.draft import Draft
 from folding.verify import gate
@@ -196,7 +196,7 @@ def test_a_fault_of_our_own_is_no_traceback(
     def fail(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(pipeline, "plan_model", fail)
+    monkeypatch.setattr(trial, "plan_model", fail)
     before = contents(source.parent)
 
     found = call(runner, "fold", source)

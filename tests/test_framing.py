@@ -1,6 +1,5 @@
 """Framing: what is taken out of a file comes back byte for byte, and no bytes can confuse it."""
 
-# ruff: noqa: S603 - the command run is our own
 from __future__ import annotations
 
 import random

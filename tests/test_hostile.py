@@ -4,7 +4,7 @@ Whatever comes in: exit code 2, one sentence that names the place, no traceback,
 behind, the source as it was.
 """
 
-# ruff: noqa: FBT001, S603 - parameters of tests; the command run is our own
+# ruff: noqa: FBT001 - parameters of tests; the command run is our own
 from __future__ import annotations
 
 import io
@@ -522,7 +522,7 @@ main()
 """
 STAGES = {
     "reading": ("folding.soundness", "check"),
-    "planning": ("folding.pipeline", "plan_model"),
+    "planning": ("folding.trial", "plan_model"),
     "writing": ("folding.writing", "_sync"),
     "verifying": ("folding.verify.gate", "verify_fold"),
 }

@@ -1,6 +1,5 @@
 """The wheel: what is in it, what it says of itself, and that nothing else gets installed."""
 
-# ruff: noqa: S603 - the command run is our own
 from __future__ import annotations
 
 import shutil

@@ -1,6 +1,5 @@
 """What others may import: all of it is there, documented, and quick to import."""
 
-# ruff: noqa: S603 - the command run is our own
 from __future__ import annotations
 
 import importlib

@@ -1,6 +1,5 @@
 """Writing: the target is the old file or the new one, never less, and nothing else is left."""
 
-# ruff: noqa: S603 - the command run is our own
 from __future__ import annotations
 
 import errno

@@ -1,0 +1,32 @@
+"""New names for a model, which clash with none that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from folding.graph import Scope
+
+
+class Names:
+    """All names of a model, to find new ones that clash with none."""
+
+    def __init__(self, scopes: Iterable[Scope]) -> None:
+        self.taken = {
+            name
+            for scope in scopes
+            for group in (
+                scope.producers,
+                scope.readers,
+                scope.inputs,
+                scope.initializers,
+                scope.outputs,
+            )
+            for name in group
+        }
+
+    def fresh(self, wish: str) -> str:
+        name, count = wish, 1
+        while name in self.taken:
+            name, count = f"{wish}_{count}", count + 1
+        self.taken.add(name)
+        return name

@@ -1,0 +1,126 @@
+"""The constants of a draft: what the folds decided so far make of them, and how one changes them.
+
+A constant that only one layer reads changes in its place; one that others see too is copied, under
+a new name, and left as it was.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from folding.absorbers import Absorbed, Weight
+from folding.constants import Stored
+from folding.doubled import Doubled
+from folding.draft import Draft
+from folding.floats import FLOATS
+from folding.plan import Kept, Reason
+from folding.recipes import Changed, Direct, Factor, Scaled
+
+#: A weight that is computed may be stored in its place up to this many elements.
+_MOST_COMPUTED = 1024
+
+
+def constant_dims(draft: Draft, name: str) -> tuple[int, ...] | None:
+    """The shape of a constant."""
+    changed = draft.changed.get(name)
+    return changed.recipe.dims if changed else draft.constants.dims(name)
+
+
+def is_constant(draft: Draft, name: str) -> bool:
+    """Whether a value is the same in every run."""
+    return name in draft.changed or name in draft.constants
+
+
+def weight_of(draft: Draft, name: str, at: str) -> Weight | Kept:
+    """A weight that can be scaled, or why it cannot."""
+    if name in draft.changed:
+        changed = draft.changed[name]
+        return Weight(changed.recipe.dims, changed.elem_type)
+    if name not in draft.constants:
+        overridable = name in draft.scope.overridable
+        return Kept(Reason.OVERRIDABLE, name) if overridable else Kept(Reason.RUNTIME_WEIGHT, at)
+    stored = draft.constants.stored(name)
+    dims = draft.constants.dims(name)
+    elem_type = stored.tensor.data_type if stored else draft.scope.type(name)
+    if elem_type not in FLOATS:
+        return Kept(Reason.WEIGHT_TYPE, name)
+    if dims is None or (stored is None and prod(dims) > _MOST_COMPUTED):
+        return Kept(Reason.WEIGHT_COMPUTED, at)
+    if stored is None and draft.constants.doubled(name) is None:
+        return Kept(Reason.TOO_COMPLEX, name)
+    return Weight(dims, elem_type)
+
+
+def small_constant(draft: Draft, name: str, at: str) -> Doubled | Kept:
+    """The value of a bias or another small constant, or why there is none."""
+    changed = draft.changed.get(name)
+    if changed is not None and isinstance(changed.recipe, Direct):
+        return changed.recipe.value
+    if name not in draft.constants:
+        overridable = name in draft.scope.overridable
+        return Kept(Reason.OVERRIDABLE, name) if overridable else Kept(Reason.RUNTIME_BIAS, at)
+    value = draft.constants.doubled(name)
+    if value is None:
+        return Kept(Reason.TOO_COMPLEX, name)
+    return value if value.is_finite() else Kept(Reason.NOT_FINITE, name)
+
+
+def scale_weight(draft: Draft, index: int, absorbed: Absorbed, because: str) -> None:
+    """Multiply the weight of a layer."""
+    name = draft.node(index).input[absorbed.slot]
+    factor = Factor(absorbed.channel, absorbed.scale)
+    before = draft.changed.get(name)
+    if before is not None and isinstance(before.recipe, Scaled):
+        recipe = before.recipe.times(factor)
+    else:
+        source: Stored | Doubled | None = draft.constants.stored(name)
+        if before is not None and isinstance(before.recipe, Direct):
+            source = before.recipe.value
+        elif source is None:
+            source = draft.constants.doubled(name)
+        assert source is not None  # weight_of refuses what is neither stored nor small.
+        recipe = Scaled(draft.constants, source, factor)
+    _store(draft, index, absorbed.slot, recipe, because)
+
+
+def set_constant(
+    draft: Draft, index: int, slot: int, value: Doubled, elem_type: int, because: str
+) -> None:
+    """Give an input slot of a node a new constant."""
+    _store(draft, index, slot, Direct(value), because, elem_type)
+
+
+def _store(
+    draft: Draft, index: int, slot: int, recipe: Scaled | Direct, because: str, elem_type: int = 0
+) -> None:
+    node = draft.node(index)
+    old = node.input[slot] if slot < len(node.input) else ""
+    before = draft.changed.get(old)
+    reasons = [*(before.because if before else ()), because]
+    origin = before.origin if before else old or None
+    elem_type = elem_type or (before.elem_type if before else _stored_type(draft, old))
+    alone = draft.readers(old) == [index] and not draft.is_seen(old) if old else False
+    own = before is not None or old in draft.scope.initializers
+    same = own and (before is not None or tuple(draft.scope.initializers[old].dims) == recipe.dims)
+    if alone and same:
+        name = old
+    else:
+        name = _free_name(draft, old or f"{node.output[0]}_bias", recipe, elem_type)
+        draft.set_input(index, slot, name)
+    draft.changed[name] = Changed(name, elem_type, recipe, origin, reasons)
+
+
+def _stored_type(draft: Draft, name: str) -> int:
+    stored = draft.constants.stored(name)
+    return stored.tensor.data_type if stored else draft.scope.type(name)
+
+
+def _free_name(draft: Draft, wish: str, recipe: Scaled | Direct, elem_type: int) -> str:
+    """A name for a new tensor: below IR 4, where each is also a graph input, a freed one."""
+    if draft.keeps_inputs:
+        for name in sorted(draft.tensors_dropped):
+            tensor = draft.scope.initializers[name]
+            if (tuple(tensor.dims), tensor.data_type) == (recipe.dims, elem_type):
+                draft.tensors_dropped.remove(name)
+                return name
+    return draft.names.fresh(wish if wish not in draft.names.taken else f"{wish}_folded")

@@ -1,0 +1,66 @@
+"""A plan carried out on a skeleton, and tried again without the folds whose numbers do not fit.
+
+Whether a folded number fits its type is only known when it is computed. What does not fit keeps
+its affine: it is refused, and everything is planned anew, since other folds may rest on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from folding import edits
+from folding.modelfile import Model
+from folding.plan import Kept, Plan
+from folding.planner import Planned, Refused, plan_model
+from folding.recipes import Unrepresentable
+from folding.tally import operators
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A plan carried out on a skeleton; the folded weights are computed when they are read."""
+
+    plan: Plan
+    model: Model
+    planned: Planned
+    refused: Refused
+
+
+def attempt(model: Model, refused: Refused) -> Trial:
+    """Plan, and apply the plan to a copy of the skeleton."""
+    while True:
+        planned = plan_model(model, refused)
+        try:
+            folded, dropped = edits.apply(model, planned.drafts)
+        except Unrepresentable as misfit:
+            refused = refuse(planned, refused, misfit)
+            continue
+        renamed = {old: new for d in planned.drafts for old, new in d.renamed.items()}
+        warnings = (*planned.warnings, *dropped)
+        tally = operators(model, folded)
+        return Trial(Plan(planned.decisions, renamed, tally, warnings), folded, planned, refused)
+
+
+def confirmed(model: Model) -> Trial:
+    """Like ``attempt``, with every number computed once to see that it fits."""
+    refused: Refused = {}
+    while True:
+        done = attempt(model, refused)
+        try:
+            for index in done.model.tokens():
+                if index >= len(model.contents):
+                    for _ in done.model.contents[index].blocks():
+                        pass
+        except Unrepresentable as misfit:
+            refused = refuse(done.planned, done.refused, misfit)
+        else:
+            return done
+
+
+def refuse(planned: Planned, refused: Refused, misfit: Unrepresentable) -> Refused:
+    """Keep the last affine whose fold put a number into a tensor that it does not fit."""
+    changed = misfit.changed
+    drafts = enumerate(planned.drafts)
+    scope = next(n for n, draft in drafts if draft.changed.get(changed.name) is changed)
+    kept = Kept(misfit.reason, changed.origin or changed.name)
+    return {**refused, (scope, changed.because[-1]): kept}
