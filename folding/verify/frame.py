@@ -190,7 +190,15 @@ class _Frame:
         else:
             self.value.update(zip(node.output, twin.output, strict=True))
 
+    def _check_unfinished(self, node: NodeProto, twin: NodeProto | None) -> None:
+        """What a fold leaves between a layer and the end has none of the finished names."""
+        if twin is None or node.op_type in _PASSING or node.output[0] in self.cut:
+            for name in node.input:
+                if name in self.cut and (twin is None or name not in twin.input):
+                    raise _Differs(f"{name!r} has a finished name but is read unfinished", name)
+
     def _same_inputs(self, node: NodeProto, twin: NodeProto | None) -> None:
+        self._check_unfinished(node, twin)
         if twin is None:
             return
         beta = attribute(node, "beta") if node.op_type == "Gemm" else None
