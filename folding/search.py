@@ -9,7 +9,7 @@ in between. Decisions are made in graph order, each on the graph that the earlie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from onnx import NodeProto, TensorProto
@@ -185,15 +185,22 @@ class Search:
             elif node.op_type in ABSORBERS:
                 absorbed = ABSORBERS[node.op_type].at_output(_Layer(draft, at), affine)
                 if isinstance(absorbed, Kept):
-                    return absorbed
+                    return self._as_in_source(absorbed, at)
                 return Way(at, absorbed, tuple(reversed(path)))
             elif node.op_type in CARRIERS and value == node.output[0]:
                 affine = CARRIERS[node.op_type].up(affine, Passage(node, draft, narrows_to))
+                if isinstance(affine, Kept):
+                    return self._as_in_source(affine, at)
                 path.append(Stop(at, 0, is_affine=False))
             else:
                 no_rule = Kept(Reason.NO_RULE, title(node), node.op_type)
                 return self.steps.refusals.get(at, no_rule)
         return affine
+
+    def _as_in_source(self, kept: Kept, index: int) -> Kept:
+        """A refusal with the culprit's name in the source: an earlier fold may have renamed it."""
+        is_node = kept.at == title(self.draft.node(index))
+        return replace(kept, at=self.draft.title(index)) if is_node else kept
 
     def _data_slot(self, index: int) -> int | None:
         """Which input an affine node acts on; None if the node is no affine."""
