@@ -21,11 +21,15 @@ from folding.doubled import Doubled
 from folding.floats import FLOATS
 from folding.graph import Scope, Settled, Shape
 from folding.modelfile import Model
-from folding.protos import attribute, integer, integers, is_default_domain
+from folding.protos import attribute, integer, is_default_domain
 
 #: A constant expression of more elements than this is not evaluated.
 MOST_ELEMENTS = 1 << 20
 _DEEPEST = 100
+#: Operators that only rearrange the elements of a constant; big weights are seen through them.
+_MOVING = frozenset(
+    {"Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,23 +242,18 @@ class Constants:
 
     def _move(self, node: NodeProto) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None:
         """What a node does to a constant if it only rearranges it."""
-        dims = self.dims(node.output[0])
-        if node.op_type == "Transpose":
-            perm = integers(node, "perm")
-            return lambda a: a.transpose(perm)
-        if dims is not None and node.op_type in ("Reshape", "Squeeze", "Unsqueeze", "Flatten"):
-            return lambda a: a.reshape(dims)
         if node.op_type == "Cast":
             same = self.scope.type(node.input[0]) == integer(node, "to", 0)
             return (lambda a: a) if same else None
-        if node.op_type in ("Gather", "Slice"):
-            rest = [self.value(name) if name else None for name in node.input[1:]]
-            source = self.dims(node.input[0])
-            if source is None:
-                return None
-            trial = _attempt(node, [np.broadcast_to(np.int8(0), source), *rest], ())
-            return None if trial is None else partial(_rearranged, node, rest)
-        return (lambda a: a) if node.op_type == "Identity" else None
+        dims, source = self.dims(node.output[0]), self.dims(node.input[0])
+        unknown = dims is None and node.op_type in FOLLOWS_OUTPUT_SHAPE
+        if node.op_type not in _MOVING or source is None or unknown:
+            return None
+        indexed = node.op_type in ("Gather", "Slice")
+        rest = [self.value(name) if name else None for name in node.input[1:]] if indexed else []
+        # Tried on nothing first: attributes need not fit the shape.
+        trial = _attempt(node, [np.broadcast_to(np.int8(0), source), *rest], dims or ())
+        return None if trial is None else partial(_rearranged, node, rest, dims or ())
 
 
 def _attempt(
@@ -273,8 +272,8 @@ def _is_static(shape: Shape | None) -> bool:
 
 
 def _rearranged(
-    node: NodeProto, rest: list[Value | None], array: npt.NDArray[Any]
+    node: NodeProto, rest: list[Value | None], dims: tuple[int, ...], array: npt.NDArray[Any]
 ) -> npt.NDArray[Any]:
-    result = _attempt(node, [array, *rest], ())
+    result = _attempt(node, [array, *rest], dims)
     assert isinstance(result, np.ndarray)
     return result

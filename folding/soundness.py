@@ -50,6 +50,7 @@ def check(model: Model, name: str) -> None:
 
 def _texts(proto: ModelProto) -> Iterator[str | bytes]:
     """All names; protobuf hands out those that are not UTF-8 as bytes."""
+    yield from (imported.domain for imported in proto.opset_import)
     for graph in graphs(proto):
         yield from (value.name for values in (graph.input, graph.output) for value in values)
         yield from (tensor.name for tensor in graph.initializer)

@@ -90,7 +90,8 @@ def check_outputs(
     # Does the runtime's optimiser change the source as well? Then it is not the fold.
     blamed = run.compare(reference, optimised=True)
     if blamed.status is Status.PASSED:
-        return default, ran_on, []
+        why = f"under onnxruntime's graph optimisation, but not without it, {default.why}"
+        return replace(default, why=why), ran_on, []
     text = "onnxruntime computes the source otherwise with its graph optimisation than without"
     return plain, ran_on, [Warned("RUNTIME_OPTIMISER_DIFFERS", blamed.at, text)]
 
