@@ -346,3 +346,15 @@ def test_a_flatten_of_an_unknown_shape_is_not_evaluated() -> None:
     result = fold_unverified(net.model("y", functions=[function]))
 
     assert result.decision("y").is_folded
+
+
+@pytest.mark.parametrize("perm", [[0, 1, 2], [0, 0], [0, 5]])
+def test_a_weight_behind_a_transpose_that_does_not_fit_it_is_no_constant(perm: list[int]) -> None:
+    net = Net()
+    net.node("Transpose", net.weight(3, 4), out="w", perm=perm)
+    net.node("MatMul", net.input(2, 3), "w", out="v")
+    net.node("Mul", "v", net.weight(4), out="y")
+    found = constants(net, "y")
+
+    assert found.stored("w") is None
+    assert found.settled().shapes == {}

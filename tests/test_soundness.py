@@ -231,3 +231,12 @@ def test_data_elsewhere_is_no_business_of_the_checker(tmp_path: Path, location: 
 
     with pytest.raises(BadModel, match="'w'"):
         open_model(save(model, tmp_path / "m.onnx"))
+
+
+def test_a_domain_that_is_not_utf_8_is_refused() -> None:
+    model = conv_net()
+    model.opset_import.add(domain="strange", version=1)
+    broken = ModelProto.FromString(model.SerializeToString().replace(b"strange", b"str\xff\xfege"))
+
+    with pytest.raises(BadModel, match="not valid UTF-8"):
+        check(in_memory(broken), "m")
