@@ -7,6 +7,7 @@ finds the data of a new one, nor the other way round.
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
 import secrets
@@ -57,7 +58,10 @@ class Target:
             is_new = self.data_path is not None and not self.data_path.exists()
             try:
                 if self.data is not None and self.data_path is not None:
-                    self.data.replace(self.data_path)
+                    if not is_new and filecmp.cmp(self.data, self.data_path, shallow=False):
+                        self.data.unlink()  # It may be the source's own, which is never touched.
+                    else:
+                        self.data.replace(self.data_path)
                     _sync_folder(self.path.parent)
                 self.waiting.replace(self.path)
             except OSError:

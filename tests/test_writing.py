@@ -164,6 +164,18 @@ def test_a_target_in_the_working_directory_needs_no_folder(
 # --- external data -------------------------------------------------------------------------------
 
 
+def test_data_that_the_source_has_under_the_same_name_is_left_alone(apart: Path, out: Path) -> None:
+    fold(apart, out / "f.onnx")
+    (data,) = out.glob("weights-*")
+    before = data.stat()
+
+    fold(out / "f.onnx", out / "again.onnx")
+
+    after = data.stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    assert (out / "again.onnx").read_bytes() == (out / "f.onnx").read_bytes()
+
+
 def test_data_apart_goes_to_a_file_with_a_piece_of_its_digest(apart: Path, out: Path) -> None:
     fold(apart, out / "f.onnx")
 
