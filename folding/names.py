@@ -11,6 +11,7 @@ class Names:
     """All names of a model, to find new ones that clash with none."""
 
     def __init__(self, scopes: Iterable[Scope]) -> None:
+        self.numbers: dict[str, int] = {}
         self.taken = {
             name
             for scope in scopes
@@ -25,8 +26,10 @@ class Names:
         }
 
     def fresh(self, wish: str) -> str:
-        name, count = wish, 1
+        """The name wished for, or with the next free number behind it."""
+        name, count = wish, self.numbers.get(wish, 1)
         while name in self.taken:
             name, count = f"{wish}_{count}", count + 1
+        self.numbers[wish] = count
         self.taken.add(name)
         return name
