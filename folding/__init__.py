@@ -24,9 +24,11 @@ from folding.errors import (
 )
 
 if TYPE_CHECKING:
-    from folding.pipeline import explain, fold, fold_model
+    from folding.inmemory import fold_model
+    from folding.pipeline import explain, fold
     from folding.plan import Decision, Folded, Kept, Kind, Plan, Reason
     from folding.report import Report
+    from folding.writing import Layout
 
 __all__ = [
     "BadCall",
@@ -36,6 +38,7 @@ __all__ = [
     "Folded",
     "Kept",
     "Kind",
+    "Layout",
     "Malformed",
     "NotEquivalent",
     "Plan",
@@ -50,9 +53,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "folding.pipeline": ("explain", "fold", "fold_model"),
+    "folding.inmemory": ("fold_model",),
+    "folding.pipeline": ("explain", "fold"),
     "folding.plan": ("Decision", "Folded", "Kept", "Kind", "Plan", "Reason"),
     "folding.report": ("Report",),
+    "folding.writing": ("Layout",),
 }
 
 

@@ -17,6 +17,7 @@ from folding.plan import Warned
 from folding.protos import graphs
 from folding.recipes import Changed
 from folding.skeleton import LEAST, TOKEN
+from folding.source import Block
 
 _TYPED = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 
@@ -33,9 +34,12 @@ class Computed:
         return self.changed.size
 
     def read(self, start: int, end: int) -> bytes:
-        return b"".join(self.changed.blocks())[start:end]
+        return self.changed.to_bytes()[start:end]
 
-    def blocks(self) -> Iterator[bytes]:
+    def read_into(self, start: int, buffer: memoryview) -> None:
+        buffer[:] = self.read(start, start + len(buffer))
+
+    def blocks(self) -> Iterator[Block]:
         return self.changed.blocks()
 
 
@@ -124,7 +128,7 @@ def _fill(tensor: TensorProto, changed: Changed, folded: Model) -> None:
     tensor.dims.extend(changed.recipe.dims)
     if changed.size < LEAST:
         tensor.ClearField("data_location")
-        tensor.raw_data = b"".join(changed.blocks())
+        tensor.raw_data = changed.to_bytes()
         return
     apart = source.apart if source is not None else folded.is_external
     folded.contents.append(Computed(changed, apart))

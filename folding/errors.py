@@ -2,7 +2,10 @@
 
 FoldError                    catch this one
 ├── BadModel                 the source is no model that can be read or trusted
-│   └── Malformed            its bytes are not a well-formed ONNX file
+│   ├── Malformed            its bytes are not a well-formed ONNX file
+│   ├── ExternalDataPath     it keeps data where a model may not, or where there is none
+│   ├── TensorSizeMismatch   a tensor has more or fewer bytes than its dimensions say
+│   └── ModelTooLarge        it cannot be written as one file, and has to be
 ├── BadCall                  the call is wrong: paths, options, inputs
 ├── StorageFailed            the operating system refused to read or write a file
 ├── NotEquivalent            the folded model computes something else; nothing was written
@@ -40,6 +43,22 @@ class Malformed(BadModel):
     """The bytes of the file are not a well-formed ONNX model."""
 
     hint = "Check that it is a complete .onnx file, or export it again."
+
+
+class ExternalDataPath(BadModel):
+    """A tensor is kept outside of the model's folder, or in a file that is not there."""
+
+    hint = "Save the model with its data beside it."
+
+
+class TensorSizeMismatch(BadModel):
+    """A tensor has more or fewer bytes than its type and dimensions say."""
+
+
+class ModelTooLarge(BadModel):
+    """One file cannot hold the model."""
+
+    hint = "Save the source with external data first."
 
 
 class BadCall(FoldError):

@@ -5,21 +5,35 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from onnx import ModelProto, TensorProto
 
-from folding.errors import BadModel, Malformed
+from folding.errors import BadModel, ExternalDataPath, Malformed, TensorSizeMismatch
 from folding.protos import element_bytes, entries_of, tensors
 from folding.skeleton import TOKEN
 from folding.source import Content, SourceFile, Span
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a model's data may be.
+
+    ``given`` is the model's folder as the caller named it, ``resolved`` the one that links led to.
+    ``names`` says where data is that does not stand under its own name yet.
+    """
+
+    given: Path
+    resolved: Path
+    names: Mapping[str, Path]
+    follow_links: bool = False
+
+
 def find_external(
     proto: ModelProto,
     contents: list[Content],
-    folders: tuple[Path, Path],
-    data_names: Mapping[str, Path],
+    places: Places,
     stack: ExitStack,
 ) -> list[SourceFile]:
     """Point every tensor that the source keeps in another file to a token of its own.
@@ -27,8 +41,7 @@ def find_external(
     Args:
         proto: the skeleton, which is changed.
         contents: what its tokens stand for; the tensors found are added.
-        folders: the model's folder as it was given, and the one that links led to.
-        data_names: where data is that does not stand under its own name yet.
+        places: where the data may be.
         stack: closes what was opened, unless all goes well.
 
     Returns:
@@ -51,7 +64,7 @@ def find_external(
             own.remove(entries["offset"])
             continue
         if location not in opened:
-            place = data_names.get(location) or _data_path(folders, location, tensor.name)
+            place = places.names.get(location) or _data_path(places, location, tensor.name)
             opened[location] = SourceFile(place)
             stack.callback(opened[location].close)
         contents.append(_external_span(tensor, entries, opened[location]))
@@ -75,31 +88,37 @@ def _external_span(tensor: TensorProto, entries: dict[str, str], file: SourceFil
             f"tensor {tensor.name!r} has an offset or length that is no number"
         ) from error
     if length != size:
-        raise BadModel(f"tensor {tensor.name!r} needs {size} bytes, its length says {length}")
+        raise TensorSizeMismatch(
+            f"tensor {tensor.name!r} needs {size} bytes, its length says {length}"
+        )
     if start < 0 or start + size > file.size:
-        raise BadModel(f"tensor {tensor.name!r} lies beyond the end of {file.path.name!r}")
+        raise TensorSizeMismatch(
+            f"tensor {tensor.name!r} lies beyond the end of {file.path.name!r}"
+        )
     return Span(file, start, size, apart=True)
 
 
-def _data_path(folders: tuple[Path, Path], location: str, name: str) -> Path:
+def _data_path(places: Places, location: str, name: str) -> Path:
     """The file of an external tensor: beside the model as it was given, or where a link led."""
     parts = PurePosixPath(location).parts
     unsafe = not parts or ".." in parts or "\0" in location
     if unsafe or PurePosixPath(location).is_absolute() or PureWindowsPath(location).drive:
-        raise BadModel(
+        raise ExternalDataPath(
             f"tensor {name!r} is kept in {location!r}, which is no path inside the model's folder",
             hint="Save the model with its data beside it.",
         )
+    folders = (places.given, places.resolved)
     for folder in folders:
         path = Path(os.path.realpath(folder / location))
         if _is_file(path):
-            if any(path.is_relative_to(os.path.realpath(inside)) for inside in folders):
+            inside = any(path.is_relative_to(os.path.realpath(folder)) for folder in folders)
+            if inside or places.follow_links:
                 return path
-            raise BadModel(
+            raise ExternalDataPath(
                 f"tensor {name!r} is kept in {location!r}, a link that leaves the model's folder",
-                hint="Copy the data file beside the model.",
+                hint="Copy the data file beside the model, or allow it with --follow-links.",
             )
-    raise BadModel(
+    raise ExternalDataPath(
         f"tensor {name!r} is kept in {location!r}, which is not beside the model",
         hint="Put the data file back where the model was saved.",
     )

@@ -25,12 +25,18 @@ class FloatType:
     tiny: float
     largest: float
 
-    def round(self, values: Doubles) -> npt.NDArray[Any]:
-        """The nearest stored numbers, ties to even; Inf where they overflow."""
+    def round(self, values: Doubles, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+        """The nearest stored numbers, ties to even; Inf where they overflow.
+
+        Args:
+            values: what to round.
+            out: an array of this type and the values' shape to put them in.
+        """
+        rounded = np.empty(values.shape, self.dtype) if out is None else out
         with np.errstate(all="ignore"):
-            if self.name == "bfloat16":
-                return _to_odd_float32(values).astype(self.dtype)
-            return values.astype(self.dtype)
+            exact = _to_odd_float32(values) if self.name == "bfloat16" else values
+            np.copyto(rounded, exact, casting="unsafe")
+        return rounded
 
     def half_ulp(self, values: Doubles) -> Doubles:
         """Half the distance between the stored numbers around each value."""

@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,10 +24,14 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from folding.errors import BadCall, BadModel, Malformed, StorageFailed
-from folding.external import find_external
+from folding.external import Places, find_external
 from folding.protos import entries_of, tensors
-from folding.skeleton import take_out
+from folding.scratch import Scratch
+from folding.skeleton import TOKEN, take_out
 from folding.source import Content, SourceFile, Span
+
+#: From one element to another; the numbers may be in the work buffer, which is overwritten.
+Reader = Callable[[int, int, Scratch], npt.NDArray[Any]]
 
 
 @dataclass(slots=True)
@@ -66,21 +70,22 @@ class Model(AbstractContextManager["Model"]):
         content = self.content(tensor)
         if content is None:
             return numpy_helper.to_array(tensor)
-        return self._shaped(tensor, content.read(0, content.size), tuple(tensor.dims))
+        return np.frombuffer(content.read(0, content.size), _dtype(tensor)).reshape(tensor.dims)
 
-    def rows(self, tensor: TensorProto, start: int, stop: int) -> npt.NDArray[Any]:
-        """``array(tensor)[start:stop]`` without reading the rest, for whole-byte types."""
+    def reader(self, tensor: TensorProto) -> Reader:
+        """Access to some elements of a tensor of whole bytes, in C order, without the others."""
         content = self.content(tensor)
         if content is None:
-            return numpy_helper.to_array(tensor)[start:stop]
-        row = content.size // max(tensor.dims[0], 1)
-        data = content.read(start * row, stop * row)
-        return self._shaped(tensor, data, (stop - start, *tensor.dims[1:]))
+            whole = numpy_helper.to_array(tensor).reshape(-1)
+            return lambda start, stop, _: whole[start:stop]
+        dtype = _dtype(tensor)
 
-    @staticmethod
-    def _shaped(tensor: TensorProto, data: bytes, dims: tuple[int, ...]) -> npt.NDArray[Any]:
-        dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-        return np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).reshape(dims)
+        def read(start: int, stop: int, work: Scratch) -> npt.NDArray[Any]:
+            values = work.array(dtype, (stop - start,))
+            content.read_into(start * dtype.itemsize, values.view(np.uint8).data)
+            return values
+
+        return read
 
     def digest(self) -> str:
         """The SHA-256 of the .onnx file, in hexadecimal."""
@@ -120,12 +125,20 @@ def in_memory(proto: ModelProto) -> Model:
     return Model(copy)
 
 
-def open_model(path: str | os.PathLike[str], data_names: Mapping[str, Path] | None = None) -> Model:
+def open_model(
+    path: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    data_names: Mapping[str, Path] | None = None,
+    follow_links: bool = False,
+) -> Model:
     """Open an ONNX file; nothing is read but its structure and its small tensors.
 
     Args:
         path: the file.
+        name: what to call it, if not by its path.
         data_names: where external data is that does not stand under its own name yet.
+        follow_links: whether external data may be a link that leaves the model's folder.
 
     Raises:
         Malformed: it is no well-formed ONNX model.
@@ -147,9 +160,9 @@ def open_model(path: str | os.PathLike[str], data_names: Mapping[str, Path] | No
     with ExitStack() as stack:
         file = SourceFile(resolved)
         stack.callback(file.close)
-        model = _read(file, str(path))
-        folders = (given.parent, resolved.parent)
-        model.files += find_external(model.proto, model.contents, folders, data_names or {}, stack)
+        model = _read(file, name or str(path))
+        places = Places(given.parent, resolved.parent, data_names or {}, follow_links)
+        model.files += find_external(model.proto, model.contents, places, stack)
         stack.pop_all()
     return model
 
@@ -167,6 +180,24 @@ def _read(file: SourceFile, name: str) -> Model:
         raise Malformed(f"{name!r} is no ONNX model: it has no graph")
     contents: list[Content] = [Span(file, start, end - start, apart=False) for start, end in spans]
     return Model(proto, contents, file.path, [file])
+
+
+def locations(path: Path) -> set[str]:
+    """The files in which a model keeps data, as paths from its folder.
+
+    Raises:
+        Malformed: it is no well-formed ONNX model.
+        StorageFailed: it cannot be read.
+    """
+    with _read(SourceFile(path), str(path)) as model:
+        found = (t for t in tensors(model.proto) if t.data_location == TensorProto.EXTERNAL)
+        named = {entries_of(tensor).get("location", "") for tensor in found}
+    return {str(PurePosixPath(name)) for name in named - {TOKEN}}
+
+
+def _dtype(tensor: TensorProto) -> np.dtype[Any]:
+    """The type of its elements as they are stored: with the least byte first."""
+    return np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).newbyteorder("<")
 
 
 def token(tensor: TensorProto) -> int | None:

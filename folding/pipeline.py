@@ -1,63 +1,47 @@
-"""Folding a model, the whole story: open, check, plan, apply, write, verify, report."""
+"""Folding a file, the whole story: open, check, plan, apply, write, verify, report."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-from onnx import ModelProto
 
 from folding import soundness, writing
 from folding._version import __version__
-from folding.errors import NotEquivalent, Unproven
-from folding.modelfile import Model, in_memory, open_model
+from folding.clock import Clock, Progress
+from folding.errors import ModelTooLarge
+from folding.modelfile import Model, open_model
 from folding.plan import Plan
 from folding.planner import Refused
-from folding.protos import tensors
 from folding.recipes import Unrepresentable
-from folding.report import FileFacts, Report
-from folding.trial import Trial, attempt, confirmed, refuse
+from folding.report import FileFacts, Report, require
+from folding.spool import STANDARD, standard_input, standard_output
+from folding.target import Target, check_apart, check_target
+from folding.trial import Trial, attempt, confirmed, misfits
 from folding.verify.inputs import Inputs
 from folding.verify.inputs import load as load_inputs
 from folding.verify.verdict import Verdict, VerdictName
+from folding.writing import Layout
 
 AnyPath = str | os.PathLike[str]
-Progress = Callable[[str], None]
-
-
-@dataclass(slots=True)
-class _Clock:
-    """Seconds by stage; tells the caller when one begins."""
-
-    progress: Progress | None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        if self.progress is not None:
-            self.progress(name)
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What the caller asked for."""
+    """What the caller asked for; ``source`` and ``target`` as the caller named them."""
 
-    source: Path
-    target: Path | None
-    verify: bool
-    inputs: Inputs | None
-    digests: bool
+    source: str
+    clock: Clock
     report_to: Path | None
-    clock: _Clock
+    digests: bool
+    target: str = ""
+    path: Path | None = None
+    layout: Layout = Layout.AS_SOURCE
+    verify: bool = False
+    inputs: Inputs | None = None
 
 
 def fold(
@@ -66,6 +50,8 @@ def fold(
     *,
     verify: bool = True,
     inputs: Inputs | None = None,
+    layout: Layout = Layout.AS_SOURCE,
+    follow_links: bool = False,
     digests: bool = False,
     report_to: AnyPath | None = None,
     progress: Progress | None = None,
@@ -73,10 +59,14 @@ def fold(
     """Fold the model at ``source``, prove the result, and write it to ``target``.
 
     Args:
-        source: an ONNX file, with or without external data. It is never changed.
+        source: an ONNX file, with or without external data; ``-`` is standard input. It is
+            never changed.
         target: where the folded model goes; ``<stem>.folded.onnx`` beside the source by default.
+            ``-`` is standard output, the default for standard input.
         verify: whether to prove that both are the same function. Without, nothing is checked.
         inputs: what to run both models on: arrays by input name, or an .npz file.
+        layout: where the target keeps its big tensors.
+        follow_links: whether external data may be a link that leaves the model's folder.
         digests: whether the report has the SHA-256 of both files.
         report_to: a file for the report as JSON, which is written if the model is or not.
         progress: is told the name of each stage when it begins.
@@ -89,26 +79,29 @@ def fold(
         Unproven: equivalence could not be established. Nothing was written.
         FoldError: the source, the target or the call is bad. Nothing was written.
     """
-    given, clock = Path(source), _Clock(progress)
-    with clock.stage("read"):
-        model = open_model(given)
-    path = Path(target) if target is not None else given.with_name(f"{given.stem}.folded.onnx")
-    note = None if report_to is None else Path(report_to)
-    call = _Call(given, path, verify, inputs, digests, note, clock)
-    with model:
-        with clock.stage("read"):
-            _check(model, call)
-        refused: Refused = {}
-        while True:
-            with clock.stage("plan"):
-                done = attempt(model, refused)
-            try:
-                return _write(model, done, call)
-            except Unrepresentable as misfit:
-                refused = refuse(done.planned, done.refused, misfit)
+    to = _default_target(Path(source)) if target is None else os.fspath(target)
+    with ExitStack() as stack:
+        call = _Call(
+            os.fspath(source),
+            Clock(progress),
+            None if report_to is None else Path(report_to),
+            digests,
+            to,
+            stack.enter_context(standard_output()) if to == STANDARD else Path(to),
+            Layout.SINGLE_FILE if to == STANDARD else layout,
+            verify,
+            inputs,
+        )
+        model = stack.enter_context(_opened(call, follow_links=follow_links))
+        sha256 = stack.enter_context(_digest(model, wanted=digests))
+        report = _folded(model, call, sha256)
+        require(report, call.source)
+    return report
 
 
-def explain(source: AnyPath, *, progress: Progress | None = None) -> Plan:
+def explain(
+    source: AnyPath, *, follow_links: bool = False, progress: Progress | None = None
+) -> Plan:
     """The plan for the model at ``source``, without carrying it out.
 
     Every folded number is computed, so that what does not fit its type is known here too.
@@ -116,156 +109,137 @@ def explain(source: AnyPath, *, progress: Progress | None = None) -> Plan:
     Raises:
         FoldError: the source is bad.
     """
-    return explained(source, progress=progress).plan
+    return explained(source, follow_links=follow_links, progress=progress).plan
 
 
 def explained(
     source: AnyPath,
     *,
+    follow_links: bool = False,
     digests: bool = False,
     report_to: AnyPath | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Like ``explain``, as a report without a target."""
-    given, clock = Path(source), _Clock(progress)
-    with clock.stage("read"):
-        model = open_model(given)
     note = None if report_to is None else Path(report_to)
-    call = _Call(given, None, False, None, digests, note, clock)
-    with model:
-        with clock.stage("read"):
-            _check(model, call)
-        with clock.stage("plan"):
+    call = _Call(os.fspath(source), Clock(progress), note, digests)
+    with ExitStack() as stack:
+        model = stack.enter_context(_opened(call, follow_links=follow_links))
+        sha256 = stack.enter_context(_digest(model, wanted=digests))
+        with call.clock.stage("plan"):
             plan = confirmed(model).plan
-        report = _report(model, None, call, plan, Verdict())
+        model.check_unchanged()
+        report = _report(call, model, sha256, plan, Verdict())
     if note is not None:
         with writing.noted(report.to_json(), note) as waiting:
             waiting.keep()
     return report
 
 
-def _check(model: Model, call: _Call) -> None:
-    """Refuse what would fail later, or harm one of the files of this call."""
-    soundness.check(model, str(call.source))
-    for path in (call.target, call.report_to):
-        if path is not None:
-            writing.check_target(path, model)
-    if call.report_to is not None and call.target is not None:
-        writing.check_apart(call.report_to, call.target)
-    if call.inputs is not None:
-        load_inputs(call.inputs, model.proto)
+def _default_target(source: Path) -> str:
+    if str(source) == STANDARD:
+        return STANDARD
+    return str(source.with_name(f"{source.stem}.folded.onnx"))
 
 
-def fold_model(
-    model: ModelProto, *, verify: bool = True, inputs: Inputs | None = None
-) -> tuple[ModelProto, Report]:
-    """Fold a model in memory. The one given is not changed.
-
-    Args:
-        model: a model without external data.
-        verify: whether to prove that both are the same function.
-        inputs: what to run both models on, as for ``fold``.
-
-    Raises:
-        NotEquivalent: the folded model computes something else.
-        Unproven: equivalence could not be established.
-        FoldError: the model or the inputs are bad.
-    """
-    clock = _Clock(None)
-    name = model.graph.name or "the model"
-    with clock.stage("read"):
-        source = in_memory(model)
-    soundness.check(source, name)
-    with clock.stage("plan"):
-        done = confirmed(source)
-        folded = _inlined(done.model)
-    verdict = Verdict()
-    if verify:
-        with clock.stage("verify"):
-            verdict = _verify(source, folded, done.refused, inputs)
-    report = Report(
-        __version__,
-        FileFacts(None, source.size),
-        FileFacts(None, folded.size),
-        done.plan,
-        verdict,
-        (*done.plan.warnings, *verdict.warnings),
-        clock.seconds,
-    )
-    _require(report, name)
-    return folded.proto, report
+@contextmanager
+def _opened(call: _Call, *, follow_links: bool) -> Iterator[Model]:
+    """The source, open, after everything is refused that would fail later or harm a file."""
+    with ExitStack() as stack:
+        is_piped = call.source == STANDARD
+        path = stack.enter_context(standard_input()) if is_piped else Path(call.source)
+        with call.clock.stage("read"):
+            model = stack.enter_context(
+                open_model(path, name=call.source, follow_links=follow_links)
+            )
+            soundness.check(model, call.source)
+            for place in (call.path, call.report_to):
+                if place is not None:
+                    check_target(place, model)
+            if call.report_to is not None and call.path is not None:
+                check_apart(call.report_to, call.path)
+            if call.inputs is not None:
+                load_inputs(call.inputs, model.proto)
+        yield model
 
 
-def _write(model: Model, done: Trial, call: _Call) -> Report:
+@contextmanager
+def _digest(model: Model, *, wanted: bool) -> Iterator[Future[str] | None]:
+    """The source's digest, if wanted, computed while everything else goes on."""
+    if not wanted:
+        yield None
+        return
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(model.digest)
+
+
+def _folded(model: Model, call: _Call, sha256: Future[str] | None) -> Report:
+    refused: Refused = {}
+    while True:
+        with call.clock.stage("plan"):
+            done = attempt(model, refused)
+        try:
+            return _write(model, done, call, sha256)
+        except Unrepresentable:
+            with call.clock.stage("plan"):
+                refused = done.refused | misfits(done.planned)
+
+
+def _write(model: Model, done: Trial, call: _Call, sha256: Future[str] | None) -> Report:
     """Write, verify what was written, and only then put it in its place."""
-    assert call.target is not None
+    assert call.path is not None
     stream = writing.written if done.plan.changes_anything else writing.copied
     with ExitStack() as stack:
         with call.clock.stage("write"):
-            target = stack.enter_context(stream(done.model, call.target))
+            target = stack.enter_context(
+                stream(done.model, call.path, call.layout, digest=call.digests)
+            )
         verdict = Verdict()
-        candidate = stack.enter_context(open_model(target.waiting, target.data_names))
         if call.verify:
             with call.clock.stage("verify"):
-                verdict = _verify(model, candidate, done.refused, call.inputs)
+                verdict = _verify(model, target, done, call.inputs)
         model.check_unchanged()
         is_good = verdict.name in (VerdictName.EQUIVALENT, VerdictName.SKIPPED)
-        report = _report(model, candidate if is_good else None, call, done.plan, verdict)
+        written = FileFacts(call.target, target.bytes, target.sha256) if is_good else None
+        plan = replace(done.plan, warnings=(*done.plan.warnings, *target.warnings))
+        report = _report(call, model, sha256, plan, verdict, written)
         note = None
         if call.report_to is not None:
             note = stack.enter_context(writing.noted(report.to_json(), call.report_to))
         if is_good:
+            if call.target == STANDARD and target.data is not None:
+                raise ModelTooLarge(
+                    "standard output takes one file, and this model needs two",
+                    hint="Name a file with -o.",
+                )
             target.keep()
         if note is not None:
             note.keep()
-    _require(report, str(call.source))
     return report
 
 
-def _verify(model: Model, candidate: Model, refused: Refused, inputs: Inputs | None) -> Verdict:
+def _verify(model: Model, target: Target, done: Trial, inputs: Inputs | None) -> Verdict:
     # Imported where it is needed: explaining must not load a runtime.
     from folding.verify.gate import verify_fold
 
-    return verify_fold(model, candidate, refused, inputs)
+    with open_model(target.waiting, data_names=target.data_names) as candidate:
+        return verify_fold(model, candidate, done.refused, inputs)
 
 
 def _report(
-    model: Model, candidate: Model | None, call: _Call, plan: Plan, verdict: Verdict
+    call: _Call,
+    model: Model,
+    sha256: Future[str] | None,
+    plan: Plan,
+    verdict: Verdict,
+    target: FileFacts | None = None,
 ) -> Report:
-    facts = [
-        FileFacts(str(path), file.size, file.digest() if call.digests else None)
-        for path, file in ((call.source, model), (call.target, candidate))
-        if file is not None
-    ]
     return Report(
         __version__,
-        facts[0],
-        facts[1] if candidate is not None else None,
+        FileFacts(call.source, model.size, sha256.result() if sha256 else None),
+        target,
         plan,
         verdict,
         (*plan.warnings, *verdict.warnings),
         call.clock.seconds,
     )
-
-
-def _inlined(model: Model) -> Model:
-    """A model in memory with all its tensors in it."""
-    for tensor in tensors(model.proto):
-        content = model.content(tensor)
-        if content is not None:
-            data = content.read(0, content.size)
-            del tensor.external_data[:]
-            tensor.ClearField("data_location")
-            tensor.raw_data = data
-    return Model(model.proto)
-
-
-def _require(report: Report, name: str) -> None:
-    """Raise unless the verdict allows to hand the folded model over."""
-    verdict = report.verification
-    failure = verdict.failure
-    why = f": {failure.why}" if failure else ""
-    if verdict.name is VerdictName.DIFFERENT:
-        raise NotEquivalent(f"folding {name!r} would change what it computes{why}", report)
-    if verdict.name is VerdictName.UNPROVEN:
-        raise Unproven(f"the fold of {name!r} could not be proved{why}", report)

@@ -1,7 +1,7 @@
 """How the new content of a tensor is computed: decided by the planner, done block by block.
 
 Factors are accumulated per tensor in double-double and applied once, so there is one rounding to
-the stored type, whatever was folded into it. A recipe is data until somebody asks for its rows;
+the stored type, whatever was folded into it. A recipe is data until somebody asks for its parts;
 the writer rounds them, and the parameter check holds the written file against them.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,8 +19,9 @@ from folding.constants import Constants, Stored
 from folding.doubled import Doubled, Doubles
 from folding.floats import FLOATS, FloatType
 from folding.plan import Reason
+from folding.scratch import scratch, tiles
+from folding.source import Block
 
-_BLOCK_ELEMENTS = 1 << 19
 #: A channel whose largest weight was below this did nothing before; it may vanish altogether.
 _NOTHING = 2.0**-100
 
@@ -33,10 +35,11 @@ class Unrepresentable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Some rows of a tensor: what they must be, before they are rounded.
+class Part:
+    """Consecutive elements of a tensor, from ``start`` on: what they must be, unrounded.
 
-    ``terms`` times ``factor`` is the same formula with absolute values and plus signs.
+    ``terms`` times ``factor`` is the same formula with absolute values and plus signs. The arrays
+    are work buffers: they hold until the next part is asked for.
     """
 
     start: int
@@ -57,7 +60,7 @@ class Recipe(Protocol):
     @property
     def dims(self) -> tuple[int, ...]: ...
 
-    def rows(self) -> Iterator[Rows]: ...
+    def parts(self) -> Iterator[Part]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,8 @@ class Direct:
     def dims(self) -> tuple[int, ...]:
         return self.value.shape
 
-    def rows(self) -> Iterator[Rows]:
-        yield Rows(0, self.value.high, self.value.magnitude, np.ones(()))
+    def parts(self) -> Iterator[Part]:
+        yield Part(0, self.value.high, self.value.magnitude, np.ones(()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,40 +109,54 @@ class Scaled:
         """The same with one more factor."""
         return Scaled(self.constants, self.source, self.factor.times(factor))
 
-    def rows(self) -> Iterator[Rows]:
+    def parts(self) -> Iterator[Part]:
+        for part, _ in self._pieces():
+            yield part
+
+    def _pieces(self) -> Iterator[tuple[Part, npt.NDArray[np.intp]]]:
+        """The parts, each with the channels of its elements, which broadcast to it."""
         if isinstance(self.source, Doubled):
             product = self.source * self.factor.scale[self.factor.channel]
-            yield Rows(0, product.high, product.magnitude, np.ones(()))
+            yield Part(0, product.high, product.magnitude, np.ones(())), self.factor.channel
             return
-        tensor = self.source.tensor
-        whole = self.constants.load(self.source) if self.source.moves else None
-        count = self.dims[0]
-        step = max(1, _BLOCK_ELEMENTS * count // max(1, int(np.prod(self.dims))))
-        for start in range(0, count, step):
-            stop = min(start + step, count)
-            model = self.constants.model
-            part = model.rows(tensor, start, stop) if whole is None else whole[start:stop]
-            scale = self.factor.scale[self._of_rows(start, stop)]
-            yield Rows(start, _product(part, scale), part, scale.magnitude)
-
-    def _of_rows(self, start: int, stop: int) -> npt.NDArray[np.intp]:
-        channel = self.factor.channel
-        return channel[start:stop] if len(channel) > 1 else channel
-
-    def channels(self, rows: Rows) -> npt.NDArray[np.intp]:
-        """The channel of each element of some rows."""
-        index = self._of_rows(rows.start, rows.start + len(rows.exact))
-        return np.broadcast_to(index, rows.exact.shape)
+        tensor, model = self.source.tensor, self.constants.model
+        moved = self.constants.load(self.source).reshape(-1) if self.source.moves else None
+        read = model.reader(tensor)
+        with scratch(2) as (stored, doubles):
+            for start, index, shape in tiles(self.dims):
+                stop = start + prod(shape)
+                flat = read(start, stop, stored) if moved is None else moved[start:stop]
+                values = flat.reshape(shape)
+                channel = _along(self.factor.channel, index)
+                scale = self.factor.scale[channel]
+                exact = _product(values, scale, doubles.array(np.float64, shape))
+                yield Part(start, exact, values, scale.magnitude), channel
 
     def peaks(self) -> Doubles:
         """The largest absolute number of each channel."""
         peaks = np.zeros(self.factor.scale.size)
-        for rows in self.rows():
-            np.maximum.at(peaks, self.channels(rows).ravel(), np.abs(rows.exact).ravel())
+        for part, channel in self._pieces():
+            index = np.broadcast_to(channel, part.exact.shape)
+            np.maximum.at(peaks, index.ravel(), np.abs(part.exact).ravel())
         return peaks
 
+    def losing(self, kind: FloatType) -> npt.NDArray[np.intp]:
+        """The channels with a number that becomes subnormal and loses digits by it."""
+        found: list[npt.NDArray[np.intp]] = [np.empty(0, np.intp)]
+        for part, channel in self._pieces():
+            rounded = kind.round(part.exact)
+            small = (np.abs(rounded) <= kind.tiny) & (part.exact != rounded)
+            found.append(np.broadcast_to(channel, small.shape)[small])
+        return np.unique(np.concatenate(found))
 
-def _product(part: npt.NDArray[Any], scale: Doubled) -> Doubles:
+
+def _along(channel: npt.NDArray[np.intp], index: tuple[slice, ...]) -> npt.NDArray[np.intp]:
+    """The channels of a piece; axes along which they do not change have a length of 1."""
+    pairs = zip(index, channel.shape, strict=False)
+    return channel[tuple(i if size > 1 else slice(None) for i, size in pairs)]
+
+
+def _product(part: npt.NDArray[Any], scale: Doubled, out: Doubles) -> Doubles:
     """A stored weight times its scale, in float64.
 
     One multiplication by ``scale.high`` is within a unit of float64, far below the rounding to any
@@ -148,8 +165,8 @@ def _product(part: npt.NDArray[Any], scale: Doubled) -> Doubles:
     with np.errstate(all="ignore"):
         if part.dtype == np.float64:
             return (Doubled.exact(part) * scale).high
-        exact: Doubles = part.astype(np.float64) * scale.high
-        return exact
+        np.copyto(out, part, casting="unsafe")
+        return np.multiply(out, scale.high, out=out)
 
 
 @dataclass(slots=True)
@@ -175,44 +192,39 @@ class Changed:
         count = int(np.prod(self.recipe.dims, dtype=np.int64))
         return count * self.float_type.dtype.itemsize
 
-    def blocks(self) -> Iterator[bytes]:
-        """The stored bytes.
+    def to_bytes(self) -> bytes:
+        """All of them at once, like ``blocks``."""
+        return b"".join([bytes(block) for block in self.blocks()])
+
+    def blocks(self) -> Iterator[Block]:
+        """The stored bytes; each block holds until the next one is asked for.
 
         Raises:
             Unrepresentable: a number overflows, or a channel's numbers vanish.
         """
-        peaks: Doubles | None = None
-        for rows in self.recipe.rows():
-            rounded = self.float_type.round(rows.exact)
-            if not np.isfinite(rounded).all():
-                was_finite = np.isfinite(rows.terms).all()
-                reason = Reason.OVERFLOW if was_finite else Reason.NOT_FINITE
-                raise Unrepresentable(self, reason)
-            if isinstance(self.recipe, Scaled):
-                losing = self._losing_channels(self.recipe, rows, rounded)
-                if losing.size:
-                    peaks = self.recipe.peaks() if peaks is None else peaks
-                    self._refuse_vanishing(self.recipe, losing, peaks)
-            yield np.ascontiguousarray(rounded).tobytes()
+        kind, is_checked = self.float_type, not isinstance(self.recipe, Scaled)
+        with scratch(2) as (numbers, sizes):
+            for part in self.recipe.parts():
+                shape = part.exact.shape
+                rounded = kind.round(part.exact, numbers.array(kind.dtype, shape))
+                size = np.abs(rounded, out=sizes.array(kind.dtype, shape))
+                if not np.isfinite(size.max(initial=0)):
+                    was_finite = np.isfinite(part.terms).all()
+                    reason = Reason.OVERFLOW if was_finite else Reason.NOT_FINITE
+                    raise Unrepresentable(self, reason)
+                if not is_checked and size.min(initial=kind.largest) <= kind.tiny:
+                    self._refuse_vanishing()
+                    is_checked = True
+                yield rounded.reshape(-1).view(np.uint8).data
 
-    def _losing_channels(
-        self, recipe: Scaled, rows: Rows, rounded: npt.NDArray[Any]
-    ) -> npt.NDArray[np.intp]:
-        """The channels with a number that becomes subnormal and loses digits by it."""
-        small = np.abs(rounded) <= self.float_type.tiny
-        if not small.any():
-            return np.empty(0, np.intp)
-        small &= rows.exact != rounded
-        return np.unique(recipe.channels(rows)[small])
-
-    def _refuse_vanishing(
-        self, recipe: Scaled, losing: npt.NDArray[np.intp], peaks: Doubles
-    ) -> None:
+    def _refuse_vanishing(self) -> None:
         """Refuse a channel without any normal number left, if it had larger ones before.
 
         Digits lost beside a normal number are within the rounding of that one.
         """
-        after = peaks[losing]
-        before = after / np.abs(recipe.factor.scale.high[losing])
+        assert isinstance(self.recipe, Scaled)
+        losing = self.recipe.losing(self.float_type)
+        after = self.recipe.peaks()[losing]
+        before = after / np.abs(self.recipe.factor.scale.high[losing])
         if ((after < self.float_type.tiny) & (after < before) & (before > _NOTHING)).any():
             raise Unrepresentable(self, Reason.UNDERFLOW)

@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from folding.errors import NotEquivalent, Unproven
 from folding.plan import Plan, Warned
-from folding.verify.verdict import Verdict
+from folding.verify.verdict import Verdict, VerdictName
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +53,14 @@ class Report:
             "warnings": [warning.to_dict() for warning in self.warnings],
             "seconds": {stage: round(taken, 6) for stage, taken in self.seconds.items()},
         }
+
+
+def require(report: Report, name: str) -> None:
+    """Raise unless the verdict allows to hand the folded model over."""
+    verdict = report.verification
+    failure = verdict.failure
+    why = f": {failure.why}" if failure else ""
+    if verdict.name is VerdictName.DIFFERENT:
+        raise NotEquivalent(f"folding {name!r} would change what it computes{why}", report)
+    if verdict.name is VerdictName.UNPROVEN:
+        raise Unproven(f"the fold of {name!r} could not be proved{why}", report)

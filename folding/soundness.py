@@ -14,7 +14,7 @@ from math import prod
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, checker, defs
 
-from folding.errors import BadModel
+from folding.errors import BadModel, TensorSizeMismatch
 from folding.modelfile import Model
 from folding.protos import BITS, element_bytes, graphs, opset, tensors
 
@@ -96,7 +96,7 @@ def _check_size(model: Model, tensor: TensorProto, name: str) -> None:
         raise BadModel(f"tensor {tensor.name!r} of {name!r} has a type that has no raw data")
     if actual != expected:
         shape = "x".join(map(str, tensor.dims)) or "a scalar"
-        raise BadModel(
+        raise TensorSizeMismatch(
             f"tensor {tensor.name!r} of {name!r} is {shape}: {expected} bytes, but has {actual}"
         )
 
@@ -111,7 +111,9 @@ def _check_count(tensor: TensorProto, name: str) -> None:
         count = -(-count * bits // 8)
     if [length for _, length in found] != ([count] if count else []):
         held = sum(length for _, length in found)
-        raise BadModel(f"tensor {tensor.name!r} of {name!r} needs {count} numbers, but has {held}")
+        raise TensorSizeMismatch(
+            f"tensor {tensor.name!r} of {name!r} needs {count} numbers, but has {held}"
+        )
 
 
 def _check_opsets(proto: ModelProto, name: str) -> None:

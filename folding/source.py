@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from folding.errors import StorageFailed
+from folding.scratch import ELEMENTS, scratch
 
-BLOCK = 1 << 22
+#: Some bytes; a memoryview holds only until the next block is asked for.
+Block = bytes | memoryview
 
 
 class Content(Protocol):
@@ -26,8 +29,12 @@ class Content(Protocol):
 
     def read(self, start: int, end: int) -> bytes: ...
 
-    def blocks(self) -> Iterator[bytes]:
-        """All of them, a few megabytes at a time."""
+    def read_into(self, start: int, buffer: memoryview) -> None:
+        """Fill a buffer with the bytes from ``start`` on."""
+        ...
+
+    def blocks(self) -> Iterator[Block]:
+        """All of them, about a megabyte at a time, in a buffer that is used again."""
         ...
 
 
@@ -37,10 +44,11 @@ class SourceFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            self._file = path.open("rb", buffering=0)
         except OSError as error:
             raise StorageFailed(f"cannot read {str(path)!r}: {error.strerror}") from error
-        self._state = os.fstat(self.descriptor)
+        self._lock = threading.Lock()
+        self._state = os.fstat(self._file.fileno())
 
     @property
     def size(self) -> int:
@@ -50,23 +58,36 @@ class SourceFile:
     def identity(self) -> tuple[int, int]:
         return self._state.st_dev, self._state.st_ino
 
+    @property
+    def descriptor(self) -> int:
+        return self._file.fileno()
+
     def read(self, start: int, end: int) -> bytes:
         """The bytes between two positions.
 
         Raises:
             StorageFailed: they cannot be read, or are there no longer.
         """
-        parts = []
-        while start < end:
+        data = bytearray(end - start)
+        self.read_into(start, memoryview(data))
+        return bytes(data)
+
+    def read_into(self, start: int, buffer: memoryview) -> None:
+        """Fill a buffer with the bytes from ``start`` on.
+
+        Raises:
+            StorageFailed: they cannot be read, or are there no longer.
+        """
+        with self._lock:
             try:
-                part = os.pread(self.descriptor, end - start, start)
+                self._file.seek(start)
+                while len(buffer):
+                    count = self._file.readinto(buffer)
+                    if not count:
+                        raise StorageFailed(f"{str(self.path)!r} became shorter while it was read")
+                    buffer = buffer[count:]
             except OSError as error:
                 raise StorageFailed(f"cannot read {str(self.path)!r}: {error.strerror}") from error
-            if not part:
-                raise StorageFailed(f"{str(self.path)!r} became shorter while it was read")
-            parts.append(part)
-            start += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def check_unchanged(self) -> None:
         """Raise StorageFailed if anybody has written to the file since it was opened."""
@@ -79,7 +100,7 @@ class SourceFile:
             )
 
     def close(self) -> None:
-        os.close(self.descriptor)
+        self._file.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +115,13 @@ class Span:
     def read(self, start: int, end: int) -> bytes:
         return self.file.read(self.start + start, self.start + end)
 
-    def blocks(self) -> Iterator[bytes]:
-        for start in range(0, self.size, BLOCK):
-            yield self.read(start, min(start + BLOCK, self.size))
+    def read_into(self, start: int, buffer: memoryview) -> None:
+        self.file.read_into(self.start + start, buffer)
+
+    def blocks(self) -> Iterator[Block]:
+        with scratch(1) as (work,):
+            whole = work.array("u1", (ELEMENTS * 8,)).data
+            for start in range(0, self.size, len(whole)):
+                part = whole[: self.size - start]
+                self.read_into(start, part)
+                yield part

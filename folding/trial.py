@@ -32,8 +32,8 @@ def attempt(model: Model, refused: Refused) -> Trial:
         planned = plan_model(model, refused)
         try:
             folded, dropped = edits.apply(model, planned.drafts)
-        except Unrepresentable as misfit:
-            refused = refuse(planned, refused, misfit)
+        except Unrepresentable:
+            refused = refused | misfits(planned)
             continue
         renamed = {old: new for d in planned.drafts for old, new in d.renamed.items()}
         warnings = (*planned.warnings, *dropped)
@@ -46,21 +46,24 @@ def confirmed(model: Model) -> Trial:
     refused: Refused = {}
     while True:
         done = attempt(model, refused)
-        try:
-            for index in done.model.tokens():
-                if index >= len(model.contents):
-                    for _ in done.model.contents[index].blocks():
-                        pass
-        except Unrepresentable as misfit:
-            refused = refuse(done.planned, done.refused, misfit)
-        else:
+        found = misfits(done.planned)
+        if not found:
             return done
+        refused = done.refused | found
 
 
-def refuse(planned: Planned, refused: Refused, misfit: Unrepresentable) -> Refused:
-    """Keep the last affine whose fold put a number into a tensor that it does not fit."""
-    changed = misfit.changed
-    drafts = enumerate(planned.drafts)
-    scope = next(n for n, draft in drafts if draft.changed.get(changed.name) is changed)
-    kept = Kept(misfit.reason, changed.origin or changed.name)
-    return {**refused, (scope, changed.because[-1]): kept}
+def misfits(planned: Planned) -> Refused:
+    """For each tensor that does not fit its type: its last affine, to be kept, and why.
+
+    All at once, so that many of them cost few plans.
+    """
+    found: Refused = {}
+    for scope, draft in enumerate(planned.drafts):
+        for changed in draft.changed.values():
+            try:
+                for _ in changed.blocks():
+                    pass
+            except Unrepresentable as misfit:
+                kept = Kept(misfit.reason, changed.origin or changed.name)
+                found[scope, changed.because[-1]] = kept
+    return found

@@ -140,13 +140,13 @@ def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
     source = save(conv_net(), tmp_path / "m.onnx")
     denied = (
-        "import os, sys, errno\n"
-        "real = os.open\n"
+        "import os, sys, errno, pathlib\n"
+        "real = pathlib.Path.open\n"
         "def refusing(path, *more, **named):\n"
         "    if str(path).endswith('m.onnx'):\n"
         "        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))\n"
         "    return real(path, *more, **named)\n"
-        "os.open = refusing\n"
+        "pathlib.Path.open = refusing\n"
         "from folding.cli import main\n"
         "main()\n"
     )
@@ -523,7 +523,7 @@ main()
 STAGES = {
     "reading": ("folding.soundness", "check"),
     "planning": ("folding.trial", "plan_model"),
-    "writing": ("folding.writing", "_sync"),
+    "writing": ("folding.writing", "_pieces"),
     "verifying": ("folding.verify.gate", "verify_fold"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import folding
 from folding.errors import BadCall, BadModel, FoldError, Malformed, StorageFailed
 from folding.framing import head as head_of
 from folding.modelfile import Model, in_memory, open_model
+from folding.scratch import Scratch
 from folding.source import SourceFile
 
 GIGA = 1 << 30
@@ -31,13 +33,13 @@ def net() -> ModelProto:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many bytes each read of a file asked for."""
     sizes: list[int] = []
-    pread = os.pread
+    read_into = SourceFile.read_into
 
-    def counting(descriptor: int, size: int, start: int) -> bytes:
-        sizes.append(size)
-        return pread(descriptor, size, start)
+    def counting(file: SourceFile, start: int, buffer: memoryview) -> None:
+        sizes.append(len(buffer))
+        read_into(file, start, buffer)
 
-    monkeypatch.setattr(os, "pread", counting)
+    monkeypatch.setattr(SourceFile, "read_into", counting)
     return sizes
 
 
@@ -86,26 +88,28 @@ def test_a_file_of_a_gigabyte_is_opened_without_reading_its_weight(
     assert sum(reads) < 1 << 20
 
 
-def test_some_rows_of_a_weight_are_read_without_the_others(
+def test_some_elements_of_a_weight_are_read_without_the_others(
     tmp_path: Path, reads: list[int]
 ) -> None:
     path = sparse_file(tmp_path / "huge.onnx")
 
     with open_model(path) as model:
-        rows = model.rows(initializer(model.proto, "huge"), GIGA - 10, GIGA)
+        read = model.reader(initializer(model.proto, "huge"))
+        elements = read(GIGA - 10, GIGA, Scratch())
 
-    assert not rows.any()
-    assert rows.shape == (10,)
+    assert not elements.any()
+    assert elements.shape == (10,)
     assert sum(reads) < 1 << 20
 
 
-def test_rows_are_the_rows_of_the_array(tmp_path: Path, net: ModelProto) -> None:
+def test_what_is_read_are_the_elements_of_the_array(tmp_path: Path, net: ModelProto) -> None:
     expected = numpy_helper.to_array(initializer(net, WEIGHT))
 
     with open_model(save(net, tmp_path / "m.onnx")) as model:
-        rows = model.rows(initializer(model.proto, WEIGHT), 3, 7)
+        read = model.reader(initializer(model.proto, WEIGHT))
+        elements = read(3, 77, Scratch())
 
-    np.testing.assert_array_equal(rows, expected[3:7])
+    np.testing.assert_array_equal(elements, expected.ravel()[3:77])
 
 
 def test_explaining_a_model_reads_no_weight_that_no_fold_needs(
@@ -506,10 +510,11 @@ def test_a_file_that_cannot_be_read_is_named(
 ) -> None:
     path = save(net, tmp_path / "m.onnx")
 
-    def failing(descriptor: int, size: int, start: int) -> bytes:
-        raise OSError(5, "Input/output error")
+    class Failing(io.FileIO):
+        def readinto(self, _: object) -> int:
+            raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(os, "pread", failing)
+    monkeypatch.setattr(Path, "open", lambda path, *_, **__: Failing(path))
 
     with pytest.raises(StorageFailed, match=r"m\.onnx.*Input/output error"):
         open_model(path)
@@ -519,9 +524,12 @@ def test_reading_in_pieces_gives_the_whole(
     tmp_path: Path, net: ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = save(net, tmp_path / "m.onnx")
-    pread = os.pread
-    monkeypatch.setattr(os, "pread", lambda fd, size, at: pread(fd, min(size, 100), at))
 
+    class Slow(io.FileIO):
+        def readinto(self, buffer: Any) -> int:
+            return super().readinto(memoryview(buffer)[:100])
+
+    monkeypatch.setattr(Path, "open", lambda path, *_, **__: Slow(path))
     file = SourceFile(path)
 
     assert file.read(0, file.size) == path.read_bytes()

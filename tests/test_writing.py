@@ -209,14 +209,15 @@ def test_data_apart_or_not_the_numbers_are_the_same(tmp_path: Path, out: Path) -
 
 def test_data_apart_can_be_mapped_by_pages(tmp_path: Path, out: Path) -> None:
     model = conv_net(16)
-    unread = numpy_helper.from_array(np.ones(999, np.float32), "unread")
-    model.graph.initializer.append(unread)
+    for name in ("large", "small"):
+        unread = numpy_helper.from_array(np.ones(1 << 14 if name == "large" else 999, "f4"), name)
+        model.graph.initializer.append(unread)
     fold(save_apart(model, tmp_path / "m.onnx"), out / "f.onnx")
 
     stored = ModelProto.FromString((out / "f.onnx").read_bytes())
     tensors = [t for t in stored.graph.initializer if t.external_data]
     places = [{entry.key: entry.value for entry in t.external_data}["offset"] for t in tensors]
-    assert places == ["0", "4096"]
+    assert places == ["0", "4096", "69632"]
 
 
 def test_nothing_to_fold_and_data_apart_gives_the_same_model(tmp_path: Path, out: Path) -> None:

@@ -18,7 +18,8 @@ import numpy as np
 from folding.draft import Draft
 from folding.modelfile import Model
 from folding.protos import named_tensors
-from folding.recipes import Changed, Direct, Rows
+from folding.recipes import Changed, Direct, Part
+from folding.scratch import scratch
 from folding.verify.verdict import Check, Status
 
 _SLACK = 2.0**-48
@@ -40,10 +41,13 @@ def check_parameters(candidate: Model, drafts: list[Draft]) -> Check:
             if tuple(found.dims) != changed.recipe.dims or found.data_type != changed.elem_type:
                 why = f"the folded tensor {name!r} has another shape or type"
                 return Check("parameters", Status.FAILED, why, at=name)
-            for rows in changed.recipe.rows():
-                deviation = _deviation(candidate.rows(found, *_range(rows)), rows, changed)
-                if not deviation <= worst:
-                    worst, at = deviation, name
+            read = candidate.reader(found)
+            with scratch(1) as (work,):
+                for part in changed.recipe.parts():
+                    stored_part = read(part.start, part.start + part.exact.size, work)
+                    deviation = _deviation(stored_part, part, changed)
+                    if not deviation <= worst:
+                        worst, at = deviation, name
     if worst <= 1:
         return Check("parameters", Status.PASSED, worst=worst, bound=1.0, at=at)
     why = f"a number of the folded tensor {at!r} is not what the fold requires"
@@ -66,13 +70,9 @@ def cancellation(drafts: list[Draft]) -> float:
     return worst
 
 
-def _range(rows: Rows) -> tuple[int, int]:
-    return rows.start, rows.start + len(np.atleast_1d(rows.exact))
-
-
-def _deviation(stored: np.typing.NDArray[np.generic], rows: Rows, changed: Changed) -> float:
+def _deviation(stored: np.typing.NDArray[np.generic], part: Part, changed: Changed) -> float:
     """The largest |stored - T| over what is allowed; NaN counts as infinitely wrong."""
-    exact, magnitude = np.atleast_1d(rows.exact), np.atleast_1d(rows.magnitude)
+    exact, magnitude = np.atleast_1d(part.exact), np.atleast_1d(part.magnitude)
     allowed = changed.float_type.half_ulp(exact) + _SLACK * magnitude
     with np.errstate(invalid="ignore"):
         ratio = np.abs(stored.astype(np.float64).reshape(exact.shape) - exact) / allowed

@@ -14,8 +14,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 import folding
 from folding import edits
 from folding.draft import Draft
+from folding.inmemory import inlined
 from folding.modelfile import Model, in_memory, open_model
-from folding.pipeline import _inlined
 from folding.planner import plan_model
 from folding.verify.frame import check_frame
 from folding.verify.gate import verify_fold
@@ -113,7 +113,7 @@ def fold(model: ModelProto) -> Folded:
     """The reference, the folded model and what the folds are."""
     reference = in_memory(model)
     drafts = plan_model(reference, {}).drafts
-    return reference, _inlined(edits.apply(reference, drafts)[0]).proto, drafts
+    return reference, inlined(edits.apply(reference, drafts)[0]).proto, drafts
 
 
 def checked(fault: Fault) -> Check:
@@ -405,7 +405,7 @@ def test_a_fault_of_the_plan_itself_is_found(fault: str) -> None:
     reference = in_memory(net())
     drafts = plan_model(reference, {}).drafts
     PLANS[fault](drafts[0])
-    candidate = _inlined(edits.apply(reference, drafts)[0])
+    candidate = inlined(edits.apply(reference, drafts)[0])
 
     assert check_frame(reference, candidate, drafts).status is Status.FAILED
 
@@ -420,10 +420,10 @@ def test_a_plan_that_lets_a_gemm_scale_its_bias_is_found() -> None:
     model.graph.node.insert(0, gemm)
     reference = in_memory(model)
     drafts = plan_model(reference, {}).drafts
-    right = check_frame(reference, _inlined(edits.apply(reference, drafts)[0]), drafts)
+    right = check_frame(reference, inlined(edits.apply(reference, drafts)[0]), drafts)
     planned(drafts[0], "gemm").attribute[0].f = 0.5
 
-    wrong = check_frame(reference, _inlined(edits.apply(reference, drafts)[0]), drafts)
+    wrong = check_frame(reference, inlined(edits.apply(reference, drafts)[0]), drafts)
 
     assert [right.status, wrong.status] == [Status.PASSED, Status.FAILED]
 
@@ -433,7 +433,7 @@ def test_a_plan_that_loses_an_input_is_found(rest: int) -> None:
     reference = in_memory(conv_net())
     drafts = plan_model(reference, {}).drafts
     del planned(drafts[0], "conv").input[rest:]
-    candidate = _inlined(edits.apply(reference, drafts)[0])
+    candidate = inlined(edits.apply(reference, drafts)[0])
 
     assert check_frame(reference, candidate, drafts).status is Status.FAILED
 

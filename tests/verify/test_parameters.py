@@ -12,8 +12,8 @@ from files import DTYPES, conv_net, initializer
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from folding import edits
+from folding.inmemory import inlined
 from folding.modelfile import in_memory
-from folding.pipeline import _inlined
 from folding.planner import plan_model
 from folding.verify.parameters import check_parameters
 from folding.verify.verdict import Check, Status
@@ -51,7 +51,7 @@ def check(source: ModelProto, change: Callable[[ModelProto], None] | None = None
     """What is said of a fold, after something was done to the folded model."""
     reference = in_memory(source)
     drafts = plan_model(reference, {}).drafts
-    candidate = _inlined(edits.apply(reference, drafts)[0]).proto
+    candidate = inlined(edits.apply(reference, drafts)[0]).proto
     if change is not None:
         change(candidate)
     return check_parameters(in_memory(candidate), drafts)

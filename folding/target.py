@@ -1,0 +1,170 @@
+"""The files a fold leaves: all there, or not there at all.
+
+Everything is written to files with other names beside the target and renamed when it is complete
+and wanted. External data gets a name with a piece of its digest in it, so that an old model never
+finds the data of a new one, nor the other way round; whatever moment a run dies at, the
+target is the old pair or the new pair.
+
+    out.onnx               renamed into its place last
+    weights-<digest>.data  renamed into its place before; what it supersedes is removed after
+    .out.onnx.<key>.part   waits, locked; what a dead run left behind is removed by the next
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from folding.errors import BadCall, FoldError, StorageFailed
+from folding.modelfile import Model, locations
+from folding.plan import Warned
+from folding.waiting import Waiting, alone_in, sync_folder
+
+_OWN_DATA = re.compile(r"weights-[0-9a-f]{16}\.data")
+
+
+@dataclass(slots=True)
+class Target:
+    """A complete model that waits beside its target, and its data if that is kept apart.
+
+    ``data`` is where the data waits and ``data_path`` what the model calls it. Until ``keep`` both
+    have names that nobody else knows, so that runs to one target never meet. ``protected`` are the
+    identities of the source's files, which stay whatever they are called.
+    """
+
+    path: Path
+    protected: frozenset[tuple[int, int]] = frozenset()
+    model: Waiting | None = None
+    data: Waiting | None = None
+    data_path: Path | None = None
+    bytes: int = 0
+    sha256: str | None = None
+    warnings: list[Warned] = field(default_factory=list)
+    _keeping: bool = False
+
+    @property
+    def waiting(self) -> Path:
+        """Where the complete model is."""
+        assert self.model is not None
+        return self.model.path
+
+    @property
+    def data_names(self) -> dict[str, Path]:
+        """Where the data is now, by the name that the model has for it."""
+        return {self.data_path.name: self.data.path} if self.data and self.data_path else {}
+
+    def keep(self) -> None:
+        """Put the model in its place: its data first, then the model, in one step each.
+
+        Raises:
+            StorageFailed: the operating system refused; what was there before still is.
+        """
+        assert self.model is not None
+        with storage(self.path), alone_in(self.path.parent) as alone:
+            old = _data_of(self.path) if alone else set()
+            self._keeping = True
+            is_new = self.data_path is not None and not self.data_path.exists()
+            try:
+                self._keep_data(is_new=is_new)
+                self.model.replace(self.path)
+            except OSError:
+                self._keeping = False
+                if is_new and self.data_path is not None:
+                    self.data_path.unlink(missing_ok=True)
+                raise
+            sync_folder(self.path.parent)
+            self._remove_superseded(old)
+
+    def _keep_data(self, *, is_new: bool) -> None:
+        if self.data is None or self.data_path is None:
+            return
+        if not is_new and filecmp.cmp(self.data.path, self.data_path, shallow=False):
+            self.data.path.unlink()  # It may be the source's own, which is never touched.
+        else:
+            self.data.replace(self.data_path)
+        sync_folder(self.path.parent)
+
+    def _remove_superseded(self, names: set[str]) -> None:
+        """Remove data that only the old model used; in doubt it stays."""
+        with suppress(OSError, FoldError):
+            for model in self.path.parent.glob("*.onnx") if names else ():
+                names = names - locations(model)
+            for name in names:
+                state = self.path.with_name(name).stat()
+                if (state.st_dev, state.st_ino) not in self.protected:
+                    self.path.with_name(name).unlink()
+
+    def discard(self) -> None:
+        """Leave nothing behind; but what ``keep`` had begun is finished."""
+        with suppress(OSError):
+            is_data_there = self.data is None or not self.data.path.exists()
+            if self._keeping and self.model and is_data_there and self.waiting.exists():
+                self.model.replace(self.path)
+        for file in (self.model, self.data):
+            if file is not None:
+                file.remove()
+
+
+def check_target(path: Path, model: Model) -> None:
+    """Refuse a target (or another file to write) that is the source's, or cannot be a file.
+
+    Raises:
+        BadCall: with the reason.
+    """
+    try:
+        is_place = path.parent.is_dir()
+        state = path.stat()
+    except FileNotFoundError:
+        state = None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StorageFailed(f"cannot write {str(path)!r}: {reason}") from error
+    if state and stat.S_ISDIR(state.st_mode):
+        raise BadCall(f"{str(path)!r} is a directory", hint="Name a file in it.")
+    if not is_place:
+        raise BadCall(f"the folder of {str(path)!r} does not exist", hint="Make it first.")
+    if state and not stat.S_ISREG(state.st_mode):
+        raise BadCall(f"{str(path)!r} is no regular file", hint="Choose another target.")
+    if state and any(file.identity == (state.st_dev, state.st_ino) for file in model.files):
+        raise BadCall(
+            f"{str(path)!r} is the source under another name; the source is never changed",
+            hint="Choose another target.",
+        )
+
+
+def check_apart(path: Path, other: Path) -> None:
+    """Refuse two files to write that are one.
+
+    Raises:
+        BadCall: naming it.
+    """
+    same = os.path.realpath(path) == os.path.realpath(other)
+    if same or (path.exists() and other.exists() and path.samefile(other)):
+        raise BadCall(f"{str(path)!r} is the target too", hint="Choose another path for it.")
+
+
+@contextmanager
+def storage(path: Path) -> Iterator[None]:
+    """Say of an error of the operating system which target it concerns."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageFailed(
+            f"cannot write {str(path)!r}: {error.strerror or error}",
+            hint="Free some space or choose another folder with -o.",
+        ) from error
+
+
+def _data_of(path: Path) -> set[str]:
+    """The data that a model of ours has beside it, by names; none if it is no model."""
+    if not any(path.parent.glob("weights-*.data")):
+        return set()
+    with suppress(FoldError):
+        return {name for name in locations(path) if _OWN_DATA.fullmatch(name)}
+    return set()
