@@ -17,6 +17,7 @@ import typer
 
 from folding._version import __version__
 from folding.errors import (
+    BadCall,
     FoldError,
     NotEquivalent,
     Unproven,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from folding.report import Report
+    from folding.writing import Layout
 
 DONE, DIFFERENT, BAD, STRICT, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -41,10 +43,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Source = Annotated[Path, typer.Argument(help="The ONNX model to fold. It is never changed.")]
+Source = Annotated[
+    Path,
+    typer.Argument(help="The ONNX model to fold, - for standard input. It is never changed."),
+]
 Json = Annotated[
     str | None,
     typer.Option("--json", metavar="PATH|-", help="Write the report as JSON; - prints it instead."),
+]
+Follow = Annotated[
+    bool,
+    typer.Option("--follow-links", help="Take external data that links from another folder."),
 ]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit with 3 if a normalisation is not folded completely.")
@@ -136,7 +145,12 @@ def fold(
     source: Source,
     target: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="TARGET", help="Default: <stem>.folded.onnx."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="TARGET",
+            help="Default: <stem>.folded.onnx. - is standard output.",
+        ),
     ] = None,
     json_path: Json = None,
     strict: Strict = False,
@@ -147,6 +161,13 @@ def fold(
         Path | None,
         typer.Option("--inputs", metavar="PATH", help="An .npz with an array for each input."),
     ] = None,
+    single_file: Annotated[
+        bool, typer.Option("--single-file", help="Put the weights into the model's file.")
+    ] = False,
+    external_data: Annotated[
+        bool, typer.Option("--external-data", help="Put the weights into a file of their own.")
+    ] = False,
+    follow_links: Follow = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> Outcome:
     """Fold a model, prove that it is the same function, and write it.
@@ -157,6 +178,9 @@ def fold(
     from folding.pipeline import fold as run
     from folding.show import Progress, show_report
 
+    is_piped = str(target or source) == "-"
+    if is_piped and json_path == "-":
+        raise BadCall("the model and the report cannot both go to standard output")
     with Progress(enabled=not quiet) as progress:
         try:
             report = run(
@@ -164,6 +188,8 @@ def fold(
                 target,
                 verify=not no_verify,
                 inputs=inputs,
+                layout=_layout(single_file=single_file, external_data=external_data),
+                follow_links=follow_links,
                 digests=json_path is not None,
                 report_to=None if json_path == "-" else json_path,
                 progress=progress,
@@ -173,12 +199,28 @@ def fold(
                 _print(functools.partial(print, failure.report.to_json(), end=""))
             raise
     code = STRICT if strict and report.plan.kept_for_strict else DONE
-    return code, _shown(json_path, report, show_report, quiet=quiet)
+    show = functools.partial(show_report, on_error=is_piped)
+    return code, _shown(json_path, report, show, quiet=quiet)
+
+
+def _layout(*, single_file: bool, external_data: bool) -> Layout:
+    from folding.writing import Layout
+
+    if single_file and external_data:
+        raise BadCall("--single-file and --external-data exclude each other")
+    if single_file:
+        return Layout.SINGLE_FILE
+    return Layout.EXTERNAL_DATA if external_data else Layout.AS_SOURCE
 
 
 @app.command()
 @_command
-def explain(source: Source, json_path: Json = None, strict: Strict = False) -> Outcome:
+def explain(
+    source: Source,
+    json_path: Json = None,
+    strict: Strict = False,
+    follow_links: Follow = False,
+) -> Outcome:
     """Say what folding would do and why, without doing it.
 
     Exit codes: 0 done, 2 bad input or call, 3 --strict and something would be kept.
@@ -189,6 +231,7 @@ def explain(source: Source, json_path: Json = None, strict: Strict = False) -> O
     with Progress(enabled=True) as progress:
         report = run(
             source,
+            follow_links=follow_links,
             digests=json_path is not None,
             report_to=None if json_path == "-" else json_path,
             progress=progress,

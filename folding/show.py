@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -54,9 +54,9 @@ class Progress:
         self._stop()
 
 
-def show_report(report: Report) -> None:
-    """Print what a fold did."""
-    console = _console()
+def show_report(report: Report, *, on_error: bool = False) -> None:
+    """Print what a fold did; on standard error where the model goes to standard output."""
+    console = _console(sys.stderr if on_error else sys.stdout)
     _decisions(console, report.plan)
     _operators(console, report.plan)
     _warnings(console, report)
@@ -69,15 +69,15 @@ def show_report(report: Report) -> None:
 
 def show_plan(report: Report) -> None:
     """Print what a fold would do."""
-    console = _console()
+    console = _console(sys.stdout)
     _decisions(console, report.plan)
     _operators(console, report.plan)
     _warnings(console, report)
 
 
-def _console() -> Console:
-    width = None if sys.stdout.isatty() else _PLAIN_WIDTH
-    return Console(highlight=False, width=width)
+def _console(stream: TextIO) -> Console:
+    width = None if stream.isatty() else _PLAIN_WIDTH
+    return Console(file=stream, highlight=False, width=width)
 
 
 def _decisions(console: Console, plan: Plan) -> None:
