@@ -2,10 +2,10 @@
 
     python -m pip install '.[bench]' && python tests/benchmarks/fold_speed.py
 
-makes its models in a temporary folder (10 GB of disk), runs each tool as a whole process, all in
+makes its models in a temporary folder (15 GB of disk), runs each tool as a whole process, all in
 turn, and prints tables with the medians of five runs. A timed run starts with its sources in the
 page cache, without old outputs, and with nothing left to write to the disk. fold-model waits until
-its output is on the disk (fsync); ``cp`` and the peers do not.
+its output is on the disk (fsync), as ``cp, sync`` does; ``cp`` and the peers do not.
 
 onnxruntime optimises at its basic level, the one whose result other runtimes can read; onnxslim,
 onnxoptimizer and onnxsim do what they do by default, which is no comparison of outputs.

@@ -12,6 +12,8 @@ from pathlib import Path
 #: After so many seconds a process has failed.
 LIMIT = 1800
 
+# With it Python would compile anew, in each process, what runs from a checkout.
+_ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 _PAUSE = 0.01  # Seconds between two looks at the memory of a process.
 _BLOCK = 1 << 24
 
@@ -48,6 +50,7 @@ def run(words: Sequence[str]) -> None:
             text=True,
             errors="replace",
             timeout=LIMIT,
+            env=_ENVIRONMENT,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
@@ -64,15 +67,20 @@ def limited(words: Sequence[str], kilobytes: int) -> list[str]:
 
 
 def peak(words: Sequence[str]) -> int | None:
-    """The most memory that a process ever had, in bytes: see ``peak_name``."""
-    if _has_rollup():
-        return _sampled(words)
+    """The most memory that a process ever had, in bytes: see ``peak_name``.
+
+    Raises:
+        Failed: it gave up.
+    """
     if sys.platform == "win32":
+        run(words)
         return None
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    nowhere = subprocess.DEVNULL
+    with subprocess.Popen(words, stdout=nowhere, stderr=nowhere, env=_ENVIRONMENT) as process:
+        most = _sampled(process) if _has_rollup() else _resident(process)
+    if process.returncode:
+        raise Failed(f"ended with {process.returncode} when its memory was measured")
+    return most
 
 
 def peak_name() -> str:
@@ -84,13 +92,18 @@ def _has_rollup() -> bool:
     return Path("/proc/self/smaps_rollup").exists()
 
 
-def _sampled(words: Sequence[str]) -> int:
+def _sampled(process: subprocess.Popen[bytes]) -> int:
     most = 0
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None:
-            most = max(most, _private(process.pid))
-            time.sleep(_PAUSE)
+    while process.poll() is None:
+        most = max(most, _private(process.pid))
+        time.sleep(_PAUSE)
     return most
+
+
+def _resident(process: subprocess.Popen[bytes]) -> int:
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _private(pid: int) -> int:
