@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 
 
 def main() -> None:
     """The entry point of the command."""
+    # Nothing here multiplies matrices: numpy's threads would only cost time and memory to start.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # A process of one job: looking for cycles among a big graph's objects takes longer than it.
+    gc.disable()
     try:
         from folding import cli
 

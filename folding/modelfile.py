@@ -8,7 +8,6 @@ keeps in other files are treated alike, so nobody after this module needs to kno
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -86,13 +85,6 @@ class Model(AbstractContextManager["Model"]):
             return values
 
         return read
-
-    def digest(self) -> str:
-        """The SHA-256 of the .onnx file, in hexadecimal."""
-        digest = hashlib.sha256()
-        for block in Span(self.files[0], 0, self.files[0].size, apart=False).blocks():
-            digest.update(block)
-        return digest.hexdigest()
 
     def check_unchanged(self) -> None:
         """Raise StorageFailed if anybody has written to one of the files since."""

@@ -1,13 +1,17 @@
-"""Folding a file, the whole story: open, check, plan, apply, write, verify, report."""
+"""Folding a file, the whole story: open, check, plan, apply, write, verify, report.
+
+What only some calls need is imported where they need it: explaining must not load a runtime, and
+folding without proof not what makes inputs and digests.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from folding import soundness, writing
 from folding._version import __version__
@@ -21,10 +25,13 @@ from folding.report import FileFacts, Report, require
 from folding.spool import STANDARD, standard_input, standard_output
 from folding.target import Target, check_apart, check_target
 from folding.trial import Trial, attempt, confirmed, misfits
-from folding.verify.inputs import Inputs
-from folding.verify.inputs import load as load_inputs
 from folding.verify.verdict import Verdict, VerdictName
 from folding.writing import Layout
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from folding.verify.inputs import Inputs
 
 AnyPath = str | os.PathLike[str]
 
@@ -159,7 +166,9 @@ def _opened(call: _Call, *, follow_links: bool) -> Iterator[Model]:
             if call.report_to is not None and call.path is not None:
                 check_apart(call.report_to, call.path)
             if call.inputs is not None:
-                load_inputs(call.inputs, model.proto)
+                from folding.verify.inputs import load
+
+                load(call.inputs, model.proto)
         yield model
 
 
@@ -169,8 +178,12 @@ def _digest(model: Model, *, wanted: bool) -> Iterator[Future[str] | None]:
     if not wanted:
         yield None
         return
+    from concurrent.futures import ThreadPoolExecutor
+
+    from folding.digests import sha256
+
     with ThreadPoolExecutor(1) as thread:
-        yield thread.submit(model.digest)
+        yield thread.submit(sha256, model.files[0])
 
 
 def _folded(model: Model, call: _Call, sha256: Future[str] | None) -> Report:
@@ -219,7 +232,6 @@ def _write(model: Model, done: Trial, call: _Call, sha256: Future[str] | None) -
 
 
 def _verify(model: Model, target: Target, done: Trial, inputs: Inputs | None) -> Verdict:
-    # Imported where it is needed: explaining must not load a runtime.
     from folding.verify.gate import verify_fold
 
     with open_model(target.waiting, data_names=target.data_names) as candidate:

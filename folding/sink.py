@@ -3,50 +3,58 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-from collections import deque
+import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from folding.errors import StorageFailed
 from folding.source import Block, Content, Span
 
+if TYPE_CHECKING:
+    from folding.digests import Running
+
 #: From this many bytes on a system call, or a message to another thread, is worth it.
 _LARGE = 1 << 17
-#: Blocks that may wait for their digest.
-_WAITING = 8
+#: So many bytes more, and the disk may begin with them.
+_FLUSHED = 1 << 25
 #: What a file system answers that cannot copy between two files by itself.
 _CANNOT_COPY = frozenset(
     {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
 )
 
 
-class _Digest:
-    """SHA-256 by another thread; hashlib lets both run at once."""
+class _Flusher:
+    """Lets the disk write while the rest is still computed, so that little is left at the end."""
 
-    def __init__(self) -> None:
-        self._sha256, self._thread = hashlib.sha256(), ThreadPoolExecutor(1)
-        self._sent: deque[Future[None]] = deque()
-        self._unsent = bytearray()
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._asked = descriptor, 0
+        self._thread: threading.Thread | None = None
+        self._error: OSError | None = None
 
-    def update(self, data: Block) -> None:
-        self._unsent += data
-        if len(self._unsent) >= _LARGE:
-            self._send()
+    def written(self, position: int) -> None:
+        """Tell how far the file goes."""
+        busy = self._thread is not None and self._thread.is_alive()
+        if position - self._asked >= _FLUSHED and not busy:
+            self._asked = position
+            self._thread = threading.Thread(target=self._flush)
+            self._thread.start()
 
-    def _send(self) -> None:
-        self._sent.append(self._thread.submit(self._sha256.update, bytes(self._unsent)))
-        self._unsent.clear()
-        if len(self._sent) > _WAITING:
-            self._sent.popleft().result()
+    def _flush(self) -> None:
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:  # The system tells it once only.
+            self._error = error
 
-    def close(self) -> str:
-        self._send()
-        self._thread.shutdown()
-        return self._sha256.hexdigest()
+    def join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+
+    def sync(self) -> None:
+        if self._error is not None:
+            raise self._error
+        os.fsync(self._descriptor)
 
 
 class Sink:
@@ -56,7 +64,8 @@ class Sink:
     """
 
     def __init__(self, out: BinaryIO, *, digest: bool) -> None:
-        self._out, self._digest = out, _Digest() if digest else None
+        self._out, self._digest = out, _digest() if digest else None
+        self._flusher = _Flusher(out.fileno())
         self.position = 0
         self.sha256: str | None = None
 
@@ -64,14 +73,18 @@ class Sink:
         if self._digest is not None:
             self._digest.update(data)
         self._out.write(data)
-        self.position += len(data)
+        self._advance(len(data))
+
+    def _advance(self, count: int) -> None:
+        self.position += count
+        self._flusher.written(self.position)
 
     def put(self, content: Content) -> None:
         """Write the bytes of a tensor."""
         if isinstance(content, Span) and content.size >= _LARGE and self._digest is None:
             self._out.flush()
             if _copy(content, self._out.fileno()):
-                self.position += content.size
+                self._advance(content.size)
                 return
         for block in content.blocks():
             self.write(block)
@@ -80,9 +93,26 @@ class Sink:
         """Zeros up to the next multiple."""
         self.write(bytes(-self.position % step))
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """End what runs beside the writing."""
         if self._digest is not None:
             self.sha256, self._digest = self._digest.close(), None
+        self._flusher.join()
+
+    def sync(self) -> None:
+        """See to it that all is on the disk.
+
+        Raises:
+            OSError: some of it is not.
+        """
+        self._out.flush()
+        self._flusher.sync()
+
+
+def _digest() -> Running:
+    from folding.digests import Running
+
+    return Running()
 
 
 @contextmanager
@@ -93,9 +123,8 @@ def writing_to(descriptor: int, *, digest: bool = False) -> Iterator[Sink]:
         try:
             yield sink
         finally:
-            sink.close()
-        out.flush()
-        os.fsync(out.fileno())
+            sink.stop()
+        sink.sync()
 
 
 def _copy(span: Span, out: int) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ class Waiting:
     def __init__(self, target: Path) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         while True:
-            self.path = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
+            self.path = target.with_name(f".{target.name}.{os.urandom(6).hex()}.part")
             self.descriptor = os.open(self.path, flags, 0o666)
             if _lock(self.descriptor) is not False and os.fstat(self.descriptor).st_nlink:
                 break
