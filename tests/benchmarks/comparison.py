@@ -159,7 +159,7 @@ def target(what: str, value: float | None, most: float, unit: str = "") -> str:
     if value is None:
         return f"- not measured: {what}"
     state = "reached" if value <= most else "missed"
-    return f"- {state}: {what} {value:.2f}{unit} (at most {most:g}{unit})"
+    return f"- {state}: {what} {value:.3g}{unit} (at most {most:g}{unit})"
 
 
 def ratio_target(found: dict[str, Measured], other: str, most: float) -> str:

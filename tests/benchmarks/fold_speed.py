@@ -8,7 +8,8 @@ page cache, without old outputs, and with nothing left to write to the disk. fol
 its output is on the disk (fsync), as ``cp, sync`` does; ``cp`` and the peers do not.
 
 onnxruntime optimises at its basic level, the one whose result other runtimes can read; onnxslim,
-onnxoptimizer and onnxsim do what they do by default, which is no comparison of outputs.
+onnxoptimizer and onnxsim do what they do by default, which is no comparison of outputs. onnxsim is
+called both by its function, from file to file, and as its command, which takes longer.
 """
 
 from __future__ import annotations

@@ -63,6 +63,14 @@ def onnxsim(source: str, target: str) -> None:
     simplifier.simplify(source, output_path=target)
 
 
+def onnxsim_command(source: str, target: str) -> None:
+    """What its command does, which is more than a call of its function."""
+    import onnxsim as simplifier
+
+    sys.argv = ["onnxsim", source, target]
+    simplifier.main()
+
+
 PEERS: tuple[Peer, ...] = (
     parse,
     onnxruntime,
@@ -70,6 +78,7 @@ PEERS: tuple[Peer, ...] = (
     onnxslim,
     onnxoptimizer,
     onnxsim,
+    onnxsim_command,
 )
 
 if __name__ == "__main__":
