@@ -104,7 +104,7 @@ def test_every_error_is_a_fold_error() -> None:
     assert all(issubclass(error, folding.FoldError) for error in errors)
 
 
-HEAVY = ("onnx", "numpy", "onnxruntime", "google.protobuf", "rich", "typer", "ml_dtypes")
+HEAVY = ("onnx", "numpy", "onnxruntime", "google.protobuf", "rich", "click", "ml_dtypes")
 
 
 def modules_after(statement: str) -> set[str]:

@@ -1,0 +1,87 @@
+"""Results, errors and interrupts as exit codes and one sentence, the same for every command."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from folding.errors import FoldError, NotEquivalent, Unproven
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+DONE, DIFFERENT, BAD, STRICT, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+_EXIT_CODES: dict[type[FoldError], int] = {NotEquivalent: DIFFERENT, Unproven: UNPROVEN}
+
+#: What a command comes to: its exit code, and what to print.
+Outcome = tuple[int, Callable[[], None]]
+
+
+def guarded(run: Callable[..., Outcome]) -> Callable[..., None]:
+    """Turn results, errors and interrupts into exit codes, the same way for every command."""
+
+    @functools.wraps(run)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _terminated)
+        try:
+            code, show = run(*args, **kwargs)
+            code = code if show_safely(show) else BAD
+        except FoldError as error:
+            complain(_sentence(error))
+            code = _EXIT_CODES.get(type(error), BAD)
+        except KeyboardInterrupt:
+            complain("interrupted; nothing was written.")
+            code = INTERRUPTED
+        except MemoryError:
+            complain("there is not enough memory for this model; nothing was written.")
+            code = BAD
+        except Exception as error:  # noqa: BLE001 - a bug of ours: said in full, never a traceback
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(last.filename).name}, line {last.lineno}"
+            fault = f"{type(error).__name__}: {error}"
+            complain(f"internal error in {place} ({fault}); please report it with the model.")
+            code = BAD
+        raise click.exceptions.Exit(code)
+
+    return wrapped
+
+
+def show_safely(show: Callable[[], None]) -> bool:
+    """Print what a command found; its work is done by then. False if somebody misses it."""
+    try:
+        show()
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        if isinstance(error, BrokenPipeError):
+            return True  # Whoever read it has seen enough.
+        complain(f"the work is done, but the report cannot be printed: {error.strerror}.")
+        return False
+    return True
+
+
+def _sentence(error: FoldError) -> str:
+    """What is wrong and what to do, as one sentence."""
+    text, hint = str(error).removesuffix("."), error.hint.removesuffix(".")
+    return f"{text}; {hint[0].lower()}{hint[1:]}." if hint else f"{text}."
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def complain(text: str) -> None:
+    """One line on standard error, in which nothing of a model can move the cursor."""
+    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    print(f"fold-model: {printable}", file=sys.stderr)
