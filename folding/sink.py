@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from folding.errors import StorageFailed
@@ -37,9 +37,10 @@ class _Flusher:
         """Tell how far the file goes."""
         busy = self._thread is not None and self._thread.is_alive()
         if position - self._asked >= _FLUSHED and not busy:
-            self._asked = position
-            self._thread = threading.Thread(target=self._flush)
-            self._thread.start()
+            self._asked, thread = position, threading.Thread(target=self._flush)
+            with suppress(RuntimeError):  # No room for a thread: everything is flushed at the end.
+                thread.start()
+                self._thread = thread
 
     def _flush(self) -> None:
         try:

@@ -90,10 +90,17 @@ class SourceFile:
                 raise StorageFailed(f"cannot read {str(self.path)!r}: {error.strerror}") from error
 
     def check_unchanged(self) -> None:
-        """Raise StorageFailed if anybody has written to the file since it was opened."""
-        now = os.fstat(self.descriptor)
-        before = self._state
-        if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        """Raise StorageFailed if the file was written to, or replaced, since it was opened.
+
+        What is opened by its path in the meantime, to be run, is then not what was read.
+        """
+        before, now = self._state, os.fstat(self.descriptor)
+        try:
+            there = self.path.stat()
+        except OSError:
+            there = None
+        is_same = there is not None and (there.st_dev, there.st_ino) == self.identity
+        if not is_same or (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             raise StorageFailed(
                 f"{str(self.path)!r} was changed while it was read",
                 hint="Run again when nothing else writes to it.",
