@@ -1,21 +1,22 @@
-"""New files, written once from their beginning to their end."""
+"""New files: all their pieces written, and on the disk."""
 
 from __future__ import annotations
 
 import errno
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from folding.errors import StorageFailed
 from folding.source import Block, Content, Span
 
-if TYPE_CHECKING:
-    from folding.digests import Running
+#: What a file is made of, in order.
+Piece = bytes | Content
 
-#: From this many bytes on a system call, or a message to another thread, is worth it.
+#: From this many bytes on a system call of its own is worth it.
 _LARGE = 1 << 17
 #: So many bytes more, and the disk may begin with them.
 _FLUSHED = 1 << 25
@@ -25,22 +26,115 @@ _CANNOT_COPY = frozenset(
 )
 
 
+def write(descriptor: int, pieces: Sequence[Piece]) -> int:
+    """Write a new file, two pieces at a time; its size.
+
+    Each piece has its place, so it does not matter which is done first. What did not change is
+    copied by the kernel where it can.
+
+    Raises:
+        OSError: the disk is full, or fails.
+        StorageFailed: a source became shorter.
+    """
+    if not hasattr(os, "pwrite"):
+        return write_in_order(descriptor, pieces)[0]
+    return _Places(descriptor, pieces).fill()
+
+
+def write_in_order(
+    descriptor: int, pieces: Sequence[Piece], *, digest: bool = False
+) -> tuple[int, str | None]:
+    """Like ``write``, from the beginning to the end; also its SHA-256 if it is wanted."""
+    from folding.digests import Running
+
+    running, size, flusher = Running() if digest else None, 0, _Flusher(descriptor)
+    try:
+        with os.fdopen(os.dup(descriptor), "wb", buffering=1 << 16) as out:
+            for piece in pieces:
+                for block in (piece,) if isinstance(piece, bytes) else piece.blocks():
+                    if running is not None:
+                        running.update(block)
+                    out.write(block)
+                    size += len(block)
+                    flusher.written(len(block))
+    finally:
+        sha256 = running.close() if running is not None else None
+        flusher.join()
+    flusher.sync()
+    return size, sha256
+
+
+class _Places:
+    """The pieces of a file that are still to be written, each with its place."""
+
+    def __init__(self, descriptor: int, pieces: Sequence[Piece]) -> None:
+        self._descriptor, self._flusher = descriptor, _Flusher(descriptor)
+        self._jobs: deque[tuple[int, Piece]] = deque()
+        self._size = 0
+        for piece in pieces:
+            self._jobs.append((self._size, piece))
+            self._size += len(piece) if isinstance(piece, bytes) else piece.size
+
+    def fill(self) -> int:
+        with ThreadPoolExecutor(1) as pool:
+            helper = None
+            with suppress(RuntimeError):  # There may be no room for a thread.
+                helper = pool.submit(self._work)
+            self._work()
+            if helper is not None:
+                helper.result()
+        self._flusher.join()
+        self._flusher.sync()
+        return self._size
+
+    def _work(self) -> None:
+        try:
+            while True:
+                try:
+                    start, piece = self._jobs.popleft()
+                except IndexError:
+                    return
+                self._put(start, piece)
+        except BaseException:
+            self._jobs.clear()  # Nobody needs the rest.
+            raise
+
+    def _put(self, start: int, piece: Piece) -> None:
+        if isinstance(piece, bytes):
+            self._write(start, piece)
+        elif isinstance(piece, Span) and _copy(piece, self._descriptor, start):
+            self._flusher.written(piece.size)
+        else:
+            for block in piece.blocks():
+                self._write(start, block)
+                start += len(block)
+
+    def _write(self, start: int, block: Block) -> None:
+        rest = memoryview(block)
+        while rest:
+            count = os.pwrite(self._descriptor, rest, start)
+            start, rest = start + count, rest[count:]
+        self._flusher.written(len(block))
+
+
 class _Flusher:
     """Lets the disk write while the rest is still computed, so that little is left at the end."""
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor, self._asked = descriptor, 0
+        self._descriptor, self._waiting = descriptor, 0
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._error: OSError | None = None
 
-    def written(self, position: int) -> None:
-        """Tell how far the file goes."""
-        busy = self._thread is not None and self._thread.is_alive()
-        if position - self._asked >= _FLUSHED and not busy:
-            self._asked, thread = position, threading.Thread(target=self._flush)
-            with suppress(RuntimeError):  # No room for a thread: everything is flushed at the end.
-                thread.start()
-                self._thread = thread
+    def written(self, count: int) -> None:
+        """Tell that there are so many bytes more."""
+        with self._lock:
+            self._waiting += count
+            if self._waiting >= _FLUSHED and not (self._thread and self._thread.is_alive()):
+                self._waiting, thread = 0, threading.Thread(target=self._flush)
+                with suppress(RuntimeError):  # No room for a thread: all is flushed at the end.
+                    thread.start()
+                    self._thread = thread
 
     def _flush(self) -> None:
         try:
@@ -58,87 +152,21 @@ class _Flusher:
         os.fsync(self._descriptor)
 
 
-class Sink:
-    """A file that is being written. Its SHA-256, if wanted, is there when it is complete.
-
-    What did not change is copied by the kernel where it can, unless its digest is wanted too.
-    """
-
-    def __init__(self, out: BinaryIO, *, digest: bool) -> None:
-        self._out, self._digest = out, _digest() if digest else None
-        self._flusher = _Flusher(out.fileno())
-        self.position = 0
-        self.sha256: str | None = None
-
-    def write(self, data: Block) -> None:
-        if self._digest is not None:
-            self._digest.update(data)
-        self._out.write(data)
-        self._advance(len(data))
-
-    def _advance(self, count: int) -> None:
-        self.position += count
-        self._flusher.written(self.position)
-
-    def put(self, content: Content) -> None:
-        """Write the bytes of a tensor."""
-        if isinstance(content, Span) and content.size >= _LARGE and self._digest is None:
-            self._out.flush()
-            if _copy(content, self._out.fileno()):
-                self._advance(content.size)
-                return
-        for block in content.blocks():
-            self.write(block)
-
-    def align(self, step: int) -> None:
-        """Zeros up to the next multiple."""
-        self.write(bytes(-self.position % step))
-
-    def stop(self) -> None:
-        """End what runs beside the writing."""
-        if self._digest is not None:
-            self.sha256, self._digest = self._digest.close(), None
-        self._flusher.join()
-
-    def sync(self) -> None:
-        """See to it that all is on the disk.
-
-        Raises:
-            OSError: some of it is not.
-        """
-        self._out.flush()
-        self._flusher.sync()
-
-
-def _digest() -> Running:
-    from folding.digests import Running
-
-    return Running()
-
-
-@contextmanager
-def writing_to(descriptor: int, *, digest: bool = False) -> Iterator[Sink]:
-    """Write to a file that is open, and see to it that all is on the disk after the block."""
-    with os.fdopen(os.dup(descriptor), "wb", buffering=1 << 16) as out:
-        sink = Sink(out, digest=digest)
-        try:
-            yield sink
-        finally:
-            sink.stop()
-        sink.sync()
-
-
-def _copy(span: Span, out: int) -> bool:
-    """Let the kernel copy a range of a file to where another one stands, if it can.
+def _copy(span: Span, out: int, place: int) -> bool:
+    """Let the kernel copy a range of a file into another one, if it can.
 
     Raises:
         StorageFailed: the source became shorter.
     """
     done = 0
-    while hasattr(os, "copy_file_range") and done < span.size:
+    if span.size < _LARGE or not hasattr(os, "copy_file_range"):
+        return False
+    while done < span.size:
         start = span.start + done
         try:
-            count = os.copy_file_range(span.file.descriptor, out, span.size - done, start)
+            count = os.copy_file_range(
+                span.file.descriptor, out, span.size - done, start, place + done
+            )
         except OSError as error:
             if not done and error.errno in _CANNOT_COPY:
                 return False
@@ -146,4 +174,4 @@ def _copy(span: Span, out: int) -> bool:
         if not count:
             raise StorageFailed(f"{str(span.file.path)!r} became shorter while it was read")
         done += count
-    return done == span.size
+    return True

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
-from folding import skeleton
+from folding import sink, skeleton
 from folding.errors import ModelTooLarge
 from folding.modelfile import Model, token
 from folding.plan import Warned
 from folding.protos import graphs
-from folding.sink import Sink, writing_to
 from folding.source import Content, Span
 from folding.target import Target, storage
 from folding.waiting import Waiting, remove_stale
@@ -54,12 +53,11 @@ def written(
         with storage(path):
             apart = _settled(model, layout, target)
             places = _write_data(model, target, apart) if apart else {}
-            with _model_file(target, digest=digest) as sink:
-                for piece in _pieces(model, places):
-                    if isinstance(piece, bytes):
-                        sink.write(piece)
-                    else:
-                        sink.put(model.contents[piece.index])
+            pieces = [
+                piece if isinstance(piece, bytes) else model.contents[piece.index]
+                for piece in _pieces(model, places)
+            ]
+            _write_model(target, pieces, digest=digest)
         yield target
 
 
@@ -74,8 +72,8 @@ def copied(
         return
     source = model.files[0]
     with _target(model, path) as target:
-        with storage(path), _model_file(target, digest=digest) as sink:
-            sink.put(Span(source, 0, source.size, apart=False))
+        with storage(path):
+            _write_model(target, [Span(source, 0, source.size, apart=False)], digest=digest)
         yield target
 
 
@@ -83,8 +81,8 @@ def copied(
 def noted(text: str, path: Path) -> Iterator[Target]:
     """Like ``written`` for a text."""
     with _target(None, path) as target:
-        with storage(path), _model_file(target) as sink:
-            sink.write(text.encode())
+        with storage(path):
+            _write_model(target, [text.encode()])
         yield target
 
 
@@ -100,13 +98,14 @@ def _target(model: Model | None, path: Path) -> Iterator[Target]:
         target.discard()
 
 
-@contextmanager
-def _model_file(target: Target, *, digest: bool = False) -> Iterator[Sink]:
+def _write_model(target: Target, pieces: Sequence[sink.Piece], *, digest: bool = False) -> None:
     target.model = Waiting(target.path)
-    with writing_to(target.model.descriptor, digest=digest) as sink:
-        yield sink
-    target.sha256 = sink.sha256
-    target.bytes += sink.position
+    descriptor = target.model.descriptor
+    if digest:
+        size, target.sha256 = sink.write_in_order(descriptor, pieces, digest=True)
+    else:
+        size = sink.write(descriptor, pieces)
+    target.bytes += size
 
 
 def _settled(model: Model, layout: Layout, target: Target) -> set[int]:
@@ -155,33 +154,31 @@ def _write_data(model: Model, target: Target, apart: set[int]) -> dict[int, byte
     What two tensors share in the source they share here.
     """
     target.data = Waiting(target.path)
+    pieces: list[sink.Piece] = []
+    end = 0
+    first: dict[object, tuple[int, int]] = {}
     places: dict[int, tuple[int, int]] = {}
-    shared: dict[object, int] = {}
-    with writing_to(target.data.descriptor, digest=True) as sink:
-        for index in model.tokens():
-            if index not in apart:
-                continue
-            content = model.contents[index]
-            first = shared.setdefault(_identity(content), index)
-            if first not in places:
-                places[first] = _put_aligned(sink, content), content.size
-            places[index] = places[first]
-    assert sink.sha256 is not None
-    target.bytes += sink.position
-    target.data_path = target.path.with_name(f"weights-{sink.sha256[:16]}.data")
+    for index in model.tokens():
+        if index not in apart:
+            continue
+        content = model.contents[index]
+        key = _identity(content)
+        if key not in first:
+            padding = -end % (_PAGE if content.size >= _SMALL else _ALIGNED)
+            first[key] = end + padding, content.size
+            end += padding + content.size
+            pieces += [bytes(padding), content]
+        places[index] = first[key]
+    size, sha256 = sink.write_in_order(target.data.descriptor, pieces, digest=True)
+    assert sha256 is not None
+    target.bytes += size
+    target.data_path = target.path.with_name(f"weights-{sha256[:16]}.data")
     return {
         index: skeleton.external(
             {"location": target.data_path.name, "offset": str(start), "length": str(length)}
         )
         for index, (start, length) in places.items()
     }
-
-
-def _put_aligned(sink: Sink, content: Content) -> int:
-    sink.align(_PAGE if content.size >= _SMALL else _ALIGNED)
-    start = sink.position
-    sink.put(content)
-    return start
 
 
 def _identity(content: Content) -> object:
