@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
+import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto
 
 from folding.modelfile import Model
 from folding.protos import attribute, tensors
-from folding.source import Content
+from folding.scratch import Scratch, scratch
+from folding.source import Block, Content
 
 
 def rest(model: Model) -> bytes:
@@ -78,7 +80,15 @@ def same_tensor(reference: Model, candidate: Model, ours: TensorProto, theirs: T
         return one is other and ours == theirs
     if header(ours) != header(theirs) or one.size != other.size:
         return False
-    return all(a == b for a, b in zip(one.blocks(), other.blocks(), strict=True))
+    with scratch(1) as (work,):
+        pairs = zip(one.blocks(), other.blocks(), strict=True)
+        return all(_same_bytes(a, b, work) for a, b in pairs)
+
+
+def _same_bytes(one: Block, other: Block, work: Scratch) -> bool:
+    # Two memoryviews are compared byte by byte by Python itself, which takes fifty times as long.
+    a, b = np.frombuffer(one, np.uint8), np.frombuffer(other, np.uint8)
+    return a.size == b.size and bool(np.equal(a, b, out=work.array(np.bool_, a.shape)).all())
 
 
 def header(tensor: TensorProto) -> bytes:
