@@ -99,16 +99,19 @@ class _Frame:
 
     def _match_unclaimed(self, claimed: set[int]) -> list[NodeProto]:
         """The nodes of the candidate that are not simply there as before."""
-        expected = [node for i, node in enumerate(self.before.node) if i not in claimed]
-        leftover, place = [], 0
         ours, theirs = self.models
+        unclaimed = (node for i, node in enumerate(self.before.node) if i not in claimed)
+        # Sealed once each, since a Constant in a node may be as large as any weight.
+        sealed = ((node, bare(ours, node)) for node in unclaimed)
+        expected = next(sealed, None)
+        leftover = []
         for node in self.after.node:
-            if place < len(expected) and bare(theirs, node) == bare(ours, expected[place]):
-                place += 1
+            if expected is not None and bare(theirs, node) == expected[1]:
+                expected = next(sealed, None)
             else:
                 leftover.append(node)
-        if place < len(expected):
-            at = title(expected[place])
+        if expected is not None:
+            at = title(expected[0])
             raise _Differs(f"node {at!r} is missing, or is not as it was", at)
         return leftover
 
@@ -276,13 +279,13 @@ class _Frame:
 
 def _same_tensors(reference: Model, candidate: Model, frame: _Frame) -> None:
     theirs = {tensor.name: tensor for tensor in frame.after.initializer}
-    made = {name for node in frame.after.node for name in node.output}
-    read = {name for node in frame.after.node for name in node.input}
-    read |= {value.name for value in frame.after.output} | frame.draft.scope.captured
+    needed = {name for node in frame.after.node for name in node.input}
+    needed |= {value.name for value in frame.after.output} | frame.draft.scope.captured
+    needed -= {name for node in frame.after.node for name in node.output}
     for tensor in frame.before.initializer:
         twin = theirs.pop(tensor.name, None)
         if twin is None:
-            if tensor.name in read - made:
+            if tensor.name in needed:
                 raise _Differs(f"tensor {tensor.name!r} is missing", tensor.name)
         elif tensor.name in frame.draft.changed:
             if said_of(tensor) != said_of(twin):
