@@ -26,8 +26,10 @@ class Scratch:
         self._bytes = np.empty(ELEMENTS * _ITEM, np.uint8)
 
     def array(self, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-        """The buffer as an array; what it was before is lost."""
+        """The buffer as an array; what it was before is lost. Where it is too small, a new one."""
         size = prod(shape) * np.dtype(dtype).itemsize
+        if size > self._bytes.size:
+            return np.empty(shape, dtype)
         return self._bytes[:size].view(dtype).reshape(shape)
 
 

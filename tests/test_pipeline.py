@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from files import contents, conv_net, initializer, kept_net, read, relu_net, run, save, save_apart
+from graphs import Net
 from onnx import TensorProto, numpy_helper
 
 import folding
+from folding.scratch import ELEMENTS
 from folding.verify import gate
 from folding.verify.verdict import Check, Status, Verdict, VerdictName
 
@@ -261,3 +263,15 @@ def test_two_processes_write_the_same_bytes(source: Path) -> None:
         run("fold", source, "-o", source.with_name(name), env=environment)
 
     assert source.with_name("a").read_bytes() == source.with_name("b").read_bytes()
+
+
+def test_a_bias_of_more_numbers_than_a_work_buffer_has_is_folded() -> None:
+    """It is small enough to be computed at once, and larger than the buffers it passes."""
+    net = Net(elem_type=TensorProto.DOUBLE)
+    hidden = net.node("MatMul", net.input(2, 1), net.weight(1, ELEMENTS + 1))
+    net.batch_norm(hidden, ELEMENTS + 1, out="y")
+
+    folded, report = folding.fold_model(net.model("y"))
+
+    assert report.verification.name is VerdictName.EQUIVALENT
+    assert [node.op_type for node in folded.graph.node] == ["MatMul", "Add"]
