@@ -8,11 +8,11 @@ against the working directory and refuses links. So sizes and paths are checked 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
 
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, checker, defs
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, checker, defs
 
 from folding.errors import BadModel, TensorSizeMismatch
 from folding.modelfile import Model
@@ -34,35 +34,36 @@ def check(model: Model, name: str) -> None:
     Raises:
         BadModel: with one sentence naming the tensor, node or operator set.
     """
-    for text in _texts(model.proto):
-        if not isinstance(text, str):
-            raise BadModel(f"{name!r} has the name {text!r}, which is not valid UTF-8")
+    for texts in _texts(model.proto):
+        for text in texts:
+            if not isinstance(text, str):
+                raise BadModel(f"{name!r} has the name {text!r}, which is not valid UTF-8")
     _check_names(model.proto, name)
     for tensor in tensors(model.proto):
         _check_size(model, tensor, name)
     _check_opsets(model.proto, name)
     try:
-        checker.check_model(_emptied(model.proto))
+        checker.check_model(_checked(model.proto))
     except (checker.ValidationError, ValueError) as error:
         reason = " ".join(str(error).split()).removesuffix(".")
         raise BadModel(f"{name!r} is rejected by the ONNX checker: {reason}") from error
 
 
-def _texts(proto: ModelProto) -> Iterator[str | bytes]:
-    """All names; protobuf hands out those that are not UTF-8 as bytes."""
-    yield from (imported.domain for imported in proto.opset_import)
+def _texts(proto: ModelProto) -> Iterator[Iterable[str | bytes]]:
+    """All names, by where they are; protobuf hands out those that are not UTF-8 as bytes."""
+    yield [imported.domain for imported in proto.opset_import]
     for graph in graphs(proto):
-        yield from (value.name for values in (graph.input, graph.output) for value in values)
-        yield from (tensor.name for tensor in graph.initializer)
-        yield from (text for node in graph.node for text in _texts_of(node))
+        for named in (graph.input, graph.output, graph.initializer):
+            yield (value.name for value in named)
+        yield from map(_texts_of, graph.node)
     for function in proto.functions:
-        yield from (function.name, function.domain, *function.input, *function.output)
-        yield from (text for node in function.node for text in _texts_of(node))
+        yield (function.name, function.domain, *function.input, *function.output)
+        yield from map(_texts_of, function.node)
 
 
-def _texts_of(node: NodeProto) -> Iterator[str | bytes]:
-    yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
-    yield from (attribute.name for attribute in node.attribute)
+def _texts_of(node: NodeProto) -> Iterable[str | bytes]:
+    attributes = [attribute.name for attribute in node.attribute]
+    return (node.name, node.op_type, node.domain, *node.input, *node.output, *attributes)
 
 
 def _check_names(proto: ModelProto, name: str) -> None:
@@ -133,12 +134,16 @@ def _check_opsets(proto: ModelProto, name: str) -> None:
         )
 
 
-def _emptied(proto: ModelProto) -> ModelProto:
-    """A copy for the checker.
+def _checked(proto: ModelProto) -> ModelProto:
+    """The model as the checker can read it, which is a copy where it cannot be the model itself.
 
     It has no big tensors, which the checker would look for in the working directory, and a shape
     for every input and output, which the checker wants but no runtime needs.
     """
+    values = (*proto.graph.input, *proto.graph.output)
+    apart = any(tensor.data_location == TensorProto.EXTERNAL for tensor in tensors(proto))
+    if not apart and not any(map(_lacks_shape, values)):
+        return proto
     copy = ModelProto()
     copy.CopyFrom(proto)
     for tensor in tensors(copy):
@@ -148,6 +153,11 @@ def _emptied(proto: ModelProto) -> ModelProto:
             del tensor.dims[:]
             tensor.dims.append(0)
     for value in (*copy.graph.input, *copy.graph.output):
-        if value.type.WhichOneof("value") == "tensor_type":
+        if _lacks_shape(value):
             value.type.tensor_type.shape.SetInParent()
     return copy
+
+
+def _lacks_shape(value: ValueInfoProto) -> bool:
+    is_tensor = value.type.WhichOneof("value") == "tensor_type"
+    return is_tensor and not value.type.tensor_type.HasField("shape")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
-from onnx import NodeProto
+from onnx import NodeProto, TensorProto
 
 from folding.modelfile import Model
 from folding.plan import Tally
@@ -21,19 +22,28 @@ def operators(before: Model, after: Model) -> dict[str, tuple[Tally, Tally]]:
 def _tally(model: Model) -> dict[str, Tally]:
     nodes: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
-
-    def count(found: NodeProto, stored: dict[str, int]) -> None:
-        nodes[found.op_type] += 1
-        for name in found.input:
-            sizes[found.op_type] += stored.pop(name, 0)
-
-    stored: dict[str, int] = {}
-    for graph in graphs(model.proto):
-        stored.update((t.name, max(element_bytes(t), 0)) for t in graph.initializer)
-    for graph in graphs(model.proto):
-        for node in graph.node:
-            count(node, stored)
+    stored: dict[str, TensorProto] = {}
+    inside = graphs(model.proto)
+    for graph in inside:
+        stored.update((tensor.name, tensor) for tensor in graph.initializer)
+    for graph in inside:
+        _count(graph.node, stored, nodes, sizes)
     for function in model.proto.functions:
-        for node in function.node:
-            count(node, {})
+        _count(function.node, {}, nodes, sizes)
     return {name: Tally(nodes[name], sizes[name]) for name in nodes}
+
+
+def _count(
+    found: Iterable[NodeProto],
+    stored: dict[str, TensorProto],
+    nodes: Counter[str],
+    sizes: Counter[str],
+) -> None:
+    """Count nodes, and with each the tensors that none before it reads."""
+    for node in found:
+        operator = node.op_type
+        nodes[operator] += 1
+        for name in node.input:
+            tensor = stored.pop(name, None)
+            if tensor is not None:
+                sizes[operator] += max(element_bytes(tensor), 0)
