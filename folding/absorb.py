@@ -9,8 +9,6 @@ takes over the affine's output name, so that nothing behind it changes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from onnx import NodeProto
 
 from folding.absorbers import Absorbed, Weight
@@ -20,28 +18,14 @@ from folding.draft import Draft, Shift
 from folding.protos import attribute
 from folding.recipes import Direct
 from folding.tensors import constant_dims, scale_weight, set_constant, weight_of
+from folding.way import Stop, Way
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """A node between a layer and an affine's output, and its input on the way."""
+def absorb(draft: Draft, way: Way, out: str) -> list[Stop]:
+    """Fold an affine whose last output is ``out`` into the layer at the other end of the way.
 
-    node: int
-    slot: int
-    is_affine: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """From a layer to an affine's output, nearest to the layer first."""
-
-    layer: int
-    absorbed: Absorbed
-    path: tuple[Stop, ...]
-
-
-def absorb(draft: Draft, way: Way, out: str) -> None:
-    """Fold an affine whose last output is ``out`` into the layer at the other end of the way."""
+    What is left between the two are carriers, which are returned.
+    """
     node = draft.node(way.layer)
     weight = weight_of(draft, node.input[way.absorbed.slot], "")
     assert isinstance(weight, Weight)  # The absorber has looked at it.
@@ -49,9 +33,13 @@ def absorb(draft: Draft, way: Way, out: str) -> None:
     host = _host(draft, way)
     gone = {stop.node: draft.node(stop.node).output[0] for stop in way.path if stop.is_affine}
     gone.pop(host.node if host else -1, None)
-    for stop in way.path:
-        if stop.node in gone:
-            draft.bypass(stop.node, draft.node(stop.node).input[stop.slot])
+    held = [
+        (stop.node, draft.node(stop.node).input[stop.slot])
+        for stop in way.path
+        if stop.node in gone
+    ]
+    for index, data in held:
+        draft.bypass(index, data)
     draft.vanished.update(gone.values())
     _give(draft, way, weight.elem_type, out)
     stops = [*way.path]
@@ -64,6 +52,9 @@ def absorb(draft: Draft, way: Way, out: str) -> None:
             stops.insert(0, host)
         _shift(draft, host, way.absorbed, weight.elem_type, out)
     _rewire(draft, way.layer, stops, gone, out)
+    for index, data in held:
+        draft.let_go(index, data)
+    return [stop for stop in way.path if not stop.is_affine]
 
 
 def _host(draft: Draft, way: Way) -> Stop | None:
@@ -112,7 +103,7 @@ def _rewire(draft: Draft, layer: int, stops: list[Stop], gone: dict[int, str], o
         for name in stale:
             draft.point_shapes(name, new)
         if following is not None:
-            draft.set_input(following.node, following.slot, new)
+            draft.set_input(following.entry, following.slot, new)
 
 
 def shift_of(draft: Draft, index: int) -> ChannelAffine:

@@ -8,18 +8,19 @@ of a normalisation that is computed at run time.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 
 from folding.graph import Scope
 from folding.live import live_values
 from folding.plan import Kept, Kind, Reason
-from folding.protos import reads_shape
 from folding.recognise import Recogniser, Step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Chain:
-    """One affine: its nodes in order, or the reason why its only node cannot be one."""
+    """One affine: its nodes in order, or the reason why its only node cannot be one.
+
+    Each is itself alone: a long run of nodes is too much to compare or to hash at every look-up.
+    """
 
     nodes: tuple[int, ...]
     kind: Kind
@@ -40,18 +41,14 @@ def chains(steps: Recogniser) -> list[Chain]:
             runs.append(run)
         run.append(index)
         if isinstance(step, Step):
-            open_runs[scope.nodes[index].output[0]] = run
+            open_runs[scope.makes[index][0]] = run
     found = [chain for run in runs if (chain := _chain(steps, tuple(run), live))]
     return sorted(found, key=lambda chain: chain.nodes[-1])
 
 
 def _is_private(scope: Scope, name: str) -> bool:
-    readers = (i for i in scope.readers.get(name, ()) if not reads_shape(scope.nodes[i]))
-    return (
-        len(list(islice(readers, 2))) == 1
-        and name not in scope.outputs
-        and name not in scope.captured
-    )
+    alone = len(scope.readers.get(name, ())) == 1
+    return alone and name not in scope.outputs and name not in scope.captured
 
 
 def _agree(steps: Recogniser, run: list[int], step: Step | Kept) -> bool:
@@ -67,9 +64,10 @@ def _chain(steps: Recogniser, nodes: tuple[int, ...], live: set[str]) -> Chain |
     """The affine that a run of steps is, or None if it is a bias or nothing at all."""
     first = steps.steps[nodes[0]]
     if isinstance(first, Kept):
-        node = steps.scope.nodes[nodes[0]]
-        running = first.reason is Reason.LIVE_STATISTICS or not live.isdisjoint(node.input)
-        plain = Kind.BATCH_NORM if node.op_type == "BatchNormalization" else Kind.SCALE_SHIFT
+        scope, index = steps.scope, nodes[0]
+        running = first.reason is Reason.LIVE_STATISTICS or not live.isdisjoint(scope.reads[index])
+        is_batch_norm = scope.operators[index] == "BatchNormalization"
+        plain = Kind.BATCH_NORM if is_batch_norm else Kind.SCALE_SHIFT
         return Chain(nodes, Kind.LIVE_NORM if running else plain, first)
     kind = _kind(steps, nodes)
     if kind is None:

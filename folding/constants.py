@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from math import prod
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,10 @@ from onnx import NodeProto, TensorProto, helper
 from folding.constant_ops import FOLLOWS_OUTPUT_SHAPE, OPERATORS, Value
 from folding.doubled import Doubled
 from folding.floats import FLOATS
-from folding.graph import Scope, Settled, Shape
+from folding.graph import Scope
+from folding.inference import Settled, Shape
 from folding.modelfile import Model
-from folding.protos import attribute, integer, is_default_domain
+from folding.protos import SHAPE_READERS, attribute, integer
 
 #: A constant expression of more elements than this is not evaluated.
 MOST_ELEMENTS = 1 << 20
@@ -30,6 +32,8 @@ _DEEPEST = 100
 _MOVING = frozenset(
     {"Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 )
+_KNOWN = OPERATORS.keys() | SHAPE_READERS | {"Constant"}
+_FLOAT_DTYPES = frozenset(float_type.dtype for float_type in FLOATS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,15 @@ class Constants:
     def __init__(self, model: Model, scope: Scope, outer: Constants | None) -> None:
         self.model, self.scope, self.outer = model, scope, outer
         self._values: dict[str, Value | None] = {}
+        self._stored: dict[str, Stored | None] = {}
         self._computed: set[str] = set()
-        for node in scope.nodes:
-            if self._is_known(node):
-                self._computed.update(name for name in node.output if name)
+        #: The nodes that compute them, Constants apart.
+        self._expressions: list[int] = []
+        for index, operator in enumerate(scope.operators):
+            if operator in _KNOWN and index not in scope.foreign and self._is_known(index):
+                self._computed.update(filter(None, scope.makes[index]))
+                if operator != "Constant":
+                    self._expressions.append(index)
 
     def __contains__(self, name: str) -> bool:
         """Whether a value is the same in every run."""
@@ -79,21 +88,18 @@ class Constants:
             value = attribute(node, "value")
             given = value is not None and not value.ref_attr_name
             return tuple(value.t.dims) if value is not None and given else None
-        known = tuple(dim for dim in shape if dim is not None)
-        return known if len(known) == len(shape) else None
+        return None if None in shape else cast("tuple[int, ...]", shape)
 
     def settled(self) -> Settled:
         """What this scope's constants are where shape inference could not tell, or might not."""
         found = Settled()
-        for node in self.scope.nodes:
-            name = node.output[0] if len(node.output) == 1 else ""
-            if name not in self._computed or node.op_type == "Constant":
-                continue
+        for index in self._expressions:
+            name, *others = self.scope.makes[index]
             known = self.dims(name) is not None
-            if known and self.scope.type(name) in FLOATS:
+            if others or (known and self.scope.type(name) in FLOATS):
                 continue
-            move = None if known else self._move(node)
-            source = self.dims(node.input[0]) if move is not None else None
+            move = None if known else self._move(self.scope.nodes[index])
+            source = self.dims(self.scope.reads[index][0]) if move is not None else None
             if move is not None and source is not None:
                 shape = move(np.broadcast_to(np.int8(0), source)).shape
                 self.scope.shapes[name] = shape
@@ -113,28 +119,38 @@ class Constants:
 
     def stored(self, name: str) -> Stored | None:
         """The stored tensor that a constant is, or only rearranges; None if it is computed."""
-        moves: list[Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = []
+        if name not in self._stored:
+            self._stored[name] = self._find_stored(name)
+        return self._stored[name]
+
+    def _find_stored(self, name: str) -> Stored | None:
         dims = self.dims(name)
         if dims is None or name not in self:
             return None
-        for _ in range(_DEEPEST):
-            if name in self.scope.initializers:
-                return Stored(self.scope.initializers[name], dims, tuple(reversed(moves)))
+        moves: list[Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = []
+        while len(moves) < _DEEPEST:
+            end = self._stored.get(name) or self._unmoved(name)
+            if end is not None:
+                whole = (*end.moves, *reversed(moves))
+                return Stored(end.tensor, dims, whole) if len(whole) < _DEEPEST else None
             node = self.node(name)
-            if node is None:
-                outer = self.outer.stored(name) if self.outer else None
-                if outer is None:
-                    return None
-                return Stored(outer.tensor, dims, (*outer.moves, *reversed(moves)))
-            if node.op_type == "Constant":
-                value = attribute(node, "value")
-                return None if value is None else Stored(value.t, dims, tuple(reversed(moves)))
-            move = self._move(node)
-            if move is None:
+            move = self._move(node) if node is not None and node.op_type != "Constant" else None
+            if node is None or move is None:
                 return None
             moves.append(move)
             name = node.input[0]
         return None
+
+    def _unmoved(self, name: str) -> Stored | None:
+        """The stored tensor that stands under a name itself, here or around this scope."""
+        if name in self.scope.initializers:
+            tensor = self.scope.initializers[name]
+            return Stored(tensor, tuple(tensor.dims))
+        node = self.node(name)
+        if node is None:
+            return self.outer.stored(name) if self.outer else None
+        value = attribute(node, "value") if node.op_type == "Constant" else None
+        return None if value is None else Stored(value.t, tuple(value.t.dims))
 
     def load(self, stored: Stored) -> npt.NDArray[Any]:
         """The array that is seen, in the stored type."""
@@ -156,7 +172,7 @@ class Constants:
 
     def _evaluate(self, name: str, depth: int) -> Value | None:
         dims = self.dims(name)
-        if name not in self or (dims is not None and np.prod(dims, dtype=float) > MOST_ELEMENTS):
+        if name not in self or (dims is not None and prod(dims) > MOST_ELEMENTS):
             return None
         if name in self.scope.initializers:
             return self._exact(self.model.array(self.scope.initializers[name]))
@@ -185,8 +201,7 @@ class Constants:
             return None
         if array.dtype.kind in "biu":
             return array
-        known = any(float_type.dtype == array.dtype for float_type in FLOATS.values())
-        return Doubled.exact(array) if known else None
+        return Doubled.exact(array) if array.dtype in _FLOAT_DTYPES else None
 
     def _constant(self, node: NodeProto) -> npt.NDArray[Any] | None:
         found = node.attribute[0] if len(node.attribute) == 1 else None
@@ -200,27 +215,25 @@ class Constants:
             return np.array(helper.get_attribute_value(found), np.int64)
         return None
 
-    def _is_known(self, node: NodeProto) -> bool:
-        """Whether a node computes the same values in every run."""
-        if not is_default_domain(node):
-            return False
-        kind = node.op_type
-        if kind == "Constant":
+    def _is_known(self, index: int) -> bool:
+        """Whether a node of ONNX's own computes the same values in every run."""
+        scope = self.scope
+        operator, reads, makes = scope.operators[index], scope.reads[index], scope.makes[index]
+        if operator == "Constant":
             return True
-        if kind in ("Shape", "Size"):
-            return _is_static(self.scope.shape(node.input[0]))
-        if kind in ("Gather", "Slice") and self._is_shape(node.input[0]):
-            return self._part_of_shape(node, 0) is not None
-        if kind not in OPERATORS or len(node.output) != 1 or not node.input:
+        if operator in SHAPE_READERS:
+            return _is_static(scope.shape(reads[0]))
+        if operator in ("Gather", "Slice") and self._is_shape(reads[0]):
+            return self._part_of_shape(scope.nodes[index], 0) is not None
+        if len(makes) != 1 or not reads:
             return False
-        if kind in FOLLOWS_OUTPUT_SHAPE:
-            return _is_static(self.scope.shape(node.output[0])) and node.input[0] in self
-        return all(name in self for name in node.input if name)
+        if operator in FOLLOWS_OUTPUT_SHAPE:
+            return _is_static(scope.shape(makes[0])) and reads[0] in self
+        return all(name in self for name in reads if name)
 
     def _is_shape(self, name: str) -> bool:
         index = self.scope.producers.get(name)
-        node = None if index is None else self.scope.nodes[index]
-        return node is not None and node.op_type == "Shape" and is_default_domain(node)
+        return index is not None and self.scope.is_own(index, "Shape")
 
     def _shape(self, node: NodeProto) -> npt.NDArray[np.int64] | None:
         shape = self.scope.shape(node.input[0])

@@ -6,16 +6,18 @@ is touched: what differs from it is collected, and becomes the edit list.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from onnx import NodeProto
 
 from folding.constants import Constants
 from folding.doubled import Doubled
-from folding.graph import Scope, Shape
+from folding.graph import Scope
+from folding.inference import Shape
 from folding.names import Names
-from folding.protos import reads_shape, title
+from folding.protos import SHAPE_READERS, title
+from folding.readers import Slots
 from folding.recipes import Changed
 
 
@@ -35,7 +37,7 @@ class Draft:
     the scope's and stands behind the node that ``after`` gives for it. ``changed`` has the tensors
     with new content and ``tensors_dropped`` those without a reader; ``renamed`` the values that go
     on with other content, and ``vanished`` those that are gone. ``shifts`` has the Adds that stand
-    for a layer's bias since a fold.
+    for a layer's bias since a fold, ``released`` the names that something stopped reading.
     """
 
     scope: Scope
@@ -49,8 +51,11 @@ class Draft:
     renamed: dict[str, str] = field(default_factory=dict)
     vanished: set[str] = field(default_factory=set)
     shifts: dict[int, Shift] = field(default_factory=dict)
+    released: list[str] = field(default_factory=list)
     _producers: dict[str, int | None] = field(default_factory=dict)
-    _readers: dict[str, list[int]] = field(default_factory=dict)
+    _readers: dict[str, Slots] = field(default_factory=dict)
+    _measurers: dict[str, Slots] = field(default_factory=dict)
+    _spares: dict[tuple[tuple[int, ...], int], list[str]] = field(default_factory=dict)
     _shapes_of: dict[str, str] = field(default_factory=dict)
     _origins: dict[str, str] = field(default_factory=dict)
 
@@ -75,21 +80,32 @@ class Draft:
         index = self.scope.producers.get(name)
         return None if index in self.nodes and self.nodes[index] is None else index
 
-    def readers(self, name: str) -> list[int]:
-        return self._readers.get(name) or self._readers.setdefault(
-            name, list(self.scope.readers.get(name, ()))
-        )
+    def readers(self, name: str) -> Slots:
+        """What sees more of a value than its shape."""
+        if name not in self._readers:
+            self._readers[name] = Slots(self.scope.readers.get(name, ()))
+        return self._readers[name]
+
+    def measurers(self, name: str) -> Slots:
+        """What only asks for the shape of a value."""
+        if name not in self._measurers:
+            self._measurers[name] = Slots(self.scope.measurers.get(name, ()))
+        return self._measurers[name]
+
+    def is_alone(self, index: int, name: str) -> bool:
+        """Whether one input slot of a node is the only one that reads a value."""
+        return index in self.readers(name) and self.is_read_once(name)
 
     def is_read(self, name: str) -> bool:
-        return bool(name) and (bool(self.readers(name)) or self.is_seen(name))
+        return bool(name) and (self._count(name) > 0 or self.is_seen(name))
+
+    def is_read_once(self, name: str) -> bool:
+        """Whether one input slot alone reads a value, or asks for its shape."""
+        return self._count(name) == 1
 
     def is_seen(self, name: str) -> bool:
         """Whether something outside the scope's nodes sees a value."""
         return name in self.scope.outputs or name in self.scope.captured
-
-    def value_readers(self, name: str) -> Iterator[int]:
-        """The readers that see more of a value than its shape."""
-        return (i for i in self.readers(name) if not reads_shape(self.node(i)))
 
     def shape(self, name: str) -> Shape | None:
         return self.scope.shape(self._shapes_of.get(name, name))
@@ -117,7 +133,7 @@ class Draft:
             node.input.append("")
         old = node.input[slot]
         node.input[slot] = name
-        self.readers(name).append(index)
+        self._slots(index, name).add(index)
         if old:
             self._stop_reading(old, index)
 
@@ -152,7 +168,7 @@ class Draft:
 
     def point_shapes(self, old: str, new: str) -> None:
         """Let those who only ask for the shape of a value ask another one of the same shape."""
-        for index in [i for i in self.readers(old) if reads_shape(self.node(i))]:
+        for index in list(self.measurers(old)):
             self.set_input(index, 0, new)
 
     def insert(self, node: NodeProto, after: int) -> int:
@@ -160,37 +176,64 @@ class Draft:
         index = len(self.scope.nodes) + len(self.after)
         self.nodes[index], self.after[index] = node, after
         for name in node.input:
-            self.readers(name).append(index)
+            self.readers(name).add(index)
         for name in node.output:
             self._producers[name] = index
         return index
 
-    def drop(self, index: int) -> None:
-        """Take a node away, and whatever was computed or stored for it alone."""
-        node = self.node(index)
-        self.nodes[index] = None
-        for name in node.input:
-            if name:
-                self._stop_reading(name, index)
-
     def bypass(self, index: int, data: str) -> None:
-        """Take a node away whose input will be read by others; what else it read is let go."""
+        """Take a node away but for its hold on ``data``; what else it read is let go."""
         node = self.node(index)
         self.nodes[index] = None
         self._producers[node.output[0]] = None
-        self.readers(data).remove(index)
         for name in node.input:
             if name and name != data:
                 self._stop_reading(name, index)
 
+    def let_go(self, index: int, data: str) -> None:
+        """End the hold of a node that was bypassed: others read its data, under whatever name."""
+        self.readers(data).remove(index)
+
+    def spare(self, dims: tuple[int, ...], elem_type: int) -> str | None:
+        """The first name of a tensor of this form that lost its readers, which is used again."""
+        names = self._spares.get((dims, elem_type), [])
+        while names:
+            name = heappop(names)
+            if name in self.tensors_dropped:
+                self.tensors_dropped.remove(name)
+                return name
+        return None
+
+    def _count(self, name: str) -> int:
+        return self.readers(name).count + self.measurers(name).count
+
+    def _slots(self, index: int, name: str) -> Slots:
+        """The slots that read a value as a node does."""
+        is_new = index >= len(self.scope.nodes)
+        measures = not is_new and self.scope.is_own(index, *SHAPE_READERS)
+        return self.measurers(name) if measures else self.readers(name)
+
     def _stop_reading(self, name: str, index: int) -> None:
-        self.readers(name).remove(index)
-        if self.is_read(name):
-            return
-        producer = self.producer(name)
-        self.changed.pop(name, None)
-        if name in self.scope.initializers:
-            self.tensors_dropped.add(name)
-        elif producer is not None and not any(self.is_read(o) for o in self.node(producer).output):
-            self.vanished.update(o for o in self.node(producer).output if o)
-            self.drop(producer)
+        """Take a reader away, and whatever was computed or stored for it alone."""
+        ended = [(name, index)]
+        while ended:
+            name, index = ended.pop()
+            self._slots(index, name).remove(index)
+            self.released.append(name)
+            if self.is_read(name):
+                continue
+            self.changed.pop(name, None)
+            if name in self.scope.initializers:
+                self._drop_tensor(name)
+            elif (producer := self.producer(name)) is not None:
+                node = self.node(producer)
+                if not any(self.is_read(output) for output in node.output):
+                    self.vanished.update(filter(None, node.output))
+                    self.nodes[producer] = None
+                    ended += [(given, producer) for given in node.input if given]
+
+    def _drop_tensor(self, name: str) -> None:
+        self.tensors_dropped.add(name)
+        tensor = self.scope.initializers[name]
+        form = tuple(tensor.dims), tensor.data_type
+        heappush(self._spares.setdefault(form, []), name)

@@ -7,29 +7,17 @@ functions. A body sees the values of the graphs around it; for those around it, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain
+from sys import intern
 
-import numpy.typing as npt
-from onnx import (
-    FunctionProto,
-    GraphProto,
-    ModelProto,
-    NodeProto,
-    TensorProto,
-    ValueInfoProto,
-    helper,
-    numpy_helper,
-    shape_inference,
-)
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
+from folding.inference import Inference, Settled, Shape, Types
 from folding.modelfile import Model
 from folding.plan import Reason
-from folding.protos import is_default_domain, opset, subgraphs, tensors
-from folding.skeleton import LEAST
-
-Shape = tuple[int | None, ...]
+from folding.protos import SHAPE_READERS, has_bodies, is_default_domain, opset, subgraphs
 
 _OVERRIDABLE_SINCE_IR = 4
 _KEEP_SHAPE = frozenset({"BatchNormalization", "Cast", "Dropout", "Identity"})
@@ -39,9 +27,13 @@ _KEEP_SHAPE = frozenset({"BatchNormalization", "Cast", "Dropout", "Identity"})
 class Scope:
     """One graph and its names.
 
-    ``readers`` maps a value to the indices of the nodes that read it, one entry for each input
-    slot. ``opset`` is the version of ONNX's own operators. ``overridable`` holds the initializers
-    that a caller may replace at run time. ``closed`` is why nothing in it can be folded, if so.
+    ``operators``, ``reads`` and ``makes`` are what each node is, reads and makes: what most
+    questions are about, taken from the messages once. ``foreign`` holds the nodes whose operator is
+    not one of ONNX's own, of which ``opset`` is the version. ``readers`` maps a value to the
+    indices of the nodes that read it, one entry for each input slot; ``measurers`` has apart those
+    that only ask for its shape. ``overridable`` holds the initializers that a caller may replace at
+    run time. ``nesting`` has the nodes with bodies. ``closed`` is why nothing in it can be folded,
+    if so.
     """
 
     nodes: Sequence[NodeProto]
@@ -52,20 +44,47 @@ class Scope:
     opset: int
     closed: Reason | None = None
     overridable: frozenset[str] = frozenset()
+    operators: list[str] = field(default_factory=list)
+    reads: list[tuple[str, ...]] = field(default_factory=list)
+    makes: list[tuple[str, ...]] = field(default_factory=list)
+    foreign: set[int] = field(default_factory=set)
+    nesting: list[int] = field(default_factory=list)
     producers: dict[str, int] = field(default_factory=dict)
     readers: dict[str, list[int]] = field(default_factory=dict)
+    measurers: dict[str, list[int]] = field(default_factory=dict)
     captured: set[str] = field(default_factory=set)
     shapes: dict[str, Shape] = field(default_factory=dict)
     types: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for index, node in enumerate(self.nodes):
-            for name in node.output:
-                if name:
-                    self.producers[name] = index
-            for name in node.input:
-                if name:
-                    self.readers.setdefault(name, []).append(index)
+            operator, reads, makes = intern(node.op_type), tuple(node.input), tuple(node.output)
+            self.operators.append(operator)
+            self.reads.append(reads)
+            self.makes.append(makes)
+            is_own = is_default_domain(node)
+            if not is_own:
+                self.foreign.add(index)
+            if has_bodies(node):
+                self.nesting.append(index)
+            readers = self.measurers if operator in SHAPE_READERS and is_own else self.readers
+            for name in makes:
+                self.producers[name] = index
+            for name in reads:
+                if name in readers:
+                    readers[name].append(index)
+                else:
+                    readers[name] = [index]
+        for absent in (self.producers, self.readers, self.measurers):
+            absent.pop("", None)
+
+    def is_own(self, index: int, *operators: str) -> bool:
+        """Whether a node is one of these operators of ONNX's own."""
+        return self.operators[index] in operators and index not in self.foreign
+
+    def has(self, name: str) -> bool:
+        """Whether a name is one of this graph, not of one around it."""
+        return name in self.producers or name in self.inputs or name in self.initializers
 
     def shape(self, name: str) -> Shape | None:
         """The dimensions of a value, None for each unknown one; None if not even their number."""
@@ -84,28 +103,41 @@ class Scope:
         return self.parent.type(name)
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What constants were found to be that ONNX's own shape inference does not evaluate.
-
-    ``shapes`` has the element type and the dimensions.
-    """
-
-    shapes: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
-    values: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
-
-
-def index(model: Model, settled: Settled | None = None) -> tuple[list[Scope], str | None]:
-    """The scopes of a model, outer before inner, and why shapes are unknown if they are."""
+def index(model: Model) -> tuple[list[Scope], Inference]:
+    """The scopes of a model, outer before inner, with the shapes that inference finds."""
     proto = model.proto
-    try:
-        inferred, problem = _inferred(model, settled or Settled()), None
-    except (shape_inference.InferenceError, ValueError) as error:
-        inferred, problem = proto, " ".join(str(error).split())
-    version = opset(proto.opset_import)
-    scopes = list(_scopes(proto.graph, inferred.graph, None, (version, proto.ir_version)))
+    scopes: list[Scope] = []
+    _enter(proto.graph, None, proto, scopes)
+    bodies = len(scopes)
     scopes += [_of_function(function) for function in proto.functions]
-    return scopes, problem
+    inference = Inference(model)
+    describe(scopes[:bodies], inference.run(Settled()))
+    return scopes, inference
+
+
+def describe(scopes: Iterable[Scope], inferred: ModelProto) -> None:
+    """Take over the shapes and types of a model with the same graphs; functions have none."""
+    types = Types()
+    rest = iter(scopes)
+    for scope, graph in _twins(rest, inferred.graph):
+        scope.shapes.clear()
+        scope.types.clear()
+        for value in chain(graph.value_info, graph.input, graph.output):
+            found = types.of(value)
+            if found is not None:
+                scope.types[value.name], shape = found
+                if shape is not None:
+                    scope.shapes[value.name] = shape
+        _guess_shapes(scope)
+
+
+def _twins(scopes: Iterator[Scope], graph: GraphProto) -> Iterator[tuple[Scope, GraphProto]]:
+    """Each scope with the same graph of another model, whose nodes stand in the same places."""
+    scope = next(scopes)
+    yield scope, graph
+    for place in scope.nesting:
+        for body in subgraphs(graph.node[place]):
+            yield from _twins(scopes, body)
 
 
 def _of_function(function: FunctionProto) -> Scope:
@@ -120,11 +152,9 @@ def _of_function(function: FunctionProto) -> Scope:
     )
 
 
-def _scopes(
-    graph: GraphProto, inferred: GraphProto, parent: Scope | None, versions: tuple[int, int]
-) -> Iterator[Scope]:
-    version, ir_version = versions
-    overriding = ir_version >= _OVERRIDABLE_SINCE_IR
+def _enter(graph: GraphProto, parent: Scope | None, model: ModelProto, found: list[Scope]) -> None:
+    """Index a graph and the bodies in it."""
+    overriding = model.ir_version >= _OVERRIDABLE_SINCE_IR
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     inputs = frozenset(value.name for value in graph.input)
     scope = Scope(
@@ -133,107 +163,45 @@ def _scopes(
         frozenset(value.name for value in graph.output),
         initializers,
         parent,
-        version,
+        opset(model.opset_import),
         overridable=inputs & initializers.keys() if overriding else frozenset(),
     )
-    for values in (inferred.value_info, inferred.input, inferred.output):
-        for value in values:
-            _note(scope, value)
-    _guess_shapes(scope)
-    if parent is not None and _hides(scope):
-        scope.closed = Reason.HIDDEN_NAME
-    yield scope
-    for node, twin in zip(graph.node, inferred.node, strict=True):
-        if len(node.attribute):
-            for body, twin_body in zip(subgraphs(node), subgraphs(twin), strict=True):
-                for inner in _scopes(body, twin_body, scope, versions):
-                    _capture(scope, inner)
-                    yield inner
+    if parent is not None:
+        _look_out(scope)
+    found.append(scope)
+    for place in scope.nesting:
+        for body in subgraphs(graph.node[place]):
+            _enter(body, scope, model, found)
 
 
-def _hides(scope: Scope) -> bool:
-    """Whether a body has a name that a graph around it has too, which runtimes read differently."""
+def _look_out(scope: Scope) -> None:
+    """What a body sees of the graphs around it, and whether a name of it hides one of theirs.
+
+    Runtimes read a hidden name differently.
+    """
     own = scope.producers.keys() | scope.inputs | scope.initializers.keys()
+    reads = scope.readers.keys() | scope.measurers.keys() | scope.outputs
     outer = scope.parent
     while outer is not None:
-        if own & (outer.producers.keys() | outer.inputs | outer.initializers.keys()):
-            return True
+        if any(map(outer.has, own)):
+            scope.closed = Reason.HIDDEN_NAME
+        outer.captured.update(filter(outer.has, reads - own))
         outer = outer.parent
-    return False
-
-
-def _capture(outer: Scope, inner: Scope) -> None:
-    reads = inner.readers.keys() | inner.outputs
-    own = inner.producers.keys() | inner.inputs | inner.initializers.keys()
-    outer.captured |= (reads | inner.captured) - own
-
-
-def _note(scope: Scope, value: ValueInfoProto) -> None:
-    tensor = value.type.tensor_type
-    if value.type.WhichOneof("value") != "tensor_type":
-        return
-    scope.types[value.name] = tensor.elem_type
-    if tensor.HasField("shape"):
-        scope.shapes[value.name] = tuple(
-            dim.dim_value if dim.WhichOneof("value") == "dim_value" else None
-            for dim in tensor.shape.dim
-        )
 
 
 def _guess_shapes(scope: Scope) -> None:
     """What follows without inference: of a convolution's weight, and of what keeps a shape."""
-    for node in scope.nodes:
-        if not len(node.output) or not len(node.input) or not is_default_domain(node):
+    for index, operator in enumerate(scope.operators):
+        is_conv = operator == "Conv"
+        if not is_conv and operator not in _KEEP_SHAPE:
             continue
-        if scope.shapes.get(node.output[0]) is not None:
+        reads, makes = scope.reads[index], scope.makes[index]
+        if not makes or not reads or index in scope.foreign or makes[0] in scope.shapes:
             continue
-        if node.op_type == "Conv" and len(node.input) > 1:
-            weight = scope.initializers.get(node.input[1])
+        if is_conv and len(reads) > 1:
+            weight = scope.initializers.get(reads[1])
             if weight is not None and len(weight.dims) > 2:  # noqa: PLR2004
                 spatial = [None] * (len(weight.dims) - 2)
-                scope.shapes[node.output[0]] = (None, weight.dims[0], *spatial)
-        elif node.op_type in _KEEP_SHAPE and (shape := scope.shape(node.input[0])) is not None:
-            scope.shapes[node.output[0]] = shape
-
-
-def _inferred(model: Model, settled: Settled) -> ModelProto:
-    """The model with the shapes of ONNX's own inference, from a copy without anybody's claims.
-
-    What a file says of its inner values is often missing and sometimes false; only the types of
-    its inputs, which the runtime enforces, are believed.
-    """
-    copy = ModelProto()
-    copy.CopyFrom(model.proto)
-    _forget(copy.graph)
-    for tensor in tensors(copy):
-        content = model.content(tensor)
-        if content is not None and content.size < LEAST:
-            data = content.read(0, content.size)
-            del tensor.external_data[:]
-            tensor.data_location = TensorProto.DEFAULT
-            tensor.raw_data = data
-    _settle(copy.graph, settled)
-    return shape_inference.infer_shapes(copy, data_prop=True)
-
-
-def _settle(graph: GraphProto, settled: Settled) -> None:
-    """Tell inference what constants are: a Constant in place of the node that computes one."""
-    for node in graph.node:
-        name = node.output[0] if len(node.output) == 1 else ""
-        if name in settled.values:
-            value = numpy_helper.from_array(settled.values[name], name)
-            node.CopyFrom(helper.make_node("Constant", [], [name], value=value))
-    for name, (elem_type, shape) in settled.shapes.items():
-        graph.value_info.append(helper.make_tensor_value_info(name, elem_type, shape))
-
-
-def _forget(graph: GraphProto) -> None:
-    del graph.value_info[:]
-    for value in graph.output:
-        value.ClearField("type")
-    for node in graph.node:
-        for body in subgraphs(node):
-            for value in body.input:
-                if value.type.WhichOneof("value") == "tensor_type":
-                    value.type.tensor_type.ClearField("shape")
-            _forget(body)
+                scope.shapes[makes[0]] = (None, weight.dims[0], *spatial)
+        elif not is_conv and (shape := scope.shape(reads[0])) is not None:
+            scope.shapes[makes[0]] = shape

@@ -7,8 +7,6 @@ input comes from: a mean over the data, its root, and what that root scales.
 
 from __future__ import annotations
 
-from onnx import NodeProto
-
 from folding.constants import Constants
 from folding.graph import Scope
 
@@ -43,6 +41,7 @@ _PASSING = frozenset(
         "Unsqueeze",
     }
 )
+_FOLLOWING = _ROOTS | _PASSING
 
 
 def live_values(scope: Scope, constants: Constants) -> set[str]:
@@ -50,23 +49,30 @@ def live_values(scope: Scope, constants: Constants) -> set[str]:
     means: set[str] = set()
     deviations: set[str] = set()
     live: set[str] = set()
-    for node in scope.nodes:
-        inputs = {name for name in node.input if name and name not in constants}
-        out = node.output[0] if len(node.output) else ""
-        if node.op_type in _NORMALISATIONS:
+    for index, operator in enumerate(scope.operators):
+        makes = scope.makes[index]
+        out = makes[0] if makes else ""
+        if operator in _NORMALISATIONS:
             live.add(out)
-        elif node.op_type in _MEANS:
-            means.update(name for name in node.output if name)
-        elif node.op_type == "ReduceL2" or _is_root(node, inputs, means, deviations):
+        elif operator in _MEANS:
+            means.update(filter(None, makes))
+        elif operator == "ReduceL2":
             deviations.add(out)
-        elif node.op_type in _PASSING and inputs:
-            scaled = node.op_type in ("Mul", "Div") and inputs & deviations
-            groups = (means, deviations, live)
-            group = next((g for g in groups if inputs <= g), live if scaled else None)
+        elif operator in _FOLLOWING and (means or deviations or live):
+            inputs = {name for name in scope.reads[index] if name and name not in constants}
+            group = _group(operator, inputs, means, deviations, live)
             if group is not None:
                 group.add(out)
     return live | deviations
 
 
-def _is_root(node: NodeProto, inputs: set[str], *known: set[str]) -> bool:
-    return node.op_type in _ROOTS and bool(inputs) and any(inputs <= names for names in known)
+def _group(
+    operator: str, inputs: set[str], means: set[str], deviations: set[str], live: set[str]
+) -> set[str] | None:
+    """What the output of a node belongs to because of its inputs."""
+    if not inputs:
+        return None
+    if operator in _ROOTS:
+        return deviations if inputs <= means or inputs <= deviations else None
+    scaled = operator in ("Mul", "Div") and not inputs.isdisjoint(deviations)
+    return next((g for g in (means, deviations, live) if inputs <= g), live if scaled else None)

@@ -12,18 +12,16 @@ class Names:
 
     def __init__(self, scopes: Iterable[Scope]) -> None:
         self.numbers: dict[str, int] = {}
-        self.taken = {
-            name
-            for scope in scopes
-            for group in (
+        self.taken: set[str] = set()
+        for scope in scopes:
+            self.taken.update(
                 scope.producers,
                 scope.readers,
+                scope.measurers,
                 scope.inputs,
                 scope.initializers,
                 scope.outputs,
             )
-            for name in group
-        }
 
     def fresh(self, wish: str) -> str:
         """The name wished for, or with the next free number behind it."""

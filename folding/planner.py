@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from folding.constants import Constants
 from folding.draft import Draft
-from folding.graph import Scope, index
+from folding.graph import Scope, describe, index
 from folding.modelfile import Model
 from folding.names import Names
 from folding.plan import Decision, Kept, Warned
@@ -29,30 +29,37 @@ class Planned:
 
 def plan_model(model: Model, refused: Refused) -> Planned:
     """Decide about every affine of a model. Nothing is changed, no big weight is read."""
-    scopes, problem = _index(model)
+    scopes, problem, known = _indexed(model)
     names = Names(scopes)
     old = model.proto.ir_version < _INPUTS_HOLD_INITIALIZERS_BELOW_IR
-    decisions: list[Decision] = []
-    drafts: list[Draft] = []
-    warnings: list[Warned] = []
+    planned = Planned([], [], [])
     if problem is not None:
         text = f"the shapes of this model are not known: {problem}"
-        warnings.append(Warned("SHAPES_UNKNOWN", "", text))
-    known: dict[int, Constants] = {}
+        planned.warnings.append(Warned("SHAPES_UNKNOWN", "", text))
+    refused_in: dict[int, dict[str, Kept]] = {}
+    for (number, name), kept in refused.items():
+        refused_in.setdefault(number, {})[name] = kept
     for number, scope in enumerate(scopes):
-        outer = known[id(scope.parent)] if scope.parent else None
-        constants = known[id(scope)] = Constants(model, scope, outer)
-        draft = Draft(scope, constants, names, keeps_inputs=old)
-        here = {name: kept for (where, name), kept in refused.items() if where == number}
-        search = Search(draft, here)
-        decisions += search.decide()
-        warnings += search.warnings
-        drafts.append(draft)
-    return Planned(decisions, drafts, warnings)
+        if id(scope) not in known:
+            outer = known[id(scope.parent)] if scope.parent else None
+            known[id(scope)] = Constants(model, scope, outer)
+        draft = Draft(scope, known[id(scope)], names, keeps_inputs=old)
+        search = Search(draft, refused_in.get(number, {}))
+        planned.decisions.extend(search.decide())
+        planned.warnings.extend(search.warnings)
+        planned.drafts.append(draft)
+    return planned
 
 
-def _index(model: Model) -> tuple[list[Scope], str | None]:
-    """The scopes, with the shapes that follow from constants ONNX's inference does not evaluate."""
-    scopes, problem = index(model)
-    settled = Constants(model, scopes[0], None).settled()
-    return index(model, settled) if settled.shapes or settled.values else (scopes, problem)
+def _indexed(model: Model) -> tuple[list[Scope], str | None, dict[int, Constants]]:
+    """The scopes, with the shapes that follow from constants ONNX's inference does not evaluate.
+
+    With them why no shapes are known, if so, and the constants that are known already.
+    """
+    scopes, inference = index(model)
+    constants = Constants(model, scopes[0], None)
+    settled = constants.settled()
+    if not settled.shapes and not settled.values:
+        return scopes, inference.problem, {id(scopes[0]): constants}
+    describe(scopes, inference.run(settled))
+    return scopes, inference.problem, {}

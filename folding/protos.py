@@ -43,6 +43,11 @@ BITS: dict[int, int] = {
     TensorProto.INT2: 2,
 }
 
+#: Operators that see no values, only their shape.
+SHAPE_READERS = frozenset({"Shape", "Size"})
+_BODIES = frozenset({AttributeProto.GRAPH, AttributeProto.GRAPHS})
+_TENSORS = frozenset({AttributeProto.TENSOR, AttributeProto.TENSORS, AttributeProto.SPARSE_TENSOR})
+
 
 def element_bytes(tensor: TensorProto) -> int:
     """How many bytes the elements of a tensor take; -1 where its type has no fixed size."""
@@ -87,6 +92,11 @@ def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
             yield from a.graphs
 
 
+def has_bodies(node: NodeProto) -> bool:
+    """Whether a node has bodies."""
+    return any(a.type in _BODIES for a in node.attribute)
+
+
 def is_default_domain(node: NodeProto) -> bool:
     """Whether a node is one of ONNX's own operators."""
     return node.domain in ("", "ai.onnx")
@@ -94,7 +104,7 @@ def is_default_domain(node: NodeProto) -> bool:
 
 def reads_shape(node: NodeProto) -> bool:
     """Whether a node sees no values, only their shape."""
-    return node.op_type in ("Shape", "Size") and is_default_domain(node)
+    return node.op_type in SHAPE_READERS and is_default_domain(node)
 
 
 def title(node: NodeProto) -> str:
@@ -121,23 +131,29 @@ def _of_graph(graph: GraphProto) -> Iterator[TensorProto]:
 
 def _of_nodes(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
     for node in nodes:
+        nests = False
         for a in node.attribute:
-            if a.ref_attr_name:
-                continue  # The caller of the function has it.
-            if a.type == AttributeProto.TENSOR:
-                yield a.t
-            elif a.type == AttributeProto.TENSORS:
-                yield from a.tensors
-            elif a.type == AttributeProto.SPARSE_TENSOR:
-                yield from (a.sparse_tensor.values, a.sparse_tensor.indices)
-        for body in subgraphs(node):
+            kind = a.type
+            if kind in _TENSORS and not a.ref_attr_name:  # Else the caller of the function has it.
+                yield from _of_attribute(a)
+            nests = nests or kind in _BODIES
+        for body in subgraphs(node) if nests else ():
             yield from _of_graph(body)
+
+
+def _of_attribute(a: AttributeProto) -> Iterator[TensorProto]:
+    if a.type == AttributeProto.TENSOR:
+        yield a.t
+    elif a.type == AttributeProto.TENSORS:
+        yield from a.tensors
+    else:
+        yield from (a.sparse_tensor.values, a.sparse_tensor.indices)
 
 
 def bodies(graph: GraphProto) -> Iterator[GraphProto]:
     """All bodies in a graph, each before those within."""
     for node in graph.node:
-        if len(node.attribute):
+        if has_bodies(node):
             for body in subgraphs(node):
                 yield body
                 yield from bodies(body)

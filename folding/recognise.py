@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from onnx import NodeProto, TensorProto
@@ -17,12 +18,15 @@ from folding.affine import ChannelAffine, identity
 from folding.constants import Constants
 from folding.doubled import Doubled
 from folding.floats import FLOATS
-from folding.graph import Scope, Shape
+from folding.graph import Scope
+from folding.inference import Shape
 from folding.plan import Kept, Reason
-from folding.protos import integer, is_default_domain, number, title
+from folding.protos import integer, number, title
 
 _BROADCASTS_SINCE = 7
 _DEFAULT_EPSILON = float(np.float32(1e-5))
+_ARITHMETIC = frozenset({"Mul", "Div", "Add", "Sub"})
+_AFFINES = _ARITHMETIC | {"BatchNormalization", "Neg"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,76 +57,79 @@ class Recogniser:
         self.scope, self.constants = scope, constants
         self.steps: dict[int, Step | Kept] = {}
         self.refusals: dict[int, Kept] = {}
-        for index, node in enumerate(scope.nodes):
-            found = self._step(index, node)
+        for index, operator in enumerate(scope.operators):
+            found = self._step(index) if operator in _AFFINES else None
             if found is not None:
                 self.steps[index] = found
 
-    def _step(self, index: int, node: NodeProto) -> Step | Kept | None:
-        if not is_default_domain(node) or all(o in self.constants for o in node.output if o):
+    def _step(self, index: int) -> Step | Kept | None:
+        scope = self.scope
+        operator, makes = scope.operators[index], scope.makes[index]
+        if index in scope.foreign or all(name in self.constants for name in makes if name):
             return None
-        if node.op_type == "BatchNormalization":
-            return self._batch_norm(index, node)
-        if node.op_type == "Neg" and self.scope.type(node.output[0]) in FLOATS:
-            minus = ChannelAffine(Doubled.exact(-1.0), Doubled.exact(0.0), None)
-            return Step(index, 0, node.input[0], None, None, False, False, False, lambda: minus)
-        if node.op_type in ("Mul", "Div", "Add", "Sub"):
-            return self._arithmetic(index, node)
-        return None
+        if operator in _ARITHMETIC:
+            return self._arithmetic(index)
+        if operator == "BatchNormalization":
+            return self._batch_norm(index, scope.nodes[index])
+        if scope.type(makes[0]) not in FLOATS:
+            return None
+        minus = ChannelAffine(Doubled.exact(-1.0), Doubled.exact(0.0), None)
+        return Step(index, 0, scope.reads[index][0], None, None, False, False, False, lambda: minus)
 
-    def _arithmetic(self, index: int, node: NodeProto) -> Step | Kept | None:
+    def _arithmetic(self, index: int) -> Step | Kept | None:
         """A Mul, Div, Add or Sub with one constant; Kept if it is a scale that cannot be used."""
-        slot = self._parameter_slot(node)
+        operator, reads = self.scope.operators[index], self.scope.reads[index]
+        slot = self._parameter_slot(operator, reads)
         if slot is None:
             return None
-        name, data = node.input[slot], node.input[1 - slot]
+        name, data = reads[slot], reads[1 - slot]
         dims = self.constants.dims(name)
         if dims is None or 0 in dims or self._stored_type(name) not in FLOATS:
             return None
-        wide = sum(dim != 1 for dim in dims)
+        wide = len(dims) - dims.count(1)
         if wide > 1:
             return None
-        scales_channels = node.op_type in ("Mul", "Div") and wide == 1
+        scales_channels = operator in ("Mul", "Div") and wide == 1
         axis = _axis(dims, self.scope.shape(data))
-        refusal = self._refusal(node, name, data, axis)
+        refusal = self._refusal(index, name, data, axis)
         if refusal is not None or isinstance(axis, Reason):
             if refusal is not None:
                 self.refusals[index] = refusal
             return refusal if scales_channels else None
-        is_minus = node.op_type == "Sub" and slot == 0
-        is_shift = node.op_type in ("Add", "Sub") and not is_minus
+        kind = "Minus" if operator == "Sub" and slot == 0 else operator
+        is_shift = kind in ("Add", "Sub")
         channels = None if axis is None else dims[axis]
-
-        def affine() -> ChannelAffine | Kept:
-            value = self.constants.doubled(name)
-            if value is None:
-                return Kept(Reason.TOO_COMPLEX, name)
-            kind = "Minus" if is_minus else node.op_type
-            return _arithmetic_affine(kind, value, axis) or Kept(Reason.NOT_FINITE, name)
-
+        affine = partial(self._arithmetic_affine, kind, name, axis)
         return Step(index, 1 - slot, data, axis, channels, is_shift, scales_channels, False, affine)
 
-    def _parameter_slot(self, node: NodeProto) -> int | None:
+    def _parameter_slot(self, operator: str, reads: tuple[str, ...]) -> int | None:
         """Which input is the constant; None if there is none, or it is divided by the data."""
-        if self._is_parameter(node.input[1]):
+        if self._is_parameter(reads[1]):
             return 1
-        return 0 if self._is_parameter(node.input[0]) and node.op_type != "Div" else None
+        return 0 if self._is_parameter(reads[0]) and operator != "Div" else None
 
-    def _refusal(
-        self, node: NodeProto, name: str, data: str, axis: int | Reason | None
-    ) -> Kept | None:
+    def _refusal(self, index: int, name: str, data: str, axis: int | Reason | None) -> Kept | None:
         if name not in self.constants:
             return Kept(Reason.OVERRIDABLE, name)
         if self.scope.opset < _BROADCASTS_SINCE:
-            return Kept(Reason.OLD_OPSET, title(node), node.op_type)
+            return Kept(
+                Reason.OLD_OPSET, title(self.scope.nodes[index]), self.scope.operators[index]
+            )
         return Kept(axis, data) if isinstance(axis, Reason) else None
 
     def _is_parameter(self, name: str) -> bool:
         return name in self.constants or name in self.scope.overridable
 
     def _stored_type(self, name: str) -> int:
-        stored = self.constants.stored(name)
-        return self.scope.type(name) or (stored.tensor.data_type if stored else TensorProto.FLOAT)
+        known = self.scope.type(name)
+        stored = None if known else self.constants.stored(name)
+        return known or (stored.tensor.data_type if stored else TensorProto.FLOAT)
+
+    def _arithmetic_affine(self, kind: str, name: str, axis: int | None) -> ChannelAffine | Kept:
+        value = self.constants.doubled(name)
+        if value is None:
+            return Kept(Reason.TOO_COMPLEX, name)
+        return _arithmetic_affine(kind, value, axis) or Kept(Reason.NOT_FINITE, name)
 
     def _batch_norm(self, index: int, node: NodeProto) -> Step | Kept:
         refusal = self._no_inference_form(node)
@@ -146,7 +153,7 @@ class Recogniser:
             False,
             True,
             True,
-            lambda: self._batch_norm_affine(node),
+            partial(self._batch_norm_affine, node),
         )
 
     def _no_inference_form(self, node: NodeProto) -> Kept | None:
@@ -166,11 +173,13 @@ class Recogniser:
                 return Kept(Reason.OVERRIDABLE if overridable else Reason.RUNTIME_PARAMETER, name)
         if not integer(node, "spatial", 1):
             return Kept(Reason.PER_POSITION, title(node))
-        if any(
-            name in self.scope.readers or name in self.scope.outputs for name in node.output[1:]
-        ):
+        if any(self._is_used(name) for name in node.output[1:]):
             return Kept(Reason.OUTPUT_USED, title(node))
         return None
+
+    def _is_used(self, name: str) -> bool:
+        scope = self.scope
+        return name in scope.readers or name in scope.measurers or name in scope.outputs
 
     @staticmethod
     def _batch_outputs(node: NodeProto) -> bool:

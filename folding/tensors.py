@@ -6,13 +6,17 @@ a new name, and left as it was.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
+
+from onnx import NodeProto
 
 from folding.absorbers import Absorbed, Weight
 from folding.constants import Stored
 from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.floats import FLOATS
+from folding.inference import Shape
 from folding.plan import Kept, Reason
 from folding.recipes import Changed, Direct, Factor, Scaled
 
@@ -99,7 +103,7 @@ def _store(
     reasons = [*(before.because if before else ()), because]
     origin = before.origin if before else old or None
     elem_type = elem_type or (before.elem_type if before else _stored_type(draft, old))
-    alone = draft.readers(old) == [index] and not draft.is_seen(old) if old else False
+    alone = bool(old) and draft.is_alone(index, old) and not draft.is_seen(old)
     own = before is not None or old in draft.scope.initializers
     same = own and (before is not None or tuple(draft.scope.initializers[old].dims) == recipe.dims)
     if alone and same:
@@ -117,10 +121,37 @@ def _stored_type(draft: Draft, name: str) -> int:
 
 def _free_name(draft: Draft, wish: str, recipe: Scaled | Direct, elem_type: int) -> str:
     """A name for a new tensor: below IR 4, where each is also a graph input, a freed one."""
-    if draft.keeps_inputs:
-        for name in sorted(draft.tensors_dropped):
-            tensor = draft.scope.initializers[name]
-            if (tuple(tensor.dims), tensor.data_type) == (recipe.dims, elem_type):
-                draft.tensors_dropped.remove(name)
-                return name
+    spare = draft.spare(recipe.dims, elem_type) if draft.keeps_inputs else None
+    if spare is not None:
+        return spare
     return draft.names.fresh(wish if wish not in draft.names.taken else f"{wish}_folded")
+
+
+@dataclass(frozen=True, slots=True)
+class DraftLayer:
+    """A node of a draft, as an absorber sees it."""
+
+    draft: Draft
+    index: int
+
+    @property
+    def node(self) -> NodeProto:
+        return self.draft.node(self.index)
+
+    @property
+    def opset(self) -> int:
+        return self.draft.opset
+
+    def shape(self, name: str) -> Shape | None:
+        return self.draft.shape(name)
+
+    def is_constant(self, slot: int) -> bool:
+        return slot < len(self.node.input) and is_constant(self.draft, self.node.input[slot])
+
+    def weight(self, slot: int) -> Weight | Kept:
+        return weight_of(self.draft, self.node.input[slot], self.draft.title(self.index))
+
+    def bias(self, slot: int) -> Doubled | Kept | None:
+        if slot >= len(self.node.input) or not self.node.input[slot]:
+            return None
+        return small_constant(self.draft, self.node.input[slot], self.draft.title(self.index))

@@ -12,7 +12,7 @@ from onnx import NodeProto
 
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
-from folding.graph import Shape
+from folding.inference import Shape
 from folding.plan import Kept, Reason
 from folding.protos import title
 

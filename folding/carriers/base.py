@@ -9,7 +9,7 @@ from typing import Protocol
 from onnx import NodeProto
 
 from folding.affine import ChannelAffine
-from folding.graph import Shape
+from folding.inference import Shape
 from folding.plan import Kept
 
 
