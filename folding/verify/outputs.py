@@ -18,18 +18,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto
 
-from folding.doubled import Doubles
 from folding.errors import BadCall
 from folding.floats import FLOATS
 from folding.modelfile import Model
 from folding.plan import Warned
 from folding.protos import graphs, is_default_domain, opset
+from folding.verify.distance import distance
 from folding.verify.inputs import OPEN_SIZES, SEED, Feed, Inputs, load, random_feed
-from folding.verify.runtime import RuntimeRefused, Session
+from folding.verify.runtime import NotLoaded, RuntimeRefused, Session
 from folding.verify.verdict import Check, Status
 
 _ROUNDINGS = 2.0**12
@@ -65,20 +64,24 @@ def check_outputs(
     if reason:
         return Check("outputs", Status.NOT_RUN, reason), "", []
     try:
-        source = Session(reference, optimised=False)
-    except RuntimeRefused as refusal:
-        why = f"the source does not load: {refusal}"
-        return Check("outputs", Status.NOT_RUN, why), "", [Warned("OUTPUTS_NOT_RUN", "", why)]
+        return _compared(reference, candidate, feed, slack)
+    except MemoryError:
+        return _not_run("there is not enough memory to run both models")
+
+
+def _compared(
+    reference: Model, candidate: Model, feed: Feed | None, slack: float
+) -> tuple[Check, str, list[Warned]]:
+    """Run the source, then the folded model. Each session is gone before the next one begins."""
     try:
-        feeds, ran_on = ([feed], "the user's inputs") if feed else _made_up(source, reference.proto)
-        expected = [source.run(feed) for feed in feeds]
+        with Session(reference, optimised=False) as session:
+            run, ran_on = _expected(session, reference.proto, feed, slack)
+    except NotLoaded as refusal:
+        return _not_run(f"the source does not load: {refusal}")
     except RuntimeRefused as refusal:
-        if inputs is not None:
+        if feed is not None:
             raise BadCall(f"the source does not run on these inputs: {refusal}") from refusal
-        return _not_run(candidate, f"the source does not run on made-up inputs: {refusal}")
-    roundoff = _roundoff(reference.proto)
-    run = _Run(feeds, source.outputs, expected, min(_MOST, _ROUNDINGS * roundoff * slack))
-    del source
+        return _only_loaded(candidate, f"the source does not run on made-up inputs: {refusal}")
     plain = run.compare(candidate, optimised=False)
     if plain.status is not Status.PASSED:
         return plain, ran_on, []
@@ -96,32 +99,49 @@ def check_outputs(
     return plain, ran_on, [Warned("RUNTIME_OPTIMISER_DIFFERS", blamed.at, text)]
 
 
-def _not_run(candidate: Model, why: str) -> tuple[Check, str, list[Warned]]:
-    """Without inputs that the source accepts, the folded model must load at least."""
-    try:
-        Session(candidate, optimised=False)
-    except RuntimeRefused as refusal:
-        text = f"the folded model does not load: {refusal}"
-        return Check("outputs", Status.FAILED, text), "", []
+def _not_run(why: str) -> tuple[Check, str, list[Warned]]:
     return Check("outputs", Status.NOT_RUN, why), "", [Warned("OUTPUTS_NOT_RUN", "", why)]
 
 
-def _made_up(session: Session, model: ModelProto) -> tuple[list[Feed], str]:
+def _only_loaded(candidate: Model, why: str) -> tuple[Check, str, list[Warned]]:
+    """Without inputs that the source accepts, the folded model must load at least."""
+    try:
+        Session(candidate, optimised=False).close()
+    except RuntimeRefused as refusal:
+        text = f"the folded model does not load: {refusal}"
+        return Check("outputs", Status.FAILED, text), "", []
+    return _not_run(why)
+
+
+def _expected(
+    session: Session, model: ModelProto, feed: Feed | None, slack: float
+) -> tuple[_Run, str]:
+    """What the reference computes, and from what."""
+    bound = min(_MOST, _ROUNDINGS * _roundoff(model) * slack)
+    if feed:
+        return _Run([feed], session.outputs, [session.run(feed)], bound), "the user's inputs"
+    feeds, expected, ran_on = _made_up(session, model)
+    return _Run(feeds, session.outputs, expected, bound), ran_on
+
+
+def _made_up(session: Session, model: ModelProto) -> tuple[list[Feed], list[Outputs], str]:
     """Seeded inputs that the reference accepts; with a flag in them, for both of its values."""
     last = RuntimeRefused("an input is no tensor, or too large to be made up")
     for size in OPEN_SIZES:
-        first = random_feed(model, size, truth=False)
-        if first is None:
+        feed = random_feed(model, size)
+        if feed is None:
             continue
-        second = random_feed(model, size, truth=True)
-        has_flag = second is not None and any(array.dtype == bool for array in second.values())
         try:
-            session.run(first)
+            expected = [session.run(feed)]
         except RuntimeRefused as refusal:
             last = refusal
             continue
-        feeds = [first, second] if has_flag and second is not None else [first]
-        return feeds, f"normal, seed {SEED}, open dimensions {size}"
+        feeds = [feed]
+        has_flag = any(array.dtype == bool for array in feed.values())
+        other = random_feed(model, size, truth=True) if has_flag else None
+        if other is not None:
+            feeds, expected = [feed, other], [*expected, session.run(other)]
+        return feeds, expected, f"normal, seed {SEED}, open dimensions {size}"
     raise last
 
 
@@ -138,12 +158,12 @@ class _Run:
         """Run a model and compare its outputs."""
         worst = Check("outputs", Status.PASSED, worst=0.0, bound=self.bound)
         try:
-            session = Session(model, optimised=optimised)
-            for feed, expected in zip(self.feeds, self.expected, strict=True):
-                check = _compare(self.names, expected, session.run(feed), self.bound)
-                if check.status is not Status.PASSED:
-                    return check
-                worst = max(worst, check, key=lambda found: found.worst or 0.0)
+            with Session(model, optimised=optimised) as session:
+                for feed, expected in zip(self.feeds, self.expected, strict=True):
+                    check = _compare(self.names, expected, session.run(feed), self.bound)
+                    if check.status is not Status.PASSED:
+                        return check
+                    worst = max(worst, check, key=lambda found: found.worst or 0.0)
         except RuntimeRefused as refusal:
             why = f"the folded model does not run: {refusal}"
             return Check("outputs", Status.FAILED, why)
@@ -176,60 +196,12 @@ def _roundoff(model: ModelProto) -> float:
 def _compare(names: Sequence[str], expected: Outputs, got: Outputs, bound: float) -> Check:
     worst, at = 0.0, ""
     for name, one, other in zip(names, expected, got, strict=True):
-        distance = _distance(one, other)
-        if isinstance(distance, str):
-            return Check("outputs", Status.FAILED, f"output {name!r}: {distance}", at=name)
-        if not distance < worst:
-            worst, at = distance, name
+        found = distance(one, other)
+        if isinstance(found, str):
+            return Check("outputs", Status.FAILED, f"output {name!r}: {found}", at=name)
+        if not found < worst:
+            worst, at = found, name
     if worst <= bound:
         return Check("outputs", Status.PASSED, worst=worst, bound=bound, at=at)
     why = f"output {at!r} differs by {worst:.2g} of its size"
     return Check("outputs", Status.FAILED, why, worst, bound, at)
-
-
-def _distance(one: Any, other: Any) -> float | str:
-    """How far two outputs are apart, relative to the first; a sentence where no number says it."""
-    if isinstance(one, list) and isinstance(other, list):
-        return _sequence_distance(one, other)
-    if isinstance(one, dict) or one is None:
-        return 0.0 if one == other else "it differs"
-    a, b = np.asarray(one), np.asarray(other)
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return f"{a.dtype} {a.shape} became {b.dtype} {b.shape}"
-    if a.dtype.kind in "OSU":
-        return 0.0 if (a == b).all() else "it differs"
-    if a.dtype.kind in "biu":
-        # A rounding can flip a decision; how many is a question for the sites, not for an alarm.
-        differing = np.count_nonzero(a != b)
-        return 0.0 if differing <= max(1, a.size // 20) else f"{differing} elements differ"
-    return _float_distance(a.astype(np.float64), b.astype(np.float64))
-
-
-def _sequence_distance(one: list[Any], other: list[Any]) -> float | str:
-    if len(one) != len(other):
-        return f"{len(one)} elements became {len(other)}"
-    worst = 0.0
-    for a, b in zip(one, other, strict=True):
-        distance = _distance(a, b)
-        if isinstance(distance, str):
-            return distance
-        worst = max(worst, distance)
-    return worst
-
-
-def _float_distance(a: Doubles, b: Doubles) -> float | str:
-    """The root mean square of the difference over that of the first."""
-    finite = np.isfinite(a)
-    # Where the reference overflows and the fold does not, the fold is right.
-    same = (np.isinf(a) & np.isfinite(b)) | (a == b) | (np.isnan(a) & np.isnan(b))
-    if not same[~finite].all() or not np.isfinite(b[finite]).all():
-        return "NaN or Inf elsewhere"
-    a, b = a[finite], b[finite]
-    largest = max(float(np.abs(a).max(initial=0.0)), float(np.abs(b).max(initial=0.0)))
-    if not largest:
-        return 0.0
-    # Scaled, so that no square of a large number overflows.
-    a, b = a / largest, b / largest
-    size = float(np.sqrt(np.mean(a**2)))
-    difference = float(np.sqrt(np.mean((a - b) ** 2)))
-    return difference / size if size else difference * largest

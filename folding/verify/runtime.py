@@ -1,22 +1,48 @@
-"""The one place that runs a model: onnxruntime on the CPU, on the skeleton where it can."""
+"""The one place that runs a model: onnxruntime on the CPU, on the skeleton where it can.
+
+The runtime is kept from making copies that a check does not need:
+
+- Layers read their weights from a map of the model's files that nobody can write to. (The runtime's
+  own maps can be written to, so the system counts them as data of the process, however little of
+  them it touches.)
+- Kernels do not pack the weights of a large model anew, nor does the optimiser change the layout of
+  its convolutions: both only move numbers, at the price of a second or third copy of each weight.
+  Small models run exactly as they do by default.
+- Buffers are not planned ahead. With open dimensions the planner compares every value with every
+  other one before it, which for thousands of nodes takes minutes; the arena recycles memory anyway.
+- Threads that have nothing to do sleep. A model is run once or twice, so waking them costs nothing.
+"""
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto, helper
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 from folding.modelfile import Model
-from folding.protos import tensors
-from folding.source import Span
+from folding.protos import bodies, is_default_domain, names, tensors
+from folding.source import SourceFile, Span
 
 _PROTOBUF_LIMIT = (1 << 31) - 1
+#: Models with more bytes of weights are run without copies of them.
+_LARGE = 1 << 25
+#: Nodes whose constants the runtime's optimiser leaves alone under their name. (Constants beside a
+#: Transpose it transposes in their place; those it must read from the file by itself.)
+_LAYERS = frozenset({"Conv", "ConvTranspose", "Gather", "Gemm", "MatMul"})
 
-#: onnxruntime's errors have no common base of their own.
+#: What the runtime says of its own buffers; whatever else lacks memory is a MemoryError.
+_NO_MEMORY = "Failed to allocate memory"
+
+#: onnxruntime's errors have no common base of their own; not to map a file is an OSError.
 _RUNTIME_ERRORS: tuple[type[Exception], ...] = (
+    OSError,
     RuntimeError,
     ValueError,
     TypeError,
@@ -32,43 +58,52 @@ class RuntimeRefused(Exception):
     """The runtime cannot load or run a model. Callers turn it into a check that says so."""
 
 
-class Session:
-    """A model ready to run.
+class NotLoaded(RuntimeRefused):
+    """The runtime does not take a model at all."""
 
-    The weights are mapped from the model's own files by the runtime; only the skeleton is handed
-    over. A model whose files the runtime will not map is loaded by its path.
+
+class Session(AbstractContextManager["Session"]):
+    """A model ready to run. A model whose files the runtime will not map is loaded by its path.
+
+    Raises:
+        NotLoaded: the runtime does not take it.
+        MemoryError: there is not enough memory for it.
     """
 
     def __init__(self, model: Model, *, optimised: bool) -> None:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        levels = onnxruntime.GraphOptimizationLevel
-        options.graph_optimization_level = (
-            levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL
-        )
-        self._session = self._open(model, options)
+        options = _options(model, optimised=optimised)
+        is_large = sum(content.size for content in model.contents) > _LARGE
+        skipped = ["NchwcTransformer"] if is_large else []
+        options.add_session_config_entry("session.disable_prepacking", str(int(is_large)))
+        try:
+            weights = dict(_weights(model))
+            for name, value in weights.items():
+                options.add_initializer(name, value)
+            self._session = onnxruntime.InferenceSession(
+                _mapped(model) or str(model.path),
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=skipped,
+            )
+        except _RUNTIME_ERRORS as error:
+            raise NotLoaded(_first_line(error)) from error
+        self._weights = weights  # The runtime reads them, but does not keep them.
         self.outputs = [value.name for value in self._session.get_outputs()]
 
-    @staticmethod
-    def _open(model: Model, options: Any) -> Any:
-        providers = ["CPUExecutionProvider"]
-        mapped = _mapped(model)
-        if model.path is not None:
-            options.add_session_config_entry(
-                "session.model_external_initializers_file_folder_path", str(model.path.parent)
-            )
-        try:
-            if mapped is not None:
-                return onnxruntime.InferenceSession(mapped, options, providers=providers)
-            return onnxruntime.InferenceSession(str(model.path), options, providers=providers)
-        except _RUNTIME_ERRORS as error:
-            raise RuntimeRefused(_first_line(error)) from error
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the memory, and let go of the files."""
+        self._session = None
+        self._weights.clear()
 
     def run(self, feed: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """All outputs, in the order of the graph.
 
         Raises:
             RuntimeRefused: the runtime gave up, for example because shapes do not fit.
+            MemoryError: there is not enough memory.
         """
         values = self._session.get_inputs() + self._session.get_overridable_initializers()
         known = {value.name for value in values}
@@ -77,13 +112,64 @@ class Session:
                 None, {name: array for name, array in feed.items() if name in known}
             )
         except _RUNTIME_ERRORS as error:
+            if _NO_MEMORY in str(error):
+                raise MemoryError(_first_line(error)) from error
             raise RuntimeRefused(_first_line(error)) from error
         return found
+
+
+def _options(model: Model, *, optimised: bool) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.enable_mem_reuse = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = (
+        levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL
+    )
+    if model.path is not None:
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(model.path.parent)
+        )
+    return options
 
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
+
+
+def _weights(model: Model) -> Iterator[tuple[str, Any]]:
+    """The weights in files that only layers of the main graph read, as the runtime takes them."""
+    files: dict[SourceFile, npt.NDArray[np.uint8]] = {}
+    others = _read_by_others(model.proto)
+    for tensor in model.proto.graph.initializer:
+        content = model.content(tensor)
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        is_plain = dtype.isbuiltin == 1 and tensor.data_type != TensorProto.STRING
+        if not (isinstance(content, Span) and content.size and is_plain) or tensor.name in others:
+            continue
+        if content.file not in files:
+            whole = mmap.mmap(content.file.descriptor, 0, access=mmap.ACCESS_READ)
+            files[content.file] = np.frombuffer(whole, np.uint8)
+        data = files[content.file][content.start : content.start + content.size]
+        array = data.view(dtype).reshape(tensor.dims)
+        yield (
+            tensor.name,
+            onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, tensor.data_type),
+        )
+
+
+def _read_by_others(proto: ModelProto) -> set[str]:
+    """The names that mean something elsewhere than as the constant of a layer."""
+    graph = proto.graph
+    found = {value.name for value in (*graph.input, *graph.output)}
+    for node in graph.node:
+        if node.op_type not in _LAYERS or not is_default_domain(node):
+            found.update(node.input)
+    for body in bodies(graph):
+        found.update(names(body))
+    return found
 
 
 def _mapped(model: Model) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -240,6 +240,12 @@ class Faulty:
     def __init__(self, model: Any, *, optimised: bool) -> None:
         self.outputs = ["y"]
         self.offset = 1.0 if type(self).wrong(model, optimised) else 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
     def run(self, feed: Any) -> list[Any]:
         return [feed["x"] + np.float32(self.offset)]
