@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Queue
+from threading import Thread
 
 from folding.source import Block, SourceFile, Span
 
@@ -23,11 +23,15 @@ def sha256(file: SourceFile) -> str:
 
 
 class Running:
-    """The SHA-256 of what is being written, by another thread: hashlib lets both run at once."""
+    """The SHA-256 of what is being written, by another thread: hashlib lets both run at once.
+
+    Where there is no room for a thread, it is computed on the way.
+    """
 
     def __init__(self) -> None:
-        self._sha256, self._thread = hashlib.sha256(), ThreadPoolExecutor(1)
-        self._sent: deque[Future[None]] = deque()
+        self._sha256 = hashlib.sha256()
+        self._sent: Queue[bytes] = Queue(_WAITING)
+        self._thread: Thread | None = None
         self._unsent = bytearray()
 
     def update(self, data: Block) -> None:
@@ -37,13 +41,29 @@ class Running:
             self._send()
 
     def _send(self) -> None:
-        self._sent.append(self._thread.submit(self._sha256.update, bytes(self._unsent)))
+        if self._thread is None and not self._begin():
+            self._sha256.update(self._unsent)
+        else:
+            self._sent.put(bytes(self._unsent))
         self._unsent.clear()
-        if len(self._sent) > _WAITING:
-            self._sent.popleft().result()
+
+    def _begin(self) -> bool:
+        thread = Thread(target=self._work, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._thread = thread
+        return True
+
+    def _work(self) -> None:
+        while data := self._sent.get():
+            self._sha256.update(data)
 
     def close(self) -> str:
         """The digest of all of them, in hexadecimal."""
-        self._send()
-        self._thread.shutdown()
+        if self._thread is not None:
+            self._sent.put(b"")
+            self._thread.join()
+        self._sha256.update(self._unsent)
         return self._sha256.hexdigest()

@@ -76,14 +76,16 @@ class _Places:
             self._size += len(piece) if isinstance(piece, bytes) else piece.size
 
     def fill(self) -> int:
-        with ThreadPoolExecutor(1) as pool:
-            helper = None
-            with suppress(RuntimeError):  # There may be no room for a thread.
-                helper = pool.submit(self._work)
-            self._work()
-            if helper is not None:
-                helper.result()
-        self._flusher.join()
+        try:
+            with ThreadPoolExecutor(1) as pool:
+                helper = None
+                with suppress(RuntimeError):  # There may be no room for a thread.
+                    helper = pool.submit(self._work)
+                self._work()
+                if helper is not None:
+                    helper.result()
+        finally:
+            self._flusher.join()
         self._flusher.sync()
         return self._size
 
