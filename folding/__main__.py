@@ -20,6 +20,8 @@ def main() -> None:
     except KeyboardInterrupt:
         print("fold-model: interrupted; nothing was written.", file=sys.stderr)
         sys.exit(130)
+    finally:
+        gc.freeze()  # The interpreter would look for cycles once more before it ends.
 
 
 if __name__ == "__main__":

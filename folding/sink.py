@@ -19,7 +19,7 @@ Piece = bytes | Content
 #: From this many bytes on a system call of its own is worth it.
 _LARGE = 1 << 17
 #: So many bytes more, and the disk may begin with them.
-_FLUSHED = 1 << 25
+_FLUSHED = 1 << 23
 #: What a file system answers that cannot copy between two files by itself.
 _CANNOT_COPY = frozenset(
     {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
