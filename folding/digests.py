@@ -36,16 +36,15 @@ class Running:
 
     def update(self, data: Block) -> None:
         """Go on with these bytes, whose buffer may be used again."""
-        self._unsent += data
-        if len(self._unsent) >= _LARGE:
-            self._send()
-
-    def _send(self) -> None:
-        if self._thread is None and not self._begin():
-            self._sha256.update(self._unsent)
-        else:
-            self._sent.put(bytes(self._unsent))
+        if len(self._unsent) + len(data) < _LARGE:
+            self._unsent += data
+            return
+        sent = b"".join((self._unsent, data))
         self._unsent.clear()
+        if self._thread is None and not self._begin():
+            self._sha256.update(sent)
+        else:
+            self._sent.put(sent)
 
     def _begin(self) -> bool:
         thread = Thread(target=self._work, daemon=True)
