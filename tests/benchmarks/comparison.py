@@ -165,6 +165,8 @@ def target(what: str, value: float | None, most: float, unit: str = "") -> str:
 def ratio_target(found: dict[str, Measured], other: str, most: float) -> str:
     """The same for the first tool's time relative to another's."""
     ours = next(iter(found))
+    if found[ours].failure:
+        return f"- missed: {ours} fails"
     mine, theirs = found[ours].seconds, found[other].seconds
     ratio = mine / theirs if mine and theirs else None
     return target(f"{ours} / {other} =", ratio, most, "x")

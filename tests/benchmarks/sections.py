@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import tempfile
@@ -158,24 +159,21 @@ def growth(bench: Bench) -> Section:
     factors = []
     for label, doublings, pair in _pairs(bench):
         small, large = (bench.compare(workload, UNPROVED)[UNPROVED.name] for workload in pair)
-        factor = None
+        factor = math.inf
         if small.seconds and large.seconds:
             factor = (large.seconds / small.seconds) ** (1 / doublings)
         factors.append(factor)
         rows.append(markdown(label, *_grown(small, large, factor)))
-    known = [factor for factor in factors if factor]
-    worst = max(known) if len(known) == len(factors) else None
     what = f"the worst doubling takes (linear, and {_LINEAR - 2:.0%} for caches)"
-    return Section(
-        "Growth, `fold --no-verify`", "\n".join(rows), [target(what, worst, _LINEAR, "x")]
-    )
+    worst = target(what, max(factors), _LINEAR, "x")
+    return Section("Growth, `fold --no-verify`", "\n".join(rows), [worst])
 
 
-def _grown(small: Measured, large: Measured, factor: float | None) -> tuple[str, ...]:
+def _grown(small: Measured, large: Measured, factor: float) -> tuple[str, ...]:
     both = (small, large)
     times = (f"{m.seconds:.2f}" if m.seconds else f"fails: {m.failure}" for m in both)
     peaks = ("?" if m.peak is None else f"{m.peak / 1e6:,.0f}" for m in both)
-    return " to ".join(times), f"{factor:.2f}x" if factor else "", " to ".join(peaks)
+    return " to ".join(times), f"{factor:.2f}x", " to ".join(peaks)
 
 
 def _pairs(bench: Bench) -> Iterator[tuple[str, int, tuple[Workload, Workload]]]:
