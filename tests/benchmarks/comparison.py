@@ -45,7 +45,7 @@ class Measured:
     """What one tool did with one model."""
 
     is_installed: bool
-    times: list[float] = field(default_factory=list)
+    times: list[processes.Spent] = field(default_factory=list)
     failure: str | None = None
     peak: int | None = None
     normalisations: int = 0
@@ -54,7 +54,14 @@ class Measured:
     @property
     def seconds(self) -> float | None:
         """The median, or None if there is none."""
-        return statistics.median(self.times) if self.times and not self.failure else None
+        if self.failure or not self.times:
+            return None
+        return statistics.median(spent.wall for spent in self.times)
+
+    @property
+    def cpu(self) -> float:
+        """The median that all processors spent."""
+        return statistics.median(spent.cpu for spent in self.times)
 
 
 def _fold_model(name: str, *options: str) -> Tool:
@@ -109,7 +116,7 @@ def compare(
 
 
 def _time(tool: Tool, workload: Workload, target: Path, measured: Measured) -> None:
-    measured.times.append(processes.seconds(tool.command(workload, target), workload.files))
+    measured.times.append(processes.spent(tool.command(workload, target), workload.files))
 
 
 def _look(tool: Tool, workload: Workload, target: Path, measured: Measured) -> None:
@@ -131,8 +138,8 @@ def fresh(folder: Path) -> Path:
 def table(found: dict[str, Measured]) -> str:
     """What was measured, the first tool's time relative to the others'."""
     ours, *_ = found
-    head = ("tool", "seconds", f"{ours} takes", processes.peak_name())
-    lines = [markdown(*head, "BatchNormalization left", "nodes left"), "|---|" + "--:|" * 5]
+    head = ("tool", "seconds", f"{ours} takes", "CPU seconds", processes.peak_name())
+    lines = [markdown(*head, "BatchNormalization left", "nodes left"), "|---|" + "--:|" * 6]
     for name, measured in found.items():
         lines.append(markdown(name, *_cells(measured, found[ours])))
     return "\n".join(lines)
@@ -142,11 +149,11 @@ def _cells(measured: Measured, ours: Measured) -> tuple[str, ...]:
     seconds = measured.seconds
     if seconds is None:
         reason = f"fails: {measured.failure}" if measured.is_installed else "not installed"
-        return (reason, "", "", "", "")
+        return (reason, "", "", "", "", "")
     relative = f"{ours.seconds / seconds:.2f}x" if ours.seconds and ours is not measured else ""
     memory = "?" if measured.peak is None else f"{measured.peak / 1e6:,.0f}"
     left = str(measured.normalisations), f"{measured.nodes:,}"
-    return (f"{seconds:.2f}", relative, memory, *left)
+    return (f"{seconds:.2f}", relative, f"{measured.cpu:.2f}", memory, *left)
 
 
 def markdown(*cells: str) -> str:
@@ -167,6 +174,9 @@ def ratio_target(found: dict[str, Measured], other: str, most: float) -> str:
     ours = next(iter(found))
     if found[ours].failure:
         return f"- missed: {ours} fails"
-    mine, theirs = found[ours].seconds, found[other].seconds
-    ratio = mine / theirs if mine and theirs else None
-    return target(f"{ours} / {other} =", ratio, most, "x")
+    mine, theirs = found[ours], found[other]
+    what = f"{ours} / {other} ="
+    if mine.seconds is None or theirs.seconds is None:
+        return target(what, None, most)
+    line = target(what, mine.seconds / theirs.seconds, most, "x")
+    return f"{line}; {mine.cpu / theirs.cpu:.3g}x in CPU seconds" if theirs.cpu else line

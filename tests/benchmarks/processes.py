@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 #: After so many seconds a process has failed.
@@ -22,7 +23,15 @@ class Failed(Exception):
     """A process ended badly; the last line that it printed."""
 
 
-def seconds(words: Sequence[str], sources: Sequence[Path]) -> float:
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds on the wall, and of all processors (0 where the system does not tell)."""
+
+    wall: float
+    cpu: float
+
+
+def spent(words: Sequence[str], sources: Sequence[Path]) -> Spent:
     """What a process takes when its sources are in memory and the disk has nothing else to do.
 
     Raises:
@@ -31,9 +40,14 @@ def seconds(words: Sequence[str], sources: Sequence[Path]) -> float:
     _warm(sources)
     if hasattr(os, "sync"):
         os.sync()
-    start = time.perf_counter()
+    start, before = time.perf_counter(), _children_cpu()
     run(words)
-    return time.perf_counter() - start
+    return Spent(time.perf_counter() - start, _children_cpu() - before)
+
+
+def _children_cpu() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def run(words: Sequence[str]) -> None:

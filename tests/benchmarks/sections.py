@@ -155,7 +155,8 @@ def _limited(bench: Bench, tool: Tool, workload: Workload, limit: int) -> str:
 def growth(bench: Bench) -> Section:
     """Whether twice the model takes twice the time."""
     memory_name = processes.peak_name()
-    rows = [markdown("model", "seconds", "for each doubling", memory_name), "|---|--:|--:|--:|"]
+    head = ("model", "seconds", "for each doubling", "CPU seconds", memory_name)
+    rows = [markdown(*head), "|---|" + "--:|" * 4]
     factors = []
     for label, doublings, pair in _pairs(bench):
         small, large = (bench.compare(workload, UNPROVED)[UNPROVED.name] for workload in pair)
@@ -173,7 +174,8 @@ def _grown(small: Measured, large: Measured, factor: float) -> tuple[str, ...]:
     both = (small, large)
     times = (f"{m.seconds:.2f}" if m.seconds else f"fails: {m.failure}" for m in both)
     peaks = ("?" if m.peak is None else f"{m.peak / 1e6:,.0f}" for m in both)
-    return " to ".join(times), f"{factor:.2f}x", " to ".join(peaks)
+    cpu = (f"{m.cpu:.2f}" if m.seconds else "" for m in both)
+    return " to ".join(times), f"{factor:.2f}x", " to ".join(cpu), " to ".join(peaks)
 
 
 def _pairs(bench: Bench) -> Iterator[tuple[str, int, tuple[Workload, Workload]]]:
@@ -200,9 +202,10 @@ def start(bench: Bench) -> Section:
         ("fold-model --help", ["-m", "folding", "--help"], 0.3),
         ("import folding", ["-c", "import folding"], 0.25),
     ):
-        times = [processes.seconds([sys.executable, *words], ()) for _ in range(bench.runs)]
-        rows.append(markdown(f"`{name}`", f"{statistics.median(times):.2f}"))
-        targets.append(target(f"`{name}` takes", statistics.median(times), most, " s"))
+        spent = [processes.spent([sys.executable, *words], ()) for _ in range(bench.runs)]
+        seconds = statistics.median(one.wall for one in spent)
+        rows.append(markdown(f"`{name}`", f"{seconds:.2f}"))
+        targets.append(target(f"`{name}` takes", seconds, most, " s"))
     return Section("Start", "\n".join(rows), targets)
 
 
