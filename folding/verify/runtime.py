@@ -16,6 +16,7 @@ The runtime is kept from making copies that a check does not need:
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -31,7 +32,7 @@ from folding.protos import bodies, is_default_domain, names, tensors
 from folding.source import SourceFile, Span
 
 _PROTOBUF_LIMIT = (1 << 31) - 1
-#: Models with more bytes of weights are run without copies of them.
+#: Models of more bytes are run without copies of their weights.
 _LARGE = 1 << 25
 #: Nodes whose constants the runtime's optimiser leaves alone under their name. (Constants beside a
 #: Transpose it transposes in their place; those it must read from the file by itself.)
@@ -63,7 +64,7 @@ class NotLoaded(RuntimeRefused):
 
 
 class Session(AbstractContextManager["Session"]):
-    """A model ready to run. A model whose files the runtime will not map is loaded by its path.
+    """A model ready to run: the runtime gets the skeleton, and the weights where they are.
 
     Raises:
         NotLoaded: the runtime does not take it.
@@ -71,19 +72,18 @@ class Session(AbstractContextManager["Session"]):
     """
 
     def __init__(self, model: Model, *, optimised: bool) -> None:
-        options = _options(model, optimised=optimised)
-        is_large = sum(content.size for content in model.contents) > _LARGE
-        skipped = ["NchwcTransformer"] if is_large else []
-        options.add_session_config_entry("session.disable_prepacking", str(int(is_large)))
+        folder, places = _places(model.files)
+        is_large = model.size > _LARGE
+        options = _options(folder, optimised=optimised, is_large=is_large)
         try:
             weights = dict(_weights(model))
             for name, value in weights.items():
                 options.add_initializer(name, value)
             self._session = onnxruntime.InferenceSession(
-                _mapped(model) or str(model.path),
+                _located(model, places).SerializeToString(),
                 options,
                 providers=["CPUExecutionProvider"],
-                disabled_optimizers=skipped,
+                disabled_optimizers=["NchwcTransformer"] if is_large else [],
             )
         except _RUNTIME_ERRORS as error:
             raise NotLoaded(_first_line(error)) from error
@@ -118,19 +118,20 @@ class Session(AbstractContextManager["Session"]):
         return found
 
 
-def _options(model: Model, *, optimised: bool) -> Any:
+def _options(folder: str, *, optimised: bool, is_large: bool) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.enable_mem_reuse = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     levels = onnxruntime.GraphOptimizationLevel
     options.graph_optimization_level = (
         levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL
     )
-    if model.path is not None:
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", str(model.path.parent)
-        )
+    for key, value in (
+        ("session.intra_op.allow_spinning", "0"),
+        ("session.disable_prepacking", str(int(is_large))),
+        ("session.model_external_initializers_file_folder_path", folder),
+    ):
+        options.add_session_config_entry(key, value)
     return options
 
 
@@ -162,34 +163,36 @@ def _weights(model: Model) -> Iterator[tuple[str, Any]]:
 
 def _read_by_others(proto: ModelProto) -> set[str]:
     """The names that mean something elsewhere than as the constant of a layer."""
-    graph = proto.graph
-    found = {value.name for value in (*graph.input, *graph.output)}
-    for node in graph.node:
+    found: set[str] = set()
+    for node in proto.graph.node:
         if node.op_type not in _LAYERS or not is_default_domain(node):
             found.update(node.input)
-    for body in bodies(graph):
+    for body in bodies(proto.graph):
         found.update(names(body))
     return found
 
 
-def _mapped(model: Model) -> bytes | None:
-    """The skeleton with each token replaced by the place in a file; None if one is elsewhere."""
-    if any(not isinstance(content, Span) for content in model.contents):
-        return None
+def _places(files: list[SourceFile]) -> tuple[str, dict[SourceFile, str]]:
+    """The folder that all are in, be it by links that the user lets pass, and where in it."""
+    paths = {file: file.path.resolve() for file in files}
+    folder = os.path.commonpath([path.parent for path in paths.values()]) if paths else ""
+    return folder, {file: path.relative_to(folder).as_posix() for file, path in paths.items()}
+
+
+def _located(model: Model, places: dict[SourceFile, str]) -> ModelProto:
+    """The skeleton with each token replaced by the place in a file."""
     copy = ModelProto()
     copy.CopyFrom(model.proto)
     for tensor in tensors(copy):
         content = model.content(tensor)
-        if not isinstance(content, Span):
-            continue
-        assert model.path is not None
-        if not content.file.path.is_relative_to(model.path.parent):
-            return None
-        del tensor.external_data[:]
-        for key, value in (
-            ("location", content.file.path.relative_to(model.path.parent).as_posix()),
-            ("offset", str(content.start)),
-            ("length", str(content.size)),
-        ):
-            tensor.external_data.add(key=key, value=value)
-    return copy.SerializeToString() if copy.ByteSize() < _PROTOBUF_LIMIT else None
+        if isinstance(content, Span):
+            del tensor.external_data[:]
+            for key, value in (
+                ("location", places[content.file]),
+                ("offset", str(content.start)),
+                ("length", str(content.size)),
+            ):
+                tensor.external_data.add(key=key, value=value)
+    if copy.ByteSize() > _PROTOBUF_LIMIT:
+        raise NotLoaded("it is larger than 2 GB in memory")
+    return copy

@@ -1,0 +1,257 @@
+"""Sessions: a model runs as it is in its files, without private copies of what is in them."""
+
+# ruff: noqa: FBT001 - parameters of tests
+from __future__ import annotations
+
+import sys
+import time
+import weakref
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from files import make, save, save_apart
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from folding.modelfile import in_memory, open_model
+from folding.verify import runtime
+from folding.verify.runtime import NotLoaded, RuntimeRefused, Session
+
+FLOAT = TensorProto.FLOAT
+MEGABYTE = 1 << 20
+RNG = np.random.default_rng(5)
+
+
+def net(nodes: list[NodeProto], shape: list[Any], **weights: Any) -> ModelProto:
+    """A model from x to y with some initializers."""
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", FLOAT, shape)],
+        [helper.make_tensor_value_info("y", FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(w, np.float32), name) for name, w in weights.items()],
+    )
+    return make(graph)
+
+
+def outcome(path: Path, x: Any, *, optimised: bool) -> Any:
+    with open_model(path) as model, Session(model, optimised=optimised) as session:
+        return session.run({"x": np.asarray(x, np.float32)})[0]
+
+
+def matmul(*names: str) -> NodeProto:
+    return helper.make_node("MatMul", names[:2], names[2:])
+
+
+@pytest.mark.parametrize("optimised", [False, True])
+@pytest.mark.parametrize("padding", range(5))
+@pytest.mark.parametrize("apart", [False, True])
+def test_weights_are_found_wherever_they_begin(
+    tmp_path: Path, apart: bool, padding: int, optimised: bool
+) -> None:
+    w, x = RNG.normal(size=(40, 30)), RNG.normal(size=(2, 40))
+    model = net([matmul("x", "w", "y")], ["n", 40], w=w)
+    model.producer_name = "p" * padding
+    path = tmp_path / "m.onnx"
+    (save_apart if apart else save)(model, path)
+
+    found = outcome(path, x, optimised=optimised)
+
+    np.testing.assert_allclose(found, x @ w, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("optimised", [False, True])
+def test_a_constant_that_the_optimiser_turns_around_in_its_place_is_the_right_one(
+    tmp_path: Path, optimised: bool
+) -> None:
+    w, k, x = RNG.normal(size=(30, 20)), RNG.normal(size=(20, 40)), RNG.normal(size=(2, 40, 30))
+    nodes = [
+        matmul("x", "w", "a"),
+        helper.make_node("Transpose", ["a"], ["b"], perm=[0, 2, 1]),
+        helper.make_node("Add", ["b", "k"], ["c"]),
+        helper.make_node("Transpose", ["c"], ["y"], perm=[0, 2, 1]),
+    ]
+    path = save(net(nodes, ["n", 40, 30], w=w, k=k), tmp_path / "m.onnx")
+
+    found = outcome(path, x, optimised=optimised)
+
+    np.testing.assert_allclose(found, x @ w + k.T, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("optimised", [False, True])
+def test_a_body_reads_its_own_weight_of_the_same_name(tmp_path: Path, optimised: bool) -> None:
+    outer, inner, x = (RNG.normal(size=(20, 20)) for _ in range(3))
+    out = helper.make_tensor_value_info("r", FLOAT, None)
+    weight = numpy_helper.from_array(inner.astype(np.float32), "w")
+    body = helper.make_graph([matmul("x", "w", "r")], "body", [], [out], [weight])
+    nodes = [
+        helper.make_node("If", ["flag"], ["a"], then_branch=body, else_branch=body),
+        matmul("x", "w", "b"),
+        helper.make_node("Sub", ["a", "b"], ["y"]),
+    ]
+    model = net(nodes, [20, 20], w=outer)
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "flag"))
+    path = save(model, tmp_path / "m.onnx")
+
+    found = outcome(path, x, optimised=optimised)
+
+    np.testing.assert_allclose(found, x @ inner - x @ outer, rtol=1e-3, atol=1e-3)
+
+
+def test_a_weight_that_is_an_output_too_is_put_out(tmp_path: Path) -> None:
+    w = RNG.normal(size=(20, 20)).astype(np.float32)
+    model = net([matmul("x", "w", "y")], [20, 20], w=w)
+    model.graph.output.append(helper.make_tensor_value_info("w", FLOAT, [20, 20]))
+
+    with open_model(save(model, tmp_path / "m.onnx")) as opened:
+        found = Session(opened, optimised=True).run({"x": np.eye(20, dtype=np.float32)})
+
+    np.testing.assert_allclose(found, [w, w], rtol=1e-4, atol=1e-4)
+
+
+def test_a_weight_that_the_caller_gives_is_taken_instead_of_the_stored_one(tmp_path: Path) -> None:
+    model = net([matmul("x", "w", "y")], [20, 20], w=RNG.normal(size=(20, 20)))
+    model.graph.input.append(helper.make_tensor_value_info("w", FLOAT, [20, 20]))
+    x, w = (RNG.normal(size=(20, 20)).astype(np.float32) for _ in range(2))
+
+    with open_model(save(model, tmp_path / "m.onnx")) as opened:
+        (found,) = Session(opened, optimised=True).run({"x": x, "w": w})
+
+    np.testing.assert_allclose(found, x @ w, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_that_a_link_leads_to_are_read_from_there(tmp_path: Path) -> None:
+    w, x = RNG.normal(size=(40, 30)), RNG.normal(size=(2, 40))
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "models").mkdir()
+    path = save_apart(net([matmul("x", "w", "y")], ["n", 40], w=w), tmp_path / "models/m.onnx")
+    (tmp_path / "models/weights.bin").rename(tmp_path / "blobs/weights.bin")
+    (tmp_path / "models/weights.bin").symlink_to("../blobs/weights.bin")
+
+    with open_model(path, follow_links=True) as model:
+        (found,) = Session(model, optimised=True).run({"x": x.astype(np.float32)})
+
+    np.testing.assert_allclose(found, x @ w, rtol=1e-4, atol=1e-4)
+
+
+def test_a_damaged_model_is_not_loaded_and_an_input_that_does_not_fit_not_run() -> None:
+    model = in_memory(net([matmul("x", "w", "y")], ["n", "m"], w=np.ones((4, 4))))
+    with Session(model, optimised=False) as session, pytest.raises(RuntimeRefused):
+        session.run({"x": np.ones((2, 3), np.float32)})
+    model.proto.graph.node[0].op_type = "Nothing"
+
+    with pytest.raises(NotLoaded):
+        Session(model, optimised=False)
+
+
+def test_a_runtime_without_memory_says_nothing_of_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Full:
+        def run(self, *_: Any) -> None:
+            raise RuntimeError("[E] arena.cc Failed to allocate memory for requested buffer")
+
+        def get_inputs(self) -> list[Any]:
+            return []
+
+        get_overridable_initializers = get_inputs
+
+    session = Session(in_memory(net([matmul("x", "x", "y")], [2, 2])), optimised=False)
+    monkeypatch.setattr(session, "_session", Full())
+
+    with pytest.raises(MemoryError):
+        session.run({})
+
+
+def test_thousands_of_nodes_with_open_dimensions_load_in_linear_time() -> None:
+    def seconds(count: int) -> float:
+        pairs = pairwise(["x", *map(str, range(count - 1)), "y"])
+        pools = [helper.make_node("MaxPool", [a], [b], kernel_shape=[1]) for a, b in pairs]
+        model = in_memory(net(pools, ["n", 1, "m"]))
+        start = time.process_time()
+        Session(model, optimised=False).close()
+        return time.process_time() - start
+
+    assert seconds(8000) < 2 * 4 * seconds(2000)
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def memory() -> dict[str, int]:
+    """The private memory of this process, and what the system counts as its data, in bytes."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    known = dict(line.split(":", 1) for line in lines)
+    return {key: int(known[key].split()[0]) << 10 for key in ("RssAnon", "VmData")}
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Iterator[Path]:
+    """A model of 72 MB: a convolution and a dense layer."""
+    nodes = [
+        helper.make_node("Conv", ["x", "c"], ["h"]),
+        helper.make_node("Flatten", ["h"], ["f"]),
+        helper.make_node("Gemm", ["f", "g"], ["y"]),
+    ]
+    numbers = np.full((1024, 1024, 3, 3), 1e-3, np.float32), np.ones((1024, 9 * 1024), np.float32)
+    model = net(nodes, [1, 1024, 3, 3], c=numbers[0], g=numbers[1])
+    path = tmp_path / "large.onnx"
+    onnx.save(model, path)
+    yield path
+    path.unlink()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("optimised", [False, True])
+def test_a_large_model_runs_without_private_copies_of_its_weights(
+    large: Path, optimised: bool
+) -> None:
+    x = np.ones((1, 1024, 3, 3), np.float32)
+    with open_model(large) as model:
+        Session(in_memory(net([matmul("x", "x", "y")], [2, 2])), optimised=optimised).close()
+        before = memory()
+        with Session(model, optimised=optimised) as session:
+            session.run({"x": x})
+            after = memory()
+
+    assert after["RssAnon"] - before["RssAnon"] < 16 * MEGABYTE
+    assert after["VmData"] - before["VmData"] < 32 * MEGABYTE
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_closed_session_lets_go_of_the_files(large: Path) -> None:
+    maps = Path("/proc/self/maps")
+    with open_model(large) as model, Session(model, optimised=False) as session:
+        session.run({"x": np.ones((1, 1024, 3, 3), np.float32)})
+        open_then = str(large) in maps.read_text(encoding="utf-8")
+        held = weakref.ref(session._session)
+
+    assert open_then
+    assert held() is None
+    assert str(large) not in maps.read_text(encoding="utf-8")
+
+
+def test_a_small_model_runs_with_the_runtime_s_own_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[dict[str, Any]] = []
+    real = onnxruntime.InferenceSession
+
+    def spied(skeleton: bytes, options: Any, **more: Any) -> Any:
+        packing = options.get_session_config_entry("session.disable_prepacking")
+        taken.append({"packing": packing, **more})
+        return real(skeleton, options, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", spied)
+    path = save(net([matmul("x", "w", "y")], [2, 40], w=np.ones((40, 40))), tmp_path / "m.onnx")
+    outcome(path, np.ones((2, 40)), optimised=True)
+    monkeypatch.setattr(runtime, "_LARGE", 100)
+    outcome(path, np.ones((2, 40)), optimised=True)
+
+    assert [one["packing"] for one in taken] == ["0", "1"]
+    assert [one["disabled_optimizers"] for one in taken] == [[], ["NchwcTransformer"]]
