@@ -20,7 +20,7 @@ def distance(one: Any, other: Any) -> float | str:
     if isinstance(one, list) and isinstance(other, list):
         return _of_sequences(one, other)
     if isinstance(one, dict) or one is None:
-        return 0.0 if one == other else "it differs"
+        return 0.0 if type(one) is type(other) and one == other else "it differs"
     a, b = np.asarray(one), np.asarray(other)
     if a.shape != b.shape or a.dtype != b.dtype:
         return f"{a.dtype} {a.shape} became {b.dtype} {b.shape}"

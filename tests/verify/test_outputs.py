@@ -18,6 +18,7 @@ from folding.modelfile import in_memory
 from folding.verify import outputs
 from folding.verify.gate import verify_fold
 from folding.verify.outputs import check_outputs
+from folding.verify.runtime import Session
 from folding.verify.verdict import Check, Status, VerdictName
 
 FLOAT = TensorProto.FLOAT
@@ -291,6 +292,60 @@ def test_where_the_folded_model_differs_without_optimisation_nobody_else_is_blam
 
     assert check.status is Status.FAILED
     assert not warnings
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def test_without_memory_for_a_run_the_models_are_not_said_to_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(outputs, "Session", full)
+
+    report = folding.fold_model(conv_net())[1]
+
+    assert report.verification.name is VerdictName.EQUIVALENT
+    assert "memory" in report.verification.checks[-1].why
+    assert [warning.code for warning in report.warnings] == ["OUTPUTS_NOT_RUN"]
+
+
+def test_each_session_is_gone_before_the_next_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[int] = []
+    most: list[int] = []
+
+    class Counted(Session):
+        def __init__(self, model: Any, *, optimised: bool) -> None:
+            alive.append(1)
+            most.append(len(alive))
+            super().__init__(model, optimised=optimised)
+
+        def close(self) -> None:
+            alive.pop()
+            super().close()
+
+    monkeypatch.setattr(outputs, "Session", Counted)
+
+    assert compared(echo(operator="Abs"), echo(operator="Neg")).status is Status.FAILED
+    assert compared(echo(), echo()).status is Status.PASSED
+    assert most == [1] * 5
+    assert not alive
+
+
+def test_inputs_are_run_once_for_each_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[Any] = []
+
+    class Counted(Session):
+        def run(self, feed: Any) -> Any:
+            runs.append(feed)
+            return super().run(feed)
+
+    monkeypatch.setattr(outputs, "Session", Counted)
+
+    assert compared(echo(), echo()).status is Status.PASSED
+    assert len(runs) == 3
 
 
 # --- with the other checks -----------------------------------------------------------------------

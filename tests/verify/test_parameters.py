@@ -222,6 +222,27 @@ def test_a_number_beside_a_large_one_is_looked_at_too() -> None:
     assert found.status is Status.FAILED
 
 
+@pytest.mark.parametrize("place", [0, (1 << 15) - 1, 1 << 15, 1 << 17, -1])
+def test_a_number_is_looked_at_in_whichever_piece_of_a_large_tensor(place: int) -> None:
+    model = conv_net(6000)
+
+    assert check(model).status is Status.PASSED
+    assert check(model, spoiled("w", place, lambda v: v * 1.0001)).status is Status.FAILED
+
+
+@pytest.mark.parametrize("name", ["w", "b"])
+def test_where_half_an_ulp_is_not_enough_the_float64_of_the_formula_is_allowed_for(
+    name: str,
+) -> None:
+    model = conv_net(6000, DOUBLE)
+
+    near = check(model, spoiled(name, -1, lambda v: float(np.nextafter(v, np.inf))))
+    far = check(model, spoiled(name, -1, lambda v: v * (1 + 2**-40)))
+
+    assert near.status is Status.PASSED
+    assert far.status is Status.FAILED
+
+
 def test_a_folded_tensor_that_is_missing_is_found() -> None:
     def remove(model: ModelProto) -> None:
         del model.graph.initializer[0]
