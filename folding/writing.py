@@ -113,7 +113,7 @@ def _settled(model: Model, layout: Layout, target: Target) -> set[int]:
     apart = _apart(model, layout)
     if _size(model, apart) <= _PROTOBUF_LIMIT:
         return apart
-    apart |= _initializers(model)
+    apart = _apart(model, Layout.EXTERNAL_DATA)
     if _size(model, apart) > _PROTOBUF_LIMIT:
         raise ModelTooLarge(f"{target.path.name!r} would pass 2 GB, which no ONNX file can")
     text = "the target keeps its data in another file: one file would pass 2 GB"
