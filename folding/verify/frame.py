@@ -25,7 +25,8 @@ from folding.draft import Draft
 from folding.errors import BadModel
 from folding.modelfile import Model
 from folding.protos import attribute, bodies, graphs, is_default_domain, names, reads_shape, title
-from folding.verify.sealed import bare, essence, rest, said_of, same_tensor
+from folding.verify.sealed import bare, essence
+from folding.verify.surroundings import Differs, same_fields, same_rest, same_tensors
 from folding.verify.verdict import Check, Status
 
 #: What may disappear because it is an affine, and what else a fold may touch. Said here again, so
@@ -36,14 +37,6 @@ _LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _CHANGING = _PASSING | _LAYERS | {"Add", "Shape", "Size"}
 
 
-class _Differs(Exception):
-    """What differs, and where. Never leaves this module."""
-
-    def __init__(self, why: str, at: str) -> None:
-        super().__init__(why)
-        self.why, self.at = why, at
-
-
 def check_frame(reference: Model, candidate: Model, drafts: list[Draft]) -> Check:
     """Compare everything but the folded numbers."""
     try:
@@ -51,26 +44,21 @@ def check_frame(reference: Model, candidate: Model, drafts: list[Draft]) -> Chec
     except BadModel as fault:
         return Check("frame", Status.FAILED, str(fault))
     try:
-        _same_rest(reference, candidate)
+        same_rest(reference, candidate)
         ours, theirs = graphs(reference.proto), graphs(candidate.proto)
         _same_count(ours, theirs)
         for draft, before, after in zip(drafts, ours, theirs, strict=False):
-            frame = _Frame((reference, candidate), draft, before, after)
-            frame.check()
-            _same_tensors(reference, candidate, frame)
-    except _Differs as difference:
+            _Frame((reference, candidate), draft, before, after).check()
+            same_fields(draft, before, after)
+            same_tensors((reference, candidate), draft, before, after)
+    except Differs as difference:
         return Check("frame", Status.FAILED, difference.why, at=difference.at)
     return Check("frame", Status.PASSED)
 
 
 def _same_count(ours: list[GraphProto], theirs: list[GraphProto]) -> None:
     if len(ours) != len(theirs):
-        raise _Differs("the model has another number of bodies", "")
-
-
-def _same_rest(reference: Model, candidate: Model) -> None:
-    if rest(reference) != rest(candidate):
-        raise _Differs("the opsets, functions or metadata of the model differ", "")
+        raise Differs("the model has another number of bodies")
 
 
 @dataclass(slots=True)
@@ -95,7 +83,6 @@ class _Frame:
         for node, twin in pairs:
             self._same_inputs(node, twin)
         self._check_seen({id(node) for node, _ in pairs}, pairs)
-        self._same_fields()
 
     def _match_unclaimed(self, claimed: set[int]) -> list[NodeProto]:
         """The nodes of the candidate that are not simply there as before."""
@@ -112,7 +99,7 @@ class _Frame:
                 leftover.append(node)
         if expected is not None:
             at = title(expected[0])
-            raise _Differs(f"node {at!r} is missing, or is not as it was", at)
+            raise Differs(f"node {at!r} is missing, or is not as it was", at)
         return leftover
 
     def _pair(self, leftover: list[NodeProto]) -> list[tuple[NodeProto, NodeProto | None]]:
@@ -129,14 +116,14 @@ class _Frame:
             expected += [(node, None) for node in added if node is not None]
         leftover = [node for node in leftover if not self._is_new_constant(node)]
         if len(leftover) != len(expected):
-            raise _Differs("there are more or fewer nodes than the folds leave", "")
+            raise Differs("there are more or fewer nodes than the folds leave", "")
         for node, (planned, twin) in zip(leftover, expected, strict=True):
             if bare(theirs, node) != bare(ours, planned):
-                raise _Differs(f"node {title(node)!r} is not what its fold leaves", title(node))
+                raise Differs(f"node {title(node)!r} is not what its fold leaves", title(node))
             if node.op_type not in _CHANGING or not is_default_domain(node):
-                raise _Differs(f"node {title(node)!r} is none that a fold changes", title(node))
+                raise Differs(f"node {title(node)!r} is none that a fold changes", title(node))
             if twin is not None and essence(theirs, node) != essence(ours, twin):
-                raise _Differs(f"node {title(node)!r} is not the one that was there", title(node))
+                raise Differs(f"node {title(node)!r} is not the one that was there", title(node))
         return [(node, twin) for node, (_, twin) in zip(leftover, expected, strict=True)]
 
     def _is_new_constant(self, node: NodeProto) -> bool:
@@ -173,7 +160,7 @@ class _Frame:
                     and name not in self.draft.constants
                     and (readers[name] > 1 or name in seen)
                 ):
-                    raise _Differs(f"value {name!r} is seen by others too", name)
+                    raise Differs(f"value {name!r} is seen by others too", name)
 
     def _root(self, name: str) -> str:
         while name in self.cut:
@@ -189,7 +176,7 @@ class _Frame:
             data = next(name for name in node.input if name not in self.draft.changed)
             self.value[node.output[0]] = self._meaning(data)
         elif len(node.output) != len(twin.output):
-            raise _Differs(f"node {title(node)!r} has other outputs", title(node))
+            raise Differs(f"node {title(node)!r} has other outputs", title(node))
         else:
             self.value.update(zip(node.output, twin.output, strict=True))
 
@@ -198,7 +185,7 @@ class _Frame:
         if twin is None or node.op_type in _PASSING or node.output[0] in self.cut:
             for name in node.input:
                 if name in self.cut and (twin is None or name not in twin.input):
-                    raise _Differs(f"{name!r} has a finished name but is read unfinished", name)
+                    raise Differs(f"{name!r} has a finished name but is read unfinished", name)
 
     def _same_inputs(self, node: NodeProto, twin: NodeProto | None) -> None:
         self._check_unfinished(node, twin)
@@ -206,9 +193,9 @@ class _Frame:
             return
         beta = attribute(node, "beta") if node.op_type == "Gemm" else None
         if beta is not None and beta.f != 1:
-            raise _Differs(f"the beta of node {title(node)!r} is not 1", title(node))
+            raise Differs(f"the beta of node {title(node)!r} is not 1", title(node))
         if len(node.input) < len(twin.input):
-            raise _Differs(f"node {title(node)!r} lacks an input", title(node))
+            raise Differs(f"node {title(node)!r} lacks an input", title(node))
         for slot, name in enumerate(node.input):
             was = twin.input[slot] if slot < len(twin.input) else ""
             changed = self.draft.changed.get(name)
@@ -219,9 +206,7 @@ class _Frame:
             else:
                 same = self._meaning(name) == self._root(was)
             if not same:
-                raise _Differs(
-                    f"input {slot} of node {title(node)!r} is another value", title(node)
-                )
+                raise Differs(f"input {slot} of node {title(node)!r} is another value", title(node))
 
     def _check_seen(self, ids: set[int], pairs: list[tuple[NodeProto, NodeProto | None]]) -> None:
         """What was made by changed nodes is read once, or is a value that did not change."""
@@ -233,7 +218,7 @@ class _Frame:
             private.update(name for name in node.output if name)
         for name in private & self.cut.keys():
             if self._meaning(name) != self._root(name):
-                raise _Differs(f"value {name!r} is another one than before", name)
+                raise Differs(f"value {name!r} is another one than before", name)
         self._check_private(private - exact, ids)
 
     def _check_private(self, private: set[str], ids: set[int]) -> None:
@@ -243,54 +228,10 @@ class _Frame:
         for node in self.after.node:
             for name in node.input:
                 if name in hidden and id(node) not in ids:
-                    raise _Differs(f"node {title(node)!r} reads {name!r}, which changed", name)
+                    raise Differs(f"node {title(node)!r} reads {name!r}, which changed", name)
                 reads[name] += not reads_shape(node)
         seen = {value.name for value in self.after.output} | self.draft.scope.captured
         seen |= {name for graph in bodies(self.after) for name in names(graph)}
         for name in hidden:
             if name in seen or (name in private and reads[name] > 1):
-                raise _Differs(f"{name!r} is seen by others although it changed", name)
-
-    def _same_fields(self) -> None:
-        for name in (
-            "name",
-            "doc_string",
-            "input",
-            "output",
-            "sparse_initializer",
-            "metadata_props",
-        ):
-            ours, theirs = getattr(self.before, name), getattr(self.after, name)
-            if ours != theirs:
-                raise _Differs(f"the {name} of the graph differs", "")
-        before = {v.name: v for v in self.before.value_info}
-        renamed = {new: old for old, new in self.draft.renamed.items()}
-        for value in self.after.value_info:
-            was = before.get(renamed.get(value.name, value.name))
-            if was is None or was.type != value.type:
-                raise _Differs(f"what the model says of value {value.name!r} differs", value.name)
-        known = [
-            a.SerializeToString(deterministic=True) for a in self.before.quantization_annotation
-        ]
-        for said in self.after.quantization_annotation:
-            if said.SerializeToString(deterministic=True) not in known:
-                raise _Differs("a quantization annotation was not there before", said.tensor_name)
-
-
-def _same_tensors(reference: Model, candidate: Model, frame: _Frame) -> None:
-    theirs = {tensor.name: tensor for tensor in frame.after.initializer}
-    needed = {name for node in frame.after.node for name in node.input}
-    needed |= {value.name for value in frame.after.output} | frame.draft.scope.captured
-    needed -= {name for node in frame.after.node for name in node.output}
-    for tensor in frame.before.initializer:
-        twin = theirs.pop(tensor.name, None)
-        if twin is None:
-            if tensor.name in needed:
-                raise _Differs(f"tensor {tensor.name!r} is missing", tensor.name)
-        elif tensor.name in frame.draft.changed:
-            if said_of(tensor) != said_of(twin):
-                raise _Differs(f"what is said of tensor {tensor.name!r} differs", tensor.name)
-        elif not same_tensor(reference, candidate, tensor, twin):
-            raise _Differs(f"tensor {tensor.name!r} differs", tensor.name)
-    for name in theirs.keys() - frame.draft.changed.keys():
-        raise _Differs(f"tensor {name!r} was not there before", name)
+                raise Differs(f"{name!r} is seen by others although it changed", name)

@@ -24,6 +24,7 @@ SEED = 0
 #: Sizes to try for dimensions that the model leaves open; a leading one, the batch, is 2 or 1.
 OPEN_SIZES = (2, 1, 8, 32, 224)
 _MOST_ELEMENTS = 1 << 24
+_PIECE = 1 << 15
 
 #: What numpy and zipfile raise for files that are not what they seem.
 _DAMAGED = (
@@ -121,5 +122,14 @@ def random_feed(model: ModelProto, open_size: int, *, truth: bool = False) -> Fe
         elif dtype.kind == "O":
             feed[value.name] = np.full(shape, "a", object)
         else:
-            feed[value.name] = rng.standard_normal(shape).astype(dtype)
+            feed[value.name] = _normal(rng, shape, dtype)
     return feed
+
+
+def _normal(rng: np.random.Generator, shape: list[int], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Normal numbers. They are drawn in float64, so not all at once."""
+    drawn = np.empty(prod(shape), dtype)
+    for start in range(0, drawn.size, _PIECE):
+        piece = drawn[start : start + _PIECE]
+        piece[:] = rng.standard_normal(piece.size)
+    return drawn.reshape(shape)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto
+from onnx import GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
 
 from folding.modelfile import Model
 from folding.protos import attribute, tensors
 from folding.scratch import Scratch, scratch
-from folding.source import Block, Content
+from folding.source import Block
 
 
 def rest(model: Model) -> bytes:
@@ -20,11 +20,20 @@ def rest(model: Model) -> bytes:
         if found.name != "graph":
             _put(copy, found.name, value)
     for tensor in tensors(copy):
-        content = model.content(tensor)
-        if content is not None:
-            del tensor.external_data[:]
-            tensor.raw_data = _digest(content)
+        _seal(model, tensor)
     return copy.SerializeToString(deterministic=True)
+
+
+def sparse(model: Model, graph: GraphProto) -> list[bytes]:
+    """The sparse initializers of a graph, tokens replaced by digests."""
+    found = []
+    for tensor in graph.sparse_initializer:
+        copy = SparseTensorProto()
+        copy.CopyFrom(tensor)
+        for part in (copy.values, copy.indices):
+            _seal(model, part)
+        found.append(copy.SerializeToString(deterministic=True))
+    return found
 
 
 def _put(copy: ModelProto, name: str, value: object) -> None:
@@ -48,18 +57,19 @@ def bare(model: Model, node: NodeProto) -> bytes:
         found.ClearField("g")
         found.ClearField("graphs")
         for tensor in (found.t, *found.tensors) if found.HasField("t") else found.tensors:
-            content = model.content(tensor)
-            if content is not None:
-                del tensor.external_data[:]
-                tensor.raw_data = _digest(content)
+            _seal(model, tensor)
     return copy.SerializeToString(deterministic=True)
 
 
-def _digest(content: Content) -> bytes:
-    digest = hashlib.sha256()
-    for block in content.blocks():
-        digest.update(block)
-    return digest.digest()
+def _seal(model: Model, tensor: TensorProto) -> None:
+    """Put a digest into a tensor that is not in the skeleton."""
+    content = model.content(tensor)
+    if content is not None:
+        digest = hashlib.sha256()
+        for block in content.blocks():
+            digest.update(block)
+        del tensor.external_data[:]
+        tensor.raw_data = digest.digest()
 
 
 def essence(model: Model, node: NodeProto) -> bytes:
