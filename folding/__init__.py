@@ -24,6 +24,7 @@ from folding.errors import (
 )
 
 if TYPE_CHECKING:
+    from folding.guards import Limits
     from folding.inmemory import fold_model
     from folding.pipeline import explain, fold
     from folding.plan import Decision, Folded, Kept, Kind, Plan, Reason
@@ -39,6 +40,7 @@ __all__ = [
     "Kept",
     "Kind",
     "Layout",
+    "Limits",
     "Malformed",
     "NotEquivalent",
     "Plan",
@@ -53,6 +55,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "folding.guards": ("Limits",),
     "folding.inmemory": ("fold_model",),
     "folding.pipeline": ("explain", "fold"),
     "folding.plan": ("Decision", "Folded", "Kept", "Kind", "Plan", "Reason"),

@@ -31,6 +31,22 @@ _strict = click.option(
 _follow_links = click.option(
     "--follow-links", is_flag=True, help="Take external data that links from another folder."
 )
+_max_nesting = click.option(
+    "--max-nesting",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    metavar="N",
+    help="How many bodies and called functions may be in one another.",
+)
+_max_expanded_nodes = click.option(
+    "--max-expanded-nodes",
+    type=click.IntRange(min=1),
+    default=100_000,
+    show_default=True,
+    metavar="N",
+    help="How many nodes the calls of functions may stand for.",
+)
 
 
 @click.group(name="fold-model", context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,6 +72,8 @@ def app() -> None:
 @click.option("--single-file", is_flag=True, help="Put the weights into the model's file.")
 @click.option("--external-data", is_flag=True, help="Put the weights into a file of their own.")
 @_follow_links
+@_max_nesting
+@_max_expanded_nodes
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @guarded
 def fold(
@@ -69,6 +87,8 @@ def fold(
     single_file: bool,
     external_data: bool,
     follow_links: bool,
+    max_nesting: int,
+    max_expanded_nodes: int,
     quiet: bool,
 ) -> Outcome:
     """Fold the ONNX model SOURCE, prove that it is the same function, and write it.
@@ -78,6 +98,7 @@ def fold(
     Exit codes: 0 done, 1 not equivalent, 2 bad input or call, 3 --strict and something was kept,
     4 unproven, 130 interrupted. No model is written unless the code is 0 or 3.
     """
+    from folding.guards import Limits
     from folding.pipeline import fold as run
     from folding.show import Progress, show_report
 
@@ -93,6 +114,7 @@ def fold(
                 inputs=inputs,
                 layout=_layout(single_file=single_file, external_data=external_data),
                 follow_links=follow_links,
+                limits=Limits(max_nesting, max_expanded_nodes),
                 digests=json_path is not None,
                 report_to=None if json_path == "-" else json_path,
                 progress=progress,
@@ -121,12 +143,23 @@ def _layout(*, single_file: bool, external_data: bool) -> Layout:
 @_json
 @_strict
 @_follow_links
+@_max_nesting
+@_max_expanded_nodes
 @guarded
-def explain(*, source: Path, json_path: str | None, strict: bool, follow_links: bool) -> Outcome:
+def explain(
+    *,
+    source: Path,
+    json_path: str | None,
+    strict: bool,
+    follow_links: bool,
+    max_nesting: int,
+    max_expanded_nodes: int,
+) -> Outcome:
     """Say what folding SOURCE would do and why, without doing it.
 
     Exit codes: 0 done, 2 bad input or call, 3 --strict and something would be kept.
     """
+    from folding.guards import Limits
     from folding.pipeline import explained as run
     from folding.show import Progress, show_plan
 
@@ -134,6 +167,7 @@ def explain(*, source: Path, json_path: str | None, strict: bool, follow_links: 
         report = run(
             source,
             follow_links=follow_links,
+            limits=Limits(max_nesting, max_expanded_nodes),
             digests=json_path is not None,
             report_to=None if json_path == "-" else json_path,
             progress=progress,

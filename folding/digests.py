@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import Queue
 from threading import Thread
 
@@ -20,6 +23,13 @@ def sha256(file: SourceFile) -> str:
     for block in Span(file, 0, file.size, apart=False).blocks():
         digest.update(block)
     return digest.hexdigest()
+
+
+@contextmanager
+def sha256_beside(file: SourceFile) -> Iterator[Future[str]]:
+    """The digest of a file to be, by another thread that ends with the block."""
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(sha256, file)
 
 
 class Running:

@@ -5,7 +5,10 @@ FoldError                    catch this one
 │   ├── Malformed            its bytes are not a well-formed ONNX file
 │   ├── ExternalDataPath     it keeps data where a model may not, or where there is none
 │   ├── TensorSizeMismatch   a tensor has more or fewer bytes than its dimensions say
-│   └── ModelTooLarge        it cannot be written as one file, and has to be
+│   ├── ModelTooLarge        it cannot be written as one file, and has to be
+│   ├── NestingTooDeep       its graphs, functions or types contain each other too often
+│   ├── RecursiveFunction    a function of it calls itself
+│   └── ExpansionTooLarge    the calls of its functions stand for too many nodes
 ├── BadCall                  the call is wrong: paths, options, inputs
 ├── StorageFailed            the operating system refused to read or write a file
 ├── NotEquivalent            the folded model computes something else; nothing was written
@@ -59,6 +62,24 @@ class ModelTooLarge(BadModel):
     """One file cannot hold the model."""
 
     hint = "Save the source with external data first."
+
+
+class NestingTooDeep(BadModel):
+    """Bodies, calls of functions or types are nested beyond the limit."""
+
+    hint = "Raise --max-nesting if you trust the model; files hold 32 graphs within each other."
+
+
+class RecursiveFunction(BadModel):
+    """A function calls itself, which ONNX forbids and no library survives."""
+
+    hint = "Export the model without recursion."
+
+
+class ExpansionTooLarge(BadModel):
+    """With every call replaced by its function, the model would have too many nodes."""
+
+    hint = "Raise --max-expanded-nodes if you trust the model, or export it without functions."
 
 
 class BadCall(FoldError):

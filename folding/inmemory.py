@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from onnx import ModelProto
 
-from folding import soundness
+from folding import guards, soundness
 from folding._version import __version__
 from folding.clock import Clock
+from folding.guards import LIMITS, Limits
 from folding.modelfile import Model, in_memory
 from folding.protos import tensors
 from folding.report import FileFacts, Report, require
@@ -17,7 +18,11 @@ from folding.verify.verdict import Verdict
 
 
 def fold_model(
-    model: ModelProto, *, verify: bool = True, inputs: Inputs | None = None
+    model: ModelProto,
+    *,
+    verify: bool = True,
+    inputs: Inputs | None = None,
+    limits: Limits = LIMITS,
 ) -> tuple[ModelProto, Report]:
     """Fold a model in memory. The one given is not changed.
 
@@ -25,6 +30,7 @@ def fold_model(
         model: a model without external data.
         verify: whether to prove that both are the same function.
         inputs: what to run both models on, as for ``fold``.
+        limits: how deep graphs may be nested, and how far functions expand.
 
     Raises:
         NotEquivalent: the folded model computes something else.
@@ -35,6 +41,7 @@ def fold_model(
     name = model.graph.name or "the model"
     with clock.stage("read"):
         source = in_memory(model)
+    guards.check(source.proto, name, limits)
     soundness.check(source, name)
     with clock.stage("plan"):
         done = confirmed(source)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -22,11 +22,11 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from folding.errors import BadCall, BadModel, Malformed, StorageFailed
+from folding.errors import BadCall, BadModel, Malformed, NestingTooDeep, StorageFailed
 from folding.external import Places, find_external
 from folding.protos import entries_of, tensors
 from folding.scratch import Scratch
-from folding.skeleton import TOKEN, take_out
+from folding.skeleton import DEEPEST, TOKEN, take_out
 from folding.source import Content, SourceFile, Span
 
 #: From one element to another; the numbers may be in the work buffer, which is overwritten.
@@ -123,6 +123,7 @@ def open_model(
     name: str | None = None,
     data_names: Mapping[str, Path] | None = None,
     follow_links: bool = False,
+    nesting: int = DEEPEST,
 ) -> Model:
     """Open an ONNX file; nothing is read but its structure and its small tensors.
 
@@ -131,9 +132,11 @@ def open_model(
         name: what to call it, if not by its path.
         data_names: where external data is that does not stand under its own name yet.
         follow_links: whether external data may be a link that leaves the model's folder.
+        nesting: how many graphs may be in one another.
 
     Raises:
         Malformed: it is no well-formed ONNX model.
+        NestingTooDeep: more graphs are in one another.
         BadModel: it refers to data that is not there, or outside of its folder.
         BadCall: the path is a directory.
         StorageFailed: it cannot be read.
@@ -152,19 +155,21 @@ def open_model(
     with ExitStack() as stack:
         file = SourceFile(resolved)
         stack.callback(file.close)
-        model = _read(file, name or str(path))
+        model = _read(file, name or str(path), nesting)
         places = Places(given.parent, resolved.parent, data_names or {}, follow_links)
         model.files += find_external(model.proto, model.contents, places, stack)
         stack.pop_all()
     return model
 
 
-def _read(file: SourceFile, name: str) -> Model:
+def _read(file: SourceFile, name: str, nesting: int = DEEPEST) -> Model:
     if not file.size:
         raise Malformed(f"{name!r} is empty")
     try:
-        skeleton, spans = take_out(file)
+        skeleton, spans = take_out(file, nesting=nesting)
         proto = ModelProto.FromString(skeleton)
+    except NestingTooDeep as error:
+        raise NestingTooDeep(f"{name!r} cannot be read: {error}", hint=error.hint) from error
     except (Malformed, DecodeError) as error:
         reason = str(error).splitlines()[0] if isinstance(error, Malformed) else "it does not parse"
         raise Malformed(f"{name!r} is no ONNX model: {reason}") from error
@@ -181,7 +186,8 @@ def locations(path: Path) -> set[str]:
         Malformed: it is no well-formed ONNX model.
         StorageFailed: it cannot be read.
     """
-    with _read(SourceFile(path), str(path)) as model:
+    with closing(SourceFile(path)) as file:
+        model = _read(file, str(path))
         found = (t for t in tensors(model.proto) if t.data_location == TensorProto.EXTERNAL)
         named = {entries_of(tensor).get("location", "") for tensor in found}
     return {str(PurePosixPath(name)) for name in named - {TOKEN}}

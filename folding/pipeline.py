@@ -7,23 +7,24 @@ folding without proof not what makes inputs and digests.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from folding import soundness, writing
+from folding import writing
 from folding._version import __version__
 from folding.clock import Clock, Progress
 from folding.errors import ModelTooLarge
+from folding.guards import LIMITS, Limits
 from folding.modelfile import Model, open_model
+from folding.opening import Call, opened
 from folding.plan import Plan
 from folding.planner import Refused
 from folding.recipes import Unrepresentable
 from folding.report import FileFacts, Report, require
-from folding.spool import STANDARD, standard_input, standard_output
-from folding.target import Target, check_apart, check_target
+from folding.spool import STANDARD, standard_output
+from folding.target import Target
 from folding.trial import Trial, attempt, confirmed, misfits
 from folding.verify.verdict import Verdict, VerdictName
 from folding.writing import Layout
@@ -36,21 +37,6 @@ if TYPE_CHECKING:
 AnyPath = str | os.PathLike[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What the caller asked for; ``source`` and ``target`` as the caller named them."""
-
-    source: str
-    clock: Clock
-    report_to: Path | None
-    digests: bool
-    target: str = ""
-    path: Path | None = None
-    layout: Layout = Layout.AS_SOURCE
-    verify: bool = False
-    inputs: Inputs | None = None
-
-
 def fold(
     source: AnyPath,
     target: AnyPath | None = None,
@@ -59,6 +45,7 @@ def fold(
     inputs: Inputs | None = None,
     layout: Layout = Layout.AS_SOURCE,
     follow_links: bool = False,
+    limits: Limits = LIMITS,
     digests: bool = False,
     report_to: AnyPath | None = None,
     progress: Progress | None = None,
@@ -74,6 +61,7 @@ def fold(
         inputs: what to run both models on: arrays by input name, or an .npz file.
         layout: where the target keeps its big tensors.
         follow_links: whether external data may be a link that leaves the model's folder.
+        limits: how deep graphs may be nested, and how far functions expand.
         digests: whether the report has the SHA-256 of both files.
         report_to: a file for the report as JSON, which is written if the model is or not.
         progress: is told the name of each stage when it begins.
@@ -88,7 +76,7 @@ def fold(
     """
     to = _default_target(Path(source)) if target is None else os.fspath(target)
     with ExitStack() as stack:
-        call = _Call(
+        call = Call(
             os.fspath(source),
             Clock(progress),
             None if report_to is None else Path(report_to),
@@ -99,15 +87,19 @@ def fold(
             verify,
             inputs,
         )
-        model = stack.enter_context(_opened(call, follow_links=follow_links))
-        sha256 = stack.enter_context(_digest(model, wanted=digests))
+        model = stack.enter_context(opened(call, limits, follow_links=follow_links))
+        sha256 = _digest(model, stack, wanted=digests)
         report = _folded(model, call, sha256)
         require(report, call.source)
     return report
 
 
 def explain(
-    source: AnyPath, *, follow_links: bool = False, progress: Progress | None = None
+    source: AnyPath,
+    *,
+    follow_links: bool = False,
+    limits: Limits = LIMITS,
+    progress: Progress | None = None,
 ) -> Plan:
     """The plan for the model at ``source``, without carrying it out.
 
@@ -116,23 +108,24 @@ def explain(
     Raises:
         FoldError: the source is bad.
     """
-    return explained(source, follow_links=follow_links, progress=progress).plan
+    return explained(source, follow_links=follow_links, limits=limits, progress=progress).plan
 
 
 def explained(
     source: AnyPath,
     *,
     follow_links: bool = False,
+    limits: Limits = LIMITS,
     digests: bool = False,
     report_to: AnyPath | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Like ``explain``, as a report without a target."""
     note = None if report_to is None else Path(report_to)
-    call = _Call(os.fspath(source), Clock(progress), note, digests)
+    call = Call(os.fspath(source), Clock(progress), note, digests)
     with ExitStack() as stack:
-        model = stack.enter_context(_opened(call, follow_links=follow_links))
-        sha256 = stack.enter_context(_digest(model, wanted=digests))
+        model = stack.enter_context(opened(call, limits, follow_links=follow_links))
+        sha256 = _digest(model, stack, wanted=digests)
         with call.clock.stage("plan"):
             plan = confirmed(model).plan
         model.check_unchanged()
@@ -149,44 +142,16 @@ def _default_target(source: Path) -> str:
     return str(source.with_name(f"{source.stem}.folded.onnx"))
 
 
-@contextmanager
-def _opened(call: _Call, *, follow_links: bool) -> Iterator[Model]:
-    """The source, open, after everything is refused that would fail later or harm a file."""
-    with ExitStack() as stack:
-        is_piped = call.source == STANDARD
-        path = stack.enter_context(standard_input()) if is_piped else Path(call.source)
-        with call.clock.stage("read"):
-            model = stack.enter_context(
-                open_model(path, name=call.source, follow_links=follow_links)
-            )
-            soundness.check(model, call.source)
-            for place in (call.path, call.report_to):
-                if place is not None:
-                    check_target(place, model)
-            if call.report_to is not None and call.path is not None:
-                check_apart(call.report_to, call.path)
-            if call.inputs is not None:
-                from folding.verify.inputs import load
-
-                load(call.inputs, model.proto)
-        yield model
-
-
-@contextmanager
-def _digest(model: Model, *, wanted: bool) -> Iterator[Future[str] | None]:
+def _digest(model: Model, stack: ExitStack, *, wanted: bool) -> Future[str] | None:
     """The source's digest, if wanted, computed while everything else goes on."""
     if not wanted:
-        yield None
-        return
-    from concurrent.futures import ThreadPoolExecutor
+        return None
+    from folding.digests import sha256_beside
 
-    from folding.digests import sha256
-
-    with ThreadPoolExecutor(1) as thread:
-        yield thread.submit(sha256, model.files[0])
+    return stack.enter_context(sha256_beside(model.files[0]))
 
 
-def _folded(model: Model, call: _Call, sha256: Future[str] | None) -> Report:
+def _folded(model: Model, call: Call, sha256: Future[str] | None) -> Report:
     refused: Refused = {}
     while True:
         with call.clock.stage("plan"):
@@ -198,7 +163,7 @@ def _folded(model: Model, call: _Call, sha256: Future[str] | None) -> Report:
                 refused = done.refused | misfits(done.planned)
 
 
-def _write(model: Model, done: Trial, call: _Call, sha256: Future[str] | None) -> Report:
+def _write(model: Model, done: Trial, call: Call, sha256: Future[str] | None) -> Report:
     """Write, verify what was written, and only then put it in its place."""
     assert call.path is not None
     stream = writing.written if done.plan.changes_anything else writing.copied
@@ -239,7 +204,7 @@ def _verify(model: Model, target: Target, done: Trial, inputs: Inputs | None) ->
 
 
 def _report(
-    call: _Call,
+    call: Call,
     model: Model,
     sha256: Future[str] | None,
     plan: Plan,
