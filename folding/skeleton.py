@@ -6,8 +6,14 @@ An ONNX file is nested length-delimited fields. Walking only their keys and leng
     file      ModelProto{ graph{ initializer{ dims, name, raw_data: 200 MB } } }
     skeleton  ModelProto{ graph{ initializer{ dims, name, external_data: token 0 } } }
 
-``take_out`` makes the skeleton, ``put_in`` is its inverse. Fields that are not descended into are
-passed on byte for byte, so whatever else a model holds survives.
+``take_out`` makes the skeleton, ``put_in`` is its inverse. Both edit a tensor's data and the
+lengths of the messages around it; all else is passed on as it is, so whatever a model holds
+survives.
+
+The walker and protobuf never read a file differently: what the walker does not look into is read by
+protobuf alone, and in what it does look into, all that could be read in two ways is malformed.
+It looks into messages long enough to hold a big tensor or too many graphs in one another, except
+sparse tensors, whose data the ONNX checker and runtimes want where it is.
 
 Field numbers are from onnx.proto.
 """
@@ -17,23 +23,22 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
-from functools import partial
 
-from folding.errors import Malformed
+from folding.errors import Malformed, NestingTooDeep
 from folding.framing import (
     BYTES,
     VARINT,
     Buffer,
     Bytes,
     Field,
-    Window,
+    Reader,
     delimited,
     encoded,
-    fields,
     head,
 )
+from folding.messages import CHILDREN, ONCE, Hole, Message, Piece, Walk, edited
+
+__all__ = ["DEEPEST", "LEAST", "TOKEN", "Hole", "external", "put_in", "take_out"]
 
 #: Tensors below this many bytes stay in the skeleton, where shape inference can see them.
 LEAST = 1024
@@ -43,161 +48,157 @@ LEAST = 1024
 TOKEN = f"\0{secrets.token_hex(16)}"
 
 _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 9, 13, 14
-_TYPED_DATA = frozenset({4, 5, 6, 7, 10, 11})
-_DEEPEST = 100
+_SAYS_WHERE = frozenset({4, 5, 6, 7, _RAW_DATA, 10, 11, _EXTERNAL_DATA, _DATA_LOCATION})
+_HERE, _ELSEWHERE = (encoded(_DATA_LOCATION << 3 | VARINT) + encoded(value) for value in (0, 1))
+#: The entry of a token whose tensor said that it has its data itself, as it need not.
+_SAID = "data_location"
 
-
-class Message(Enum):
-    """The messages on the way from a model to its tensors."""
-
-    MODEL = "model"
-    GRAPH = "graph"
-    NODE = "node"
-    ATTRIBUTE = "attribute"
-    FUNCTION = "function"
-    TENSOR = "tensor"
-
-
-_CHILDREN: dict[Message, dict[int, Message]] = {
-    Message.MODEL: {7: Message.GRAPH, 25: Message.FUNCTION},
-    Message.GRAPH: {1: Message.NODE, 5: Message.TENSOR},
-    Message.NODE: {5: Message.ATTRIBUTE},
-    Message.ATTRIBUTE: {
-        5: Message.TENSOR,
-        6: Message.GRAPH,
-        10: Message.TENSOR,
-        11: Message.GRAPH,
-    },
-    Message.FUNCTION: {7: Message.NODE},
-    Message.TENSOR: {},
-}
-#: Fields that protobuf would merge or overwrite silently if they came twice.
-_ONCE = {
-    Message.MODEL: frozenset({7}),
-    Message.ATTRIBUTE: frozenset({5, 6}),
-    Message.TENSOR: frozenset({_RAW_DATA, _DATA_LOCATION}),
-}
+#: Protobuf reads no tensor that is in more graphs than this.
+DEEPEST = 32
+#: What a graph in a graph takes at least: the heads of a node, of an attribute, and its own.
+_LEVEL = 6
 
 
 def external(entries: dict[str, str]) -> bytes:
     """The fields of a TensorProto that say that its bytes are elsewhere."""
-    pairs = (
-        delimited(_EXTERNAL_DATA, delimited(1, key.encode()) + delimited(2, value.encode()))
-        for key, value in entries.items()
-    )
-    return b"".join(pairs) + encoded(_DATA_LOCATION << 3 | VARINT) + encoded(1)
+    return b"".join(_entry(*item) for item in entries.items()) + _ELSEWHERE
 
 
-def take_out(source: Bytes) -> tuple[bytes, list[tuple[int, int]]]:
+def _entry(key: str, value: str) -> bytes:
+    return delimited(_EXTERNAL_DATA, delimited(1, key.encode()) + delimited(2, value.encode()))
+
+
+_AT_TOKEN = _entry("location", TOKEN)
+
+
+def take_out(source: Bytes, *, nesting: int = DEEPEST) -> tuple[bytes, list[tuple[int, int]]]:
     """The skeleton of a serialised ModelProto, and the (start, end) of each tensor taken out.
 
+    Args:
+        source: the serialised model.
+        nesting: how many graphs, or a function and graphs, may be in one another. Never more
+            than 32 are allowed, since protobuf reads no more.
+
     Raises:
-        Malformed: the bytes are no well-formed message, or protobuf would read them otherwise.
+        Malformed: the bytes are no well-formed message, or could be read in two ways.
+        NestingTooDeep: more graphs are in one another.
+        StorageFailed: the source became shorter while it was read.
     """
-    spans: list[tuple[int, int]] = []
-    window = Window(source)
-
-    def visit(message: Message, start: int, end: int, depth: int) -> bytes:
-        if depth > _DEEPEST:
-            raise Malformed(f"messages are nested too deeply at byte {start}")
-        parts: list[bytes] = []
-        seen: set[int] = set()
-        copied, taken = start, False
-        for field in fields(source, start, end, window):
-            _check_once(message, field, seen)
-            child = _CHILDREN[message].get(field.number) if field.wire == BYTES else None
-            big = field.end - field.payload >= LEAST
-            if message is Message.TENSOR and field.number == _RAW_DATA and big:
-                parts.append(window.read(copied, field.start))
-                copied, taken = field.end, True
-                spans.append((field.payload, field.end))
-                parts.append(external({"location": TOKEN, "offset": str(len(spans) - 1)}))
-            elif child and big:
-                parts.append(window.read(copied, field.start))
-                copied = field.end
-                inner = visit(child, field.payload, field.end, depth + 1)
-                parts.append(delimited(field.number, inner))
-        if taken and seen & (_TYPED_DATA | {_EXTERNAL_DATA, _DATA_LOCATION}):
-            raise Malformed(f"the tensor at byte {start} says twice where its data is")
-        parts.append(window.read(copied, end))
-        return b"".join(parts)
-
-    return visit(Message.MODEL, 0, source.size, 0), spans
+    taker = _Taker(source, min(nesting, DEEPEST))
+    taker.message(Message.MODEL, 0, taker.reader.size, 0)
+    taker.reader.keep(taker.reader.size)
+    (skeleton,) = edited(taker.reader.kept, taker.edits)
+    assert isinstance(skeleton, bytes)
+    return skeleton, taker.spans
 
 
-def _check_once(message: Message, field: Field, seen: set[int]) -> None:
-    if field.number in seen and field.number in _ONCE.get(message, ()):
-        raise Malformed(
-            f"field {field.number} of the {message.value} at byte {field.start} is repeated"
-        )
-    seen.add(field.number)
-
-
-@dataclass(frozen=True, slots=True)
-class Hole:
-    """Where the ``size`` bytes of token ``index`` go."""
-
-    index: int
-    size: int
-
-
-def put_in(skeleton: bytes, place: Callable[[int], bytes | int]) -> list[bytes | Hole]:
+def put_in(skeleton: bytes, place: Callable[[int], bytes | int]) -> list[Piece]:
     """The pieces of the file that a skeleton stands for.
 
     ``place`` says for each token what comes in its stead: raw data of so many bytes, written
     later, or the fields that refer to another file, as bytes.
     """
-    return _Filler(skeleton, place).message(Message.MODEL, 0, len(skeleton))[0]
+    filler = _Filler(skeleton, place)
+    filler.message(Message.MODEL, 0, len(skeleton), 0)
+    return edited(skeleton, filler.edits)
 
 
-class _Filler:
-    """Rewrites the messages around tokens, whose lengths change; copies everything else."""
+class _Taker(Walk):
+    """Takes tensors out, and refuses what could be read in two ways."""
+
+    def __init__(self, source: Bytes, nesting: int) -> None:
+        super().__init__(Reader(source))
+        self.nesting = nesting
+        self.spans: list[tuple[int, int]] = []
+
+    def message(self, message: Message, start: int, end: int, graphs: int) -> None:
+        graphs += message in (Message.GRAPH, Message.FUNCTION)
+        if graphs > self.nesting:
+            raise _too_deep(message, start, self.nesting)
+        children, once = CHILDREN[message], ONCE.get(message, frozenset())
+        least = min(LEAST, _LEVEL * (self.nesting - graphs))
+        seen: set[int] = set()
+        for found in self.fields(start, end, 0 if once else least):
+            child = children.get(found.number) if found.wire == BYTES else None
+            if child is None or child is Message.SPARSE:
+                continue
+            if found.number in seen and found.number in once:
+                raise Malformed(
+                    f"field {found.number} of the {message.value} at byte {start} is repeated"
+                )
+            seen.add(found.number)
+            if found.end - found.payload >= (LEAST if child is Message.TENSOR else least):
+                self.child(child, found, graphs)
+
+    def tensor(self, start: int, end: int) -> None:
+        reader, said = self.reader, 0
+        data = here = None
+        for number, wire, at, payload, stop in self.fields(start, end):
+            said += number in _SAYS_WHERE
+            if number == _RAW_DATA and wire == BYTES and stop - payload >= LEAST:
+                data = at - reader.skipped, payload - reader.skipped
+                self.spans.append((payload, stop))
+                self.growth -= stop - payload
+                reader.skip(payload, stop)
+            elif number == _DATA_LOCATION and reader.within(at, stop) == _HERE:
+                here = at - reader.skipped
+        if data is None:
+            return
+        if said != (1 if here is None else 2):
+            raise Malformed(f"the tensor at byte {start} says twice where its data is")
+        reference = _AT_TOKEN + _entry("offset", str(len(self.spans) - 1))
+        if here is not None:
+            reference += _entry(_SAID, "DEFAULT")
+            self.edit(here, here + len(_HERE), b"")
+        self.edit(*data, reference + _ELSEWHERE)
+
+
+def _too_deep(message: Message, start: int, nesting: int) -> NestingTooDeep:
+    text = f"the {message.value} at byte {start} is nested deeper than {nesting}"
+    if nesting < DEEPEST:
+        return NestingTooDeep(text)
+    return NestingTooDeep(text, hint="Export the model with fewer bodies in each other.")
+
+
+class _Filler(Walk):
+    """Puts data in the place of tokens."""
 
     def __init__(self, skeleton: bytes, place: Callable[[int], bytes | int]) -> None:
-        self.source = Buffer(skeleton)
-        self.place = place
+        super().__init__(Reader(Buffer(skeleton), len(skeleton)))
+        self.data, self.place = skeleton, place
         found = [match.start() for match in re.finditer(re.escape(TOKEN.encode()), skeleton)]
-        self.tokens = [len(skeleton) + 1, *reversed(found)]
+        self.tokens = [len(skeleton), *reversed(found)]
 
-    def message(self, message: Message, start: int, end: int) -> tuple[list[bytes | Hole], int]:
-        """The pieces of a message and their length in all."""
-        parts: list[bytes | Hole] = []
-        length, copied = 0, start
-        for field in fields(self.source, start, end):
-            child = _CHILDREN[message].get(field.number)
-            if not field.payload <= self.tokens[-1] < field.end:
-                continue
-            if child is not None:
-                visit = self.tensor if child is Message.TENSOR else partial(self.message, child)
-                inner, total = visit(field.payload, field.end)
-                parts.append(self.source.data[copied : field.start] + head(field.number, total))
-                length += field.start - copied + len(head(field.number, total)) + total
-                parts += inner
-                copied = field.end
-            while self.tokens[-1] < field.end:
-                self.tokens.pop()
-        parts.append(self.source.data[copied:end])
-        return parts, length + end - copied
+    def message(self, message: Message, start: int, end: int, graphs: int) -> None:
+        for found in self.fields(start, end, len(TOKEN)):
+            if self.tokens[-1] >= end:
+                break
+            if found.payload <= self.tokens[-1] < found.end:
+                child = CHILDREN[message].get(found.number)
+                if child is not None:
+                    self.child(child, found, graphs)
+                while self.tokens[-1] < found.end:
+                    self.tokens.pop()
 
-    def tensor(self, start: int, end: int) -> tuple[list[bytes | Hole], int]:
-        """A tensor whose token gives way to its data; one that only looks so is left alone."""
-        data = self.source.data
-        early: list[bytes] = []
-        late: list[bytes] = []
-        entries: dict[bytes, bytes] = {}
-        for field in fields(self.source, start, end):
-            if field.number == _EXTERNAL_DATA:
-                inner = fields(self.source, field.payload, field.end)
-                pair = [data[part.payload : part.end] for part in inner]
-                entries.update([(pair[0], pair[1])] if len(pair) == 2 else [])  # noqa: PLR2004
-            elif field.number != _DATA_LOCATION:
-                (early if field.number < _RAW_DATA else late).append(data[field.start : field.end])
-        if entries.get(b"location") != TOKEN.encode():
-            return [data[start:end]], end - start
-        index = int(entries[b"offset"])
+    def tensor(self, start: int, end: int) -> None:
+        """Leaves a tensor alone that only looks as if it had a token."""
+        later = [found for found in self.fields(start, end) if found.number > _RAW_DATA]
+        entries = [f for f in later if f.number == _EXTERNAL_DATA and f.wire == BYTES]
+        said = dict(map(self.entry, entries))
+        places = [found.end for found in later if found.number == _DATA_LOCATION]
+        if said.get(b"location") != TOKEN.encode() or not places:
+            return
+        index = int(said[b"offset"])
         content = self.place(index)
+        first, last, before = entries[0].start, places[0], later[0].start
         if isinstance(content, bytes):
-            whole = b"".join([*early, content, *late])
-            return [whole], len(whole)
-        before, after = b"".join([*early, head(_RAW_DATA, content)]), b"".join(late)
-        return [before, Hole(index, content), after], len(before) + content + len(after)
+            self.edit(first, last, content)
+            return
+        self.edit(before, before, head(_RAW_DATA, content))
+        self.edit(before, before, Hole(index, content))
+        self.edit(first, last, _HERE if _SAID.encode() in said else b"")
+
+    def entry(self, found: Field) -> tuple[bytes, bytes]:
+        """The key and the value of an entry, if it has both."""
+        parts = [self.data[f.payload : f.end] for f in self.fields(found.payload, found.end)]
+        return (parts[0], parts[1]) if len(parts) == 2 else (b"", b"")  # noqa: PLR2004
