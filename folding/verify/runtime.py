@@ -15,13 +15,11 @@ The runtime is kept from making copies that a check does not need:
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnxruntime
 from onnx import ModelProto, TensorProto, helper
@@ -30,6 +28,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state
 from folding.modelfile import Model
 from folding.protos import bodies, is_default_domain, names, tensors
 from folding.source import SourceFile, Span
+from folding.verify.maps import Maps
 
 _PROTOBUF_LIMIT = (1 << 31) - 1
 #: Models of more bytes are run without copies of their weights.
@@ -76,7 +75,8 @@ class Session(AbstractContextManager["Session"]):
         is_large = model.size > _LARGE
         options = _options(folder, optimised=optimised, is_large=is_large)
         try:
-            weights = dict(_weights(model))
+            maps = Maps()
+            weights = dict(_weights(model, maps))
             for name, value in weights.items():
                 options.add_initializer(name, value)
             self._session = onnxruntime.InferenceSession(
@@ -87,7 +87,7 @@ class Session(AbstractContextManager["Session"]):
             )
         except _RUNTIME_ERRORS as error:
             raise NotLoaded(_first_line(error)) from error
-        self._weights = weights  # The runtime reads them, but does not keep them.
+        self._maps, self._weights = maps, weights  # The runtime reads them, but keeps neither.
         self.outputs = [value.name for value in self._session.get_outputs()]
 
     def __exit__(self, *_: object) -> None:
@@ -97,6 +97,7 @@ class Session(AbstractContextManager["Session"]):
         """Free the memory, and let go of the files."""
         self._session = None
         self._weights.clear()
+        self._maps.close()
 
     def run(self, feed: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """All outputs, in the order of the graph.
@@ -108,9 +109,10 @@ class Session(AbstractContextManager["Session"]):
         values = self._session.get_inputs() + self._session.get_overridable_initializers()
         known = {value.name for value in values}
         try:
-            found: list[npt.NDArray[Any]] = self._session.run(
-                None, {name: array for name, array in feed.items() if name in known}
-            )
+            with self._maps.trimmed():
+                found: list[npt.NDArray[Any]] = self._session.run(
+                    None, {name: array for name, array in feed.items() if name in known}
+                )
         except _RUNTIME_ERRORS as error:
             if _NO_MEMORY in str(error):
                 raise MemoryError(_first_line(error)) from error
@@ -140,9 +142,8 @@ def _first_line(error: Exception) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
-def _weights(model: Model) -> Iterator[tuple[str, Any]]:
+def _weights(model: Model, maps: Maps) -> Iterator[tuple[str, Any]]:
     """The weights in files that only layers of the main graph read, as the runtime takes them."""
-    files: dict[SourceFile, npt.NDArray[np.uint8]] = {}
     others = _read_by_others(model.proto)
     for tensor in model.proto.graph.initializer:
         content = model.content(tensor)
@@ -150,11 +151,7 @@ def _weights(model: Model) -> Iterator[tuple[str, Any]]:
         is_plain = dtype.isbuiltin == 1 and tensor.data_type != TensorProto.STRING
         if not (isinstance(content, Span) and content.size and is_plain) or tensor.name in others:
             continue
-        if content.file not in files:
-            whole = mmap.mmap(content.file.descriptor, 0, access=mmap.ACCESS_READ)
-            files[content.file] = np.frombuffer(whole, np.uint8)
-        data = files[content.file][content.start : content.start + content.size]
-        array = data.view(dtype).reshape(tensor.dims)
+        array = maps.view(content).view(dtype).reshape(tensor.dims)
         yield (
             tensor.name,
             onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, tensor.data_type),
