@@ -1,343 +1,109 @@
-"""Framing: what is taken out of a file comes back byte for byte, and no bytes can confuse it."""
+"""Framing: every field is found where it is, no byte is read twice, and nothing else is a field."""
 
 from __future__ import annotations
 
-import random
-import subprocess
-import sys
-from typing import Any, TypeVar
+from collections.abc import Callable
+from random import Random
 
-import numpy as np
 import pytest
-from files import conv_net, put_apart, save
-from google.protobuf.message import DecodeError, Message
-from hypothesis import given, settings
+from damage import BYTES, FIXED32, FIXED64, VARINT, Part, varint
+from damage import encoded as written
+from fuzzing import Watched
+from hypothesis import given
 from hypothesis import strategies as st
-from onnx import (
-    AttributeProto,
-    GraphProto,
-    ModelProto,
-    NodeProto,
-    TensorProto,
-    ValueInfoProto,
-    helper,
-    numpy_helper,
+
+from folding.errors import FoldError, Malformed, StorageFailed
+from folding.framing import Buffer, Bytes, Reader, Window, delimited, encoded, fields
+
+NUMBERS = st.integers(1, 40) | st.integers(1, (1 << 29) - 1)
+PARTS = st.one_of(
+    st.builds(Part, NUMBERS, st.just(VARINT), st.integers(0, (1 << 64) - 1).map(varint)),
+    st.builds(Part, NUMBERS, st.just(FIXED64), st.binary(min_size=8, max_size=8)),
+    st.builds(Part, NUMBERS, st.just(FIXED32), st.binary(min_size=4, max_size=4)),
+    st.builds(Part, NUMBERS, st.just(BYTES), st.binary(max_size=9)),
+    st.builds(Part, NUMBERS, st.just(BYTES), st.integers(0, 300).map(bytes)),
 )
+MESSAGES = st.lists(PARTS, max_size=20)
 
-from folding import soundness
-from folding.errors import FoldError, Malformed
-from folding.framing import Buffer, fields
-from folding.modelfile import Model, in_memory, open_model
-from folding.skeleton import LEAST, TOKEN, Hole, external, put_in, take_out
 
-NAMES = st.text(st.sampled_from("aβ/ \n"), max_size=4) | st.just(TOKEN)
-M = TypeVar("M", bound=Message)
-SIZES = st.sampled_from([0, 1, 7, LEAST - 1, LEAST, LEAST + 1, 3 * LEAST])
+class Tight(Reader):
+    """Reads a little at a time, so that fields lie across the borders."""
 
+    NEAR, FAR = 32, 64
 
-def number(value: int) -> bytes:
-    """A varint."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
 
+def tight(source: Bytes) -> Reader:
+    return Tight(source, Tight.NEAR)
 
-def delimited(field: int, payload: bytes) -> bytes:
-    return number(field << 3 | 2) + number(len(payload)) + payload
 
-
-def varint(field: int, value: int) -> bytes:
-    return number(field << 3) + number(value)
-
-
-def initializer(*parts: bytes) -> bytes:
-    """A file whose only initializer has these fields."""
-    return delimited(7, delimited(5, b"".join(parts)))
-
-
-RAW = delimited(9, bytes(range(256)) * 8)
-
-
-@st.composite
-def tensors(draw: st.DrawFn) -> TensorProto:
-    tensor = TensorProto(name=draw(NAMES), data_type=draw(st.sampled_from([1, 7, 8])))
-    size = draw(SIZES)
-    tensor.dims.extend(draw(st.lists(st.integers(0, 9), max_size=3)))
-    match draw(st.sampled_from(["raw", "raw", "raw", "float", "int64", "string", "none"])):
-        case "raw":
-            tensor.raw_data = draw(st.randoms()).randbytes(size)
-        case "float":
-            tensor.float_data.extend([0.5] * (size // 4))
-        case "int64":
-            tensor.int64_data.extend(range(size // 8))
-        case "string":
-            tensor.string_data.extend([b"x" * size])
-    if draw(st.booleans()):
-        tensor.doc_string = draw(NAMES)
-    if draw(st.booleans()):
-        tensor.metadata_props.add(key=draw(NAMES), value=draw(NAMES))
-    return with_unknown(draw, tensor)
-
-
-def with_unknown(draw: st.DrawFn, message: M) -> M:
-    """The message with, perhaps, fields that this version of ONNX does not know."""
-    if draw(st.integers(0, 4)):
-        return message
-    extra = delimited(900, b"later" + draw(NAMES).encode()) + varint(901, 7) + b"\xb5\x38abcd"
-    return type(message).FromString(message.SerializeToString() + extra)
-
-
-@st.composite
-def nodes(draw: st.DrawFn, depth: int) -> NodeProto:
-    node = NodeProto(op_type="Constant", name=draw(NAMES), output=[draw(NAMES)])
-    for _ in range(draw(st.integers(0, 2))):
-        found = node.attribute.add(name=draw(NAMES))
-        kind = draw(st.sampled_from(["tensor", "tensors", "floats", "graph", "graphs"]))
-        match kind if depth else kind.replace("graph", "tensor"):
-            case "tensor":
-                found.type = AttributeProto.TENSOR
-                found.t.CopyFrom(draw(tensors()))
-            case "tensors":
-                found.type = AttributeProto.TENSORS
-                found.tensors.extend(draw(st.lists(tensors(), max_size=2)))
-            case "floats":
-                found.type = AttributeProto.FLOATS
-                found.floats.extend([1.5] * draw(SIZES))
-            case "graph":
-                found.type = AttributeProto.GRAPH
-                found.g.CopyFrom(draw(graphs(depth - 1)))
-            case "graphs":
-                found.type = AttributeProto.GRAPHS
-                found.graphs.append(draw(graphs(depth - 1)))
-    return with_unknown(draw, node)
-
-
-@st.composite
-def graphs(draw: st.DrawFn, depth: int = 1) -> GraphProto:
-    graph = GraphProto(name=draw(NAMES), doc_string=draw(NAMES))
-    graph.node.extend(draw(st.lists(nodes(depth), max_size=2)))
-    graph.initializer.extend(draw(st.lists(tensors(), max_size=3)))
-    for name in draw(st.lists(NAMES, max_size=2)):
-        graph.input.append(ValueInfoProto(name=name))
-        graph.metadata_props.add(key=name, value=name)
-    return with_unknown(draw, graph)
-
-
-@st.composite
-def models(draw: st.DrawFn) -> ModelProto:
-    model = ModelProto(ir_version=10, producer_name=draw(NAMES), doc_string=draw(NAMES))
-    model.graph.CopyFrom(draw(graphs()))
-    model.opset_import.add(domain="", version=17)
-    for node in draw(st.lists(nodes(1), max_size=1)):
-        model.functions.add(name="f", domain="d").node.append(node)
-    for graph in draw(st.lists(graphs(0), max_size=1)):
-        model.training_info.add().algorithm.CopyFrom(graph)
-    model.metadata_props.add(key=draw(NAMES), value=draw(NAMES))
-    return with_unknown(draw, model)
-
-
-def restored(data: bytes, skeleton: bytes, spans: list[tuple[int, int]]) -> bytes:
-    """The file that a skeleton stands for."""
-    pieces = put_in(skeleton, lambda index: spans[index][1] - spans[index][0])
-    return b"".join(
-        data[slice(*spans[piece.index])] if isinstance(piece, Hole) else piece for piece in pieces
-    )
-
-
-def split(data: bytes) -> list[tuple[int, bytes, bytes]]:
-    """The number, the head and the payload of each field; nothing is checked."""
-    found, at = [], 0
-
-    def read() -> int:
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = data[at]
-            at, value, shift = at + 1, value | (byte & 0x7F) << shift, shift + 7
-            if byte < 0x80:
-                return value
-
-    while at < len(data):
-        start, key = at, read()
-        match key & 7:
-            case 0:
-                read()
-                body = at
-            case 1 | 5:
-                body = at = at + (8 if key & 7 == 1 else 4)
-            case _:
-                length = read()
-                body, at = at, at + length
-        found.append((key, data[start:body], data[body:at]))
-    return found
-
-
-def scrambled(data: bytes, kind: Any, order: random.Random) -> bytes:
-    """The same message with its fields in another order, and so in the messages within."""
-    pieces: dict[int, list[bytes]] = {}
-    for key, head, payload in split(data):
-        known = kind.fields_by_number.get(key >> 3) if kind else None
-        inner = known.message_type if known else None
-        whole = head + payload
-        if inner is not None and key & 7 == 2:
-            whole = delimited(key >> 3, scrambled(payload, inner, order))
-        pieces.setdefault(key >> 3, []).append(whole)
-    numbers = list(pieces)
-    order.shuffle(numbers)
-    return b"".join(b"".join(pieces[field]) for field in numbers)
-
-
-@given(models())
-@settings(deadline=None)
-def test_what_is_taken_out_comes_back_byte_for_byte(model: ModelProto) -> None:
-    data = model.SerializeToString(deterministic=True)
-
-    skeleton, spans = take_out(Buffer(data))
-
-    assert restored(data, skeleton, spans) == data
-
-
-@given(models())
-@settings(deadline=None)
-def test_so_it_does_when_protobuf_has_parsed_the_skeleton(model: ModelProto) -> None:
-    data = model.SerializeToString(deterministic=True)
-
-    skeleton, spans = take_out(Buffer(data))
-    parsed = ModelProto.FromString(skeleton).SerializeToString(deterministic=True)
-
-    assert restored(data, parsed, spans) == data
-
-
-@given(models(), st.randoms(use_true_random=False))
-@settings(deadline=None)
-def test_fields_in_an_odd_order_mean_the_same(model: ModelProto, order: random.Random) -> None:
-    data = scrambled(model.SerializeToString(), ModelProto.DESCRIPTOR, order)
-
-    skeleton, spans = take_out(Buffer(data))
-
-    assert ModelProto.FromString(restored(data, skeleton, spans)) == model
-
-
-@given(models())
-@settings(deadline=None)
-def test_every_span_is_the_raw_data_of_a_tensor_of_at_least_that_size(model: ModelProto) -> None:
-    data = model.SerializeToString()
-
-    _, spans = take_out(Buffer(data))
-
-    assert all(end - start >= LEAST for start, end in spans)
-    assert all(data[slice(*span)] in every_raw_data(model) for span in spans)
-
-
-def every_raw_data(message: Any) -> list[bytes]:
-    if isinstance(message, TensorProto):
-        return [message.raw_data]
-    found = []
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for child in value if field.is_repeated else [value]:
-                found += every_raw_data(child)
-    return found
-
-
-@given(models())
-@settings(deadline=None)
-def test_no_big_raw_data_of_a_graph_or_function_is_left_in_the_skeleton(model: ModelProto) -> None:
-    del model.training_info[:]
-
-    skeleton, _ = take_out(Buffer(model.SerializeToString()))
-
-    left = every_raw_data(ModelProto.FromString(skeleton))
-    assert all(len(data) < LEAST for data in left)
-
-
-NET = conv_net(16).SerializeToString()
-WEIGHT = conv_net(16).graph.initializer[0].raw_data
-#: Where a fault is not merely another weight.
-HEADS = [i for i in range(len(NET)) if not 0 < i - NET.find(WEIGHT) < len(WEIGHT)]
-
-
-def accepted(data: bytes) -> ModelProto | None:
-    """What the walker and protobuf together make of a file, None if it is malformed."""
-    try:
-        skeleton, spans = take_out(Buffer(data))
-        ModelProto.FromString(skeleton)
-    except (Malformed, DecodeError):
-        return None
-    return ModelProto.FromString(restored(data, skeleton, spans))
-
-
-def protobuf(data: bytes) -> ModelProto | None:
-    try:
-        return ModelProto.FromString(data)
-    except DecodeError:
-        return None
-
-
-def test_a_file_cut_off_at_any_byte_is_malformed_or_reads_as_protobuf_reads_it() -> None:
-    for end in range(len(NET)):
-        assert accepted(NET[:end]) == protobuf(NET[:end])
-
-
-@given(st.binary(max_size=200))
-def test_random_bytes_are_malformed_or_read_as_protobuf_reads_them(data: bytes) -> None:
-    found = accepted(data)
-
-    assert found is None or found == protobuf(data)
-
-
-@given(st.randoms(use_true_random=False), st.integers(1, 4))
-@settings(deadline=None, max_examples=400)
-def test_a_damaged_file_is_malformed_or_reads_as_protobuf_reads_it(
-    luck: random.Random, faults: int
+@given(MESSAGES, st.sampled_from([Reader, tight]))
+def test_the_fields_are_those_that_were_written(
+    parts: list[Part], reading: Callable[[Bytes], Reader]
 ) -> None:
-    data = bytearray(NET)
-    for _ in range(faults):
-        data[luck.choice(HEADS)] = luck.choice([0, 1, 0x7F, 0x80, 0xFF, luck.randrange(256)])
+    data = written(parts)
+    reader = reading(Buffer(data))
 
-    found = accepted(bytes(data))
+    found = list(fields(reader.source, 0, len(data), reader))
 
-    assert found is None or found == protobuf(bytes(data))
+    assert [(f.number, f.wire, data[f.payload : f.end]) for f in found] == [
+        (part.number, part.wire, part.payload) for part in parts
+    ]
+    assert b"".join(data[f.start : f.end] for f in found) == data
 
 
-@given(st.binary(max_size=16), st.sampled_from(HEADS))
-@settings(deadline=None, max_examples=300)
-def test_opening_damaged_bytes_raises_nothing_but_fold_errors(
-    tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int
+@given(MESSAGES, st.integers(1, 20))
+def test_short_fields_are_passed_over_on_demand(parts: list[Part], least: int) -> None:
+    data = written(parts)
+    every = list(fields(Buffer(data), 0, len(data)))
+
+    found = list(fields(Buffer(data), 0, len(data), least=least))
+
+    assert found == [field for field in every if field.end - field.payload >= least]
+
+
+@given(MESSAGES)
+def test_what_is_kept_is_all_that_is_not_skipped_and_no_byte_is_read_twice(
+    parts: list[Part],
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "damaged.onnx"
-    path.write_bytes(NET[:at] + noise + NET[at + len(noise) :])
+    data = written(parts)
+    source = Watched(data)
+    reader, kept = tight(source), b""
 
-    try:
-        with open_model(path) as model:
-            soundness.check(model, str(path))
-    except FoldError as error:
-        assert str(error)  # noqa: PT017 - no error is right as well
+    for _, wire, at, payload, stop in fields(source, 0, len(data), reader):
+        skipped = wire == BYTES and stop % 2 == 0
+        if skipped:
+            reader.skip(payload, stop)
+        kept += data[at : payload if skipped else stop]
+    reader.keep(len(data))
 
-
-REPEATED = {
-    "graph": delimited(7, b"") + initializer(RAW),
-    "raw_data": initializer(RAW, RAW),
-    "a small raw_data before a big one": initializer(delimited(9, b"abcd"), RAW),
-    "raw_data and float_data": initializer(RAW, delimited(4, bytes(8))),
-    "float_data and raw_data": initializer(delimited(4, bytes(8)), RAW),
-    "raw_data and a file": initializer(RAW, delimited(13, delimited(1, b"location"))),
-    "raw_data and a place": initializer(RAW, varint(14, 1)),
-    "an attribute's tensor": delimited(
-        7, delimited(1, delimited(5, delimited(5, RAW) + delimited(5, RAW)))
-    ),
-    "an attribute's graph": delimited(
-        7, delimited(1, delimited(5, delimited(6, RAW) + delimited(6, RAW)))
-    ),
-}
+    assert bytes(reader.kept) == kept
+    assert reader.skipped == len(data) - len(kept)
+    source.assert_read_once()
 
 
-@pytest.mark.parametrize("what", REPEATED)
-def test_what_protobuf_would_merge_or_overwrite_is_malformed(what: str) -> None:
-    with pytest.raises(Malformed):
-        take_out(Buffer(REPEATED[what]))
+def test_what_is_skipped_is_not_read() -> None:
+    data = delimited(1, bytes(1 << 24)) * 3
+    source = Watched(data)
+    reader = Reader(source)
+
+    for _, _, _, payload, stop in fields(source, 0, len(data), reader):
+        reader.skip(payload, stop)
+
+    assert sum(end - start for start, end in source.ranges) < 1 << 16
+
+
+@given(st.integers(0, (1 << 64) - 1))
+def test_numbers_are_as_short_as_can_be(value: int) -> None:
+    assert encoded(value) == varint(value)
+
+
+@given(NUMBERS, st.binary(max_size=300))
+def test_what_is_delimited_is_one_field(number: int, payload: bytes) -> None:
+    data = delimited(number, payload)
+
+    (found,) = fields(Buffer(data), 0, len(data))
+
+    assert found == (number, BYTES, 0, len(data) - len(payload), len(data))
 
 
 BROKEN = {
@@ -346,11 +112,19 @@ BROKEN = {
     "wire type 6": b"\x0e",
     "wire type 7": b"\x0f",
     "field number 0": b"\x02\x00",
+    "a field number of 30 bits": b"\x82\x80\x80\x80\x20\x00",
+    "a field number of 60 bits": b"\x82\x80\x80\x80\x80\x80\x80\x80\x40\x00",
     "an over-long key": b"\x8a\x80\x00\x00",
     "an over-long length": b"\x0a\x80\x00",
+    "an over-long number": b"\x08\x80\x00",
     "a length beyond the file": b"\x3a\x7f",
     "a length beyond 2**63": b"\x3a" + b"\xff" * 9 + b"\x01",
+    "an endless key": b"\xff" * 11,
     "an endless number": b"\x08" + b"\xff" * 11,
+    "a key that is cut off": b"\x8a",
+    "a length that is cut off": b"\x0a",
+    "a long length that is cut off": b"\x0a\xff",
+    "a number that is missing": b"\x08",
     "a number that is cut off": b"\x08\xff",
     "fixed32 that is cut off": b"\x0d\x00",
     "fixed64 that is cut off": b"\x09\x00",
@@ -359,137 +133,69 @@ BROKEN = {
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_what_is_no_field_is_malformed(what: str) -> None:
+    data = b"\x08\x00" + BROKEN[what]
+
+    with pytest.raises(Malformed, match="at byte 2"):
+        list(fields(Buffer(data), 0, len(data)))
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_so_it_is_if_other_bytes_follow_its_message(what: str) -> None:
+    data = BROKEN[what]
+
     with pytest.raises(Malformed, match="at byte 0"):
-        list(fields(Buffer(BROKEN[what]), 0, len(BROKEN[what])))
+        list(fields(Buffer(data + b"\x01" * 40), 0, len(data)))
 
 
-def test_a_child_that_reaches_beyond_its_parent_is_malformed() -> None:
-    graph = number(5 << 3 | 2) + number(5000) + RAW
+@given(st.binary(max_size=60))
+def test_any_bytes_are_fields_from_end_to_end_or_malformed(data: bytes) -> None:
+    window = tight(Buffer(data))
 
-    with pytest.raises(Malformed, match="reaches beyond its message"):
-        take_out(Buffer(delimited(7, graph) + bytes(9000)))
-
-
-def nested(depth: int) -> bytes:
-    """A tensor in so many graphs, each in an attribute of a node."""
-    graph = delimited(5, RAW)
-    for _ in range(depth):
-        graph = delimited(1, delimited(5, delimited(6, graph)))
-    return delimited(7, graph)
+    try:
+        found = list(fields(window.source, 0, len(data), window))
+    except Malformed:
+        return
+    assert b"".join(data[field.start : field.end] for field in found) == data
 
 
-def test_bodies_within_bodies_are_followed() -> None:
-    data = nested(20)
+@given(MESSAGES, st.randoms(use_true_random=False))
+def test_a_window_moves_anywhere(parts: list[Part], luck: Random) -> None:
+    data = written(parts)
+    window = Window(Buffer(data), 32)
+    found = list(fields(Buffer(data), 0, len(data)))
 
-    skeleton, spans = take_out(Buffer(data))
-
-    assert len(spans) == 1
-    assert restored(data, skeleton, spans) == data
-
-
-def test_bodies_nested_without_end_are_malformed() -> None:
-    with pytest.raises(Malformed, match="too deeply"):
-        take_out(Buffer(nested(2000)))
+    for field in luck.sample(found, len(found)):
+        assert next(fields(window.source, field.start, len(data), window)) == field
 
 
-@pytest.mark.parametrize("place", ["name", "doc_string", "metadata", "node", "raw_data", "small"])
-def test_the_text_of_a_token_is_no_token_elsewhere(place: str) -> None:
-    model = conv_net(16)
-    token = f"{TOKEN}0"
-    weight = model.graph.initializer[0]
-    match place:
-        case "name":
-            weight.name = model.graph.node[0].input[1] = token
-        case "doc_string":
-            weight.doc_string = model.graph.doc_string = token
-        case "metadata":
-            weight.metadata_props.add(key="location", value=TOKEN)
-            model.metadata_props.add(key=token, value=token)
-        case "node":
-            model.graph.node[0].name = token
-        case "raw_data":
-            weight.raw_data = (token.encode() * 1000)[: len(weight.raw_data)]
-        case _:
-            strings = np.array([token.encode()] * 3, object)
-            model.graph.initializer.append(numpy_helper.from_array(strings, "strings"))
-    data = model.SerializeToString(deterministic=True)
+class Unsteady:
+    """Bytes whose number changes after some reads, whatever they said before."""
 
-    skeleton, spans = take_out(Buffer(data))
-    parsed = ModelProto.FromString(skeleton).SerializeToString(deterministic=True)
+    def __init__(self, data: bytes, sizes: list[int]) -> None:
+        self.data, self.sizes = data, sizes
 
-    assert restored(data, parsed, spans) == data
+    @property
+    def size(self) -> int:
+        return self.sizes[0]
+
+    def read(self, start: int, end: int) -> bytes:
+        now = self.sizes.pop(0) if len(self.sizes) > 1 else self.sizes[0]
+        return self.data[:now][start:end]
 
 
-def test_a_token_that_comes_from_the_file_itself_is_refused(tmp_path: Any) -> None:
-    model = conv_net(16)
-    forged = model.graph.initializer.add(name="forged", data_type=1, dims=[16, 3, 3, 3])
-    forged.data_location = TensorProto.EXTERNAL
-    forged.external_data.add(key="location", value=TOKEN)
-    forged.external_data.add(key="offset", value="0")
+@given(MESSAGES, st.lists(st.integers(0, 400), min_size=1, max_size=6))
+def test_a_source_that_changes_its_size_is_read_as_it_was_or_refused(
+    parts: list[Part], sizes: list[int]
+) -> None:
+    data = written(parts)
+    first = min(sizes[0], len(data))
+    reader = tight(Unsteady(data, [first, *sizes]))
 
-    with pytest.raises(FoldError):
-        open_model(save(model, tmp_path / "m.onnx"))
-
-
-def test_no_file_can_know_what_stands_for_a_tensor_that_was_taken_out() -> None:
-    """Or a tensor that named it would get the bytes of another one."""
-    code = "from folding.skeleton import TOKEN; print(repr(TOKEN))"
-
-    seen = {subprocess.check_output([sys.executable, "-c", code]) for _ in range(3)}
-
-    assert len(seen) == 3
-
-
-def test_a_tensor_in_a_place_that_no_tensor_can_have_is_refused(tmp_path: Any) -> None:
-    model = conv_net(16)
-    hidden = model.graph.node[2].attribute.add(name="hidden", type=AttributeProto.FLOAT)
-    hidden.t.raw_data = bytes(16 * 27 * 4)
-
-    with pytest.raises(FoldError):
-        open_model(save(model, tmp_path / "m.onnx"))
-
-
-def test_the_walker_sees_the_tensors_that_protobuf_sees(tmp_path: Any) -> None:
-    model = conv_net(32)
-    path = save(model, tmp_path / "m.onnx")
-
-    with open_model(path) as opened:
-        seen = {t.name: opened.array(t) for t in opened.proto.graph.initializer}
-
-    for tensor in model.graph.initializer:
-        np.testing.assert_array_equal(seen[tensor.name], numpy_helper.to_array(tensor))
-
-
-def test_a_reference_to_another_file_takes_the_token_s_place(tmp_path: Any) -> None:
-    model = conv_net(16)
-    weight = model.graph.initializer[0]
-    data = model.SerializeToString(deterministic=True)
-    skeleton, _ = take_out(Buffer(data))
-    entries = {"location": "other.bin", "offset": "4096", "length": str(len(weight.raw_data))}
-
-    pieces = put_in(skeleton, lambda _: external(entries))
-
-    put_apart(weight, tmp_path, "other.bin", offset=4096)
-    whole = b"".join(piece for piece in pieces if isinstance(piece, bytes))
-    assert ModelProto.FromString(whole) == model
-
-
-def test_a_model_in_memory_is_its_own_skeleton() -> None:
-    model = conv_net(16)
-
-    held = in_memory(model)
-
-    assert isinstance(held, Model)
-    assert held.proto.SerializeToString() == model.SerializeToString()
-
-
-def test_a_model_of_helper_s_own_making_has_the_spans_of_its_big_tensors() -> None:
-    weights = [
-        helper.make_tensor(f"w{size}", TensorProto.UINT8, [size], bytes(size), raw=True)
-        for size in (LEAST - 1, LEAST, LEAST + 1)
-    ]
-    data = ModelProto(graph=GraphProto(initializer=weights)).SerializeToString()
-
-    _, spans = take_out(Buffer(data))
-
-    assert [end - start for start, end in spans] == [LEAST, LEAST + 1]
+    try:
+        found = list(fields(reader.source, 0, reader.size, reader))
+        reader.keep(reader.size)
+    except FoldError as error:
+        assert isinstance(error, (Malformed, StorageFailed))  # noqa: PT017 - or nothing is wrong
+        return
+    assert bytes(reader.kept) == data[:first]
+    assert found == list(fields(Buffer(data[:first]), 0, first))
