@@ -7,7 +7,7 @@ The runtime is kept from making copies that a check does not need:
   them it touches.)
 - Kernels do not pack the weights of a large model anew, nor does the optimiser change the layout of
   its convolutions: both only move numbers, at the price of a second or third copy of each weight.
-  Small models run exactly as they do by default.
+  Small models are packed and laid out as they are by default.
 - Buffers are not planned ahead. With open dimensions the planner compares every value with every
   other one before it, which for thousands of nodes takes minutes; the arena recycles memory anyway.
 - Threads that have nothing to do sleep. A model is run once or twice, so waking them costs nothing.
