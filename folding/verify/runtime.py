@@ -1,4 +1,4 @@
-"""The one place that runs a model: onnxruntime on the CPU, on the skeleton where it can.
+"""The one place that runs a model: onnxruntime on the CPU, on the skeleton.
 
 The runtime is kept from making copies that a check does not need:
 
@@ -37,8 +37,8 @@ _LARGE = 1 << 25
 #: Transpose it transposes in their place; those it must read from the file by itself.)
 _LAYERS = frozenset({"Conv", "ConvTranspose", "Gather", "Gemm", "MatMul"})
 
-#: What the runtime says of its own buffers; whatever else lacks memory is a MemoryError.
-_NO_MEMORY = "Failed to allocate memory"
+#: What the runtime says without memory, where it does not raise a MemoryError.
+_NO_MEMORY = ("Failed to allocate memory", "std::bad_alloc", "bad allocation")
 
 #: onnxruntime's errors have no common base of their own; not to map a file is an OSError.
 _RUNTIME_ERRORS: tuple[type[Exception], ...] = (
@@ -86,6 +86,7 @@ class Session(AbstractContextManager["Session"]):
                 disabled_optimizers=["NchwcTransformer"] if is_large else [],
             )
         except _RUNTIME_ERRORS as error:
+            _check_memory(error)
             raise NotLoaded(_first_line(error)) from error
         self._maps, self._weights = maps, weights  # The runtime reads them, but keeps neither.
         self.outputs = [value.name for value in self._session.get_outputs()]
@@ -114,8 +115,7 @@ class Session(AbstractContextManager["Session"]):
                     None, {name: array for name, array in feed.items() if name in known}
                 )
         except _RUNTIME_ERRORS as error:
-            if _NO_MEMORY in str(error):
-                raise MemoryError(_first_line(error)) from error
+            _check_memory(error)
             raise RuntimeRefused(_first_line(error)) from error
         return found
 
@@ -135,6 +135,12 @@ def _options(folder: str, *, optimised: bool, is_large: bool) -> Any:
     ):
         options.add_session_config_entry(key, value)
     return options
+
+
+def _check_memory(error: Exception) -> None:
+    """Raise MemoryError if that is what the runtime means: it says nothing of the model."""
+    if any(text in str(error) for text in _NO_MEMORY):
+        raise MemoryError(_first_line(error)) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -149,12 +149,16 @@ def test_a_damaged_model_is_not_loaded_and_an_input_that_does_not_fit_not_run() 
         Session(model, optimised=False)
 
 
-def test_a_runtime_without_memory_says_nothing_of_the_model(
-    monkeypatch: pytest.MonkeyPatch,
+NO_MEMORY = ["arena.cc Failed to allocate memory for requested buffer", "6 : FAIL: std::bad_alloc"]
+
+
+@pytest.mark.parametrize("text", NO_MEMORY)
+def test_a_runtime_without_memory_to_run_says_nothing_of_the_model(
+    monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     class Full:
         def run(self, *_: Any) -> None:
-            raise RuntimeError("[E] arena.cc Failed to allocate memory for requested buffer")
+            raise RuntimeError(text)
 
         def get_inputs(self) -> list[Any]:
             return []
@@ -166,6 +170,19 @@ def test_a_runtime_without_memory_says_nothing_of_the_model(
 
     with pytest.raises(MemoryError):
         session.run({})
+
+
+@pytest.mark.parametrize("text", NO_MEMORY)
+def test_a_runtime_without_memory_to_load_says_nothing_of_the_model(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", full)
+
+    with pytest.raises(MemoryError):
+        Session(in_memory(net([matmul("x", "x", "y")], [2, 2])), optimised=False)
 
 
 def test_thousands_of_nodes_with_open_dimensions_load_in_linear_time() -> None:
