@@ -168,7 +168,7 @@ class Draft:
 
     def point_shapes(self, old: str, new: str) -> None:
         """Let those who only ask for the shape of a value ask another one of the same shape."""
-        for index in list(self.measurers(old)):
+        for index in list(self.measurers(old)) if self._is_measured(old) else ():
             self.set_input(index, 0, new)
 
     def insert(self, node: NodeProto, after: int) -> int:
@@ -205,7 +205,11 @@ class Draft:
         return None
 
     def _count(self, name: str) -> int:
-        return self.readers(name).count + self.measurers(name).count
+        count = self.readers(name).count
+        return count + self.measurers(name).count if self._is_measured(name) else count
+
+    def _is_measured(self, name: str) -> bool:
+        return name in self._measurers or name in self.scope.measurers
 
     def _slots(self, index: int, name: str) -> Slots:
         """The slots that read a value as a node does."""

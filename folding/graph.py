@@ -14,10 +14,10 @@ from sys import intern
 
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
-from folding.inference import Inference, Settled, Shape, Types
+from folding.inference import Settled, Shape, Types, infer
 from folding.modelfile import Model
 from folding.plan import Reason
-from folding.protos import SHAPE_READERS, has_bodies, is_default_domain, opset, subgraphs
+from folding.protos import SHAPE_READERS, children, is_default_domain, opset, subgraphs
 
 _OVERRIDABLE_SINCE_IR = 4
 _KEEP_SHAPE = frozenset({"BatchNormalization", "Cast", "Dropout", "Identity"})
@@ -65,8 +65,6 @@ class Scope:
             is_own = is_default_domain(node)
             if not is_own:
                 self.foreign.add(index)
-            if has_bodies(node):
-                self.nesting.append(index)
             readers = self.measurers if operator in SHAPE_READERS and is_own else self.readers
             for name in makes:
                 self.producers[name] = index
@@ -103,16 +101,15 @@ class Scope:
         return self.parent.type(name)
 
 
-def index(model: Model) -> tuple[list[Scope], Inference]:
-    """The scopes of a model, outer before inner, with the shapes that inference finds."""
+def index(model: Model) -> tuple[list[Scope], str | None]:
+    """The scopes of a model, outer before inner, and why shapes are unknown if they are."""
     proto = model.proto
+    inferred, problem = infer(model, Settled())
     scopes: list[Scope] = []
     _enter(proto.graph, None, proto, scopes)
-    bodies = len(scopes)
     scopes += [_of_function(function) for function in proto.functions]
-    inference = Inference(model)
-    describe(scopes[:bodies], inference.run(Settled()))
-    return scopes, inference
+    describe(scopes, inferred)
+    return scopes, problem
 
 
 def describe(scopes: Iterable[Scope], inferred: ModelProto) -> None:
@@ -169,9 +166,10 @@ def _enter(graph: GraphProto, parent: Scope | None, model: ModelProto, found: li
     if parent is not None:
         _look_out(scope)
     found.append(scope)
-    for place in scope.nesting:
-        for body in subgraphs(graph.node[place]):
-            _enter(body, scope, model, found)
+    for place, body in children(graph):
+        if scope.nesting[-1:] != [place]:
+            scope.nesting.append(place)
+        _enter(body, scope, model, found)
 
 
 def _look_out(scope: Scope) -> None:

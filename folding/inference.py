@@ -38,33 +38,30 @@ class Settled:
     values: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
-class Inference:
-    """The inference for one model. ``problem`` is why the last run found nothing, if so."""
+def infer(model: Model, settled: Settled) -> tuple[ModelProto, str | None]:
+    """The model with every shape that is found, or as it is with the reason why none is."""
+    try:
+        # Given as bytes, so that the copy is gone before the next two are made.
+        data = _prepared(model, settled).SerializeToString()
+        return shape_inference.infer_shapes(data, data_prop=True), None
+    except (shape_inference.InferenceError, ValueError) as error:
+        return model.proto, " ".join(str(error).split())
 
-    def __init__(self, model: Model) -> None:
-        self.problem: str | None = None
-        self._source = model.proto
-        self._copy = ModelProto()
-        self._copy.CopyFrom(model.proto)
-        for number, graph in enumerate(graphs(self._copy)):
-            _forget(graph, is_body=number > 0)
-        for tensor in tensors(self._copy):
-            content = model.content(tensor)
-            if content is not None and content.size < LEAST:
-                data = content.read(0, content.size)
-                del tensor.external_data[:]
-                tensor.data_location = TensorProto.DEFAULT
-                tensor.raw_data = data
 
-    def run(self, settled: Settled) -> ModelProto:
-        """The model with every shape that is found; the source's own word if nothing can be."""
-        _settle(self._copy.graph, settled)
-        self.problem = None
-        try:
-            return shape_inference.infer_shapes(self._copy, data_prop=True)
-        except (shape_inference.InferenceError, ValueError) as error:
-            self.problem = " ".join(str(error).split())
-            return self._source
+def _prepared(model: Model, settled: Settled) -> ModelProto:
+    copy = ModelProto()
+    copy.CopyFrom(model.proto)
+    for number, graph in enumerate(graphs(copy)):
+        _forget(graph, is_body=number > 0)
+    for tensor in tensors(copy):
+        content = model.content(tensor) if tensor.data_location == TensorProto.EXTERNAL else None
+        if content is not None and content.size < LEAST:
+            data = content.read(0, content.size)
+            del tensor.external_data[:]
+            tensor.data_location = TensorProto.DEFAULT
+            tensor.raw_data = data
+    _settle(copy.graph, settled)
+    return copy
 
 
 def _forget(graph: GraphProto, *, is_body: bool) -> None:

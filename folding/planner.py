@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from folding.constants import Constants
 from folding.draft import Draft
 from folding.graph import Scope, describe, index
+from folding.inference import infer
 from folding.modelfile import Model
 from folding.names import Names
 from folding.plan import Decision, Kept, Warned
@@ -56,10 +57,11 @@ def _indexed(model: Model) -> tuple[list[Scope], str | None, dict[int, Constants
 
     With them why no shapes are known, if so, and the constants that are known already.
     """
-    scopes, inference = index(model)
+    scopes, problem = index(model)
     constants = Constants(model, scopes[0], None)
     settled = constants.settled()
     if not settled.shapes and not settled.values:
-        return scopes, inference.problem, {id(scopes[0]): constants}
-    describe(scopes, inference.run(settled))
-    return scopes, inference.problem, {}
+        return scopes, problem, {id(scopes[0]): constants}
+    inferred, problem = infer(model, settled)
+    describe(scopes, inferred)
+    return scopes, problem, {}

@@ -86,15 +86,13 @@ def integers(node: NodeProto, name: str) -> tuple[int, ...] | None:
 def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
     """The bodies of an If, Loop, Scan or any other node that has some."""
     for a in node.attribute:
-        if a.type == AttributeProto.GRAPH:
-            yield a.g
-        elif a.type == AttributeProto.GRAPHS:
-            yield from a.graphs
+        yield from _bodies_of(a)
 
 
-def has_bodies(node: NodeProto) -> bool:
-    """Whether a node has bodies."""
-    return any(a.type in _BODIES for a in node.attribute)
+def _bodies_of(a: AttributeProto) -> Iterable[GraphProto]:
+    if a.type == AttributeProto.GRAPH:
+        return (a.g,)
+    return a.graphs if a.type == AttributeProto.GRAPHS else ()
 
 
 def is_default_domain(node: NodeProto) -> bool:
@@ -150,13 +148,19 @@ def _of_attribute(a: AttributeProto) -> Iterator[TensorProto]:
         yield from (a.sparse_tensor.values, a.sparse_tensor.indices)
 
 
+def children(graph: GraphProto) -> Iterator[tuple[int, GraphProto]]:
+    """The bodies of a graph's nodes, without those within, each with the index of its node."""
+    for index, node in enumerate(graph.node):
+        for a in node.attribute:
+            if a.type in _BODIES:
+                yield from ((index, body) for body in _bodies_of(a))
+
+
 def bodies(graph: GraphProto) -> Iterator[GraphProto]:
     """All bodies in a graph, each before those within."""
-    for node in graph.node:
-        if has_bodies(node):
-            for body in subgraphs(node):
-                yield body
-                yield from bodies(body)
+    for _, body in children(graph):
+        yield body
+        yield from bodies(body)
 
 
 def graphs(model: ModelProto) -> list[GraphProto]:

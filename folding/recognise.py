@@ -208,14 +208,14 @@ class Recogniser:
 
     def compose(self, nodes: tuple[int, ...]) -> ChannelAffine | Kept:
         """The affine map of a run of steps; Kept if a number of it is unusable."""
-        whole = identity()
+        whole: ChannelAffine | None = None
         for index in nodes:
             step = self.steps[index]
             part = step if isinstance(step, Kept) else step.affine()
             if isinstance(part, Kept):
                 return part
-            whole = part.after(whole)
-        return whole
+            whole = part if whole is None else part.after(whole)
+        return whole or identity()
 
 
 def _arithmetic_affine(kind: str, value: Doubled, axis: int | None) -> ChannelAffine | None:

@@ -39,11 +39,13 @@ def check(model: Model, name: str) -> None:
             if not isinstance(text, str):
                 raise BadModel(f"{name!r} has the name {text!r}, which is not valid UTF-8")
     _check_names(model.proto, name)
+    is_whole = True
     for tensor in tensors(model.proto):
+        is_whole = is_whole and tensor.data_location != TensorProto.EXTERNAL
         _check_size(model, tensor, name)
     _check_opsets(model.proto, name)
     try:
-        checker.check_model(_checked(model.proto))
+        checker.check_model(_checked(model.proto, is_whole=is_whole))
     except (checker.ValidationError, ValueError) as error:
         reason = " ".join(str(error).split()).removesuffix(".")
         raise BadModel(f"{name!r} is rejected by the ONNX checker: {reason}") from error
@@ -75,14 +77,14 @@ def _check_names(proto: ModelProto, name: str) -> None:
         ("output", graph.output),
         ("initializer", graph.initializer),
     ):
-        counts = Counter(value.name for value in values)
-        twice = next((text for text, count in counts.items() if count > 1), None)
-        if twice is not None:
+        names = [value.name for value in values]
+        if len(set(names)) < len(names):
+            twice = Counter(names).most_common(1)[0][0]
             raise BadModel(f"{name!r} has the {what} {twice!r} twice")
 
 
 def _check_size(model: Model, tensor: TensorProto, name: str) -> None:
-    if any(dim < 0 for dim in tensor.dims):
+    if min(tensor.dims, default=0) < 0:
         raise BadModel(f"tensor {tensor.name!r} of {name!r} has a negative dimension")
     expected = element_bytes(tensor)
     content = model.content(tensor)
@@ -134,19 +136,18 @@ def _check_opsets(proto: ModelProto, name: str) -> None:
         )
 
 
-def _checked(proto: ModelProto) -> ModelProto:
-    """The model as the checker can read it, which is a copy where it cannot be the model itself.
+def _checked(proto: ModelProto, *, is_whole: bool) -> bytes:
+    """The model as the checker can read it, serialised: no copy is kept while it does.
 
     It has no big tensors, which the checker would look for in the working directory, and a shape
     for every input and output, which the checker wants but no runtime needs.
     """
     values = (*proto.graph.input, *proto.graph.output)
-    apart = any(tensor.data_location == TensorProto.EXTERNAL for tensor in tensors(proto))
-    if not apart and not any(map(_lacks_shape, values)):
-        return proto
+    if is_whole and not any(map(_lacks_shape, values)):
+        return proto.SerializeToString()
     copy = ModelProto()
     copy.CopyFrom(proto)
-    for tensor in tensors(copy):
+    for tensor in () if is_whole else tensors(copy):
         if tensor.data_location == TensorProto.EXTERNAL:
             del tensor.external_data[:]
             tensor.data_location = TensorProto.DEFAULT
@@ -155,7 +156,7 @@ def _checked(proto: ModelProto) -> ModelProto:
     for value in (*copy.graph.input, *copy.graph.output):
         if _lacks_shape(value):
             value.type.tensor_type.shape.SetInParent()
-    return copy
+    return copy.SerializeToString()
 
 
 def _lacks_shape(value: ValueInfoProto) -> bool:

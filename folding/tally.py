@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-
-from onnx import NodeProto, TensorProto
 
 from folding.modelfile import Model
 from folding.plan import Tally
@@ -22,28 +19,19 @@ def operators(before: Model, after: Model) -> dict[str, tuple[Tally, Tally]]:
 def _tally(model: Model) -> dict[str, Tally]:
     nodes: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
-    stored: dict[str, TensorProto] = {}
+    first: dict[str, str] = {}
     inside = graphs(model.proto)
     for graph in inside:
-        stored.update((tensor.name, tensor) for tensor in graph.initializer)
-    for graph in inside:
-        _count(graph.node, stored, nodes, sizes)
+        for node in graph.node:
+            operator = node.op_type
+            nodes[operator] += 1
+            for name in node.input:
+                first.setdefault(name, operator)
+    for graph in reversed(inside):
+        for tensor in graph.initializer:
+            reader = first.pop(tensor.name, None)
+            if reader is not None:
+                sizes[reader] += max(element_bytes(tensor), 0)
     for function in model.proto.functions:
-        _count(function.node, {}, nodes, sizes)
+        nodes.update(node.op_type for node in function.node)
     return {name: Tally(nodes[name], sizes[name]) for name in nodes}
-
-
-def _count(
-    found: Iterable[NodeProto],
-    stored: dict[str, TensorProto],
-    nodes: Counter[str],
-    sizes: Counter[str],
-) -> None:
-    """Count nodes, and with each the tensors that none before it reads."""
-    for node in found:
-        operator = node.op_type
-        nodes[operator] += 1
-        for name in node.input:
-            tensor = stored.pop(name, None)
-            if tensor is not None:
-                sizes[operator] += max(element_bytes(tensor), 0)

@@ -105,7 +105,8 @@ def for_channels(
         return refuse(Reason.NOT_OUTPUT_CHANNELS, layer)
     if affine.channels != channels:
         return refuse(Reason.BAD_LAYER, layer)
-    return affine.spread(channels)
+    is_spread = affine.scale.shape == affine.shift.shape == (channels,)
+    return affine if is_spread else affine.spread(channels)
 
 
 def convolution(
