@@ -185,16 +185,18 @@ def test_a_runtime_without_memory_to_load_says_nothing_of_the_model(
         Session(in_memory(net([matmul("x", "x", "y")], [2, 2])), optimised=False)
 
 
-def test_thousands_of_nodes_with_open_dimensions_load_in_linear_time() -> None:
-    def seconds(count: int) -> float:
-        pairs = pairwise(["x", *map(str, range(count - 1)), "y"])
+def test_thousands_of_nodes_with_open_dimensions_load_as_fast_as_with_known_ones() -> None:
+    def seconds(shape: list[Any]) -> float:
+        pairs = pairwise(["x", *map(str, range(3000)), "y"])
         pools = [helper.make_node("MaxPool", [a], [b], kernel_shape=[1]) for a, b in pairs]
-        model = in_memory(net(pools, ["n", 1, "m"]))
+        model = in_memory(net(pools, shape))
         start = time.process_time()
         Session(model, optimised=False).close()
         return time.process_time() - start
 
-    assert seconds(8000) < 2 * 4 * seconds(2000)
+    open_ones, known = (min(seconds(s) for _ in range(3)) for s in (["n", 1, "m"], [1, 1, 8]))
+
+    assert open_ones < 5 * known
 
 
 # --- memory --------------------------------------------------------------------------------------
