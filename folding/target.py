@@ -21,10 +21,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from folding.errors import BadCall, FoldError, StorageFailed
+from folding.errors import BadCall, FoldError, Malformed, StorageFailed
 from folding.modelfile import Model, locations
 from folding.plan import Warned
-from folding.waiting import Waiting, alone_in, sync_folder
+from folding.waiting import WAITING, Waiting, alone_in, sync_folder
 
 _OWN_DATA = re.compile(r"weights-[0-9a-f]{16}\.data")
 
@@ -68,10 +68,11 @@ class Target:
         assert self.model is not None
         with storage(self.path), alone_in(self.path.parent) as alone:
             old = _data_of(self.path) if alone else set()
-            self._keeping = True
+            is_there = self._is_data_there()
             is_new = self.data_path is not None and not self.data_path.exists()
+            self._keeping = True
             try:
-                self._keep_data(is_new=is_new)
+                self._keep_data(is_there=is_there)
                 self.model.replace(self.path)
             except OSError:
                 self._keeping = False
@@ -81,11 +82,29 @@ class Target:
             sync_folder(self.path.parent)
             self._remove_superseded(old)
 
-    def _keep_data(self, *, is_new: bool) -> None:
+    def _is_data_there(self) -> bool:
+        """Whether the same data stands in its place; it may be the source's own, and stays.
+
+        Raises:
+            StorageFailed: other data of the source does.
+        """
+        if self.data is None or self.data_path is None or not self.data_path.exists():
+            return False
+        if filecmp.cmp(self.data.path, self.data_path, shallow=False):
+            return True
+        if _identity(self.data_path) in self.protected:
+            raise StorageFailed(
+                f"{self.path.name!r} needs the name {self.data_path.name!r} for its data, "
+                "and the source's data has it",
+                hint="Choose another folder with -o.",
+            )
+        return False
+
+    def _keep_data(self, *, is_there: bool) -> None:
         if self.data is None or self.data_path is None:
             return
-        if not is_new and filecmp.cmp(self.data.path, self.data_path, shallow=False):
-            self.data.path.unlink()  # It may be the source's own, which is never touched.
+        if is_there:
+            self.data.path.unlink()
         else:
             self.data.replace(self.data_path)
         sync_folder(self.path.parent)
@@ -93,11 +112,11 @@ class Target:
     def _remove_superseded(self, names: set[str]) -> None:
         """Remove data that only the old model used; in doubt it stays."""
         with suppress(OSError, FoldError):
-            for model in self.path.parent.glob("*.onnx") if names else ():
-                names = names - locations(model)
+            for file in self.path.parent.iterdir() if names else ():
+                if not (file.name in names or file.suffix == WAITING) and file.is_file():
+                    names = names - _named_in(file)
             for name in names:
-                state = self.path.with_name(name).stat()
-                if (state.st_dev, state.st_ino) not in self.protected:
+                if _identity(self.path.with_name(name)) not in self.protected:
                     self.path.with_name(name).unlink()
 
     def discard(self) -> None:
@@ -129,13 +148,21 @@ def check_target(path: Path, model: Model) -> None:
         raise BadCall(f"{str(path)!r} is a directory", hint="Name a file in it.")
     if not is_place:
         raise BadCall(f"the folder of {str(path)!r} does not exist", hint="Make it first.")
-    if state and not stat.S_ISREG(state.st_mode):
-        raise BadCall(f"{str(path)!r} is no regular file", hint="Choose another target.")
+    if state and (not stat.S_ISREG(state.st_mode) or _stands_for_a_stream(path)):
+        raise BadCall(
+            f"{str(path)!r} is no regular file",
+            hint="Choose another target; - is standard output.",
+        )
     if state and any(file.identity == (state.st_dev, state.st_ino) for file in model.files):
         raise BadCall(
             f"{str(path)!r} is the source under another name; the source is never changed",
             hint="Choose another target.",
         )
+
+
+def _stands_for_a_stream(path: Path) -> bool:
+    """Whether it is a link like /dev/stdout, which would be replaced by the new file."""
+    return path.is_symlink() and path.readlink().is_relative_to("/proc")
 
 
 def check_apart(path: Path, other: Path) -> None:
@@ -159,6 +186,25 @@ def storage(path: Path) -> Iterator[None]:
             f"cannot write {str(path)!r}: {error.strerror or error}",
             hint="Free some space or choose another folder with -o.",
         ) from error
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_dev, state.st_ino
+
+
+def _named_in(file: Path) -> set[str]:
+    """The data that a file refers to, if it is a model; models may have names of any kind.
+
+    Raises:
+        Malformed: it calls itself a model and cannot be read.
+    """
+    try:
+        return locations(file)
+    except Malformed:
+        if file.suffix == ".onnx":
+            raise
+        return set()
 
 
 def _data_of(path: Path) -> set[str]:

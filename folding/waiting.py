@@ -10,12 +10,21 @@ import glob
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 if sys.platform != "win32":
     import fcntl
+
+#: How the name of a file ends that waits.
+WAITING = ".part"
+#: Seconds to wait for another run that renames; whoever holds a folder longer is none of ours.
+_PATIENCE = 20.0
+_KEY_BYTES = 6
+#: No file name may be longer than 255 bytes, and a character has up to 4.
+_LONGEST = 50
 
 
 class Waiting:
@@ -27,7 +36,8 @@ class Waiting:
     def __init__(self, target: Path) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         while True:
-            self.path = target.with_name(f".{target.name}.{os.urandom(6).hex()}.part")
+            key = os.urandom(_KEY_BYTES).hex()
+            self.path = target.with_name(f".{target.name[:_LONGEST]}.{key}{WAITING}")
             self.descriptor = os.open(self.path, flags, 0o666)
             if _lock(self.descriptor) is not False and os.fstat(self.descriptor).st_nlink:
                 break
@@ -55,22 +65,34 @@ class Waiting:
 
 def remove_stale(target: Path) -> None:
     """Remove what runs to a target left behind that were killed."""
+    key = "[0-9a-f]" * (2 * _KEY_BYTES)
     with suppress(OSError):
-        for path in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
-            descriptor = os.open(path, os.O_RDONLY)
+        for path in target.parent.glob(f".{glob.escape(target.name[:_LONGEST])}.{key}{WAITING}"):
+            if not path.is_symlink() and path.is_file():
+                _remove_if_dead(path)
+
+
+def _remove_if_dead(path: Path) -> None:
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
             if _lock(descriptor):
                 path.unlink()
+        finally:
             os.close(descriptor)
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[bool]:
-    """Keep other runs from renaming in a folder; False where that cannot be had."""
+    """Keep other runs from renaming in a folder; False where that cannot be had.
+
+    Somebody may hold the folder for good: ``flock FOLDER fold-model ...`` does.
+    """
     descriptor = -1
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield descriptor >= 0 and bool(_lock(descriptor, wait=True))
+        yield descriptor >= 0 and bool(_lock(descriptor, _PATIENCE))
     finally:
         if descriptor >= 0:
             os.close(descriptor)
@@ -86,14 +108,19 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _lock(descriptor: int, *, wait: bool = False) -> bool | None:
+def _lock(descriptor: int, seconds: float = 0.0) -> bool | None:
     """Lock an open file until it is closed, even by its process's end; None without locks."""
     if sys.platform == "win32":
         return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.01)
+        except OSError:
+            return None
+        else:
+            return True
