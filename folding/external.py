@@ -58,6 +58,8 @@ def find_external(
             continue
         entries = entries_of(tensor)
         location = entries.get("location", "")
+        if not isinstance(location, str):
+            raise Malformed(f"tensor {tensor.name!r} is kept in {location!r}, which is not UTF-8")
         if location == TOKEN:
             if entries.get("offset") not in own:
                 raise Malformed(f"tensor {tensor.name!r} refers to no file")

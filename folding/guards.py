@@ -11,7 +11,8 @@ What a model may do to shape inference by its numbers alone is the business of `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from onnx import (
@@ -27,17 +28,13 @@ from onnx import (
 from folding.errors import (
     BadModel,
     ExpansionTooLarge,
-    Malformed,
     NestingTooDeep,
     RecursiveFunction,
 )
-from folding.framing import BYTES, Bytes, Window, fields
 from folding.protos import title
 
 #: No library computes with more dimensions, and shape inference pays for each of each value.
 MOST_DIMENSIONS = 32
-#: How many messages within each other protobuf reads.
-_DEEPEST_MESSAGE = 100
 #: So many bytes of a node in a function cost as much as another node: each call copies them.
 _BYTES_PER_NODE = 1024
 
@@ -120,7 +117,7 @@ class _Surveyor:
 
     name: str
     limits: Limits
-    functions: Set[Key]
+    functions: AbstractSet[Key]
 
     def of_model(self, proto: ModelProto) -> _Survey:
         """The main graph and those for training."""
@@ -137,7 +134,7 @@ class _Surveyor:
         survey = _Survey(f"function {function.name!r}")
         for value in function.value_info:
             self._value(value)
-        defaults = NodeProto(op_type=function.name, attribute=function.attribute_proto)
+        defaults = NodeProto(op_type=str(function.name), attribute=function.attribute_proto)
         survey.filling = defaults.ByteSize()
         self._walk(survey, [defaults, *function.node])
         survey.weight += sum(node.ByteSize() for node in function.node) // _BYTES_PER_NODE
@@ -254,8 +251,8 @@ def _check_calls(main: _Survey, surveys: dict[Key, _Survey], name: str, limits: 
 def _callees_first(surveys: dict[Key, _Survey], name: str) -> Iterator[_Survey]:
     """The functions in an order in which none calls a later one."""
     done: set[Key] = set()
-    for start in surveys:
-        path = {start: iter(surveys[start].calls)}
+    for start, survey in surveys.items():
+        path = {start: iter(survey.calls)}
         while path:
             key = next(reversed(path))
             callee = next((call[0] for call in path[key] if call[0] not in done), None)
@@ -270,42 +267,3 @@ def _callees_first(surveys: dict[Key, _Survey], name: str) -> Iterator[_Survey]:
             if key not in done:
                 done.add(key)
                 yield surveys[key]
-
-
-def check_framing(source: Bytes, name: str) -> None:
-    """Say so if nesting is the reason why the bytes of a model do not parse.
-
-    Raises:
-        NestingTooDeep: messages contain each other more often than protobuf reads.
-    """
-    window = Window(source)
-    waiting = [("model", 0, source.size, 1)]
-    try:
-        while waiting:
-            message, start, end, depth = waiting.pop()
-            if depth > _DEEPEST_MESSAGE:
-                raise NestingTooDeep(
-                    f"{name!r} nests graphs or types deeper than protobuf reads, at byte {start}"
-                )
-            waiting += [
-                (_WAYS[message][found.number], found.payload, found.end, depth + 1)
-                for found in fields(source, start, end, window)
-                if found.wire == BYTES and found.number in _WAYS[message]
-            ]
-    except Malformed:
-        return  # Then that is what is wrong with it.
-
-
-#: The messages that lead to one of their own kind, by field numbers of onnx.proto.
-_WAYS: dict[str, dict[int, str]] = {
-    "model": {7: "graph", 20: "training", 25: "function"},
-    "training": {1: "graph", 2: "graph"},
-    "function": {7: "node", 11: "attribute", 12: "value"},
-    "graph": {1: "node", 11: "value", 12: "value", 13: "value"},
-    "node": {5: "attribute"},
-    "attribute": {6: "graph", 11: "graph", 14: "type", 15: "type"},
-    "value": {2: "type"},
-    "type": {4: "element", 5: "map", 9: "element"},
-    "element": {1: "type"},
-    "map": {2: "type"},
-}

@@ -28,7 +28,7 @@ from google.protobuf.message import DecodeError, Message
 from onnx import ModelProto, TensorProto
 from specimens import DATA, specimens
 
-from folding import graph, skeleton, soundness
+from folding import graph, guards, skeleton, soundness
 from folding.errors import BadModel, FoldError
 from folding.modelfile import Model, open_model
 from folding.skeleton import TOKEN, Hole, external, put_in, take_out
@@ -149,6 +149,7 @@ def opened(data: bytes, folder: Path) -> str:
     try:
         with open_model(path) as model:
             assert TOKEN.encode() not in written(model)
+            guards.check(model.proto, path.name, guards.LIMITS)
             soundness.check(model, path.name)
             graph.index(model)
     except FoldError as error:
