@@ -7,18 +7,17 @@ in float32, ``gamma / sqrt(var + eps)`` alone costs 2 ULP on weights and thousan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from onnx import NodeProto, TensorProto, helper
+from onnx import NodeProto, TensorProto
 
 from folding.constant_ops import FOLLOWS_OUTPUT_SHAPE, OPERATORS, Value
 from folding.doubled import Doubled
+from folding.expressions import Move, constant, evaluate, exact, move_of
 from folding.floats import FLOATS
 from folding.graph import Scope
 from folding.inference import Settled, Shape
@@ -33,7 +32,6 @@ _MOVING = frozenset(
     {"Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 )
 _KNOWN = OPERATORS.keys() | SHAPE_READERS | {"Constant"}
-_FLOAT_DTYPES = frozenset(float_type.dtype for float_type in FLOATS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Stored:
 
     tensor: TensorProto
     dims: tuple[int, ...]
-    moves: tuple[Callable[[npt.NDArray[Any]], npt.NDArray[Any]], ...] = ()
+    moves: tuple[Move, ...] = ()
 
 
 class Constants:
@@ -127,7 +125,7 @@ class Constants:
         dims = self.dims(name)
         if dims is None or name not in self:
             return None
-        moves: list[Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = []
+        moves: list[Move] = []
         while len(moves) < _DEEPEST:
             end = self._stored.get(name) or self._unmoved(name)
             if end is not None:
@@ -175,14 +173,14 @@ class Constants:
         if name not in self or (dims is not None and prod(dims) > MOST_ELEMENTS):
             return None
         if name in self.scope.initializers:
-            return self._exact(self.model.array(self.scope.initializers[name]))
+            return exact(self.model.array(self.scope.initializers[name]))
         node = self.node(name)
         if node is None:
             return self.outer.value(name, depth) if self.outer else None
         if depth > _DEEPEST:
             return None
         if node.op_type == "Constant":
-            return self._exact(self._constant(node))
+            return exact(constant(node, self.model))
         if node.op_type in ("Shape", "Size"):
             return self._shape(node)
         if node.op_type in ("Gather", "Slice") and self._is_shape(node.input[0]):
@@ -193,27 +191,7 @@ class Constants:
             return None
         if dims is None and node.op_type in FOLLOWS_OUTPUT_SHAPE:
             return None
-        return _attempt(node, inputs, dims or ())
-
-    @staticmethod
-    def _exact(array: npt.NDArray[Any] | None) -> Value | None:
-        if array is None or array.dtype.kind in "OSU":
-            return None
-        if array.dtype.kind in "biu":
-            return array
-        return Doubled.exact(array) if array.dtype in _FLOAT_DTYPES else None
-
-    def _constant(self, node: NodeProto) -> npt.NDArray[Any] | None:
-        found = node.attribute[0] if len(node.attribute) == 1 else None
-        if found is None or found.ref_attr_name or found.name.startswith("value_string"):
-            return None
-        if found.name == "value":
-            return self.model.array(found.t)
-        if found.name in ("value_float", "value_floats"):
-            return np.array(helper.get_attribute_value(found), np.float32)
-        if found.name in ("value_int", "value_ints"):
-            return np.array(helper.get_attribute_value(found), np.int64)
-        return None
+        return evaluate(node, inputs, dims or ())
 
     def _is_known(self, index: int) -> bool:
         """Whether a node of ONNX's own computes the same values in every run."""
@@ -250,10 +228,10 @@ class Constants:
         rest = [self.value(name, depth + 1) if name else None for name in node.input[1:]]
         if whole is None or any(v is None for v, n in zip(rest, node.input[1:], strict=True) if n):
             return None
-        part = _attempt(node, [whole, *rest], ())
+        part = evaluate(node, [whole, *rest], ())
         return part if isinstance(part, np.ndarray) and (part >= 0).all() else None
 
-    def _move(self, node: NodeProto) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None:
+    def _move(self, node: NodeProto) -> Move | None:
         """What a node does to a constant if it only rearranges it."""
         if node.op_type == "Cast":
             same = self.scope.type(node.input[0]) == integer(node, "to", 0)
@@ -264,29 +242,8 @@ class Constants:
             return None
         indexed = node.op_type in ("Gather", "Slice")
         rest = [self.value(name) if name else None for name in node.input[1:]] if indexed else []
-        # Tried on nothing first: attributes need not fit the shape.
-        trial = _attempt(node, [np.broadcast_to(np.int8(0), source), *rest], dims or ())
-        return None if trial is None else partial(_rearranged, node, rest, dims or ())
-
-
-def _attempt(
-    node: NodeProto, inputs: Sequence[Value | None], dims: tuple[int, ...]
-) -> Value | None:
-    """Evaluate a node; None if its inputs do not fit, which the runtime would refuse too."""
-    try:
-        value = OPERATORS[node.op_type](node, inputs, dims)
-        return value if value is None or isinstance(value, Doubled) else np.asarray(value)
-    except (ValueError, IndexError, TypeError, KeyError):
-        return None
+        return move_of(node, rest, source, dims or ())
 
 
 def _is_static(shape: Shape | None) -> bool:
     return shape is not None and None not in shape
-
-
-def _rearranged(
-    node: NodeProto, rest: list[Value | None], dims: tuple[int, ...], array: npt.NDArray[Any]
-) -> npt.NDArray[Any]:
-    result = _attempt(node, [array, *rest], dims)
-    assert isinstance(result, np.ndarray)
-    return result

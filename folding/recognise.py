@@ -112,18 +112,18 @@ class Recogniser:
         if name not in self.constants:
             return Kept(Reason.OVERRIDABLE, name)
         if self.scope.opset < _BROADCASTS_SINCE:
-            return Kept(
-                Reason.OLD_OPSET, title(self.scope.nodes[index]), self.scope.operators[index]
-            )
+            node = self.scope.nodes[index]
+            return Kept(Reason.OLD_OPSET, title(node), node.op_type)
         return Kept(axis, data) if isinstance(axis, Reason) else None
 
     def _is_parameter(self, name: str) -> bool:
         return name in self.constants or name in self.scope.overridable
 
     def _stored_type(self, name: str) -> int:
-        known = self.scope.type(name)
-        stored = None if known else self.constants.stored(name)
-        return known or (stored.tensor.data_type if stored else TensorProto.FLOAT)
+        if known := self.scope.type(name):
+            return known
+        stored = self.constants.stored(name)
+        return stored.tensor.data_type if stored else TensorProto.FLOAT
 
     def _arithmetic_affine(self, kind: str, name: str, axis: int | None) -> ChannelAffine | Kept:
         value = self.constants.doubled(name)
@@ -143,18 +143,10 @@ class Recogniser:
         if lengths or dims is None or len(dims) != 1 or shape[1] not in (None, *dims):
             return Kept(Reason.BAD_PARAMETERS, title(node))
         channels = dims[0]  # By definition of the operator those of the data.
-        axis = 1 - len(shape) if channels != 1 else None
-        return Step(
-            index,
-            0,
-            node.input[0],
-            axis,
-            channels if channels != 1 else None,
-            False,
-            True,
-            True,
-            partial(self._batch_norm_affine, node),
-        )
+        known = channels if channels != 1 else None
+        axis = 1 - len(shape) if known is not None else None
+        affine = partial(self._batch_norm_affine, node)
+        return Step(index, 0, node.input[0], axis, known, False, True, True, affine)
 
     def _no_inference_form(self, node: NodeProto) -> Kept | None:
         opset = self.scope.opset

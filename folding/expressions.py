@@ -1,0 +1,71 @@
+"""One node of a constant expression: evaluated, or seen as a move of the elements it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import NodeProto, helper
+
+from folding.constant_ops import OPERATORS, Value
+from folding.doubled import Doubled
+from folding.floats import FLOATS
+from folding.modelfile import Model
+
+Move = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+
+_FLOAT_DTYPES = frozenset(float_type.dtype for float_type in FLOATS.values())
+
+
+def constant(node: NodeProto, model: Model) -> npt.NDArray[Any] | None:
+    """What a Constant holds; None if that is no number."""
+    found = node.attribute[0] if len(node.attribute) == 1 else None
+    if found is None or found.ref_attr_name or found.name.startswith("value_string"):
+        return None
+    if found.name == "value":
+        return model.array(found.t)
+    if found.name in ("value_float", "value_floats"):
+        return np.array(helper.get_attribute_value(found), np.float32)
+    if found.name in ("value_int", "value_ints"):
+        return np.array(helper.get_attribute_value(found), np.int64)
+    return None
+
+
+def exact(array: npt.NDArray[Any] | None) -> Value | None:
+    """The numbers of a stored tensor; None if they are of a type that is not evaluated."""
+    if array is None or array.dtype.kind in "OSU":
+        return None
+    if array.dtype.kind in "biu":
+        return array
+    return Doubled.exact(array) if array.dtype in _FLOAT_DTYPES else None
+
+
+def evaluate(
+    node: NodeProto, inputs: Sequence[Value | None], dims: tuple[int, ...]
+) -> Value | None:
+    """Evaluate a node; None if its inputs do not fit, which the runtime would refuse too."""
+    try:
+        value = OPERATORS[node.op_type](node, inputs, dims)
+        return value if value is None or isinstance(value, Doubled) else np.asarray(value)
+    except (ValueError, IndexError, TypeError, KeyError):
+        return None
+
+
+def move_of(
+    node: NodeProto, rest: list[Value | None], source: tuple[int, ...], dims: tuple[int, ...]
+) -> Move | None:
+    """How a node moves the elements of its first input, of shape ``source``; None if it cannot."""
+    # Tried on nothing first: attributes need not fit the shape.
+    trial = evaluate(node, [np.broadcast_to(np.int8(0), source), *rest], dims)
+    return None if trial is None else partial(_moved, node, rest, dims)
+
+
+def _moved(
+    node: NodeProto, rest: list[Value | None], dims: tuple[int, ...], array: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
+    result = evaluate(node, [array, *rest], dims)
+    assert isinstance(result, np.ndarray)
+    return result
