@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +13,10 @@ from folding.errors import BadCall, StorageFailed
 
 #: The name of standard input as a source and of standard output as a target.
 STANDARD = "-"
+_NAME_A_FILE = "Name a file with -o."
+_BLOCK = 1 << 20
+#: Seconds until a stream is asked again that another program has set not to wait.
+_MOMENT = 0.01
 
 
 @contextmanager
@@ -27,9 +31,18 @@ def standard_input() -> Iterator[Path]:
         raise BadCall("no model arrives on standard input", hint="Pipe one in, or name a file.")
     with _folder("standard input") as folder:
         path = folder / "source.onnx"
-        with _storage("read standard input"), path.open("wb") as out:
-            shutil.copyfileobj(sys.stdin.buffer, out, 1 << 20)
+        room = f"keep standard input in {str(folder.parent)!r}"
+        with _storage(room, "Let TMPDIR name a folder with room."), path.open("wb") as out:
+            while block := _arriving():
+                out.write(block)
         yield path
+
+
+def _arriving() -> bytes:
+    with _storage("read standard input", "Pipe a model in, or name a file."):
+        while (block := sys.stdin.buffer.read(_BLOCK)) is None:
+            time.sleep(_MOMENT)
+        return block
 
 
 @contextmanager
@@ -38,29 +51,43 @@ def standard_output() -> Iterator[Path]:
 
     Raises:
         BadCall: standard output is a terminal.
-        StorageFailed: it cannot be written to.
+        StorageFailed: it is closed, or cannot be written to.
     """
-    if sys.stdout is None or sys.stdout.isatty():
-        raise BadCall("a model is nothing for a terminal", hint="Name a file with -o.")
+    if sys.stdout is None:
+        raise StorageFailed("cannot write to standard output: it is closed", hint=_NAME_A_FILE)
+    if sys.stdout.isatty():
+        raise BadCall("a model is nothing for a terminal", hint=_NAME_A_FILE)
     with _folder("standard output") as folder:
         path = folder / "target.onnx"
         yield path
-        with _storage("write to standard output"), path.open("rb") as found:
-            shutil.copyfileobj(found, sys.stdout.buffer, 1 << 20)
-            sys.stdout.buffer.flush()
+        with _storage("write to standard output", _NAME_A_FILE), path.open("rb") as found:
+            while block := found.read(_BLOCK):
+                _send(memoryview(block))
+
+
+def _send(rest: memoryview) -> None:
+    """Write without a buffer: what stays in one after an error fails again at the exit."""
+    sys.stdout.flush()
+    out = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+    while rest:
+        count = out.write(rest)
+        if count is None:
+            time.sleep(_MOMENT)
+        else:
+            rest = rest[count:]
 
 
 @contextmanager
 def _folder(what: str) -> Iterator[Path]:
-    with _storage(f"keep {what}"):
+    with _storage(f"keep {what}", "Let TMPDIR name a folder with room."):
         made = TemporaryDirectory(prefix="fold-model-")
     with made as folder:
         yield Path(folder)
 
 
 @contextmanager
-def _storage(what: str) -> Iterator[None]:
+def _storage(what: str, hint: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageFailed(f"cannot {what}: {error.strerror or error}") from error
+        raise StorageFailed(f"cannot {what}: {error.strerror or error}", hint=hint) from error
