@@ -487,22 +487,75 @@ def test_a_file_that_becomes_shorter_is_an_error_and_no_crash(
             arrays(model)
 
 
-@pytest.mark.parametrize("change", [cut, grow, rewrite])
+def replace(path: Path) -> None:
+    """As most programs save: another file, of the same bytes here, takes the name."""
+    new = path.with_name("new")
+    new.write_bytes(path.read_bytes())
+    new.replace(path)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def changing(change: Change, path: Path, when: str) -> Callable[[str], None]:
+    def progress(stage: str) -> None:
+        if stage == when:
+            change(path)
+
+    return progress
+
+
+@pytest.mark.parametrize("change", [cut, grow, rewrite, replace, remove])
 @pytest.mark.parametrize("name", ["m.onnx", "weights.bin"])
+@pytest.mark.parametrize("stage", ["plan", "write", "verify"])
 def test_a_file_that_changes_while_it_is_folded_is_named_and_nothing_is_written(
-    tmp_path: Path, net: ModelProto, change: Change, name: str
+    tmp_path: Path, net: ModelProto, change: Change, name: str, stage: str
 ) -> None:
+    """Whenever it does, and however."""
     path = save_apart(net, tmp_path / "m.onnx")
     (tmp_path / "out").mkdir()
 
-    def progress(stage: str) -> None:
-        if stage == "write":
-            change(tmp_path / name)
-
     with pytest.raises(StorageFailed, match=name):
-        folding.fold(path, tmp_path / "out" / "f.onnx", progress=progress)
+        folding.fold(
+            path,
+            tmp_path / "out" / "f.onnx",
+            progress=changing(change, tmp_path / name, stage),
+            digests=True,
+        )
 
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("change", [cut, grow, rewrite, replace, remove])
+@pytest.mark.parametrize("name", ["m.onnx", "weights.bin"])
+def test_a_file_that_changes_while_it_is_explained_is_named(
+    tmp_path: Path, net: ModelProto, change: Change, name: str
+) -> None:
+    """Nobody knows which of its two contents the plan would be for."""
+    path = save_apart(net, tmp_path / "m.onnx")
+
+    with pytest.raises(StorageFailed, match=name):
+        folding.explain(path, progress=changing(change, tmp_path / name, "plan"))
+
+
+def test_a_link_that_is_aimed_elsewhere_does_not_change_the_file_that_is_read(
+    tmp_path: Path, net: ModelProto
+) -> None:
+    """What was opened is folded to its end."""
+    save(net, tmp_path / "m.onnx")
+    save(conv_net(16, seed=9), tmp_path / "other.onnx")
+    link = tmp_path / "link.onnx"
+    link.symlink_to("m.onnx")
+
+    def aim(_: Path) -> None:
+        link.unlink()
+        link.symlink_to("other.onnx")
+
+    folding.fold(link, tmp_path / "f.onnx", progress=changing(aim, link, "write"))
+
+    expected, _ = folding.fold_model(net, verify=False)
+    assert ModelProto.FromString((tmp_path / "f.onnx").read_bytes()) == expected
 
 
 def test_a_file_that_cannot_be_read_is_named(

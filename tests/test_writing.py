@@ -133,6 +133,30 @@ def test_what_is_known_of_the_target_is_in_the_report(source: Path, out: Path) -
     assert report.source.sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
 
 
+def test_the_digests_of_a_model_with_data_apart_are_its_own_file_s(apart: Path, out: Path) -> None:
+    """The sizes are those of all its files."""
+    report = fold(apart, out / "f.onnx", digests=True)
+
+    assert report.target is not None
+    for path, facts in ((apart, report.source), (out / "f.onnx", report.target)):
+        assert facts.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert facts.bytes == sum(len(data) for data in contents(path.parent).values())
+
+
+@pytest.mark.parametrize("layout", list(folding.Layout))
+def test_the_digests_of_a_model_with_nothing_to_fold_are_right(
+    tmp_path: Path, out: Path, layout: folding.Layout
+) -> None:
+    """Also where its bytes are only copied."""
+    source = save(relu_net(), tmp_path / "m.onnx")
+
+    report = fold(source, out / "f.onnx", digests=True, layout=layout)
+
+    assert report.target is not None
+    for path, facts in ((source, report.source), (out / "f.onnx", report.target)):
+        assert facts.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o027])
 def test_the_mode_of_the_target_follows_the_umask(source: Path, out: Path, mask: int) -> None:
     before = os.umask(mask)
@@ -340,6 +364,7 @@ def test_an_error_at_any_write_leaves_the_old_target(
     for file in [file for file in out.iterdir() if file.name not in before]:
         file.unlink()
 
+    assert writes > 1
     for limit in range(writes):
         with pytest.raises(StorageFailed, match="No space left"):
             written_in_pieces(path, out / "f.onnx", monkeypatch, limit)
@@ -350,16 +375,23 @@ def written_in_pieces(
     source: Path, target: Path, monkeypatch: pytest.MonkeyPatch, limit: int | None
 ) -> int:
     """Fold, and let the disk be full after so many writes; how many there were."""
-    fdopen, count = os.fdopen, [0]
+    fdopen, pwrite, count = os.fdopen, os.pwrite, [0]
+
+    def check_room() -> None:
+        if limit is not None and count[0] >= limit:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        count[0] += 1
+
+    def write_at(*arguments: Any) -> int:
+        check_room()
+        return pwrite(*arguments)
 
     def open_file(descriptor: int, *arguments: Any, **more: Any) -> Any:
         inner = fdopen(descriptor, *arguments, **more)
         write = inner.write
 
         def full(data: bytes) -> int:
-            if limit is not None and count[0] >= limit:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            count[0] += 1
+            check_room()
             return int(write(data))
 
         class Limited:
@@ -376,6 +408,7 @@ def written_in_pieces(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fdopen", open_file)
+        patch.setattr(os, "pwrite", write_at)
         fold(source, target)
     return count[0]
 
