@@ -55,7 +55,7 @@ def confirmed(model: Model) -> Trial:
 def misfits(planned: Planned) -> Refused:
     """For each tensor that does not fit its type: its last affine, to be kept, and why.
 
-    All at once, so that many of them cost few plans.
+    All at once, so that many of them cost few plans; of several tensors the first is told.
     """
     found: Refused = {}
     for scope, draft in enumerate(planned.drafts):
@@ -65,5 +65,5 @@ def misfits(planned: Planned) -> Refused:
                     pass
             except Unrepresentable as misfit:
                 kept = Kept(misfit.reason, changed.origin or changed.name)
-                found[scope, changed.because[-1]] = kept
+                found.setdefault((scope, changed.because[-1]), kept)
     return found
