@@ -23,7 +23,7 @@ from graphs import (
 from onnx import GraphProto, ModelProto, checker, helper
 
 import folding
-from folding.plan import Kind, Reason
+from folding.plan import Kept, Kind, Reason
 
 
 def norm_behind_conv(net: Net | None = None, x: str = "") -> Net:
@@ -556,6 +556,89 @@ def test_three_branches_fold_each_for_itself() -> None:
 
     assert result.operators == ["Conv", "Conv", "Conv", "Add", "Add"]
     assert_same_function(model, result.model)
+
+
+@pytest.mark.parametrize("elem_type", TYPES)
+def test_affines_fold_over_all_the_carriers_that_earlier_folds_left(elem_type: int) -> None:
+    net = Net(elem_type)
+    x = net.node("Conv", net.input(2, 3, 4), net.weight(4, 3, 2))
+    for _ in range(3):
+        x = net.node("Mul", net.node("Transpose", x, perm=[0, 2, 1]), net.weight(4))
+        x = net.node("Transpose", net.node("Identity", x), perm=[0, 2, 1])
+    x = net.node("Mul", x, net.weight())
+    model = net.model(net.batch_norm(net.node("Identity", x), 4, "y"))
+
+    result = fold(model)
+
+    assert set(result.operators) == {"Conv", "Transpose", "Identity"}
+    assert_same_function(model, result.model)
+
+
+@pytest.mark.parametrize("elem_type", TYPES)
+def test_a_first_shift_is_put_before_the_carriers_that_earlier_folds_left(elem_type: int) -> None:
+    net = Net(elem_type)
+    x = net.node("MatMul", net.input(2, 5, 3), net.weight(3, 4))
+    for _ in range(2):
+        x = net.node("Transpose", net.node("Mul", x, net.weight(4)), perm=[0, 2, 1])
+        x = net.node("Transpose", net.node("Identity", x), perm=[0, 2, 1])
+    net.batch_norm(net.node("Transpose", x, perm=[0, 2, 1]), 4, "a")
+    net.batch_norm(net.node("Identity", "a"), 4, "y")
+    model = net.model("y")
+
+    result = fold(model)
+
+    kinds = ["MatMul", "Add", *["Transpose", "Identity", "Transpose"] * 2, "Transpose", "Identity"]
+    assert result.operators == kinds
+    assert_same_function(model, result.model)
+
+
+@pytest.mark.parametrize("elem_type", TYPES)
+def test_affines_that_stay_are_taken_along_by_one_that_folds(elem_type: int) -> None:
+    net = Net(elem_type)
+    x, weight = net.input(2, 3, 5), net.weight(4, 3, 3)
+    net.node("Conv", x, weight, out="other")
+    net.node("Conv", x, weight, out="v")
+    value = "v"
+    for number in range(3):
+        scaled = net.node("Mul", value, net.weight(), out=f"s{number}")
+        value = net.node("Identity", scaled)
+    net.batch_norm(value, 4, "y")
+    model = net.model("other", "y")
+
+    result = fold(model)
+
+    assert result.names == ["s0", "s1", "s2", "y"]
+    assert result.operators == ["Conv", "Conv", *["Identity"] * 3]
+    assert_same_function(model, result.model)
+
+
+def test_a_scale_that_is_computed_from_the_shape_of_its_data_folds() -> None:
+    net = Net()
+    net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 3), out="v")
+    net.node("Cast", net.node("Size", "v"), out="size", to=FLOAT)
+    net.node("Mul", "v", net.node("Div", net.weight(4, 1), "size"), out="y")
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.operators == ["Conv"]
+    assert_same_function(model, result.model)
+
+
+def test_an_affine_stays_where_a_type_is_rounded_whatever_others_stay_before_it() -> None:
+    net = Net()
+    net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 3), out="v")
+    value = net.node("Cast", "v", name="narrow", to=HALF)
+    for _ in range(3):
+        scaled = net.node("Mul", value, net.weight(4, 1, elem_type=HALF))
+        value = net.node("Identity", scaled)
+
+    decisions = plan(net.model(value))
+
+    assert len(decisions) == 3
+    for decision in decisions:
+        assert isinstance(decision.outcome, Kept)
+        assert (decision.outcome.reason, decision.outcome.at) == (Reason.CAST_ROUNDS, "narrow")
 
 
 # --- where the weight is ----------------------------------------------------------------------
