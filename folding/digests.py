@@ -27,9 +27,17 @@ def sha256(file: SourceFile) -> str:
 
 @contextmanager
 def sha256_beside(file: SourceFile) -> Iterator[Future[str]]:
-    """The digest of a file to be, by another thread that ends with the block."""
+    """The digest of a file to be, by another thread that ends with the block.
+
+    Where there is no room for a thread, it is computed first.
+    """
     with ThreadPoolExecutor(1) as thread:
-        yield thread.submit(sha256, file)
+        try:
+            found = thread.submit(sha256, file)
+        except RuntimeError:
+            found = Future()
+            found.set_result(sha256(file))
+        yield found
 
 
 class Running:

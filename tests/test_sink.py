@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from folding import sink
+from folding.digests import sha256_beside
 from folding.errors import StorageFailed
 from folding.source import Block, SourceFile, Span
 
@@ -432,6 +433,20 @@ def test_a_small_file_s_digest_takes_no_thread(out: int, monkeypatch: pytest.Mon
     _, sha256 = sink.write_in_order(out, [b"some", b"thing"], digest=True)
 
     assert sha256 == hashlib.sha256(b"something").hexdigest()
+
+
+@pytest.mark.parametrize("is_room", [True, False])
+def test_a_source_s_digest_is_computed_beside_everything_else(
+    source: SourceFile, monkeypatch: pytest.MonkeyPatch, is_room: bool
+) -> None:
+    """Or before it, where there is no room for a thread."""
+    if not is_room:
+        monkeypatch.setattr(threading.Thread, "start", no_thread)
+
+    with sha256_beside(source) as found:
+        pass
+
+    assert found.result() == hashlib.sha256(source.path.read_bytes()).hexdigest()
 
 
 def test_nobody_asks_for_a_digest_in_vain(out: int) -> None:
