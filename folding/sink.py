@@ -36,39 +36,50 @@ def write(descriptor: int, pieces: Sequence[Piece]) -> int:
         OSError: the disk is full, or fails.
         StorageFailed: a source became shorter.
     """
-    if not hasattr(os, "pwrite"):
-        return write_in_order(descriptor, pieces)[0]
     return _Places(descriptor, pieces).fill()
 
 
-def write_in_order(
-    descriptor: int, pieces: Sequence[Piece], *, digest: bool = False
-) -> tuple[int, str | None]:
-    """Like ``write``, from the beginning to the end; also its SHA-256 if it is wanted."""
+def write_in_order(descriptor: int, pieces: Sequence[Piece]) -> tuple[int, str]:
+    """Like ``write``, from the beginning to the end; also the file's SHA-256."""
     from folding.digests import Running
 
-    running, size, flusher = Running() if digest else None, 0, _Flusher(descriptor)
+    running, size, flusher = Running(), 0, _Flusher(descriptor)
     try:
         with os.fdopen(os.dup(descriptor), "wb", buffering=1 << 16) as out:
             for piece in pieces:
                 for block in (piece,) if isinstance(piece, bytes) else piece.blocks():
-                    if running is not None:
-                        running.update(block)
+                    running.update(block)
                     out.write(block)
                     size += len(block)
                     flusher.written(len(block))
     finally:
-        sha256 = running.close() if running is not None else None
+        sha256 = running.close()
         flusher.join()
     flusher.sync()
     return size, sha256
 
 
+def write_tensors(descriptor: int, pieces: Sequence[Piece]) -> tuple[int, str]:
+    """Like ``write``; also a fingerprint: the SHA-256 of each tensor's place and own SHA-256.
+
+    The file's own would have to be computed from its beginning to its end, by one processor.
+    """
+    import hashlib
+
+    digests: dict[int, str] = {}
+    size = _Places(descriptor, pieces, digests).fill()
+    lines = (f"{start} {digests[start]}\n" for start in sorted(digests))
+    return size, hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 class _Places:
     """The pieces of a file that are still to be written, each with its place."""
 
-    def __init__(self, descriptor: int, pieces: Sequence[Piece]) -> None:
+    def __init__(
+        self, descriptor: int, pieces: Sequence[Piece], digests: dict[int, str] | None = None
+    ) -> None:
         self._descriptor, self._flusher = descriptor, _Flusher(descriptor)
+        self._digests, self._lock = digests, threading.Lock()
         self._jobs: deque[tuple[int, Piece]] = deque()
         self._size = 0
         for piece in pieces:
@@ -104,6 +115,8 @@ class _Places:
     def _put(self, start: int, piece: Piece) -> None:
         if isinstance(piece, bytes):
             self._write(start, piece)
+        elif self._digests is not None:
+            self._put_digested(start, piece, self._digests)
         elif isinstance(piece, Span) and _copy(piece, self._descriptor, start):
             self._flusher.written(piece.size)
         else:
@@ -111,12 +124,30 @@ class _Places:
                 self._write(start, block)
                 start += len(block)
 
+    def _put_digested(self, start: int, piece: Content, digests: dict[int, str]) -> None:
+        from hashlib import sha256
+
+        digest, at = sha256(), start
+        for block in piece.blocks():
+            digest.update(block)
+            self._write(at, block)
+            at += len(block)
+        if at > start:  # What has no bytes shares its place with the next.
+            digests[start] = digest.hexdigest()
+
     def _write(self, start: int, block: Block) -> None:
         rest = memoryview(block)
         while rest:
-            count = os.pwrite(self._descriptor, rest, start)
+            count = self._write_some(start, rest)
             start, rest = start + count, rest[count:]
         self._flusher.written(len(block))
+
+    def _write_some(self, start: int, rest: memoryview) -> int:
+        if hasattr(os, "pwrite"):
+            return os.pwrite(self._descriptor, rest, start)
+        with self._lock:
+            os.lseek(self._descriptor, start, os.SEEK_SET)
+            return os.write(self._descriptor, rest)
 
 
 class _Flusher:

@@ -102,7 +102,7 @@ def _write_model(target: Target, pieces: Sequence[sink.Piece], *, digest: bool =
     target.model = Waiting(target.path)
     descriptor = target.model.descriptor
     if digest:
-        size, target.sha256 = sink.write_in_order(descriptor, pieces, digest=True)
+        size, target.sha256 = sink.write_in_order(descriptor, pieces)
     else:
         size = sink.write(descriptor, pieces)
     target.bytes += size
@@ -169,10 +169,9 @@ def _write_data(model: Model, target: Target, apart: set[int]) -> dict[int, byte
             end += padding + content.size
             pieces += [bytes(padding), content]
         places[index] = first[key]
-    size, sha256 = sink.write_in_order(target.data.descriptor, pieces, digest=True)
-    assert sha256 is not None
+    size, fingerprint = sink.write_tensors(target.data.descriptor, pieces)
     target.bytes += size
-    target.data_path = target.path.with_name(f"weights-{sha256[:16]}.data")
+    target.data_path = target.path.with_name(f"weights-{fingerprint[:16]}.data")
     return {
         index: skeleton.external(
             {"location": target.data_path.name, "offset": str(start), "length": str(length)}

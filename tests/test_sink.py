@@ -294,7 +294,7 @@ def test_without_room_for_a_thread_everything_is_written(
     pieces = pieces_of(source)
 
     if digest:
-        size, sha256 = sink.write_in_order(out, pieces, digest=True)
+        size, sha256 = sink.write_in_order(out, pieces)
         assert sha256 == hashlib.sha256(whole(pieces)).hexdigest()
     else:
         size = sink.write(out, pieces)
@@ -311,7 +311,7 @@ Write = Callable[[int, list[sink.Piece]], Any]
 
 
 def in_order(descriptor: int, pieces: list[sink.Piece]) -> Any:
-    return sink.write_in_order(descriptor, pieces, digest=True)
+    return sink.write_in_order(descriptor, pieces)
 
 
 @pytest.mark.parametrize("write", [sink.write, in_order])
@@ -409,7 +409,7 @@ def test_the_digest_is_that_of_the_file(tmp_path: Path, out: int, source: Source
     """It is computed on the way, and nothing is read again for it."""
     pieces = pieces_of(source)
 
-    size, sha256 = sink.write_in_order(out, pieces, digest=True)
+    size, sha256 = sink.write_in_order(out, pieces)
 
     assert written(tmp_path) == whole(pieces)
     assert size == len(written(tmp_path))
@@ -421,7 +421,7 @@ def test_the_digest_is_right_for_any_size(out: int, sizes: tuple[int, ...]) -> N
     """Nothing, less than is worth a thread, and more than may wait for it."""
     pieces: list[sink.Piece] = [np.random.default_rng(size).bytes(size) for size in sizes]
 
-    _, sha256 = sink.write_in_order(out, pieces, digest=True)
+    _, sha256 = sink.write_in_order(out, pieces)
 
     assert sha256 == hashlib.sha256(whole(pieces)).hexdigest()
 
@@ -430,7 +430,7 @@ def test_a_small_file_s_digest_takes_no_thread(out: int, monkeypatch: pytest.Mon
     """Starting one takes longer than it would."""
     monkeypatch.setattr(threading.Thread, "start", lambda _: pytest.fail("a thread"))
 
-    _, sha256 = sink.write_in_order(out, [b"some", b"thing"], digest=True)
+    _, sha256 = sink.write_in_order(out, [b"some", b"thing"])
 
     assert sha256 == hashlib.sha256(b"something").hexdigest()
 
@@ -449,6 +449,36 @@ def test_a_source_s_digest_is_computed_beside_everything_else(
     assert found.result() == hashlib.sha256(source.path.read_bytes()).hexdigest()
 
 
-def test_nobody_asks_for_a_digest_in_vain(out: int) -> None:
-    """Without one the file is only written."""
-    assert sink.write_in_order(out, [b"some", b"thing"]) == (9, None)
+def test_a_fingerprint_is_that_of_each_tensor_and_its_place(tmp_path: Path, out: int) -> None:
+    """Whoever writes which tensor first; padding counts by the places alone."""
+    rng = np.random.default_rng(0)
+    tensors = [rng.bytes(size) for size in (5, 1 << 21, 0, 3000)]
+    sources = []
+    for number, data in enumerate(tensors):
+        (tmp_path / f"{number}.bin").write_bytes(data)
+        sources.append(SourceFile(tmp_path / f"{number}.bin"))
+    spans = [Span(file, 0, file.size, apart=True) for file in sources]
+
+    size, fingerprint = sink.write_tensors(out, [spans[0], bytes(59), *spans[1:]])
+
+    places = [0, 64, 64 + (1 << 21)]
+    kept = [data for data in tensors if data]
+    lines = (f"{p} {hashlib.sha256(d).hexdigest()}\n" for p, d in zip(places, kept, strict=True))
+    assert fingerprint == hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert size == sum(map(len, tensors)) + 59
+    assert written(tmp_path) == tensors[0] + bytes(59) + b"".join(tensors[1:])
+    for file in sources:
+        file.close()
+
+
+def test_places_can_be_written_to_without_pwrite(
+    tmp_path: Path, out: int, source: SourceFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows."""
+    monkeypatch.delattr(os, "pwrite")
+    monkeypatch.delattr(os, "copy_file_range")
+    span = Span(source, 0, source.size, apart=False)
+
+    sink.write(out, [b"before", span, b"after"])
+
+    assert written(tmp_path) == b"before" + source.path.read_bytes() + b"after"
