@@ -505,7 +505,9 @@ class Fates:
         """The old pair or the new pair is there, and runs; whether it is the new one."""
         found = loaded(self.target)
         assert found in self.models
-        onnxruntime.InferenceSession(self.target, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        onnxruntime.InferenceSession(self.target, options, providers=["CPUExecutionProvider"])
         return found == self.models[1]
 
     def assert_clean(self, work: Work) -> None:
