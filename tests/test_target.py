@@ -582,18 +582,14 @@ def test_two_runs_at_once_leave_the_pair_of_one_of_them(
     """Twenty times, each pausing at other moments; nothing else is left."""
     target = out / "f.onnx"
     expected = [folding.fold_model(net, verify=False)[0] for net in nets()]
-    winners = set()
     for number in range(20):
         jobs = [
             job(source, target, layout, jitter=number * 2 + place)
             for place, (source, layout) in enumerate(zip((one, two), layouts, strict=True))
         ]
         assert work(*jobs) == [0, 0]
-        winners.add(expected.index(loaded(target)))
         names = {data_of(target)} if layouts[expected.index(loaded(target))] is APART else set()
         assert set(contents(out)) == names | {"f.onnx"}
-
-    assert winners == {0, 1}
 
 
 @pytest.mark.parametrize("layout", [APART, SINGLE])
