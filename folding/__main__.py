@@ -9,6 +9,7 @@ import sys
 
 def main() -> None:
     """The entry point of the command."""
+    _fill_closed_streams()
     # Nothing here multiplies matrices: numpy's threads would only cost time and memory to start.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # A process of one job: looking for cycles among a big graph's objects takes longer than it.
@@ -22,6 +23,15 @@ def main() -> None:
         sys.exit(130)
     finally:
         gc.freeze()  # The interpreter would look for cycles once more before it ends.
+
+
+def _fill_closed_streams() -> None:
+    """Let nothing open a file where a library may write to standard output or error."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # It gets the lowest number that is free: this one.
 
 
 if __name__ == "__main__":

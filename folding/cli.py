@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -186,6 +187,8 @@ def _shown(
 
 def main() -> None:
     """The command, without the guard that ``folding.__main__`` puts around it."""
+    if sys.stderr is None:  # Closed by the caller; ``print`` would go to standard output.
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -59,6 +59,8 @@ def guarded(run: Callable[..., Outcome]) -> Callable[..., None]:
 
 def show_safely(show: Callable[[], None]) -> bool:
     """Print what a command found; its work is done by then. False if somebody misses it."""
+    if sys.stdout is None:  # Closed by the caller, who wants to see nothing.
+        return True
     try:
         show()
         sys.stdout.flush()

@@ -312,6 +312,41 @@ def test_a_closed_standard_output_takes_no_model(source: Path) -> None:
     assert_refused(found, "cannot write to standard output: it is closed")
 
 
+@pytest.mark.parametrize("numbers", [(1,), (2,), (1, 2), (0, 1, 2)])
+def test_whoever_closes_the_streams_gets_the_file_all_the_same(
+    source: Path, folded: bytes, numbers: tuple[int, ...]
+) -> None:
+    """And nothing that a library prints gets into it."""
+    target = source.with_name("f.onnx")
+
+    found = run_without(numbers, "fold", source, "-o", target, "--no-verify", given=b"")
+
+    assert found.returncode == 0
+    assert found.stderr == b""
+    assert target.read_bytes() == folded
+
+
+@pytest.mark.parametrize("words", [(), ("--json", "-")])
+def test_an_explanation_nobody_wants_to_see_is_no_error(
+    source: Path, words: tuple[str, ...]
+) -> None:
+    """The code may be all that is asked for."""
+    found = run_without((1,), "explain", source, *words, given=b"")
+
+    assert (found.returncode, found.stderr) == (0, b"")
+
+
+def test_without_standard_error_nothing_else_goes_to_standard_output(
+    source: Path, folded: bytes
+) -> None:
+    """Neither reports nor complaints."""
+    good = run_without((2,), "fold", "-", "--no-verify", given=source.read_bytes())
+    bad = run_without((2,), "fold", "-", "--no-verify", given=b"nonsense")
+
+    assert (good.returncode, good.stdout) == (0, folded)
+    assert (bad.returncode, bad.stdout) == (2, b"")
+
+
 @pytest.mark.parametrize("name", ["m.onnx", "large.onnx"])
 def test_a_full_standard_output_is_an_error(source: Path, large: Path, name: str) -> None:
     """Whether it shows at the first byte or at the last."""
