@@ -12,6 +12,8 @@ def main() -> None:
     _fill_closed_streams()
     # Nothing here multiplies matrices: numpy's threads would only cost time and memory to start.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # The runtime would write to the user's cache, and report to its maker what it runs.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     # A process of one job: looking for cycles among a big graph's objects takes longer than it.
     gc.disable()
     try:
