@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from folding import writing
 from folding._version import __version__
 from folding.clock import Clock, Progress
-from folding.errors import ModelTooLarge
+from folding.errors import BadCall, ModelTooLarge
 from folding.guards import LIMITS, Limits
 from folding.modelfile import Model, open_model
 from folding.opening import Call, opened
@@ -75,6 +75,8 @@ def fold(
         FoldError: the source, the target or the call is bad. Nothing was written.
     """
     to = _default_target(Path(source)) if target is None else os.fspath(target)
+    if to == STANDARD and layout is Layout.EXTERNAL_DATA:
+        raise BadCall("standard output takes one file", hint="Name a file with -o.")
     with ExitStack() as stack:
         call = Call(
             os.fspath(source),

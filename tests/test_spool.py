@@ -224,6 +224,13 @@ def test_a_model_that_needs_two_files_cannot_go_to_standard_output(source: Path)
     assert_refused(found, "standard output takes one file", "-o")
 
 
+def test_external_data_cannot_go_to_standard_output(source: Path) -> None:
+    """It is not written into the model instead, either."""
+    found = run("fold", "-", "--external-data", given=source.read_bytes())
+
+    assert_refused(found, "standard output takes one file")
+
+
 WRONG = """
 from folding import cli, edits
 apply = edits.apply
