@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -28,7 +29,8 @@ class Progress:
         if self._enabled:
             self._timer = threading.Timer(_SHOW_AFTER_SECONDS, self._say, (stage,))
             self._timer.daemon = True
-            self._timer.start()
+            with suppress(RuntimeError):  # There may be no room for a thread.
+                self._timer.start()
 
     @staticmethod
     def _say(stage: str) -> None:

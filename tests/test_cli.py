@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -380,6 +381,22 @@ def test_the_installed_command_is_the_same() -> None:
     )
 
     assert found.stdout == f"fold-model {__version__}\n"
+
+
+def test_without_room_for_a_thread_everything_is_done(
+    runner: CliRunner, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Digests are computed, and files written, by the thread there is."""
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+
+    found = call(runner, "fold", source, "--no-verify", "--json", "-")
+
+    assert found.exit_code == 0
+    assert json.loads(found.stdout)["target"]["sha256"]
 
 
 # --- what is printed -----------------------------------------------------------------------------
