@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 
-_source = click.argument("source", type=_PATH)
+_source = click.argument("source", type=click.Path())
 _json = click.option(
     "--json", "json_path", metavar="PATH|-", help="Write the report as JSON; - prints it instead."
 )
@@ -62,7 +62,7 @@ def app() -> None:
     "-o",
     "--output",
     "target",
-    type=_PATH,
+    type=click.Path(),
     metavar="TARGET",
     help="Where the folded model goes, by default <stem>.folded.onnx; - is standard output.",
 )
@@ -79,8 +79,8 @@ def app() -> None:
 @guarded
 def fold(
     *,
-    source: Path,
-    target: Path | None,
+    source: str,
+    target: str | None,
     json_path: str | None,
     strict: bool,
     no_verify: bool,
@@ -103,7 +103,7 @@ def fold(
     from folding.pipeline import fold as run
     from folding.show import Progress, show_report
 
-    is_piped = str(target or source) == "-"
+    is_piped = (target or source) == "-"
     if is_piped and json_path == "-":
         raise BadCall("the model and the report cannot both go to standard output")
     with Progress(enabled=not quiet) as progress:
@@ -149,7 +149,7 @@ def _layout(*, single_file: bool, external_data: bool) -> Layout:
 @guarded
 def explain(
     *,
-    source: Path,
+    source: str,
     json_path: str | None,
     strict: bool,
     follow_links: bool,

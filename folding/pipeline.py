@@ -74,7 +74,7 @@ def fold(
         Unproven: equivalence could not be established. Nothing was written.
         FoldError: the source, the target or the call is bad. Nothing was written.
     """
-    to = _default_target(Path(source)) if target is None else os.fspath(target)
+    to = _default_target(os.fspath(source)) if target is None else os.fspath(target)
     if to == STANDARD and layout is Layout.EXTERNAL_DATA:
         raise BadCall("standard output takes one file", hint="Name a file with -o.")
     with ExitStack() as stack:
@@ -138,10 +138,11 @@ def explained(
     return report
 
 
-def _default_target(source: Path) -> str:
-    if str(source) == STANDARD:
+def _default_target(source: str) -> str:
+    if source == STANDARD:
         return STANDARD
-    return str(source.with_name(f"{source.stem}.folded.onnx"))
+    path = Path(source)
+    return str(path.with_name(f"{path.stem}.folded.onnx"))
 
 
 def _digest(model: Model, stack: ExitStack, *, wanted: bool) -> Future[str] | None:

@@ -176,6 +176,18 @@ def test_in_the_library_it_is_the_same(source: Path, folded: bytes) -> None:
     assert found.stdout == folded
 
 
+def test_a_file_that_is_called_like_a_stream_can_be_named(source: Path, folded: bytes) -> None:
+    """As for other programs, by its folder."""
+    source.rename(source.with_name("-"))
+
+    found = run("fold", "./-", "--no-verify", "--quiet", given=b"", cwd=source.parent)
+    again = run("fold", "./-", "-o", "./-.2", "--no-verify", given=b"", cwd=source.parent)
+
+    assert (found.returncode, found.stdout) == (0, b"")
+    assert again.returncode == 0
+    assert source.with_name("-.folded.onnx").read_bytes() == folded
+
+
 # --- what cannot be ------------------------------------------------------------------------------
 
 
