@@ -306,9 +306,13 @@ def test_what_is_said_may_go_to_a_terminal(source: Path, folded: bytes, terminal
 
 def run_without(numbers: tuple[int, ...], *words: str | Path, given: bytes) -> Ran:
     """Run the command with some of its streams closed, as a service may be started."""
+    return start_without(numbers, command(*words), given)
+
+
+def start_without(numbers: tuple[int, ...], words: list[str], given: bytes) -> Ran:
     redirections = " ".join(f"{number}>&-" for number in numbers)
     return subprocess.run(
-        ["/bin/sh", "-c", f'exec "$@" {redirections}', "sh", *command(*words)],
+        ["/bin/sh", "-c", f'exec "$@" {redirections}', "sh", *words],
         input=given,
         capture_output=True,
         timeout=60,
@@ -332,7 +336,7 @@ def test_a_closed_standard_output_takes_no_model(source: Path) -> None:
 def test_whoever_closes_the_streams_gets_the_file_all_the_same(
     source: Path, folded: bytes, numbers: tuple[int, ...]
 ) -> None:
-    """And nothing that a library prints gets into it."""
+    """Without a word."""
     target = source.with_name("f.onnx")
 
     found = run_without(numbers, "fold", source, "-o", target, "--no-verify", given=b"")
@@ -340,6 +344,36 @@ def test_whoever_closes_the_streams_gets_the_file_all_the_same(
     assert found.returncode == 0
     assert found.stderr == b""
     assert target.read_bytes() == folded
+
+
+NOISY = """
+import os
+from folding import __main__, sink
+write = sink.write
+def noisy(descriptor, pieces):
+    os.write(1, b"noise")
+    size = write(descriptor, pieces)
+    os.write(2, b"noise")
+    return size
+sink.write = noisy
+__main__.main()
+"""
+
+
+@pytest.mark.parametrize("numbers", [(1,), (2,), (1, 2), (0, 1, 2)])
+def test_what_libraries_print_goes_to_no_file(
+    source: Path, folded: bytes, numbers: tuple[int, ...]
+) -> None:
+    """Its number might be that of a stream that is closed."""
+    target = source.with_name("f.onnx")
+    before = source.read_bytes()
+    words = [sys.executable, "-c", NOISY, "fold", str(source), "-o", str(target), "--no-verify"]
+
+    found = start_without(numbers, words, b"")
+
+    assert found.returncode == 0
+    assert target.read_bytes() == folded
+    assert source.read_bytes() == before
 
 
 @pytest.mark.parametrize("words", [(), ("--json", "-")])
