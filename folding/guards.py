@@ -5,8 +5,6 @@ shape inference or a runtime that inlines them; graphs within graphs overflow th
 every message is visited once, without recursion, and calls are counted instead of inlined:
 
     nodes(f) = own nodes + the sum of nodes(g) over its calls of g
-
-What a model may do to shape inference by its numbers alone is the business of ``caution``.
 """
 
 from __future__ import annotations
