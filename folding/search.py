@@ -45,11 +45,10 @@ class Search:
         self.warnings: list[Warned] = []
         #: Scalars that a layer could take in, but not for nothing.
         self.costly: set[Chain] = set()
-        #: Who went over an affine that stays or stopped at it, who waits until a value has but one
-        #: reader, and who until the readers of its own output are others.
+        #: Who went over an affine that stays or stopped at it, and who waits until a value has but
+        #: one reader.
         self.behind: dict[Chain, set[int]] = {}
         self.crowds: dict[str, set[int]] = {}
-        self.narrowed: dict[str, set[int]] = {}
 
     def decide(self) -> list[Decision]:
         """Decide about every affine, in graph order, and fold what can be folded in the draft."""
@@ -65,12 +64,12 @@ class Search:
 
     def _decide(self, chain: Chain) -> None:
         before = self.outcomes.get(chain), chain in self.costly
-        outcome = self._fixed(chain) or self._searched(chain)
-        self.outcomes[chain] = outcome
+        fixed = self._fixed(chain)
+        outcome = self.outcomes[chain] = fixed or self._searched(chain)
         if before != (outcome, chain in self.costly):
             self._disturb(chain)
-        if isinstance(outcome, Folded) or self._objection(chain) is not None:
-            self.walker.stretches.pop(chain, None)
+        if fixed is None and isinstance(outcome, Kept) and self._objection(chain) is None:
+            self.walker.open_way(chain)
 
     def _name(self, chain: Chain) -> str:
         return self.draft.scope.makes[chain.nodes[-1]][0]
@@ -102,7 +101,7 @@ class Search:
                 folded = Folded((at,), operator)
                 self._fold(chain, reached.way(), folded)
                 return folded
-        self._watch(chain, outcome)
+        self._watch(chain)
         return outcome
 
     def _fold(self, chain: Chain, way: Way, outcome: Folded) -> None:
@@ -110,25 +109,21 @@ class Search:
             taken = self.chain_of.get(stop.node)
             if taken is not None and self.outcomes.get(taken) is not outcome:
                 self.outcomes[taken] = outcome
-                self.walker.stretches.pop(taken, None)
                 self._disturb(taken)
         self.walker.pave(absorb(self.draft, way, self._name(chain)))
         self._warn_of_ranges(chain)
         for name in self.draft.released:
             if name in self.crowds and self.draft.readers(name).count <= 1:
                 self._again(self.crowds.pop(name))
-            self._again(self.narrowed.pop(name, ()))
         self.draft.released.clear()
 
-    def _watch(self, chain: Chain, outcome: Kept) -> None:
+    def _watch(self, chain: Chain) -> None:
         """Remember what must change before there is another outcome."""
         place = self.places[chain]
         for met in self.walker.met:
             self.behind.setdefault(met, set()).add(place)
         for name in self.walker.crowded:
             self.crowds.setdefault(name, set()).add(place)
-        if outcome.reason is Reason.CAST_ROUNDS:
-            self.narrowed.setdefault(self._name(chain), set()).add(place)
 
     def _disturb(self, chain: Chain) -> None:
         """Decide again about all that went over an affine, or stopped at it."""

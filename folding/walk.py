@@ -23,7 +23,8 @@ class Walker:
 
     ``chain_of`` says which affine a node belongs to, and ``objection`` why one that stays may not
     be taken along. Of the last walk, ``met`` has the affines it went over or stopped at, and
-    ``crowded`` the values whose many readers were in the way.
+    ``crowded`` the values whose readers were in the way but may become fewer. ``stretches`` are the
+    walks that others may follow.
     """
 
     def __init__(
@@ -38,12 +39,12 @@ class Walker:
         self.met: dict[Chain, None] = {}
         self.crowded: list[str] = []
         self.stretches: dict[Chain, Stretch] = {}
+        self._last: Stretch | None = None
         self._roads: dict[int, Road] = {}
 
     def up(self, chain: Chain) -> Reached | Kept:
         """Walk up from an affine until something takes it in or is in the way."""
-        self.met, self.crowded = {}, []
-        self.stretches.pop(chain, None)
+        self.met, self.crowded, self._last = {}, [], None
         start = self.steps.compose(chain.nodes)
         if isinstance(start, Kept):
             return start
@@ -55,8 +56,13 @@ class Walker:
             affine, last = found.affine, found.last
             pieces.append(found.piece)
         whole = tuple(pieces)
-        self.stretches[chain] = Stretch(start, affine, narrows_to, whole, last)
+        self._last = Stretch(start, affine, narrows_to, whole, last)
         return found if isinstance(found, Kept) else Reached(*found, whole)
+
+    def open_way(self, chain: Chain) -> None:
+        """Let those behind an affine that stays follow its last walk."""
+        if self._last is not None:
+            self.stretches[chain] = self._last
 
     def pave(self, carriers: list[Stop]) -> None:
         """Make one road of what a fold left behind a layer, nearest to the layer first."""
@@ -176,10 +182,7 @@ class Walker:
             return Kept(Reason.GRAPH_OUTPUT, value)
         if value in scope.captured:
             return Kept(Reason.CAPTURED, value)
-        if self.draft.readers(value).count > 1:
-            self.crowded.append(value)
-            return Kept(Reason.FORKED, value)
-        return None
+        return Kept(Reason.FORKED, value) if self.draft.readers(value).count > 1 else None
 
     def _narrows_to(self, value: str) -> int:
         """The element type that every reader of a value converts it to, 0 if there is none."""

@@ -16,7 +16,6 @@ from onnx import GraphProto, ModelProto, numpy_helper
 from folding import edits, soundness
 from folding.modelfile import Model, in_memory
 from folding.planner import plan_model
-from folding.readers import Slots
 from folding.tally import operators
 
 SMALL, TIMES = 60, 4
@@ -330,23 +329,3 @@ def test_folds_that_unlock_the_one_before_are_all_made() -> None:
     decisions = plan(built(folds_that_unlock_the_one_before, 5))
 
     assert [decision.is_folded for decision in decisions] == [True] * 5
-
-
-def test_one_of_many_readers_goes_without_a_look_at_the_others() -> None:
-    looks = 0
-
-    class Node(int):
-        __hash__ = int.__hash__
-
-        def __eq__(self, other: object) -> bool:
-            nonlocal looks
-            looks += 1
-            return int(self) == other
-
-    slots = Slots(map(Node, range(1000)))
-    looks = 0
-
-    slots.remove(Node(999))
-
-    assert (slots.count, 999 in slots) == (999, False)
-    assert looks < 10

@@ -457,6 +457,20 @@ def test_a_norm_whose_beta_is_the_bias_of_its_layer_folds() -> None:
     assert_same_function(model, result.model)
 
 
+def test_a_mask_may_be_read_by_what_a_fold_takes_away() -> None:
+    net = Net()
+    x = net.input(2, 4, 3)
+    net.node("Dropout", net.node("Conv", x, net.weight(4, 4, 1)), out="v,mask")
+    net.batch_norm("v", 4, "y")
+    size = net.node("Cast", net.node("Size", "mask"), to=FLOAT)
+    scale = net.node("Div", net.weight(4, 1), size)
+    net.node("Mul", net.node("Conv", x, net.weight(4, 4, 1)), scale, out="z")
+
+    result = fold(net.model("y", "z"))
+
+    assert result.operators == ["Conv", "Dropout", "Conv"]
+
+
 # --- several affines --------------------------------------------------------------------------
 
 
@@ -641,6 +655,42 @@ def test_an_affine_stays_where_a_type_is_rounded_whatever_others_stay_before_it(
         assert (decision.outcome.reason, decision.outcome.at) == (Reason.CAST_ROUNDS, "narrow")
 
 
+def test_what_went_over_an_affine_is_decided_again_when_that_one_folds() -> None:
+    net = Net()
+    x, weight = net.input(2, 3, 5), net.weight(4, 3, 3)
+    number = {value: net.store(value) for value in (0.5, 1, 1.5, 2)}
+    net.node("Conv", x, weight, out="v")
+    net.node("Identity", net.node("Mul", "v", number[2], out="a"), out="i0")
+    net.node("Add", net.node("Mul", "i0", number[2]), number[1], out="b")
+    net.node("Mul", net.node("Identity", "b"), number[1.5], out="c")
+    # Only here the shift is gone, for which the layer has no room.
+    net.node("Sub", net.node("Identity", "c"), number[1.5], out="d")
+    net.node("Mul", "d", number[0.5], out="y")
+    net.batch_norm(net.node("Conv", x, weight), 4, "z")
+    model = net.model("y", "z")
+
+    result = fold(model)
+
+    assert result.names == ["a", "b", "c", "y", "z"]
+    assert result.operators == ["Conv", *["Identity"] * 3, "Conv"]
+    assert_same_function(model, result.model)
+
+
+def test_a_shift_that_a_fold_cancels_is_no_hindrance_to_the_next() -> None:
+    net = Net()
+    ones = net.store([1, 1, 1, 1])
+    x = net.node("MatMul", net.input(2, 3), net.weight(3, 4))
+    x = net.node("Add", net.node("Mul", x, net.store([1, 2, 3, 4])), ones)
+    x = net.node("Mul", net.node("Sub", net.node("Identity", x), ones), net.weight(4))
+    net.batch_norm(net.node("Identity", x), 4, "y")
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert sorted(result.operators) == ["Add", "Identity", "Identity", "MatMul"]
+    assert_same_function(model, result.model)
+
+
 # --- where the weight is ----------------------------------------------------------------------
 
 
@@ -743,6 +793,33 @@ def test_below_ir_4_nodes_do_not_increase_either(make: Callable[[], Net]) -> Non
     assert_same_function(model, result.model)
 
 
+def test_below_ir_4_a_fold_makes_room_for_one_before_it_and_those_behind_that() -> None:
+    net = Net(ir_version=3, opset=9)
+    x, weight = net.input(2, 3, 5), net.weight(4, 3, 3)
+    shared = [net.weight(4), net.weight(4), net.weight(4), net.positive(4)]
+    net.node("BatchNormalization", net.node("Conv", x, weight), *shared, out="a")
+    net.batch_norm(net.node("Identity", "a"), 4, "b")
+    net.batch_norm(net.node("Conv", x, weight), 4, "c")
+    net.node("BatchNormalization", net.node("Relu", "c"), *shared, out="d")
+    model = net.model("b", "d")
+
+    result = fold(model)
+
+    assert [d.name for d in result.plan.decisions if d.is_folded] == ["a", "b", "c"]
+    assert_same_function(model, result.model)
+
+
+def test_below_ir_4_a_new_tensor_takes_the_first_name_that_is_free() -> None:
+    net = Net(ir_version=3, opset=9)
+    net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 3), out="v", name="layer")
+    names = [net.weight(4, name=name) for name in ("r", "p", "s")]
+    net.node("BatchNormalization", "v", *names, net.positive(4, name="q"), out="y")
+
+    result = fold(net.model("y"))
+
+    assert result.model.graph.node[0].input[2] == "p"
+
+
 # --- bodies -----------------------------------------------------------------------------------
 
 
@@ -827,6 +904,16 @@ def test_what_is_said_of_a_value_that_is_gone_goes_and_the_rest_stays() -> None:
     result = fold(decorated())
 
     assert [value.name for value in result.model.graph.value_info] == ["y", "z"]
+
+
+def test_what_is_said_of_a_constant_that_a_fold_takes_away_goes() -> None:
+    net = Net()
+    net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 3), out="v")
+    net.node("Mul", "v", net.node("Sqrt", net.positive(4, 1), out="scale"), out="y")
+    model = net.model("y")
+    model.graph.value_info.append(helper.make_tensor_value_info("scale", FLOAT, [4, 1]))
+
+    assert not fold(model).model.graph.value_info
 
 
 def test_what_is_said_of_a_changed_value_goes_with_its_new_name() -> None:
