@@ -190,7 +190,8 @@ def locations(path: Path) -> set[str]:
         model = _read(file, str(path))
         found = (t for t in tensors(model.proto) if t.data_location == TensorProto.EXTERNAL)
         named = {entries_of(tensor).get("location", "") for tensor in found}
-    return {str(PurePosixPath(name)) for name in named - {TOKEN}}
+    texts = (name for name in named - {TOKEN} if isinstance(name, str))
+    return {str(PurePosixPath(name)) for name in texts}
 
 
 def _dtype(tensor: TensorProto) -> np.dtype[Any]:

@@ -66,7 +66,8 @@ def copied(
     model: Model, path: Path, layout: Layout = Layout.AS_SOURCE, *, digest: bool = False
 ) -> Iterator[Target]:
     """Like ``written`` for a model that did not change: the source's own bytes, if it can be."""
-    if model.is_external or layout is Layout.EXTERNAL_DATA:
+    too_large = model.files[0].size > _PROTOBUF_LIMIT
+    if model.is_external or layout is Layout.EXTERNAL_DATA or too_large:
         with written(model, path, layout, digest=digest) as target:
             yield target
         return
