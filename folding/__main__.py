@@ -21,7 +21,7 @@ def main() -> None:
 
         cli.main()
     except KeyboardInterrupt:
-        print("fold-model: interrupted; nothing was written.", file=sys.stderr)
+        print("fold-model: interrupted; no incomplete file was written.", file=sys.stderr)
         sys.exit(130)
     finally:
         gc.freeze()  # The interpreter would look for cycles once more before it ends.

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 DONE, DIFFERENT, BAD, STRICT, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
+#: Also true in the moment after the target has got its name.
+INTERRUPTION = "interrupted; no incomplete file was written."
+
 _EXIT_CODES: dict[type[FoldError], int] = {NotEquivalent: DIFFERENT, Unproven: UNPROVEN}
 
 #: What a command comes to: its exit code, and what to print.
@@ -41,10 +44,10 @@ def guarded(run: Callable[..., Outcome]) -> Callable[..., None]:
             complain(_sentence(error))
             code = _EXIT_CODES.get(type(error), BAD)
         except KeyboardInterrupt:
-            complain("interrupted; nothing was written.")
+            complain(INTERRUPTION)
             code = INTERRUPTED
         except MemoryError:
-            complain("there is not enough memory for this model; nothing was written.")
+            complain("there is not enough memory for this model; no incomplete file was written.")
             code = BAD
         except Exception as error:  # noqa: BLE001 - a bug of ours: said in full, never a traceback
             last = traceback.extract_tb(error.__traceback__)[-1]

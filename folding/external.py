@@ -15,6 +15,11 @@ from folding.protos import element_bytes, entries_of, tensors
 from folding.skeleton import TOKEN
 from folding.source import Content, SourceFile, Span
 
+#: A process may have some hundreds of files open; exporters make one for each tensor.
+_MOST_OPEN = 64
+#: Digits of 2**64.
+_LONGEST = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -67,7 +72,7 @@ def find_external(
             continue
         if location not in opened:
             place = places.names.get(location) or _data_path(places, location, tensor.name)
-            opened[location] = SourceFile(place)
+            opened[location] = SourceFile(place, stays_open=len(opened) < _MOST_OPEN)
             stack.callback(opened[location].close)
         contents.append(_external_span(tensor, entries, opened[location]))
         del tensor.external_data[:]
@@ -82,22 +87,24 @@ def _external_span(tensor: TensorProto, entries: dict[str, str], file: SourceFil
     size = element_bytes(tensor)
     if size < 0:
         raise BadModel(f"tensor {tensor.name!r} has a type that cannot be kept in another file")
-    try:
-        start = int(entries.get("offset", "0"))
-        length = int(entries.get("length", str(size)))
-    except ValueError as error:
-        raise BadModel(
-            f"tensor {tensor.name!r} has an offset or length that is no number"
-        ) from error
+    start, length = (_number(entries.get(key), tensor.name) for key in ("offset", "length"))
+    length = size if length is None else length
+    start = start or 0
     if length != size:
         raise TensorSizeMismatch(
             f"tensor {tensor.name!r} needs {size} bytes, its length says {length}"
         )
-    if start < 0 or start + size > file.size:
+    if start + size > file.size:
         raise TensorSizeMismatch(
             f"tensor {tensor.name!r} lies beyond the end of {file.path.name!r}"
         )
     return Span(file, start, size, apart=True)
+
+
+def _number(text: str | None, name: str) -> int | None:
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) <= _LONGEST):
+        raise BadModel(f"tensor {name!r} has the offset or length {text[:50]!r}, as no file has")
+    return None if text is None else int(text)
 
 
 def _data_path(places: Places, location: str, name: str) -> Path:

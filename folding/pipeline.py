@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from folding import writing
 from folding._version import __version__
 from folding.clock import Clock, Progress
-from folding.errors import BadCall, ModelTooLarge
+from folding.errors import BadCall, ModelTooLarge, StorageFailed
 from folding.guards import LIMITS, Limits
 from folding.modelfile import Model, open_model
 from folding.opening import Call, opened
@@ -195,8 +195,19 @@ def _write(model: Model, done: Trial, call: Call, sha256: Future[str] | None) ->
                 )
             target.keep()
         if note is not None:
-            note.keep()
+            _keep_note(note, call.target if is_good else "")
     return report
+
+
+def _keep_note(note: Target, written: str) -> None:
+    """Put the report in its place; ``written`` is what stands already."""
+    try:
+        note.keep()
+    except StorageFailed as error:
+        if not written:
+            raise
+        text = f"{written!r} is written, but its report is not: {error}"
+        raise StorageFailed(text, hint=error.hint) from error
 
 
 def _verify(model: Model, target: Target, done: Trial, inputs: Inputs | None) -> Verdict:

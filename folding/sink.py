@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from folding.errors import StorageFailed
 from folding.source import Block, Content, Span
 
 #: What a file is made of, in order.
@@ -188,23 +187,21 @@ class _Flusher:
 def _copy(span: Span, out: int, place: int) -> bool:
     """Let the kernel copy a range of a file into another one, if it can.
 
-    Raises:
-        StorageFailed: the source became shorter.
+    Where it cannot, or finds no more bytes, whoever reads them will see why.
     """
     done = 0
     if span.size < _LARGE or not hasattr(os, "copy_file_range"):
         return False
-    while done < span.size:
-        start = span.start + done
-        try:
-            count = os.copy_file_range(
-                span.file.descriptor, out, span.size - done, start, place + done
-            )
-        except OSError as error:
-            if not done and error.errno in _CANNOT_COPY:
+    with span.file.opened() as file:
+        while done < span.size:
+            start, rest = span.start + done, span.size - done
+            try:
+                count = os.copy_file_range(file.fileno(), out, rest, start, place + done)
+            except OSError as error:
+                if error.errno in _CANNOT_COPY:
+                    return False
+                raise
+            if not count:
                 return False
-            raise
-        if not count:
-            raise StorageFailed(f"{str(span.file.path)!r} became shorter while it was read")
-        done += count
+            done += count
     return True

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
@@ -39,16 +41,25 @@ class Content(Protocol):
 
 
 class SourceFile:
-    """A file that is only read, by position, so that a truncation is an error and not a signal."""
+    """A file that is only read, by position, so that a truncation is an error and not a signal.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self._file = path.open("rb", buffering=0)
-        except OSError as error:
-            raise StorageFailed(f"cannot read {str(path)!r}: {error.strerror}") from error
+    A process may have few files open, so one of many does not stay open: it is opened for each
+    read, and must still be the same.
+    """
+
+    def __init__(self, path: Path, *, stays_open: bool = True) -> None:
+        self.path, self.stays_open = path, stays_open
         self._lock = threading.Lock()
+        self._file = self._open()
         self._state = os.fstat(self._file.fileno())
+        if not stays_open:
+            self._file.close()
+
+    def _open(self) -> FileIO:
+        try:
+            return self.path.open("rb", buffering=0)
+        except OSError as error:
+            raise StorageFailed(f"cannot read {str(self.path)!r}: {error.strerror}") from error
 
     @property
     def size(self) -> int:
@@ -58,9 +69,19 @@ class SourceFile:
     def identity(self) -> tuple[int, int]:
         return self._state.st_dev, self._state.st_ino
 
-    @property
-    def descriptor(self) -> int:
-        return self._file.fileno()
+    def opened(self) -> AbstractContextManager[FileIO]:
+        """The file to read from, which is not closed before the block ends.
+
+        Raises:
+            StorageFailed: it did not stay open, and cannot be opened or is another one.
+        """
+        return nullcontext(self._file) if self.stays_open else self._opened_again()
+
+    @contextmanager
+    def _opened_again(self) -> Iterator[FileIO]:
+        with self._open() as file:
+            self._check_same(os.fstat(file.fileno()))
+            yield file
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes between two positions.
@@ -78,11 +99,11 @@ class SourceFile:
         Raises:
             StorageFailed: they cannot be read, or are there no longer.
         """
-        with self._lock:
+        with self._lock, self.opened() as file:
             try:
-                self._file.seek(start)
+                file.seek(start)
                 while len(buffer):
-                    count = self._file.readinto(buffer)
+                    count = file.readinto(buffer)
                     if not count:
                         raise StorageFailed(f"{str(self.path)!r} became shorter while it was read")
                     buffer = buffer[count:]
@@ -94,13 +115,13 @@ class SourceFile:
 
         What is opened by its path in the meantime, to be run, is then not what was read.
         """
-        before, now = self._state, os.fstat(self.descriptor)
         try:
-            there = self.path.stat()
+            self._check_same(self.path.stat())
         except OSError:
-            there = None
-        is_same = there is not None and (there.st_dev, there.st_ino) == self.identity
-        if not is_same or (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            self._check_same(None)
+
+    def _check_same(self, now: os.stat_result | None) -> None:
+        if now is None or _marks(now) != _marks(self._state):
             raise StorageFailed(
                 f"{str(self.path)!r} was changed while it was read",
                 hint="Run again when nothing else writes to it.",
@@ -108,6 +129,10 @@ class SourceFile:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _marks(state: os.stat_result) -> tuple[int, ...]:
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
 @dataclass(frozen=True, slots=True)

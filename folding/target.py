@@ -3,7 +3,8 @@
 Everything is written to files with other names beside the target and renamed when it is complete
 and wanted. External data gets a name with a piece of its digest in it, so that an old model never
 finds the data of a new one, nor the other way round; whatever moment a run dies at, the
-target is the old pair or the new pair.
+target is the old pair or the new pair. (One that dies between two renames can leave the data of the
+pair that is not there, which no model names.)
 
     out.onnx               renamed into its place last
     weights-<digest>.data  renamed into its place before; what it supersedes is removed after
@@ -110,8 +111,11 @@ class Target:
         sync_folder(self.path.parent)
 
     def _remove_superseded(self, names: set[str]) -> None:
-        """Remove data that only the old model used; in doubt it stays."""
-        with suppress(OSError, FoldError):
+        """Remove data that only the old model used; in doubt it stays.
+
+        Looked for is every model of the folder: data is kept beside its model.
+        """
+        with suppress(OSError, FoldError, MemoryError):
             for file in self.path.parent.iterdir() if names else ():
                 if not (file.name in names or file.suffix == WAITING) and file.is_file():
                     names = names - _named_in(file)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from onnx import ModelProto, TensorProto, numpy_helper
 
 import folding
 from folding import Layout, writing
-from folding.errors import ExternalDataPath, ModelTooLarge
+from folding.errors import ExternalDataPath, ModelTooLarge, StorageFailed
 from folding.modelfile import open_model
 from folding.protos import entries_of, tensors
 
@@ -367,6 +369,56 @@ def test_the_data_of_bodies_is_kept_like_that_of_the_graph(
         assert distance(theirs, ours) <= 2e-5
 
 
+# --- many files ----------------------------------------------------------------------------------
+
+FEW_FILES = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (110, 110))
+from folding.cli import main
+main()
+"""
+
+
+def in_many_files(folder: Path) -> Path:
+    """Exporters make a file for each tensor; here are more than a process may have open."""
+    made = Net()
+    value = made.input(1, 2, 9, 9)
+    for _ in range(60):
+        value = made.batch_norm(made.node("Conv", value, made.weight(2, 2, 1, 1)), 2)
+    model = made.model(made.node("Relu", value, out="y"))
+    for number, tensor in enumerate(model.graph.initializer):
+        put_apart(tensor, folder, f"{number}.bin")
+    assert len(list(folder.iterdir())) > 200
+    return save(model, folder / "m.onnx")
+
+
+def test_a_model_may_be_in_more_files_than_can_be_open(into: Path, out: Path) -> None:
+    """Proved and run, too."""
+    path = in_many_files(into)
+    before = contents(into)
+
+    words = [sys.executable, "-c", FEW_FILES, "fold", str(path), "-o", str(out / "f.onnx")]
+    found = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "60 of 60 folded" in found.stdout
+    assert "outputs" in found.stdout
+    assert contents(into) == before
+
+
+def test_one_of_many_files_that_is_replaced_while_it_is_read_is_noticed(into: Path) -> None:
+    """It is opened again for each read, and may be another one by then."""
+    path = in_many_files(into)
+
+    with open_model(path) as model:
+        last = model.files[-1]
+        data = last.path.read_bytes()
+        last.path.unlink()
+        last.path.write_bytes(data[::-1])
+        with pytest.raises(StorageFailed, match=r"bin' was changed while it was read"):
+            last.read(0, 4)
+
+
 # --- two gigabytes -------------------------------------------------------------------------------
 
 
@@ -391,6 +443,22 @@ def test_a_file_that_would_be_too_large_keeps_its_data_apart_and_says_so(
     assert loaded(out / "f.onnx") == expected
     assert (out / "f.onnx").stat().st_size <= 9000
     assert len(contents(out)) == 2
+
+
+@pytest.mark.parametrize("layout", [Layout.AS_SOURCE, Layout.SINGLE_FILE])
+def test_a_file_too_large_is_not_copied_either(
+    into: Path, out: Path, monkeypatch: pytest.MonkeyPatch, layout: Layout
+) -> None:
+    """Where there is nothing to fold."""
+    path = unfoldable(into)
+    expected = loaded(path)
+    limit(monkeypatch, 3000)
+
+    report = fold(path, out / "f.onnx", layout)
+
+    assert [w.code for w in report.warnings] == ["EXTERNAL_DATA"]
+    assert loaded(out / "f.onnx") == expected
+    assert (out / "f.onnx").stat().st_size <= 3000
 
 
 def test_a_file_that_is_small_enough_stays_one(

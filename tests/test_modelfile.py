@@ -122,7 +122,10 @@ def test_explaining_a_model_reads_no_weight_that_no_fold_needs(
 
 def test_closing_a_model_closes_its_files(tmp_path: Path, net: ModelProto) -> None:
     with open_model(save_apart(net, tmp_path / "m.onnx")) as model:
-        descriptors = [file.descriptor for file in model.files]
+        descriptors = []
+        for file in model.files:
+            with file.opened() as opened:
+                descriptors.append(opened.fileno())
 
     assert len(descriptors) == 2
     for descriptor in descriptors:
@@ -304,6 +307,8 @@ RANGES = {
     "at an empty number": {"offset": ""},
     "of a length that is no number": {"length": "1e3"},
     "at a number of many digits": {"offset": "9" * 5000},
+    "at a number as Python writes it": {"offset": "0_0"},
+    "at a number of other digits": {"offset": "\u0660"},
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from graphs import Net
 from onnx import TensorProto, numpy_helper
 
 import folding
+from folding.errors import StorageFailed
 from folding.scratch import ELEMENTS
 from folding.verify import gate
 from folding.verify.verdict import Check, Status, Verdict, VerdictName
@@ -275,3 +277,24 @@ def test_a_bias_of_more_numbers_than_a_work_buffer_has_is_folded() -> None:
 
     assert report.verification.name is VerdictName.EQUIVALENT
     assert [node.op_type for node in folded.graph.node] == ["MatMul", "Add"]
+
+
+def test_a_report_that_fails_last_says_that_the_model_stands(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that nobody takes the new target for the old one."""
+    replace = os.replace
+
+    def failing(old: Any, new: Any) -> None:
+        if Path(new).name == "r.json":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", failing)
+
+    with pytest.raises(StorageFailed, match=r"f\.onnx' is written, but its report is not"):
+        folding.fold(
+            source, source.with_name("f.onnx"), report_to=source.with_name("r.json"), verify=False
+        )
+
+    assert sorted(contents(source.parent)) == ["f.onnx", "m.onnx"]

@@ -30,8 +30,8 @@ class Maps:
             OSError: the file cannot be mapped.
         """
         if span.file not in self._maps:
-            whole = mmap.mmap(span.file.descriptor, 0, access=mmap.ACCESS_READ)
-            self._maps[span.file] = whole
+            with span.file.opened() as file:
+                self._maps[span.file] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return np.frombuffer(self._maps[span.file], np.uint8, span.size, span.start)
 
     @contextmanager

@@ -157,6 +157,8 @@ def _weights(model: Model, maps: Maps) -> Iterator[tuple[str, Any]]:
         is_plain = dtype.isbuiltin == 1 and tensor.data_type != TensorProto.STRING
         if not (isinstance(content, Span) and content.size and is_plain) or tensor.name in others:
             continue
+        if not content.file.stays_open:  # A map would keep it open; the runtime reads it itself.
+            continue
         array = maps.view(content).view(dtype).reshape(tensor.dims)
         yield (
             tensor.name,
