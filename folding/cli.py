@@ -38,7 +38,7 @@ _max_nesting = click.option(
     default=32,
     show_default=True,
     metavar="N",
-    help="How many bodies and called functions may be in one another.",
+    help="How many bodies and called functions may be in one another (bodies: never above 32).",
 )
 _max_expanded_nodes = click.option(
     "--max-expanded-nodes",

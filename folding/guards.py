@@ -27,7 +27,8 @@ class Limits:
 
     Attributes:
         nesting: graphs and called functions within each other, the main graph included; and types
-            within each other.
+            within each other. Above 32 it lets only calls go deeper: protobuf reads no tensor in
+            more graphs.
         expanded_nodes: nodes that the calls of functions stand for in all. A model without
             functions may have any number of nodes.
     """

@@ -102,7 +102,7 @@ class Surveyor:
                 for a in node.attribute:
                     survey.references += bool(self.functions and a.ref_attr_name)
                     # What is there counts, whatever type the attribute says it has.
-                    if a.type not in _PLAIN or a.HasField("g"):
+                    if a.type not in _PLAIN or a.HasField("g") or len(a.graphs):
                         waiting += [(graph.node, level + 1) for graph in self._held(a)]
             if level > self.nesting:
                 raise self._too_deep(survey.what)

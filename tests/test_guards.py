@@ -1,5 +1,6 @@
 """What would hang or crash a library is refused before any sees it; the caller may allow more."""
 
+# ruff: noqa: FBT001 - parameters of tests
 from __future__ import annotations
 
 import time
@@ -7,7 +8,16 @@ from pathlib import Path
 
 import pytest
 from files import conv_net, run, save
-from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, helper
+from onnx import (
+    AttributeProto,
+    FunctionProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    TypeProto,
+    helper,
+)
 
 import folding
 from folding import Limits, guards
@@ -136,13 +146,14 @@ def test_a_long_row_of_functions_needs_no_recursion() -> None:
         check(row(5000))
 
 
-def nested(levels: int) -> ModelProto:
-    """If bodies in one another."""
+def nested(levels: int, kind: int = AttributeProto.GRAPH, *, many: bool = False) -> ModelProto:
+    """If bodies in one another, whatever their attributes say of their type."""
     value = helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "inner", [], [value])
     for _ in range(levels):
         node = NodeProto(op_type="If", input=["c"], output=["y"])
-        node.attribute.add(name="then_branch", type=5).g.CopyFrom(graph)
+        held = node.attribute.add(name="then_branch", type=kind)
+        (held.graphs.add() if many else held.g).CopyFrom(graph)
         graph = GraphProto(name="outer", node=[node], output=[value])
     graph.input.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, [2]))
     graph.input.append(helper.make_tensor_value_info("c", TensorProto.BOOL, []))
@@ -157,6 +168,13 @@ def test_bodies_within_each_other_are_limited_in_depth(tmp_path: Path) -> None:
     with pytest.raises(NestingTooDeep):
         check(nested(12), Limits(nesting=10))
     check(nested(12), Limits(nesting=13))
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("kind", [AttributeProto.INT, AttributeProto.GRAPH, 0])
+def test_a_body_is_one_whatever_its_attribute_says_it_is(kind: int, many: bool) -> None:
+    with pytest.raises(NestingTooDeep):
+        check(nested(12, kind, many=many), Limits(nesting=10))
 
 
 def test_types_within_each_other_are_limited_in_depth() -> None:
