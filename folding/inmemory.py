@@ -7,14 +7,14 @@ from onnx import ModelProto
 from folding import guards, soundness
 from folding._version import __version__
 from folding.clock import Clock
+from folding.equivalence import gate
+from folding.equivalence.inputs import Inputs
+from folding.equivalence.verdict import Verdict
 from folding.guards import LIMITS, Limits
 from folding.modelfile import Model, in_memory
 from folding.protos import tensors
 from folding.report import FileFacts, Report, require
 from folding.trial import confirmed
-from folding.verify import gate
-from folding.verify.inputs import Inputs
-from folding.verify.verdict import Verdict
 
 
 def fold_model(

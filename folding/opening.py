@@ -17,7 +17,7 @@ from folding.target import check_apart, check_target
 from folding.writing import Layout
 
 if TYPE_CHECKING:
-    from folding.verify.inputs import Inputs
+    from folding.equivalence.inputs import Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def opened(call: Call, limits: Limits, *, follow_links: bool) -> Iterator[Model]
             if call.report_to is not None and call.path is not None:
                 check_apart(call.report_to, call.path)
             if call.inputs is not None:
-                from folding.verify.inputs import load
+                from folding.equivalence.inputs import load
 
                 load(call.inputs, model.proto)
         yield model

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from folding import writing
 from folding._version import __version__
 from folding.clock import Clock, Progress
+from folding.equivalence.verdict import Verdict, VerdictName
 from folding.errors import BadCall, ModelTooLarge, StorageFailed
 from folding.guards import LIMITS, Limits
 from folding.modelfile import Model, open_model
@@ -26,13 +27,12 @@ from folding.report import FileFacts, Report, require
 from folding.spool import STANDARD, standard_output
 from folding.target import Target
 from folding.trial import Trial, attempt, confirmed, misfits
-from folding.verify.verdict import Verdict, VerdictName
 from folding.writing import Layout
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from folding.verify.inputs import Inputs
+    from folding.equivalence.inputs import Inputs
 
 AnyPath = str | os.PathLike[str]
 
@@ -211,7 +211,7 @@ def _keep_note(note: Target, written: str) -> None:
 
 
 def _verify(model: Model, target: Target, done: Trial, inputs: Inputs | None) -> Verdict:
-    from folding.verify.gate import verify_fold
+    from folding.equivalence.gate import verify_fold
 
     with open_model(target.waiting, data_names=target.data_names) as candidate:
         return verify_fold(model, candidate, done.refused, inputs)

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from folding.equivalence.verdict import Verdict, VerdictName
 from folding.errors import NotEquivalent, Unproven
 from folding.plan import Plan, Warned
-from folding.verify.verdict import Verdict, VerdictName
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self, TextIO
 
+from folding.equivalence.verdict import Check, Status, Verdict, VerdictName
 from folding.plan import Decision, Plan, Tally
 from folding.report import Report
-from folding.verify.verdict import Check, Status, Verdict, VerdictName
 
 _SHOW_AFTER_SECONDS = 1.0
 _KILO = 1000

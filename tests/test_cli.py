@@ -23,8 +23,8 @@ import folding
 from folding import cli, edits, trial
 from folding._version import __version__
 from folding.draft import Draft
-from folding.verify import gate
-from folding.verify.verdict import Check, Status, Verdict
+from folding.equivalence import gate
+from folding.equivalence.verdict import Check, Status, Verdict
 
 FEED = np.zeros((1, 3, 5, 5), np.float32)
 

@@ -524,7 +524,7 @@ STAGES = {
     "reading": ("folding.soundness", "check"),
     "planning": ("folding.trial", "plan_model"),
     "writing": ("folding.writing", "_pieces"),
-    "verifying": ("folding.verify.gate", "verify_fold"),
+    "verifying": ("folding.equivalence.gate", "verify_fold"),
 }
 
 
@@ -592,7 +592,7 @@ def test_a_failing_run_does_not_take_the_data_of_one_that_succeeds(
         folding.fold(source, target)
         raise folding.StorageFailed("ours fails")
 
-    monkeypatch.setattr("folding.verify.gate.verify_fold", rival)
+    monkeypatch.setattr("folding.equivalence.gate.verify_fold", rival)
 
     with pytest.raises(folding.StorageFailed):
         folding.fold(source, target)

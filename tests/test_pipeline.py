@@ -15,10 +15,10 @@ from graphs import Net
 from onnx import TensorProto, numpy_helper
 
 import folding
+from folding.equivalence import gate
+from folding.equivalence.verdict import Check, Status, Verdict, VerdictName
 from folding.errors import StorageFailed
 from folding.scratch import ELEMENTS
-from folding.verify import gate
-from folding.verify.verdict import Check, Status, Verdict, VerdictName
 
 
 def open_files() -> int:

@@ -15,9 +15,9 @@ from files import conv_net, kept_net, relu_net, run, save, save_apart
 from onnx import ModelProto, TensorProto
 
 import folding
+from folding.equivalence import gate
+from folding.equivalence.verdict import Check, Status, Verdict, VerdictName
 from folding.plan import Kind, Reason
-from folding.verify import gate
-from folding.verify.verdict import Check, Status, Verdict, VerdictName
 
 Json = dict[str, Any]
 MODELS = Path(__file__).parent.parent / "models"

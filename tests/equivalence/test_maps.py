@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from folding.equivalence.maps import Maps
 from folding.source import SourceFile, Span
-from folding.verify.maps import Maps
 
 SIZE = 96 << 20
 TOTAL = (SIZE // 8) * (SIZE // 8 - 1) // 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 from onnx import GraphProto
 
 from folding.draft import Draft
+from folding.equivalence.sealed import rest, said_of, same_tensor, sparse
 from folding.modelfile import Model
-from folding.verify.sealed import rest, said_of, same_tensor, sparse
 
 #: The parts of a graph that no fold touches.
 _FIELDS = ("name", "doc_string", "input", "output", "metadata_props")

@@ -12,11 +12,11 @@ from files import DTYPES, conv_net, initializer
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from folding import edits
+from folding.equivalence.parameters import check_parameters
+from folding.equivalence.verdict import Check, Status
 from folding.inmemory import inlined
 from folding.modelfile import in_memory
 from folding.planner import plan_model
-from folding.verify.parameters import check_parameters
-from folding.verify.verdict import Check, Status
 
 CHANNELS = 8
 FLOAT, DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE

@@ -25,10 +25,10 @@ import onnxruntime
 from onnx import ModelProto, TensorProto, helper
 from onnxruntime.capi import onnxruntime_pybind11_state
 
+from folding.equivalence.maps import Maps
 from folding.modelfile import Model
 from folding.protos import bodies, is_default_domain, names, tensors
 from folding.source import SourceFile, Span
-from folding.verify.maps import Maps
 
 _PROTOBUF_LIMIT = (1 << 31) - 1
 #: Models of more bytes are run without copies of their weights.

@@ -9,8 +9,8 @@ import pytest
 from files import make, put_apart, save
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from folding.equivalence.sealed import same_tensor, sparse
 from folding.modelfile import Model, open_model
-from folding.verify.sealed import same_tensor, sparse
 
 #: Bytes of a tensor that is compared in several blocks, the last of them no whole one.
 MANY = (1 << 21) + 4099

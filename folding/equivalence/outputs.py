@@ -21,15 +21,15 @@ from typing import Any
 import numpy.typing as npt
 from onnx import ModelProto
 
+from folding.equivalence.distance import distance
+from folding.equivalence.inputs import OPEN_SIZES, SEED, Feed, Inputs, load, random_feed
+from folding.equivalence.runtime import NotLoaded, RuntimeRefused, Session
+from folding.equivalence.verdict import Check, Status
 from folding.errors import BadCall
 from folding.floats import FLOATS
 from folding.modelfile import Model
 from folding.plan import Warned
 from folding.protos import graphs, is_default_domain, opset
-from folding.verify.distance import distance
-from folding.verify.inputs import OPEN_SIZES, SEED, Feed, Inputs, load, random_feed
-from folding.verify.runtime import NotLoaded, RuntimeRefused, Session
-from folding.verify.verdict import Check, Status
 
 _ROUNDINGS = 2.0**12
 _MOST = 0.1

@@ -22,12 +22,12 @@ from onnx import GraphProto, NodeProto
 
 from folding import soundness
 from folding.draft import Draft
+from folding.equivalence.sealed import bare, essence
+from folding.equivalence.surroundings import Differs, same_fields, same_rest, same_tensors
+from folding.equivalence.verdict import Check, Status
 from folding.errors import BadModel
 from folding.modelfile import Model
 from folding.protos import attribute, bodies, graphs, is_default_domain, names, reads_shape, title
-from folding.verify.sealed import bare, essence
-from folding.verify.surroundings import Differs, same_fields, same_rest, same_tensors
-from folding.verify.verdict import Check, Status
 
 #: What may disappear because it is an affine, and what else a fold may touch. Said here again, so
 #: that a mistake in the rules is not believed by the proof.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from folding.verify.distance import distance
+from folding.equivalence.distance import distance
 
 #: Several of the pieces that are compared at a time, and a part of one.
 MANY = 100_001

@@ -13,13 +13,13 @@ from files import conv_net, initializer, make, save
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import folding
+from folding.equivalence import outputs
+from folding.equivalence.gate import verify_fold
+from folding.equivalence.outputs import check_outputs
+from folding.equivalence.runtime import Session
+from folding.equivalence.verdict import Check, Status, VerdictName
 from folding.errors import BadCall
 from folding.modelfile import in_memory
-from folding.verify import outputs
-from folding.verify.gate import verify_fold
-from folding.verify.outputs import check_outputs
-from folding.verify.runtime import Session
-from folding.verify.verdict import Check, Status, VerdictName
 
 FLOAT = TensorProto.FLOAT
 #: No terms of a shift cancel.

@@ -25,12 +25,12 @@ from onnx import TensorProto
 
 from folding.doubled import Doubles
 from folding.draft import Draft
+from folding.equivalence.verdict import Check, Status
 from folding.floats import FloatType
 from folding.modelfile import Model
 from folding.protos import named_tensors
 from folding.recipes import Changed, Direct, Part
 from folding.scratch import Scratch, scratch
-from folding.verify.verdict import Check, Status
 
 _SLACK = 2.0**-48
 #: The bits of a float64 that hold its exponent: alone, they are the power of two below a number.

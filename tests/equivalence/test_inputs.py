@@ -12,8 +12,8 @@ import pytest
 from files import conv_net, make, save
 from onnx import ModelProto, TensorProto, helper
 
+from folding.equivalence.inputs import load, random_feed
 from folding.errors import BadCall, FoldError, StorageFailed
-from folding.verify.inputs import load, random_feed
 
 SHAPE = (1, 3, 5, 5)
 GOOD = np.zeros(SHAPE, np.float32)

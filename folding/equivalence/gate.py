@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from folding.equivalence.frame import check_frame
+from folding.equivalence.inputs import Inputs
+from folding.equivalence.outputs import check_outputs
+from folding.equivalence.parameters import cancellation, check_parameters
+from folding.equivalence.verdict import Check, Status, Verdict
 from folding.modelfile import Model
 from folding.planner import Refused, plan_model
-from folding.verify.frame import check_frame
-from folding.verify.inputs import Inputs
-from folding.verify.outputs import check_outputs
-from folding.verify.parameters import cancellation, check_parameters
-from folding.verify.verdict import Check, Status, Verdict
 
 
 def verify_fold(

@@ -14,12 +14,12 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 import folding
 from folding import edits
 from folding.draft import Draft
+from folding.equivalence.frame import check_frame
+from folding.equivalence.gate import verify_fold
+from folding.equivalence.verdict import Check, Status, VerdictName
 from folding.inmemory import inlined
 from folding.modelfile import Model, in_memory, open_model
 from folding.planner import plan_model
-from folding.verify.frame import check_frame
-from folding.verify.gate import verify_fold
-from folding.verify.verdict import Check, Status, VerdictName
 
 Fault = Callable[[ModelProto], Any]
 

@@ -18,9 +18,9 @@ import pytest
 from files import make, save, save_apart
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from folding.equivalence import runtime
+from folding.equivalence.runtime import NotLoaded, RuntimeRefused, Session
 from folding.modelfile import in_memory, open_model
-from folding.verify import runtime
-from folding.verify.runtime import NotLoaded, RuntimeRefused, Session
 
 FLOAT = TensorProto.FLOAT
 MEGABYTE = 1 << 20

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from folding.verify.verdict import Check, Status, Verdict, VerdictName
+from folding.equivalence.verdict import Check, Status, Verdict, VerdictName
 
 PASSED, FAILED, NOT_RUN = Status.PASSED, Status.FAILED, Status.NOT_RUN
 EQUIVALENT, DIFFERENT = VerdictName.EQUIVALENT, VerdictName.DIFFERENT
