@@ -1,0 +1,120 @@
+"""The user's inputs in files: .npz archives, and folders of ``input_0.pb`` as ONNX's own tests.
+
+Nothing pickled is ever loaded, and no file can lead to another one.
+"""
+
+from __future__ import annotations
+
+import re
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from onnx import ModelProto, TensorProto, numpy_helper
+
+from folding.equivalence.feeds import Array, Feed, required
+from folding.errors import BadCall, StorageFailed
+
+#: What numpy, zipfile and onnx raise for files that are not what they seem.
+_DAMAGED = (
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OverflowError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+_INPUT = re.compile(r"input_(\d{1,9})\.pb")
+
+
+def read(path: Path, model: ModelProto) -> Iterator[tuple[str, Feed]]:
+    """Each set of inputs in a file or a folder, with what to call it in messages.
+
+    Raises:
+        BadCall: there are none, or they are damaged.
+        StorageFailed: the operating system refuses.
+    """
+    try:
+        if not path.is_dir():
+            yield repr(str(path)), _archive(path)
+            return
+        folders = [path] if _numbered(path) else [f for f in _sorted(path) if _numbered(f)]
+        if not folders:
+            hint = "Name an .npz file, or a folder with input_0.pb and so on."
+            raise BadCall(f"the folder {str(path)!r} holds no input_*.pb", hint=hint)
+        for folder in folders:
+            yield repr(str(folder)), _folder(folder, model)
+    except OSError as error:
+        raise StorageFailed(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise StorageFailed(f"{str(path)!r} holds arrays larger than the memory") from error
+
+
+def _archive(path: Path) -> Feed:
+    try:
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except _DAMAGED as error:
+        hint = "Save it with numpy.savez, without pickled objects."
+        raise BadCall(f"{str(path)!r} is no .npz file of plain arrays", hint=hint) from error
+
+
+def _sorted(folder: Path) -> list[Path]:
+    """The folders within, numbers in their names in the order of counting."""
+    found = [place for place in folder.iterdir() if place.is_dir()]
+    return sorted(found, key=lambda f: [t.zfill(9) for t in re.split(r"(\d+)", f.name)])
+
+
+def _numbered(folder: Path) -> dict[int, Path]:
+    matches = ((_INPUT.fullmatch(place.name), place) for place in folder.iterdir())
+    return {int(match[1]): place for match, place in matches if match}
+
+
+def _folder(folder: Path, model: ModelProto) -> Feed:
+    """By the names in the files if they name inputs, else in the order of the required inputs."""
+    paths = _numbered(folder)
+    for number in range(len(paths)):
+        if number not in paths:
+            raise BadCall(f"{str(folder)!r} lacks input_{number}.pb", hint="Number them from 0.")
+    tensors = [_tensor(paths[number]) for number in range(len(paths))]
+    named, known = [t.name for t in tensors], {value.name for value in model.graph.input}
+    if not (known.issuperset(named) and len(set(named)) == len(named)):
+        named = [value.name for value in required(model)]
+    if len(tensors) > len(named):
+        count = f"the model requires only {len(named)} inputs"
+        raise BadCall(f"{str(paths[len(named)])!r} is no input: {count}", hint="Take it away.")
+    return {name: _array(paths[i], t) for i, (name, t) in enumerate(zip(named, tensors))}  # noqa: B905 - load names what is missing
+
+
+def _tensor(path: Path) -> TensorProto:
+    try:
+        tensor = TensorProto.FromString(path.read_bytes())
+    except DecodeError as error:
+        raise _no_tensor(path) from error
+    if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+        hint = "Save it with onnx.numpy_helper.from_array."
+        raise BadCall(f"{str(path)!r} keeps its data in another file", hint=hint)
+    return tensor
+
+
+def _array(path: Path, tensor: TensorProto) -> Array:
+    if any(size < 0 for size in tensor.dims):
+        raise _no_tensor(path)
+    try:
+        return numpy_helper.to_array(tensor)
+    except _DAMAGED as error:
+        raise _no_tensor(path) from error
+
+
+def _no_tensor(path: Path) -> BadCall:
+    hint = "Write a TensorProto, as onnx.numpy_helper.from_array makes."
+    return BadCall(f"{str(path)!r} holds no tensor that can be read", hint=hint)
