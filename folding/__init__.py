@@ -3,6 +3,7 @@
     report = folding.fold("model.onnx", "model.folded.onnx")
     folded, report = folding.fold_model(model_proto)
     plan = folding.explain("model.onnx")
+    verdict = folding.verify("model.onnx", "somebody_elses.onnx")
 
 Everything raised on purpose is a ``FoldError``. An affine that cannot be folded is none: it is a
 decision of the plan, with its reason.
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from folding.pipeline import explain, fold
     from folding.plan import Decision, Folded, Kept, Kind, Plan, Reason
     from folding.report import Report
+    from folding.verifying import verify
     from folding.writing import Layout
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "explain",
     "fold",
     "fold_model",
+    "verify",
 ]
 
 _HOMES = {
@@ -60,6 +63,7 @@ _HOMES = {
     "folding.pipeline": ("explain", "fold"),
     "folding.plan": ("Decision", "Folded", "Kept", "Kind", "Plan", "Reason"),
     "folding.report": ("Report",),
+    "folding.verifying": ("verify",),
     "folding.writing": ("Layout",),
 }
 

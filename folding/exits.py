@@ -40,24 +40,27 @@ def guarded(run: Callable[..., Outcome]) -> Callable[..., None]:
         try:
             code, show = run(*args, **kwargs)
             code = code if show_safely(show) else BAD
-        except FoldError as error:
-            complain(_sentence(error))
-            code = _EXIT_CODES.get(type(error), BAD)
         except KeyboardInterrupt:
             complain(INTERRUPTION)
             code = INTERRUPTED
-        except MemoryError:
-            complain("there is not enough memory for this model; no incomplete file was written.")
-            code = BAD
-        except Exception as error:  # noqa: BLE001 - a bug of ours: said in full, never a traceback
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{Path(last.filename).name}, line {last.lineno}"
-            fault = f"{type(error).__name__}: {error}"
-            complain(f"internal error in {place} ({fault}); please report it with the model.")
-            code = BAD
+        except Exception as error:  # noqa: BLE001 - a bug of ours is said in full too
+            code, text = fault(error)
+            complain(text)
         raise click.exceptions.Exit(code)
 
     return wrapped
+
+
+def fault(error: Exception) -> tuple[int, str]:
+    """The exit code for what went wrong, and one sentence; never a traceback."""
+    if isinstance(error, FoldError):
+        return _EXIT_CODES.get(type(error), BAD), _sentence(error)
+    if isinstance(error, MemoryError):
+        return BAD, "there is not enough memory for this model; no incomplete file was written."
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}, line {last.lineno}"
+    bug = f"{type(error).__name__}: {error}"
+    return BAD, f"internal error in {place} ({bug}); please report it with the model."
 
 
 def show_safely(show: Callable[[], None]) -> bool:
@@ -87,6 +90,10 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def complain(text: str) -> None:
-    """One line on standard error, in which nothing of a model can move the cursor."""
-    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    print(f"fold-model: {printable}", file=sys.stderr)
+    """One line on standard error."""
+    print(f"fold-model: {printable(text)}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Names come from the model: nothing in them may move the cursor or start a line."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

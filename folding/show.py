@@ -7,11 +7,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 from folding.equivalence.verdict import Check, Status, Verdict, VerdictName
+from folding.exits import printable
 from folding.plan import Decision, Plan, Tally
 from folding.report import Report
+
+if TYPE_CHECKING:
+    from folding.commands.check import Findings
+    from folding.verifying import Verification
 
 _SHOW_AFTER_SECONDS = 1.0
 _KILO = 1000
@@ -60,7 +65,7 @@ def show_report(report: Report, *, on_error: bool = False) -> None:
     target = report.target
     if target is not None:
         size = f"{_bytes(report.source.bytes)} -> {_bytes(target.bytes)}"
-        print(f"written: {_clean(target.path or '')} ({size})", file=stream)
+        print(f"written: {printable(target.path or '')} ({size})", file=stream)
 
 
 def show_plan(report: Report, stream: TextIO | None = None) -> None:
@@ -74,7 +79,7 @@ def show_plan(report: Report, stream: TextIO | None = None) -> None:
     for line in (*lines, *_counts(report.plan), *_operators(report.plan)):
         print(line, file=stream)
     for warning in report.warnings:
-        print(f"warning: {_clean(warning.text)}", file=stream)
+        print(f"warning: {printable(warning.text)}", file=stream)
 
 
 def _table(plan: Plan, stream: TextIO) -> None:
@@ -86,8 +91,8 @@ def _table(plan: Plan, stream: TextIO) -> None:
     table = Table("normalisation", "kind", "what became of it", box=None, pad_edge=False)
     for decision in plan.decisions:
         colour = "green" if decision.is_folded else "yellow"
-        text = f"[{colour}]{escape(_clean(str(decision.outcome)))}[/]"
-        table.add_row(escape(_clean(decision.name)), str(decision.kind), text)
+        text = f"[{colour}]{escape(printable(str(decision.outcome)))}[/]"
+        table.add_row(escape(printable(decision.name)), str(decision.kind), text)
     Console(file=stream, highlight=False).print(table)
 
 
@@ -99,12 +104,7 @@ def _counts(plan: Plan) -> Iterator[str]:
 
 
 def _line(decision: Decision) -> str:
-    return f"{_clean(decision.name)}: {decision.kind}: {_clean(str(decision.outcome))}"
-
-
-def _clean(text: str) -> str:
-    """Names come from the model: nothing in them may move the cursor or start a line."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return f"{printable(decision.name)}: {decision.kind}: {printable(str(decision.outcome))}"
 
 
 def _operators(plan: Plan) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _operators(plan: Plan) -> Iterator[str]:
     rows = [("operator", "nodes", "after", "constants", "after")]
     for name, (before, after) in plan.operators.items():
         if before != after:
-            rows.append(_row(_clean(name), before, after))
+            rows.append(_row(printable(name), before, after))
     befores, afters = zip(*plan.operators.values(), strict=True)
     rows.append(_row("all", _sum(befores), _sum(afters)))
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
@@ -140,9 +140,53 @@ def _verdict(verdict: Verdict) -> str:
 
 def _evidence(check: Check) -> str:
     if check.status is Status.NOT_RUN:
-        return f"{check.name} not run ({_clean(check.why)})"
+        return f"{check.name} not run ({printable(check.why)})"
     worst = "" if check.worst is None else f" (worst {check.worst:.3g} of {check.bound:.3g})"
     return f"{check.name} {check.status}{worst}"
+
+
+def show_verification(done: Verification) -> None:
+    """Print each check with its evidence, then the verdict and on what it rests."""
+    for check in done.verdict.checks:
+        print(described(check))
+    print(f"{done.verdict.name}: {rests_on(done.verdict)}")
+    for warning in done.verdict.warnings:
+        print(f"warning: {printable(warning.text)}")
+
+
+def described(check: Check) -> str:
+    """One check in a line: what became of it, where, by how much, and why."""
+    at = f" at {printable(check.at)!r}" if check.at else ""
+    bound = "" if check.bound is None else f" of {check.bound:.3g}"
+    worst = "" if check.worst is None else f" (worst {check.worst:.3g}{bound})"
+    why = f": {printable(check.why)}" if check.why else ""
+    return f"{check.name}: {_words(check.status)}{at}{worst}{why}"
+
+
+def rests_on(verdict: Verdict) -> str:
+    """The checks that decided, and what was run."""
+    deciding = {VerdictName.DIFFERENT: Status.FAILED, VerdictName.UNPROVEN: Status.NOT_RUN}
+    status = deciding.get(verdict.name, Status.PASSED)
+    names = [check.name for check in verdict.checks if check.status is status] or ["nothing"]
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    ran = f"; run on {printable(verdict.inputs)}" if verdict.inputs else ""
+    return f"{listed} {_words(status)}{ran}"
+
+
+def _words(status: Status) -> str:
+    return str(status).replace("_", " ")
+
+
+def show_findings(found: Findings) -> None:
+    """Print what can be folded in which file."""
+    for file in found.files:
+        for decision in file.foldable:
+            text = f"{file.path}: {decision.name}: {decision.kind}: can be {decision.outcome}"
+            print(printable(text))
+    foldable = sum(bool(file.foldable) for file in found.files)
+    unread = sum(bool(file.error) for file in found.files)
+    more = f", {unread} cannot be read" if unread else ""
+    print(f"{foldable} of {len(found.files)} can be folded{more}")
 
 
 def _bytes(count: int) -> str:

@@ -1,0 +1,45 @@
+"""``fold-model explain``."""
+
+# ruff: noqa: PLC0415 - nothing of onnx is imported for a --help
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from folding.commands import options
+from folding.commands.output import shown
+from folding.exits import DONE, STRICT, Outcome, guarded
+
+if TYPE_CHECKING:
+    from folding.guards import Limits
+
+
+@click.command()
+@click.argument("source", type=click.Path())
+@options.json_option
+@options.strict
+@options.follow_links
+@options.model_limits
+@guarded
+def explain(
+    *, source: str, json_path: str | None, strict: bool, follow_links: bool, limits: Limits
+) -> Outcome:
+    """Say what folding SOURCE would do and why, without doing it.
+
+    Exit codes: 0 done, 2 bad input or call, 3 --strict and something would be kept.
+    """
+    from folding.pipeline import explained as run
+    from folding.show import Progress, show_plan
+
+    with Progress(enabled=True) as progress:
+        report = run(
+            source,
+            follow_links=follow_links,
+            limits=limits,
+            digests=json_path is not None,
+            report_to=None if json_path == "-" else json_path,
+            progress=progress,
+        )
+    code = STRICT if strict and report.plan.kept_for_strict else DONE
+    return code, shown(json_path, report, show_plan, quiet=False)

@@ -1,0 +1,99 @@
+"""``fold-model fold``."""
+
+# ruff: noqa: PLC0415 - nothing of onnx is imported for a --help
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import click
+
+from folding.commands import options
+from folding.commands.output import shown
+from folding.errors import BadCall, VerificationFailed
+from folding.exits import DONE, STRICT, Outcome, guarded, show_safely
+
+if TYPE_CHECKING:
+    from folding.commands.options import Runs
+    from folding.guards import Limits
+    from folding.writing import Layout
+
+
+@click.command()
+@click.argument("source", type=click.Path())
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(),
+    metavar="TARGET",
+    help="Where the folded model goes, by default <stem>.folded.onnx; - is standard output.",
+)
+@options.json_option
+@options.strict
+@click.option("--no-verify", is_flag=True, help="Write without proving anything.")
+@options.runs
+@click.option("--single-file", is_flag=True, help="Put the weights into the model's file.")
+@click.option("--external-data", is_flag=True, help="Put the weights into a file of their own.")
+@options.follow_links
+@options.model_limits
+@options.quiet
+@guarded
+def fold(
+    *,
+    source: str,
+    target: str | None,
+    json_path: str | None,
+    strict: bool,
+    no_verify: bool,
+    runs: Runs,
+    single_file: bool,
+    external_data: bool,
+    follow_links: bool,
+    limits: Limits,
+    quiet: bool,
+) -> Outcome:
+    """Fold the ONNX model SOURCE, prove that it is the same function, and write it.
+
+    SOURCE is never changed; - is standard input.
+
+    Exit codes: 0 done, 1 not equivalent, 2 bad input or call, 3 --strict and something was kept,
+    4 unproven, 130 interrupted. No model is written unless the code is 0 or 3.
+    """
+    from folding.pipeline import fold as run
+    from folding.show import Progress, show_report
+
+    is_piped = (target or source) == "-"
+    if is_piped and json_path == "-":
+        raise BadCall("the model and the report cannot both go to standard output")
+    with Progress(enabled=not quiet) as progress:
+        try:
+            report = run(
+                source,
+                target,
+                verify=not no_verify,
+                inputs=runs.only_inputs(),
+                layout=_layout(single_file=single_file, external_data=external_data),
+                follow_links=follow_links,
+                limits=limits,
+                digests=json_path is not None,
+                report_to=None if json_path == "-" else json_path,
+                progress=progress,
+            )
+        except VerificationFailed as failure:
+            if json_path == "-":
+                show_safely(functools.partial(print, failure.report.to_json(), end=""))
+            raise
+    code = STRICT if strict and report.plan.kept_for_strict else DONE
+    show = functools.partial(show_report, on_error=is_piped)
+    return code, shown(json_path, report, show, quiet=quiet)
+
+
+def _layout(*, single_file: bool, external_data: bool) -> Layout:
+    from folding.writing import Layout
+
+    if single_file and external_data:
+        raise BadCall("--single-file and --external-data exclude each other")
+    if single_file:
+        return Layout.SINGLE_FILE
+    return Layout.EXTERNAL_DATA if external_data else Layout.AS_SOURCE

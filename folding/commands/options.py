@@ -1,0 +1,179 @@
+"""Options that several commands share, so that they are called and explained alike."""
+
+# ruff: noqa: PLC0415 - nothing of onnx is imported for a --help
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from folding.errors import BadCall
+
+_CPU = "CPUExecutionProvider"
+_MEGABYTE = 1_000_000
+
+Command = Callable[..., Any]
+
+json_option = click.option(
+    "--json", "json_path", metavar="PATH|-", help="Write the report as JSON; - prints it instead."
+)
+strict = click.option(
+    "--strict", is_flag=True, help="Exit with 3 if a normalisation is not folded completely."
+)
+quiet = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+follow_links = click.option(
+    "--follow-links", is_flag=True, help="Take external data that links from another folder."
+)
+_max_nesting = click.option(
+    "--max-nesting",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    metavar="N",
+    help="How many bodies and called functions may be in one another (bodies: never above 32).",
+)
+_max_expanded_nodes = click.option(
+    "--max-expanded-nodes",
+    type=click.IntRange(min=1),
+    default=100_000,
+    show_default=True,
+    metavar="N",
+    help="How many nodes the calls of functions may stand for.",
+)
+_RUNS = (
+    click.option(
+        "--inputs",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help="What to run on: an .npz with an array for each input, or a folder of input_*.pb.",
+    ),
+    click.option(
+        "--input-shape",
+        "shapes",
+        multiple=True,
+        metavar="NAME:1,3,224,224",
+        help="The shape of an input that is made up; may be repeated.",
+    ),
+    click.option(
+        "--tolerance",
+        type=click.FloatRange(min=0),
+        metavar="X",
+        help="How far outputs may be apart, relative to their size; the report says it is yours.",
+    ),
+    click.option(
+        "--provider",
+        default=_CPU,
+        show_default=True,
+        metavar="NAME",
+        help="The execution provider of onnxruntime that runs the candidate.",
+    ),
+    click.option(
+        "--custom-ops",
+        type=click.Path(path_type=Path),
+        metavar="LIBRARY",
+        help="A library of custom operators that the candidate needs.",
+    ),
+    click.option(
+        "--time-limit",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="S",
+        show_default="600",
+        help="Seconds that all runs together may take.",
+    ),
+    click.option(
+        "--memory-limit",
+        type=click.IntRange(min=1),
+        metavar="MB",
+        show_default="nine tenths of the machine's",
+        help="Memory that the runs may take.",
+    ),
+)
+
+
+def model_limits(command: Command) -> Command:
+    """The options for how far a model may go; the command gets them as ``limits``."""
+
+    @functools.wraps(command)
+    def wrapped(*, max_nesting: int, max_expanded_nodes: int, **rest: Any) -> Any:
+        from folding.guards import Limits
+
+        return command(limits=Limits(max_nesting, max_expanded_nodes), **rest)
+
+    return _max_nesting(_max_expanded_nodes(wrapped))
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """How the models are to be run, as the user said it."""
+
+    inputs: Path | None = None
+    shapes: tuple[str, ...] = ()
+    tolerance: float | None = None
+    provider: str = _CPU
+    custom_ops: Path | None = None
+    time_limit: float | None = None
+    memory_limit: int | None = None
+
+    def only_inputs(self) -> Path | None:
+        """The user's inputs.
+
+        Raises:
+            BadCall: the user wants more, and a fold runs its models in one way only.
+        """
+        if replace(self, inputs=None) != Runs():
+            raise BadCall(
+                "of the options for runs, fold can only use --inputs yet",
+                hint="Fold without them, and give them to fold-model verify.",
+            )
+        return self.inputs
+
+    def arguments(self) -> dict[str, Any]:
+        """The same as arguments of ``folding.verify``.
+
+        Raises:
+            BadCall: a shape is none, or an input has two.
+        """
+        from folding.equivalence.limits import RUN_LIMITS, RunLimits
+        from folding.equivalence.inputs import parse_shape
+
+        shapes = dict(map(parse_shape, self.shapes))
+        if len(shapes) < len(self.shapes):
+            raise BadCall("--input-shape names an input twice", hint="Give each one shape.")
+        return {
+            "inputs": self.inputs,
+            "shapes": shapes or None,
+            "tolerance": self.tolerance,
+            "provider": self.provider,
+            "custom_ops": self.custom_ops,
+            "limits": RunLimits(
+                RUN_LIMITS.seconds if self.time_limit is None else self.time_limit,
+                None if self.memory_limit is None else self.memory_limit * _MEGABYTE,
+            ),
+        }
+
+
+def runs(command: Command) -> Command:
+    """The options for how the models are run; the command gets them as one ``runs``."""
+
+    @functools.wraps(command)
+    def wrapped(
+        *,
+        inputs: Path | None,
+        shapes: tuple[str, ...],
+        tolerance: float | None,
+        provider: str,
+        custom_ops: Path | None,
+        time_limit: float | None,
+        memory_limit: int | None,
+        **rest: Any,
+    ) -> Any:
+        limits = time_limit, memory_limit
+        return command(runs=Runs(inputs, shapes, tolerance, provider, custom_ops, *limits), **rest)
+
+    for option in reversed(_RUNS):
+        wrapped = option(wrapped)
+    return wrapped
