@@ -137,8 +137,8 @@ class Runs:
         Raises:
             BadCall: a shape is none, or an input has two.
         """
-        from folding.equivalence.limits import RUN_LIMITS, RunLimits
         from folding.equivalence.inputs import parse_shape
+        from folding.equivalence.limits import RUN_LIMITS, RunLimits
 
         shapes = dict(map(parse_shape, self.shapes))
         if len(shapes) < len(self.shapes):
