@@ -56,12 +56,13 @@ def load(inputs: Inputs, model: ModelProto) -> list[Feed]:
 
 def _each(several: Iterable[Any], model: ModelProto) -> Iterator[Feed]:
     """Copies, since iterators often fill the same array again."""
-    rest, number = iter(several), 0
+    with _users("the inputs cannot be gone through"):
+        rest, number, end = iter(several), 0, object()
     while True:
         where = f"inputs[{number}]"
         with _users(f"{where} failed"):
-            arrays = next(rest, None)
-        if arrays is None:
+            arrays = next(rest, end)
+        if arrays is end:
             break
         if not isinstance(arrays, Mapping):
             raise BadCall(f"{where} is a {type(arrays).__name__}; give arrays by name")
