@@ -7,7 +7,8 @@
   whichever axis it is. At most an eighth of an entry is not zero, the next seed has the others.
 - large: normal, times a power of two next to the cube root of the type's maximum: 2^42 for float32,
   32 for float16. With more, a right model overflows by itself: a normalisation or a norm squares
-  its input and adds up, GELU's usual formula cubes it. A layer may enlarge it by 2^86 in float32.
+  its input and adds up, GELU's usual formula cubes it. What is left for layers to enlarge it by is
+  2^86 in float32, 2^11 in float16.
 - tiny: normal, times the least number that has all its digits. About half are subnormal, and so
   are products with weights below 1. (Their rounding errors are absolute, half the type's least
   number each, no longer relative to the result.)
@@ -64,7 +65,7 @@ def floats(
     if elem_type not in FLOATS:
         return _few(out, rng, elem_type)
     entries = out.reshape(shape[0] if shape else 1, *shape[1:])
-    for turn, kind in enumerate(kinds):
+    for turn, kind in enumerate(kinds[: len(entries)]):
         own = entries[turn :: len(kinds)]
         if kind is Kind.IMPULSES:
             _impulses(own, rng, seed)

@@ -29,6 +29,7 @@ from folding.equivalence.feeds import (
 from folding.equivalence.kinds import Kind, floats
 from folding.equivalence.uses import Use, Uses
 from folding.errors import BadCall
+from folding.floats import FLOATS
 
 #: Sizes to try for dimensions that the model leaves open; a leading one, the batch, is 2 or 1.
 OPEN_SIZES = (2, 1, 8, 32, 224)
@@ -135,7 +136,8 @@ def made_up(
             arrays[value.name] = _discrete(uses.of(value.name), kinds[0], rng, shape, dtype)
         else:
             arrays[value.name] = floats(kinds, seed, place, shape, dtype, tensor.elem_type)
-            mixed = max(mixed, min([len(kinds), *shape[:1]]))
+            entries = shape[0] if shape and tensor.elem_type in FLOATS else 1
+            mixed = max(mixed, min(len(kinds), entries))
     used = kinds[:mixed]
     kind = "mixed" if mixed > 1 else str(kinds[0])
     label = f"{kind} ({', '.join(used)})" if mixed > 1 else kind

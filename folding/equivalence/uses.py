@@ -150,29 +150,34 @@ class Uses:
     def _rows(self, node: NodeProto, slot: int) -> int | None:
         """How many rows there are to choose from; 1 if it is not known, None if none are chosen."""
         if node.op_type == "OneHot" and slot == 0:
-            return self._number(node.input[1])
+            return self._number(node, 1)
         if node.op_type in _TUPLES and slot == 1:
             first = integer(node, "batch_dims", 0)
-            count = (self._dims(node.input[1]) or [0])[-1]
-            return min(self._dims(node.input[0])[first : first + count], default=1)
+            count = (self._dims(node, 1) or [0])[-1]
+            return min(self._dims(node, 0)[first : first + count], default=1)
         if (node.op_type, slot) not in _ROWS:
             return None
         table, axis = _ROWS[node.op_type, slot]
-        dims, axis = self._dims(node.input[table]), integer(node, "axis", axis)
+        dims, axis = self._dims(node, table), integer(node, "axis", axis)
         return dims[axis] if -len(dims) <= axis < len(dims) else 1
 
-    def _number(self, name: str) -> int:
-        tensor = self._constants.get(name)
+    def _number(self, node: NodeProto, slot: int) -> int:
+        tensor = self._constants.get(_input(node, slot))
         if tensor is None or tensor.data_location == TensorProto.EXTERNAL:
             return 1
         return max(1, int(numpy_helper.to_array(tensor).reshape(-1)[0]))
 
-    def _dims(self, name: str) -> list[int]:
+    def _dims(self, node: NodeProto, slot: int) -> list[int]:
+        name = _input(node, slot)
         if name in self._constants:
             return list(self._constants[name].dims)
         if self._inferred is None:
             self._inferred = dict(_inferred(self.model, self.shapes))
         return self._inferred.get(name, [])
+
+
+def _input(node: NodeProto, slot: int) -> str:
+    return node.input[slot] if slot < len(node.input) else ""
 
 
 def _items(a: Any) -> list[Any]:
