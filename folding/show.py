@@ -156,7 +156,7 @@ def show_verification(done: Verification) -> None:
 
 def described(check: Check) -> str:
     """One check in a line: what became of it, where, by how much, and why."""
-    at = f" at {printable(check.at)!r}" if check.at else ""
+    at = f" at '{printable(check.at)}'" if check.at else ""
     bound = "" if check.bound is None else f" of {check.bound:.3g}"
     worst = "" if check.worst is None else f" (worst {check.worst:.3g}{bound})"
     why = f": {printable(check.why)}" if check.why else ""

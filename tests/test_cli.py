@@ -402,6 +402,14 @@ def test_without_room_for_a_thread_everything_is_done(
 # --- what is printed -----------------------------------------------------------------------------
 
 
+def test_the_commands_are_listed_in_the_help(runner: CliRunner) -> None:
+    said = call(runner, "--help").stdout.partition("Commands:")[2]
+
+    assert [line.split()[0] for line in said.split("\n  ") if line.split()] == sorted(
+        cli.app.commands
+    )
+
+
 def test_every_command_and_option_has_help() -> None:
     for name, found in cli.app.commands.items():
         assert found.help, name
@@ -409,7 +417,9 @@ def test_every_command_and_option_has_help() -> None:
             assert isinstance(parameter, click.Argument) or parameter.help, parameter.name
 
 
-@pytest.mark.parametrize("words", [["--help"], ["fold", "--help"], ["explain", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], *([verb, "--help"] for verb in ("fold", "explain", "verify", "check"))]
+)
 def test_help_is_printed_and_0(runner: CliRunner, words: list[str]) -> None:
     found = call(runner, *words)
 
@@ -417,7 +427,7 @@ def test_help_is_printed_and_0(runner: CliRunner, words: list[str]) -> None:
     assert "Usage" in found.stdout
 
 
-@pytest.mark.parametrize("verb", ["fold", "explain"])
+@pytest.mark.parametrize("verb", ["fold", "explain", "verify", "check"])
 def test_the_help_lists_the_exit_codes(runner: CliRunner, verb: str) -> None:
     assert "Exit codes" in call(runner, verb, "--help").stdout
 

@@ -1,0 +1,352 @@
+"""fold-model verify: exit codes, what is printed, and the reports."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from files import command, contents, conv_net, initializer, run, save
+from onnx import ModelProto, numpy_helper
+from verifications import HOSTILE, VERDICTS, verification
+
+import folding
+from folding import cli, verifying
+from folding.equivalence.limits import RUN_LIMITS, RunLimits
+
+Json = dict[str, Any]
+CODES = {"equivalent": 0, "not run": 0, "different": 1, "unproven": 4, "hostile": 1}
+
+
+def schema(name: str) -> Json:
+    found: Json = json.loads(resources.files("folding").joinpath(name).read_text())
+    return found
+
+
+SCHEMA = schema("verification.schema.json")
+
+
+def validate(report: str) -> Json:
+    found: Json = json.loads(report)
+    jsonschema.Draft202012Validator(SCHEMA).validate(found)
+    return found
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    """A model and its fold."""
+    source = save(conv_net(), tmp_path / "m.onnx")
+    folding.fold(source, tmp_path / "f.onnx")
+    return source, tmp_path / "f.onnx"
+
+
+def call(*words: str | Path) -> Any:
+    """Run the command in this process."""
+    return CliRunner().invoke(cli.app, ["verify", *(str(word) for word in words)])
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Json]:
+    """Let every verification come out like this; what was asked is in the list."""
+    asked: list[Json] = []
+
+    def verified(*_: Any, **how: Any) -> Any:
+        asked.append(how)
+        return verification(name)
+
+    monkeypatch.setattr(verifying, "verified", verified)
+    return asked
+
+
+# --- exit codes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_the_exit_code_is_that_of_the_verdict(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    answer(monkeypatch, name)
+
+    assert call("a", "b").exit_code == CODES[name]
+
+
+def test_a_right_fold_is_0(pair: tuple[Path, Path]) -> None:
+    assert run("verify", *pair).returncode == 0
+
+
+def test_a_wrong_number_is_1_and_its_tensor_is_named(pair: tuple[Path, Path]) -> None:
+    model = ModelProto.FromString(pair[1].read_bytes())
+    bias = initializer(model, "b")
+    values = numpy_helper.to_array(bias) * np.float32(1.01)
+    bias.CopyFrom(numpy_helper.from_array(values, "b"))
+    save(model, pair[1])
+
+    found = run("verify", *pair)
+
+    assert found.returncode == 1
+    assert any(line.startswith("parameters: failed at 'b'") for line in found.stdout.splitlines())
+    assert found.stderr == ""
+
+
+def test_a_bad_file_is_2_and_said_in_one_sentence(pair: tuple[Path, Path]) -> None:
+    pair[1].write_bytes(b"no model")
+
+    found = call(*pair)
+
+    assert found.exit_code == 2
+    assert found.stderr.startswith("fold-model: ")
+    assert "f.onnx" in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["m.onnx"],
+        ["m.onnx", "f.onnx", "g.onnx"],
+        ["m.onnx", "f.onnx", "--nonsense"],
+        ["m.onnx", "f.onnx", "--junit", "-"],
+        ["m.onnx", "f.onnx", "--junit", "m.onnx"],
+        ["m.onnx", "f.onnx", "--json", "f.onnx"],
+        ["m.onnx", "f.onnx", "--json", "r", "--junit", "r"],
+        ["m.onnx", "f.onnx", "--json", "nowhere/r"],
+        ["m.onnx", "f.onnx", "--input-shape", "x"],
+        ["m.onnx", "f.onnx", "--input-shape", "x:1", "--input-shape", "x:2"],
+        ["m.onnx", "f.onnx", "--tolerance", "-1"],
+        ["m.onnx", "f.onnx", "--tolerance", "nan"],
+        ["m.onnx", "f.onnx", "--time-limit", "0"],
+        ["m.onnx", "f.onnx", "--time-limit", "nan"],
+        ["m.onnx", "f.onnx", "--memory-limit", "0"],
+        ["m.onnx", "f.onnx", "--inputs", "nowhere.npz"],
+        ["m.onnx", "f.onnx", "--provider", "NoSuchProvider"],
+        ["m.onnx", "f.onnx", "--custom-ops", "nowhere.so"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_call_is_2_and_writes_nothing(
+    pair: tuple[Path, Path], words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pair[0].parent
+    before = contents(folder)
+    monkeypatch.chdir(folder)
+
+    found = call(*words)
+
+    assert found.exit_code == 2
+    assert found.stderr
+    assert "internal error" not in found.stderr
+    assert contents(folder) == before
+
+
+def test_an_interrupt_is_130(pair: tuple[Path, Path]) -> None:
+    slow = (
+        "import time\n"
+        "from folding import verifying\n"
+        "def verified(*_, **__):\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(60)\n"
+        "verifying.verified = verified\n"
+        "from folding.cli import main\n"
+        "main()\n"
+    )
+    words = [command()[0], "-c", slow, "verify", *map(str, pair)]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "ready\n"
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=30)
+
+    assert running.returncode == 130
+    assert said == "fold-model: interrupted; no incomplete file was written.\n"
+
+
+# --- what is printed -----------------------------------------------------------------------------
+
+
+def test_there_is_a_line_for_each_check_and_one_for_the_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer(monkeypatch, "different")
+
+    assert call("a", "b").stdout.splitlines() == [
+        "frame: passed",
+        "parameters: failed at 'w' (worst 7.25 of 1): a number is wrong",
+        "outputs: not run: Bernoulli is random",
+        "different: parameters failed; run on normal, seed 0",
+        "warning: mind this: normal, seed 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("equivalent", "equivalent: frame, parameters and outputs passed; run on normal, seed 0"),
+        ("not run", "equivalent: frame and parameters passed; run on normal, seed 0"),
+        ("unproven", "unproven: frame and outputs not run; run on normal, seed 0"),
+    ],
+)
+def test_it_is_said_on_what_the_verdict_rests(
+    monkeypatch: pytest.MonkeyPatch, name: str, expected: str
+) -> None:
+    answer(monkeypatch, name)
+
+    assert expected in call("a", "b").stdout.splitlines()
+
+
+def test_hostile_names_stay_on_their_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, "hostile")
+
+    lines = call("a", "b").stdout.split("\n")
+
+    assert len(lines) == len(VERDICTS["hostile"]) + 3
+    assert all(line.isprintable() for line in lines)
+    assert HOSTILE.partition("\n")[0] in lines[1]
+
+
+def test_quiet_prints_nothing(pair: tuple[Path, Path]) -> None:
+    found = call(*pair, "--quiet")
+
+    assert (found.exit_code, found.output) == (0, "")
+
+
+def test_quiet_is_quiet_of_a_bad_verdict_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, "different")
+
+    found = call("a", "b", "--quiet")
+
+    assert (found.exit_code, found.output) == (1, "")
+
+
+# --- reports -------------------------------------------------------------------------------------
+
+
+def test_json_on_standard_output_stands_alone(pair: tuple[Path, Path]) -> None:
+    report = validate(call(*pair, "--json", "-").stdout)
+
+    assert report["verification"]["verdict"] == "equivalent"
+    assert [report[side]["path"] for side in ("reference", "candidate")] == list(map(str, pair))
+    assert len(report["reference"]["sha256"]) == len(report["candidate"]["sha256"]) == 64
+
+
+def test_quiet_and_json_give_json(pair: tuple[Path, Path]) -> None:
+    validate(call(*pair, "--quiet", "--json", "-").stdout)
+
+
+def test_both_reports_go_to_files_beside_the_text(pair: tuple[Path, Path]) -> None:
+    json_path, junit = (pair[0].with_name(name) for name in ("r.json", "j.xml"))
+
+    found = call(*pair, "--json", json_path, "--junit", junit)
+
+    assert validate(json_path.read_text())["verification"]["verdict"] == "equivalent"
+    assert 'tests="' in junit.read_text()
+    assert "equivalent: " in found.stdout
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_what_is_printed_as_json_is_what_the_schema_says(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    answer(monkeypatch, name)
+
+    report = validate(call("a", "b", "--json", "-").stdout)
+
+    assert report["verification"] == verification(name).verdict.to_dict()
+    assert list(report) == SCHEMA["required"]
+
+
+def test_the_verification_is_described_as_in_the_report_of_a_fold() -> None:
+    theirs = schema("report.schema.json")
+
+    for part in ("verification", "warnings", "seconds"):
+        assert SCHEMA["properties"][part] == theirs["properties"][part]
+    for part in SCHEMA["$defs"]:
+        assert SCHEMA["$defs"][part] == theirs["$defs"][part]
+
+
+def test_the_schema_is_a_schema_and_refuses_a_field_too_many() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    spoilt = {**verification("equivalent").to_dict(), "more": 1}
+
+    with pytest.raises(jsonschema.ValidationError):
+        validate(json.dumps(spoilt))
+
+
+# --- options -------------------------------------------------------------------------------------
+
+
+def test_by_default_it_is_run_as_the_function_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answer(monkeypatch, "equivalent")
+
+    call("a", "b")
+
+    (how,) = asked
+    assert callable(how.pop("progress"))
+    assert how == {
+        "inputs": None,
+        "shapes": None,
+        "tolerance": None,
+        "provider": "CPUExecutionProvider",
+        "custom_ops": None,
+        "limits": RUN_LIMITS,
+        "follow_links": False,
+        "model_limits": folding.Limits(),
+        "digests": False,
+        "report_to": None,
+        "junit_to": None,
+    }
+
+
+def test_every_option_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answer(monkeypatch, "equivalent")
+
+    call(
+        *("a", "b", "--inputs", "i.npz", "--input-shape", "x:1,3", "--input-shape", "n:0:2"),
+        *("--tolerance", "0.5", "--provider", "P", "--custom-ops", "lib.so", "--follow-links"),
+        *("--time-limit", "1.5", "--memory-limit", "7", "--json", "r", "--junit", "j"),
+        *("--max-nesting", "9", "--max-expanded-nodes", "11"),
+    )
+
+    (how,) = asked
+    del how["progress"]
+    assert how == {
+        "inputs": Path("i.npz"),
+        "shapes": {"x": (1, 3), "n:0": (2,)},
+        "tolerance": 0.5,
+        "provider": "P",
+        "custom_ops": Path("lib.so"),
+        "limits": RunLimits(1.5, 7_000_000),
+        "follow_links": True,
+        "model_limits": folding.Limits(9, 11),
+        "digests": True,
+        "report_to": "r",
+        "junit_to": "j",
+    }
+
+
+def test_the_time_limit_that_the_help_tells_is_the_usual_one() -> None:
+    said = " ".join(call("--help").stdout.split())
+
+    assert f"[default: ({RUN_LIMITS.seconds:.0f}); x>0]" in said
+
+
+def test_it_runs_where_standard_output_is_closed(pair: tuple[Path, Path]) -> None:
+    words = " ".join(f"'{word}'" for word in command("verify", *pair))
+
+    found = subprocess.run(
+        ["/bin/sh", "-c", f"{words} >&-"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=dict(os.environ),
+    )
+
+    assert (found.returncode, found.stderr) == (0, "")

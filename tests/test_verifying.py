@@ -1,0 +1,256 @@
+"""verify: two models in, a verdict out, whoever made the second."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from files import conv_net, initializer, kept_net, node, relu_net, save, save_apart
+from onnx import ModelProto, helper, numpy_helper
+
+import folding
+from folding import verifying
+from folding.verifying import Verification, verified
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    """A model and its fold."""
+    source = save(conv_net(), tmp_path / "m.onnx")
+    folding.fold(source, tmp_path / "f.onnx")
+    return source, tmp_path / "f.onnx"
+
+
+def scaled(model: ModelProto, name: str, factor: float) -> ModelProto:
+    """The same model with one channel of one tensor scaled."""
+    tensor = initializer(model, name)
+    values = numpy_helper.to_array(tensor).copy()
+    values[0] *= factor
+    tensor.CopyFrom(numpy_helper.from_array(values, name))
+    return model
+
+
+def test_the_public_verify_gives_the_verdict(pair: tuple[Path, Path]) -> None:
+    verdict = folding.verify(*pair)
+
+    assert verdict.name == "equivalent"
+    assert verdict.to_dict() == verified(*pair).to_dict()["verification"]
+
+
+def test_what_fold_says_of_its_fold_is_what_verify_says(pair: tuple[Path, Path]) -> None:
+    said = folding.fold(*pair).to_dict()["verification"]
+
+    assert folding.verify(*pair).to_dict() == said
+
+
+@pytest.mark.parametrize("tensor", ["w", "b"])
+def test_a_channel_off_by_a_hundredth_of_a_percent_is_found_and_named(
+    pair: tuple[Path, Path], tensor: str
+) -> None:
+    source, folded = pair
+    save(scaled(ModelProto.FromString(folded.read_bytes()), tensor, 1.0001), folded)
+
+    verdict = folding.verify(source, folded)
+
+    assert verdict.name == "different"
+    assert verdict.failure is not None
+    assert verdict.failure.at == tensor
+
+
+def test_another_operator_is_found(pair: tuple[Path, Path]) -> None:
+    source, folded = pair
+    model = ModelProto.FromString(folded.read_bytes())
+    node(model, "relu").op_type = "Sigmoid"
+
+    assert folding.verify(source, model).name == "different"
+
+
+def test_what_is_no_fold_of_ours_is_not_called_different_for_that(
+    pair: tuple[Path, Path],
+) -> None:
+    source, folded = pair
+    model = ModelProto.FromString(folded.read_bytes())
+    model.graph.node.append(helper.make_node("Identity", ["y"], ["z"]))
+    model.graph.output[0].name = "z"
+    model.graph.node[-1].output[0] = "y"
+    model.graph.node[-1].input[0] = model.graph.node[-2].output[0] = "before"
+    model.graph.output[0].name = "y"
+
+    assert folding.verify(source, model).name in {"equivalent", "unproven"}
+
+
+@pytest.mark.parametrize("in_memory", [(True, True), (True, False), (False, True)])
+def test_models_may_be_in_memory(pair: tuple[Path, Path], in_memory: tuple[bool, bool]) -> None:
+    given = [
+        ModelProto.FromString(path.read_bytes()) if is_in_memory else path
+        for path, is_in_memory in zip(pair, in_memory, strict=True)
+    ]
+
+    done = verified(*given)
+
+    assert done.verdict.name == "equivalent"
+    assert (done.reference.path is None, done.candidate.path is None) == in_memory
+    assert done.candidate.bytes == pair[1].stat().st_size
+
+
+def test_a_model_in_memory_is_not_changed_and_no_file_of_it_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    model, folded = conv_net(), folding.fold_model(conv_net())[0]
+    before = model.SerializeToString()
+
+    folding.verify(model, folded)
+
+    assert model.SerializeToString() == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_in_memory_that_no_file_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "_PROTOBUF_LIMIT", 100)
+
+    with pytest.raises(folding.BadModel, match="the reference is larger than 2 GB"):
+        folding.verify(conv_net(), conv_net())
+
+
+def test_without_a_place_for_a_model_in_memory_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+
+    with pytest.raises(folding.StorageFailed, match="the reference") as caught:
+        folding.verify(conv_net(), conv_net())
+    assert "TMPDIR" in caught.value.hint
+
+
+def test_a_bad_model_in_memory_is_named_by_its_part() -> None:
+    bad = conv_net()
+    node(bad, "conv").op_type = "Nonsense"
+
+    with pytest.raises(folding.BadModel, match="'the candidate'"):
+        folding.verify(conv_net(), bad)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_file_that_is_not_there_is_named(pair: tuple[Path, Path], side: int) -> None:
+    paths = list(pair)
+    paths[side] = paths[side].with_name("nowhere.onnx")
+
+    with pytest.raises(folding.StorageFailed, match="nowhere"):
+        folding.verify(*paths)
+
+
+def test_limits_on_models_hold_for_both(pair: tuple[Path, Path]) -> None:
+    nested = ModelProto.FromString(pair[1].read_bytes())
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["q"])], "g", [], [])
+    graph.output.append(helper.make_empty_tensor_value_info("q"))
+    condition = numpy_helper.from_array(np.array(True), "cond")
+    nested.graph.initializer.append(condition)
+    branches: dict[str, Any] = {"then_branch": graph, "else_branch": graph}
+    nested.graph.node.append(helper.make_node("If", ["cond"], ["i"], **branches))
+
+    with pytest.raises(folding.FoldError, match="the candidate"):
+        folding.verify(pair[0], nested, model_limits=folding.Limits(nesting=1))
+
+
+def test_links_are_followed_in_both_if_wanted(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "apart").mkdir()
+    (tmp_path / "hub").mkdir()
+    model = ModelProto.FromString(pair[1].read_bytes())
+    save_apart(model, tmp_path / "apart" / "f.onnx")
+    weights = tmp_path / "apart" / "weights.bin"
+    weights.rename(tmp_path / "hub" / "blob")
+    weights.symlink_to(tmp_path / "hub" / "blob")
+
+    with pytest.raises(folding.BadModel):
+        folding.verify(pair[0], tmp_path / "apart" / "f.onnx")
+    verdict = folding.verify(pair[0], tmp_path / "apart" / "f.onnx", follow_links=True)
+    assert verdict.name == "equivalent"
+
+
+def test_the_users_inputs_are_what_it_is_run_on(pair: tuple[Path, Path]) -> None:
+    feed = {"x": np.ones((1, 3, 5, 5), np.float32)}
+
+    verdict = folding.verify(*pair, inputs=feed)
+
+    assert verdict.inputs == "the user's inputs"
+
+
+def test_inputs_that_may_be_asked_for_only_once_will_do(pair: tuple[Path, Path]) -> None:
+    feed = {"x": np.ones((1, 3, 5, 5), np.float32)}
+
+    assert folding.verify(*pair, inputs=iter([feed])).name == "equivalent"
+
+
+def test_inputs_that_do_not_fit_are_refused(pair: tuple[Path, Path]) -> None:
+    with pytest.raises(folding.BadCall, match="'x'"):
+        folding.verify(*pair, inputs={})
+
+
+def test_inputs_that_do_not_fit_are_refused_though_nothing_would_be_run(tmp_path: Path) -> None:
+    source = save(relu_net(), tmp_path / "m.onnx")
+
+    with pytest.raises(folding.BadCall, match="'x'"):
+        folding.verify(source, source, inputs={})
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, float("nan"), float("inf")])
+def test_a_tolerance_that_is_none_is_refused(pair: tuple[Path, Path], tolerance: float) -> None:
+    with pytest.raises(folding.BadCall, match="tolerance is"):
+        folding.verify(*pair, tolerance=tolerance)
+
+
+def test_a_file_that_is_changed_meanwhile_is_noticed(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = verifying._compared
+
+    def slow(*words: Any) -> Any:
+        verdict = compared(*words)
+        pair[1].write_bytes(pair[1].read_bytes() + b"\x12\x00")
+        return verdict
+
+    monkeypatch.setattr(verifying, "_compared", slow)
+
+    with pytest.raises(folding.StorageFailed, match="was changed"):
+        folding.verify(*pair)
+
+
+def test_nothing_is_written_without_being_asked(pair: tuple[Path, Path]) -> None:
+    before = sorted(pair[0].parent.iterdir())
+
+    folding.verify(*pair)
+
+    assert sorted(pair[0].parent.iterdir()) == before
+
+
+def test_both_reports_are_written_whatever_the_verdict(pair: tuple[Path, Path]) -> None:
+    folder = pair[0].parent
+    other = save(kept_net(), folder / "k.onnx")
+
+    done = verified(other, pair[1], report_to=folder / "r.json", junit_to=folder / "j.xml")
+
+    assert done.verdict.name != "equivalent"
+    assert json.loads((folder / "r.json").read_text()) == done.to_dict()
+    assert "<failure" in (folder / "j.xml").read_text()
+
+
+def test_digests_are_computed_if_wanted(pair: tuple[Path, Path]) -> None:
+    wanted, unwanted = (verified(*pair, digests=flag) for flag in (True, False))
+
+    def digests(done: Verification) -> set[int]:
+        return {len(file.sha256 or "") for file in (done.reference, done.candidate)}
+
+    assert digests(wanted) == {64}
+    assert digests(unwanted) == {0}
+
+
+def test_progress_is_told_each_stage(pair: tuple[Path, Path]) -> None:
+    stages: list[str] = []
+
+    done = verified(*pair, progress=stages.append)
+
+    assert stages == list(done.seconds) == ["read", "verify"]
