@@ -191,9 +191,7 @@ def _inferred(
     model: ModelProto, shapes: Mapping[str, tuple[int, ...]]
 ) -> Iterator[tuple[str, list[int]]]:
     """Each value whose dimensions follow from those of the inputs; 1 for those that do not."""
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    for value in copy.graph.input:
+    for value in model.graph.input:
         if value.name in shapes:
             shape = value.type.tensor_type.shape
             del shape.dim[:]
@@ -201,7 +199,7 @@ def _inferred(
                 shape.dim.add(dim_value=size)
     # Without it, what the file itself says of its values is left.
     with suppress(shape_inference.InferenceError, ValueError):
-        copy = shape_inference.infer_shapes(copy.SerializeToString(), data_prop=True)
-    for graph in graphs(copy):
+        model = shape_inference.infer_shapes(model.SerializeToString(), data_prop=True)
+    for graph in graphs(model):
         for value in (*graph.input, *graph.value_info):
             yield value.name, [max(1, d.dim_value) for d in value.type.tensor_type.shape.dim]

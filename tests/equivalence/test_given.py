@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import ml_dtypes
@@ -46,7 +47,9 @@ def test_another_type_is_refused(net: ModelProto, array: Any) -> None:
         load({"x": array}, net)
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 5), (1, 3, 5, 6), (2, 3, 5, 5), (1, 3, 5, 5, 1), ()])
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 5), (1, 3, 5, 6), (1, 3, 5, 4), (2, 3, 5, 5), (1, 3, 5, 5, 1), ()]
+)
 def test_another_shape_is_refused(net: ModelProto, shape: tuple[int, ...]) -> None:
     with pytest.raises(BadCall, match="'x' is 1x3x5x5"):
         load({"x": np.zeros(shape, np.float32)}, net)
@@ -208,8 +211,11 @@ def test_no_set_at_all_is_refused(net: ModelProto) -> None:
 
 
 def test_an_iterator_without_end_is_stopped(net: ModelProto) -> None:
+    taken = count()
+
     with pytest.raises(BadCall, match="more than 1024"):
-        given.load(iter(lambda: {"x": GOOD}, None), net)
+        given.load(({"x": GOOD + number} for number in taken), net)
+    assert next(taken) == 1025
 
 
 def test_a_set_of_none_in_the_middle_is_refused_and_does_not_end_them(net: ModelProto) -> None:

@@ -218,7 +218,7 @@ def test_ten_files_are_not_ordered_as_text(tmp_path: Path) -> None:
 
 def test_outputs_in_the_folder_are_passed_over(tmp_path: Path, two: ModelProto) -> None:
     folder = put(tmp_path / "f", [1, 2], [3, 4])
-    (folder / "output_0.pb").write_bytes(b"?")
+    (folder / "output_2.pb").write_bytes(b"?")
 
     assert list(load(folder, two)) == ["a", "b"]
 

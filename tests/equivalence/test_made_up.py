@@ -233,6 +233,10 @@ def test_the_user_s_shape_of_one_input_settles_the_names_in_another() -> None:
     assert shapes_of(made_up(model, NORMAL, 0, shapes={"x": (5, 7)}))["m"] == (7, 5)
 
 
+def test_the_user_s_sizes_of_dimensions_without_a_name_may_differ() -> None:
+    assert tried(reading(x=[None, None]), shapes={"x": (2, 3)}) == [(2, 3)]
+
+
 def test_a_shape_for_an_input_of_no_known_shape_is_taken() -> None:
     model = reading(x=[1])
     model.graph.input[0].type.tensor_type.ClearField("shape")
@@ -240,7 +244,9 @@ def test_a_shape_for_an_input_of_no_known_shape_is_taken() -> None:
     assert tried(model, shapes={"x": (2, 3)}) == [(2, 3)]
 
 
-@pytest.mark.parametrize("shape", [(1, 4, 5), (1, 3), (1, 3, 5, 1), (), (1, 3, 0), (1, 3, -5)])
+@pytest.mark.parametrize(
+    "shape", [(1, 4, 5), (1, 3), (1, 3, 5, 1), (), (0, 3, 5), (-1, 3, 5), (1.0, 3, 5)]
+)
 def test_a_shape_that_contradicts_the_model_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(BadCall, match="input 'x'"):
         made_up(reading(x=["n", 3, 5]), NORMAL, 0, shapes={"x": shape})

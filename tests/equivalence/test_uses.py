@@ -115,6 +115,29 @@ ROWS = {
         {"t": table(8), "v": table(5)},
         SHAPE,
     ),
+    "the shorter of two tables, read first": (
+        [node("Gather", "v,i", "h"), node("Gather", "t,i", "g"), node("Add", "g,h")],
+        {"t": table(8), "v": table(5)},
+        SHAPE,
+    ),
+    "GatherND by fewer numbers than the table has axes": (
+        [node("GatherND", "t,i")],
+        {"t": table(5, 3)},
+        (40, 1),
+    ),
+    "OneHot whose depth is a Constant": (
+        [
+            helper.make_node("Constant", [], ["d"], value=numpy_helper.from_array(np.array([5]))),
+            node("OneHot", "i,d,v"),
+        ],
+        {"v": np.array([0, 1], np.float32)},
+        SHAPE,
+    ),
+    "a table of indices into a shorter one": (
+        [node("Gather", "t,i", "g"), node("Gather", "v,g")],
+        {"t": np.zeros((5, 2), np.int64), "v": table(2)},
+        SHAPE,
+    ),
     "a table whose length is inferred": (
         [node("Concat", "t,t2", "tt", axis=0), node("Gather", "tt,i")],
         {"t": table(3), "t2": table(2)},
@@ -131,6 +154,14 @@ def test_indices_are_all_those_of_the_table(case: str) -> None:
     assert set(np.unique(values(model))) == set(range(5))
     assert (values(model, Kind.ZEROS) == 0).all()
     assert (values(model, Kind.LARGE) == 4).all()
+
+
+def test_what_is_a_count_and_an_index_is_both() -> None:
+    nodes = [node("Gather", "t,i", "g"), node("Tile", "g,i")]
+    model = model_of(nodes, constants={"t": table(5)}, shape=(2,))
+
+    assert set(values(model, Kind.ZEROS)) == {1}
+    assert set(values(model, Kind.LARGE)) == {2}
 
 
 def test_a_table_of_one_row_is_only_asked_for_it() -> None:
@@ -259,6 +290,14 @@ def test_numbers_looked_up_are_keys() -> None:
     assert set(values(model).reshape(-1)) == {40, 7}
 
 
+def test_numbers_looked_up_as_text_are_numbers() -> None:
+    model = encoder(keys_strings=["1", "cat"], values_int64s=[1, 2])
+    model.graph.input[0].type.tensor_type.elem_type = INT64
+    model.graph.node[0].CopyFrom(node("Cast", "i", "k", to=STRING))
+
+    assert set(np.unique(values(model))) == {0, 1}
+
+
 def test_other_texts_are_a_letter() -> None:
     model = model_of([node("Identity", "i")], elem_type=STRING, out=STRING)
 
@@ -266,8 +305,8 @@ def test_other_texts_are_a_letter() -> None:
 
 
 def test_a_model_whose_shapes_cannot_be_inferred_gets_inputs_all_the_same() -> None:
-    nodes = [node("Add", "t,u", "a"), node("Gather", "a,i")]
-    model = model_of(nodes, constants={"t": table(3), "u": table(2, 5)})
+    nodes = [node("Relu", "t", "r"), node("Gather", "r,i"), node("Mine", "r", "q", domain="mine")]
+    model = model_of(nodes, constants={"t": table(3)})
 
     found = made_up(model, (Kind.NORMAL,), 0)
 
