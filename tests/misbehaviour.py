@@ -1,13 +1,16 @@
 """What a process that runs models may do, as functions that a worker calls."""
 
+# ruff: noqa: FBT001 - they are called from another process
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +26,9 @@ def echo(*values: Any) -> Any:
 
 
 def total(*arrays: Any) -> list[Any]:
+    """What arrays came as; they are the child's own to write to."""
     for array in arrays:
-        array += 1  # It is ours to write to.
+        np.add(array, 1, out=array)
     return [[str(a.dtype), list(a.shape), float(a.sum(dtype=np.float64))] for a in arrays]
 
 
@@ -40,11 +44,13 @@ def about() -> dict[str, Any]:
     }
 
 
-def limits() -> dict[str, list[int]]:
+def limits() -> dict[str, Any]:
     import resource  # noqa: PLC0415 - there is none on Windows
 
     names = ("RLIMIT_CORE", "RLIMIT_DATA", "RLIMIT_NOFILE")
-    return {name: list(resource.getrlimit(getattr(resource, name))) for name in names}
+    found = {name: list(resource.getrlimit(getattr(resource, name))) for name in names}
+    score = int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii"))
+    return {**found, "oom_score_adj": score}
 
 
 def crash(number: int) -> None:
@@ -57,7 +63,7 @@ def abort(text: str) -> None:
     os.abort()
 
 
-def leave(code: int, *, at_once: bool) -> None:
+def leave(code: int, at_once: bool) -> None:
     if at_once:
         os._exit(code)
     sys.exit(code)
@@ -73,15 +79,29 @@ def loop_alone() -> None:
     ctypes.PyDLL(None).pause()
 
 
+def close_and_loop() -> None:
+    """Keep the pipe of answers, but nothing else."""
+    os.closerange(0, FIRST_OF_OURS)
+    loop()
+
+
 def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
 def allocate(size: int) -> int:
-    kept = []
-    while sum(map(len, kept)) < size:
-        kept.append(bytes(16 * MEGABYTE))
+    kept: list[bytes] = []
+    while len(kept) * MEGABYTE < size:
+        kept.append(bytes(MEGABYTE))
     return size
+
+
+def read_map(path: str) -> int:
+    with (
+        Path(path).open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole,
+    ):
+        return len(whole)
 
 
 def fail(text: str) -> None:
@@ -117,6 +137,10 @@ def answer_much(size: int) -> str:
     return "x" * size
 
 
+def answer_long() -> str:
+    return "x" * MEGABYTE
+
+
 def answer_no_json() -> object:
     return object()
 
@@ -144,6 +168,6 @@ def have_child() -> int:
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid
 
 
-def have_child_and_crash() -> None:
-    have_child()
+def have_child_and_crash(path: str = os.devnull) -> None:
+    Path(path).write_text(str(have_child()), encoding="ascii")
     os.kill(os.getpid(), signal.SIGSEGV)

@@ -63,10 +63,12 @@ def main(start: dict[str, Any]) -> None:
     settle()
     requests, answers = _own_pipes()
     waiting: SimpleQueue[Request | None] = SimpleQueue()
-    threading.Thread(target=_receive, args=(requests, waiting), daemon=True).start()
+    restrained = threading.Event()  # A limit may leave no memory for a thread.
+    threading.Thread(target=_receive, args=(requests, waiting, restrained), daemon=True).start()
     write(answers, start["token"].encode())
     _warm_up(start["warm"])
     restrain(start["memory"])
+    restrained.set()
     with suppress(MemoryError):
         while (request := waiting.get()) is not None:
             answer = _answer(request)
@@ -96,8 +98,11 @@ def _own_pipes() -> tuple[FileIO, FileIO]:
     return requests, answers
 
 
-def _receive(requests: FileIO, waiting: SimpleQueue[Request | None]) -> None:
+def _receive(
+    requests: FileIO, waiting: SimpleQueue[Request | None], restrained: threading.Event
+) -> None:
     """Read ahead what is asked; None stands for a request that there is no memory for."""
+    restrained.wait()
     try:
         while True:
             (count,) = SIZE.unpack(read(requests, SIZE.size))

@@ -113,9 +113,10 @@ class Process(AbstractContextManager["Process"]):
         Raises:
             Ended: there is none.
         """
-        try:
-            sizes = (len(request), *map(len, request))
+        sizes = (len(request), *map(len, request))
+        with suppress(OSError):  # It may have answered before it has read everything.
             write(self._requests, b"".join(map(SIZE.pack, sizes)), *request)
+        try:
             (size,) = SIZE.unpack(read(self._answers, SIZE.size))
             # What is too long is not read: that is no answer either.
             return read(self._answers, size if size <= LONGEST_ANSWER else 0)

@@ -32,6 +32,10 @@ _SLICE = 0.5
 #: Seconds that a killed process may take to be gone.
 _PATIENCE = 5.0
 
+#: What every reason begins with.
+_SUBJECT = "the process that ran the models"
+_GIGA, _MEGA = 1e9, 1e6
+
 Kind = Literal["crash", "memory", "time", "start"]
 _Request = list[bytes | memoryview]
 
@@ -217,15 +221,12 @@ class Worker(AbstractContextManager["Worker"]):
                 self._process.kill()
 
 
-_SUBJECT = "the process that ran the models"
-
-
 def _no_start(why: str) -> WorkerFailed:
     return WorkerFailed("start", f"no process can be started to run the models ({why})")
 
 
 def _readable(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+    return f"{size / _GIGA:.1f} GB" if size >= _GIGA else f"{size / _MEGA:.0f} MB"
 
 
 def _block_signals() -> None:
