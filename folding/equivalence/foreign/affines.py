@@ -1,0 +1,164 @@
+"""Seen through: an affine behind a layer is part of its numbers, however often the layer is read.
+
+    Add(Conv(x, W, b), c)            Conv(x, W, b + c)         c differs by channels only
+    Sub(Conv(x, W, b), c)            Conv(x, W, b - c)
+    Mul(Conv(x, W, b), s)            Conv(x, W * s, b * s)
+    BatchNormalization(Conv(...))    both
+    Add(Reshape to(Linear(...)), c)  Reshape to(Linear(...))   the last axis being the same
+
+The planner has folded what a file may have folded. Beyond that, values that are equal need not be
+read equally often in two files: a tool may have made one of two layers that do the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from folding.doubled import Doubled
+from folding.equivalence.foreign.layers import LAYERS, LINEAR
+from folding.equivalence.foreign.numbers import Constant
+from folding.equivalence.foreign.shapes import Make
+from folding.equivalence.foreign.terms import RESHAPE, Call, Term, Value
+
+_NORM_INPUTS, _MODERN_NORM = 5, 7
+
+
+def affine(call: Call, make: Make) -> Value | None:
+    """A constant for each channel added to a layer, taken away, or multiplied with it."""
+    if len(call.inputs) != 2:  # noqa: PLR2004 - Sum takes any number
+        return None
+    first, second = call.inputs
+    swaps = call.operator not in ("Sub", "Div")
+    if swaps and isinstance(first, Constant):
+        first, second = second, first
+    layer = _layer(first)
+    if layer is None or not isinstance(second, Constant):
+        return None
+    number = _by_channel(second, layer)
+    if number is None or second.elem_type != layer.bias.elem_type:
+        return None
+    name = layer.bias.name or second.name
+    if call.operator in ("Add", "Sub", "Sum"):
+        moved = -number if call.operator == "Sub" else number
+        return layer.remade(layer.weight, layer.value + moved, name, call)
+    one = Doubled.exact(np.ones(1))
+    scale = one / number if call.operator == "Div" else number
+    return layer.scaled(scale, None, name, call)
+
+
+def batch_norm(call: Call, make: Make) -> Value | None:
+    """A BatchNormalization in inference form behind a layer."""
+    layer = _layer(call.input(0))
+    if layer is None or call.attributes.get("training_mode") or len(call.inputs) != _NORM_INPUTS:
+        return None
+    given = [value for value in call.inputs[1:] if isinstance(value, Constant)]
+    numbers = [value.doubled() for value in given]
+    is_plain = all(value.elem_type == layer.bias.elem_type for value in given)
+    if len(numbers) != _NORM_INPUTS - 1 or not is_plain or call.version < _MODERN_NORM:
+        return None
+    gamma, beta, mean, variance = numbers
+    if gamma is None or beta is None or mean is None or variance is None:
+        return None
+    after = layer.after if layer.reshaped is None else -1
+    if any(n.shape != layer.value.shape for n in numbers if n) or after != _norm_axis(call):
+        return None
+    epsilon = Doubled.exact(np.frombuffer(call.attributes["epsilon"], np.float32))
+    scale = gamma / (variance + epsilon).sqrt()
+    if not scale.is_finite():
+        return None
+    return layer.scaled(scale, beta - mean * scale, layer.bias.name or given[1].name, call)
+
+
+def _norm_axis(call: Call) -> int:
+    """How many axes stand behind the channels of a normalisation."""
+    shape = call.outcome.shape
+    return -2 if shape is None else len(shape) - 2
+
+
+class _Layer:
+    """A layer whose numbers are constant, perhaps seen in other leading dimensions."""
+
+    def __init__(self, term: Term, reshaped: Term | None, weight: Constant, bias: Constant) -> None:
+        self.term, self.reshaped, self.weight, self.bias = term, reshaped, weight, bias
+        value = bias.doubled()
+        assert value is not None
+        self.value: Doubled = value
+        rank = len(weight.shape)
+        self.after = 0 if term.operator == LINEAR else rank - 2
+
+    @property
+    def rank(self) -> int | None:
+        """How many axes the value has."""
+        shape = (self.reshaped or self.term).shape
+        if self.term.operator != LINEAR:
+            return len(self.weight.shape)
+        return None if shape is None else len(shape)
+
+    def channel(self) -> npt.NDArray[np.intp]:
+        """Which channel each number of the weight belongs to."""
+        dims, groups = self.weight.shape, self.term.call.attributes.get("group", 1)
+        if self.term.operator == LINEAR:
+            return np.arange(dims[1]).reshape(1, -1)
+        ones = (1,) * self.after
+        if self.term.operator == "Conv":
+            return np.arange(dims[0]).reshape(-1, 1, *ones)
+        group = np.arange(dims[0]) // (dims[0] // groups)
+        channel: npt.NDArray[np.intp] = group.reshape(-1, 1) * dims[1] + np.arange(dims[1])
+        return channel.reshape(*dims[:2], *ones)
+
+    def scaled(self, scale: Doubled, shift: Doubled | None, name: str, call: Call) -> Value | None:
+        whole = scale.broadcast_to(self.value.shape)
+        weight = self.weight.scaled(self.channel(), whole)
+        value = self.value * whole if shift is None else self.value * whole + shift
+        return None if weight is None else self.remade(weight, value, name, call)
+
+    def remade(self, weight: Constant, value: Doubled, name: str, call: Call) -> Value:
+        """The layer with other numbers, making what the affine behind it made."""
+        bias = replace(self.bias.holding(value), name=name)
+        inputs = (self.term.call.input(0), weight, bias)
+        if self.reshaped is None:
+            return Term(replace(self.term.call, inputs=inputs, outputs=call.outputs), 0)
+        inner = replace(self.term.call, inputs=inputs)
+        nameless = replace(inner, outputs=(replace(inner.outcome, name=""),))
+        return Term(
+            replace(self.reshaped.call, inputs=(Term(nameless, 0),), outputs=call.outputs), 0
+        )
+
+
+def _layer(value: Value | None) -> _Layer | None:
+    """The layer that makes a value, if its numbers are constant."""
+    term, reshaped = value, value if isinstance(value, Term) and value.operator == RESHAPE else None
+    if reshaped is not None:
+        term = reshaped.call.input(0)
+    if not isinstance(term, Term) or term.operator not in LAYERS or term.call.domain:
+        return None
+    weight, bias = term.call.input(1), term.call.input(2)
+    if not isinstance(weight, Constant) or not isinstance(bias, Constant) or bias.doubled() is None:
+        return None
+    if reshaped is not None:
+        keeps = (reshaped.shape or (None,))[-1] == weight.shape[-1]
+        if term.operator != LINEAR or not keeps:
+            return None
+    return _Layer(term, reshaped, weight, bias)
+
+
+def _by_channel(constant: Constant, layer: _Layer) -> Doubled | None:
+    """The numbers of a constant by channel, if it has none by any other axis and adds none."""
+    rank, width = len(constant.shape), layer.value.size
+    if rank > (layer.rank or 1):
+        return None
+    number, place = constant.doubled(), rank - 1 - layer.after
+    own = constant.shape[place] if place >= 0 else 1
+    if number is None or prod(constant.shape) != own or own not in (1, width):
+        return None
+    return number.reshape(own).broadcast_to((width,))
+
+
+RULES = {
+    **dict.fromkeys(("Add", "Div", "Mul", "Sub", "Sum"), affine),
+    "BatchNormalization": batch_norm,
+}

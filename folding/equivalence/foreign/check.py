@@ -1,0 +1,130 @@
+"""Frame and parameters for any two models: the normal forms of both, and a match of them.
+
+The frame has passed if all operators and wires match, the parameters if the constants do too. What
+does not match is not taken for a fault unless it must be one: a tool may have written the same
+function in a way that no rule sees through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from onnx import FunctionProto, ModelProto
+
+from folding import soundness
+from folding.equivalence.foreign.match import Match, Matched, NotEstablished, Result
+from folding.equivalence.foreign.normal import Normal, NotFollowed, normal_form
+from folding.equivalence.sealed import same_tensor
+from folding.equivalence.verdict import Check, Status
+from folding.errors import BadModel
+from folding.inference import Shape
+from folding.modelfile import Model
+
+_OVERRIDABLE_SINCE_IR = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The two checks, and which value of the candidate is which of the reference."""
+
+    frame: Check
+    parameters: Check
+    values: dict[str, str]
+
+
+def check_foreign(reference: Model, candidate: Model) -> Comparison:
+    """Compare a model with one that another tool made of it."""
+    result = compare(reference, candidate)
+    if isinstance(result, NotEstablished):
+        frame = Check("frame", Status.NOT_RUN, result.why, at=result.at)
+        why = "the frame could not be established"
+        return Comparison(frame, Check("parameters", Status.NOT_RUN, why), {})
+    frame = Check("frame", Status.PASSED)
+    status = Status.PASSED if isinstance(result, Matched) else Status.FAILED
+    why = "" if isinstance(result, Matched) else result.why
+    parameters = Check("parameters", status, why, result.worst, 1.0, result.at)
+    return Comparison(frame, parameters, result.values)
+
+
+def compare(reference: Model, candidate: Model) -> Result:
+    """Whether two models are the same function, as far as can be told without a run."""
+    try:
+        soundness.check(_lenient(candidate), "the candidate")
+        found = _apart(reference.proto, candidate.proto)
+        if found is not None:
+            return found
+        ours, theirs = normal_form(reference), normal_form(candidate)
+    except NotFollowed as unknown:
+        return NotEstablished(unknown.why, unknown.at)
+    except BadModel as fault:
+        return NotEstablished(str(fault))
+    found = _signatures(ours, theirs) or _defaults(reference, candidate, ours)
+    if found is not None:
+        return found
+    return Match(
+        [(ours.outputs[name], theirs.outputs[name], None) for name in ours.outputs]
+    ).result()
+
+
+def _lenient(model: Model) -> Model:
+    """The model as one whose initializers need not be inputs, as runtimes take it for."""
+    copy = ModelProto()
+    copy.CopyFrom(model.proto)
+    copy.ir_version = max(copy.ir_version, _OVERRIDABLE_SINCE_IR)
+    return replace(model, proto=copy)
+
+
+def _apart(ours: ModelProto, theirs: ModelProto) -> NotEstablished | None:
+    """What differs beside the graphs."""
+    mine, its = ({_title(f): f for f in proto.functions} for proto in (ours, theirs))
+    for name in sorted(mine.keys() | its.keys()):
+        function = mine.get(name) or its[name]
+        if function.domain in ("", "ai.onnx") or mine.get(name) != its.get(name):
+            return NotEstablished(f"the function {name!r} is not the same in both", name)
+        if any(a.HasField("t") for node in function.node for a in node.attribute):
+            return NotEstablished(f"the function {name!r} holds tensors", name)
+    outputs = [[value.name for value in proto.graph.output] for proto in (ours, theirs)]
+    if outputs[0] != outputs[1]:
+        return NotEstablished("the outputs have other names or another order")
+    return None
+
+
+def _title(function: FunctionProto) -> str:
+    return ":".join(filter(None, (function.domain, function.name, function.overload)))
+
+
+def _signatures(ours: Normal, theirs: Normal) -> NotEstablished | None:
+    """Inputs that only one side has, or that are of another type."""
+    for name in sorted(ours.inputs.keys() | theirs.inputs.keys()):
+        one, other = ours.inputs.get(name), theirs.inputs.get(name)
+        if one is None or other is None:
+            side = "candidate" if one is None else "reference"
+            return NotEstablished(f"only the {side} has the input {name!r}", name)
+        if one.outcome.type != other.outcome.type or not _accepts(other.shape, one.shape):
+            return NotEstablished(f"the input {name!r} of the candidate accepts others", name)
+    return None
+
+
+def _accepts(shape: Shape | None, given: Shape | None) -> bool:
+    """Whether a declared shape lets all pass that another one does."""
+    if shape is None or given is None:
+        return shape is None
+    same_rank = len(shape) == len(given)
+    return same_rank and all(d is None or d == g for d, g in zip(shape, given, strict=False))
+
+
+def _defaults(reference: Model, candidate: Model, ours: Normal) -> NotEstablished | None:
+    """What an input is if the caller does not say."""
+    stored = [
+        {tensor.name: tensor for tensor in model.proto.graph.initializer}
+        for model in (reference, candidate)
+    ]
+    for name in sorted(ours.inputs):
+        one, other = (tensors.get(name) for tensors in stored)
+        if one is None or other is None:
+            is_same = one is other
+        else:
+            is_same = same_tensor(reference, candidate, one, other)
+        if not is_same:
+            return NotEstablished(f"the input {name!r} has another default", name)
+    return None

@@ -1,0 +1,248 @@
+"""A bisimulation up to names: are the outputs of both sides made alike, from the inputs on?
+
+Two values match if both are the same input, or constants that are equal as ``numbers`` has it, or
+made by the same operator with the same attributes from values that match, pair by pair. Graphs are
+finite and without cycles, so values that match are equal in every run, but for what ``numbers``
+allows. Each pair is looked at once, from the outputs upwards.
+
+Operators whose inputs may come in any order take them by their keys; where keys are alike, by
+their names, else in order, which may be the wrong one: then nothing is said of numbers that differ.
+
+What is no function of its inputs, or may not be (a random operator, one that is not ONNX's own),
+matches one of the other side at most: two draws are not one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isnan
+
+from folding.equivalence.foreign.layers import LAYERS
+from folding.equivalence.foreign.numbers import Constant, deviation
+from folding.equivalence.foreign.terms import COMMUTING, FORMAL, INPUT, Call, Term, Value
+from folding.floats import FLOATS
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The same function. ``values`` says which value of the candidate is which of the reference.
+
+    ``worst`` is the largest deviation of a number in units of what is allowed, ``at`` its tensor.
+    """
+
+    values: dict[str, str]
+    worst: float = 0.0
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Different:
+    """Another function, for certain: of all that is compared, these numbers alone do not match."""
+
+    why: str
+    at: str
+    worst: float
+    values: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class NotEstablished:
+    """Perhaps the same function, perhaps not."""
+
+    why: str
+    at: str = ""
+
+
+Result = Matched | Different | NotEstablished
+
+_RANDOM = frozenset(
+    {
+        "Bernoulli",
+        "Dropout",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    }
+)
+#: Where every number of a constant takes part in the result.
+_COUNTS = LAYERS | {"Add", "BatchNormalization", "Div", "Gemm", "MatMul", "Mul", "PRelu", "Sub"}
+
+
+class _Mismatch(Exception):
+    """Two values that are not made alike; becomes a NotEstablished."""
+
+    def __init__(self, why: str, at: str) -> None:
+        super().__init__(why)
+        self.why, self.at = why, at
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A constant that is not what it must be: of the reference, and the node that reads it."""
+
+    constant: Constant
+    reader: Term | None
+    excess: float
+
+    @property
+    def at(self) -> str:
+        return self.constant.name or self.layer
+
+    @property
+    def layer(self) -> str:
+        return self.reader.call.title if self.reader is not None else self.constant.name
+
+
+@dataclass(slots=True)
+class Match:
+    """Pairs that were found, and those still to be looked at."""
+
+    todo: list[tuple[Value, Value, Term | None]]
+    values: dict[str, str] = field(default_factory=dict)
+    worst: float = 0.0
+    at: str = ""
+    faults: list[Fault] = field(default_factory=list)
+    is_certain: bool = True
+    _seen: set[tuple[int, int]] = field(default_factory=set)
+    _twins: dict[int, int] = field(default_factory=dict)
+
+    def result(self) -> Result:
+        try:
+            while self.todo:
+                ours, theirs, reader = self.todo.pop()
+                pair = id(ours), id(theirs)
+                if pair not in self._seen:
+                    self._seen.add(pair)
+                    self._pair(ours, theirs, reader)
+        except _Mismatch as mismatch:
+            return NotEstablished(mismatch.why, mismatch.at)
+        return self._judged() if self.faults else Matched(self.values, self.worst, self.at)
+
+    def _pair(self, ours: Value, theirs: Value, reader: Term | None) -> None:
+        if isinstance(ours, Constant) and isinstance(theirs, Constant):
+            self._constants(ours, theirs, reader)
+        elif isinstance(ours, Term) and isinstance(theirs, Term):
+            self._terms(ours, theirs)
+        else:
+            said = "computed from the inputs" if isinstance(ours, Term) else "constant"
+            at = ours.name or (reader.call.title if reader is not None else "")
+            raise _Mismatch(f"only in the reference, {at!r} is {said}", at)
+
+    def _constants(self, ours: Constant, theirs: Constant, reader: Term | None) -> None:
+        found = deviation(ours, theirs)
+        if not found <= 1:
+            self.faults.append(Fault(ours, reader, found))
+        elif found >= self.worst:
+            self.worst, self.at = found, ours.name or self.at
+
+    def _terms(self, ours: Term, theirs: Term) -> None:
+        one, other = ours.call, theirs.call
+        if (why := _unlike(ours, theirs)) is not None:
+            raise _Mismatch(why, one.title)
+        if one.operator in _RANDOM or one.domain or one.operator == FORMAL:
+            self._only(one, other)
+        if ours.name and theirs.name:
+            self.values.setdefault(ours.name, theirs.name)
+        for body, twin in zip(one.bodies, other.bodies, strict=True):
+            for formal, its in zip(body.formals, twin.formals, strict=True):
+                self._twins[id(formal.call)] = id(its.call)
+            self.todo += [(a, b, ours) for a, b in zip(body.results, twin.results, strict=True)]
+        theirs_by_slot = self._arranged(one, other) if one.operator in COMMUTING else other.inputs
+        for slot, (a, b) in enumerate(zip(one.inputs, theirs_by_slot, strict=True)):
+            if a is not None and b is not None:
+                self.todo.append((a, b, ours))
+            elif a is not b:
+                raise _Mismatch(
+                    f"input {slot} of {one.title!r} is there on one side only", one.title
+                )
+
+    def _only(self, one: Call, other: Call) -> None:
+        """A call that nothing but its twin may match; formals have theirs from their node."""
+        twin = self._twins.get(id(one))
+        if twin is None and one.operator != FORMAL and id(other) not in self._twins:
+            self._twins[id(one)], self._twins[id(other)] = id(other), id(one)
+        elif twin != id(other):
+            raise _Mismatch(f"{one.title!r} stands for two values of the candidate", one.title)
+
+    def _arranged(self, one: Call, other: Call) -> list[Value | None]:
+        """The other's inputs in the order of those that they may match."""
+        rest = list(other.inputs)
+        found: list[Value | None] = []
+        for value in one.inputs:
+            alike = [v for v in rest if v is not None and value is not None and v.key == value.key]
+            if len(alike) > 1:
+                named = [v for v in alike if value is not None and _name(v) == _name(value)]
+                self.is_certain = self.is_certain and (len(named) == 1 or _all_one(alike))
+                alike = named or alike
+            taken = alike[0] if alike else rest[0]
+            rest.remove(taken)
+            found.append(taken)
+        return found
+
+    def _judged(self) -> Different | NotEstablished:
+        """What constants that do not match mean, everything else being alike."""
+        first = max(
+            self.faults, key=lambda fault: fault.excess if fault.excess == fault.excess else 0
+        )
+        layers = {fault.layer for fault in self.faults}
+        if isnan(sum(f.excess for f in self.faults if isnan(f.excess))) or not self.is_certain:
+            return NotEstablished(f"{_what(first)}, and neither is certainly wrong", first.at)
+        doubtful = [fault for fault in self.faults if not _decides(fault)]
+        if doubtful:
+            fault = doubtful[0]
+            return NotEstablished(f"{_what(fault)}, which need not matter", fault.at)
+        if len(layers) > 1 and len({fault.at for fault in self.faults}) > 1:
+            names = ", ".join(sorted(map(repr, layers)))
+            why = (
+                f"the constants of several layers differ, which may make up for each other: {names}"
+            )
+            return NotEstablished(why, first.at)
+        return Different(_what(first), first.at, first.excess, self.values)
+
+
+def _all_one(values: list[Value]) -> bool:
+    return all(value is values[0] for value in values)
+
+
+def _name(value: Value) -> str:
+    return value.name
+
+
+def _what(fault: Fault) -> str:
+    at = f"tensor {fault.constant.name!r}" if fault.constant.name else "the bias"
+    return f"{at} of {fault.layer!r} is not what the reference requires"
+
+
+def _decides(fault: Fault) -> bool:
+    reader = fault.reader
+    if reader is None:
+        return False
+    return (
+        fault.constant.elem_type in FLOATS and not reader.call.domain and reader.operator in _COUNTS
+    )
+
+
+def _unlike(ours: Term, theirs: Term) -> str | None:
+    """What of two terms themselves does not match."""
+    one, other = ours.call, theirs.call
+    if (one.operator, one.domain) != (other.operator, other.domain):
+        return f"where the reference has {_said(one)}, the candidate has {_said(other)}"
+    if one.version != other.version:
+        return f"{_said(one)} means something else in the operator set of the candidate"
+    for name in sorted(one.attributes.keys() | other.attributes.keys()):
+        if one.attributes.get(name) != other.attributes.get(name):
+            return f"{_said(one)} has another {name} than {_said(other)} of the candidate"
+    if ours.index != theirs.index or len(one.inputs) != len(other.inputs):
+        return f"{_said(one)} has other inputs or outputs than {_said(other)} of the candidate"
+    shapes = [
+        [(b.attribute, len(b.formals), len(b.results)) for b in c.bodies] for c in (one, other)
+    ]
+    return None if shapes[0] == shapes[1] else f"{_said(one)} has other bodies in the candidate"
+
+
+def _said(call: Call) -> str:
+    if call.operator in (INPUT, FORMAL):
+        return f"the input {call.title!r}"
+    return f"{call.operator} {call.title!r}"
