@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from files import conv_net
@@ -34,3 +37,9 @@ def test_inputs_too_large_are_not_made_up() -> None:
     net.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1 << 40
 
     assert random_feed(net, 2) is None
+
+
+def test_inputs_are_made_without_the_runtime() -> None:
+    code = "import sys, folding.equivalence.inputs; sys.exit('onnxruntime' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
