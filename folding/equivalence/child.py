@@ -46,6 +46,7 @@ SIZE = struct.Struct("<Q")
 _GRACE = 5.0
 _LONGEST_ALARM = 1e8
 _PR_SET_PDEATHSIG = 1
+_LONGEST_FAULT = 300
 
 _MEMORY = json.dumps({"memory": True}).encode()
 
@@ -154,7 +155,8 @@ def _ours(error: FoldError) -> bytes:
 
 
 def _fault(what: str) -> bytes:
-    return json.dumps({"fault": what[:1000]}).encode()
+    line = " ".join(what.split())[:_LONGEST_FAULT]
+    return json.dumps({"fault": line}).encode()
 
 
 def _place(error: Exception) -> str:

@@ -60,10 +60,10 @@ def bytes_allowed(limits: RunLimits) -> int | None:
     if wanted is None:
         there = memory_there()
         wanted = None if there is None else there - there // _SPARED
-    if sys.platform == "win32" or wanted is None:
-        return wanted
-    most = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    return min(wanted, sys.maxsize if most == resource.RLIM_INFINITY else most)
+    if sys.platform != "win32" and wanted is not None:
+        most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        return min(wanted, sys.maxsize if most == resource.RLIM_INFINITY else most)
+    return wanted
 
 
 def memory_there(
@@ -106,15 +106,12 @@ def _groups(membership: Path, root: Path) -> Iterator[tuple[Path, str, str]]:
 
 def settle() -> None:
     """Make this process one that may be lost: no file keeps its memory, but it may open many."""
-    if sys.platform == "win32":
-        return
-    _set_limit(resource.RLIMIT_CORE, 0)
     # Whoever kills for want of memory shall not take the caller.
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    if sys.platform != "win32":
+        _set_limit(resource.RLIMIT_CORE, 0)
+        _set_limit(resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
 
 def restrain(memory: int | None) -> None:

@@ -1,4 +1,4 @@
-"""A child process ends by itself in each of the ways that it has, and is understood in its death."""
+"""A child process ends by itself in each of its ways, and is understood in its death."""
 
 from __future__ import annotations
 

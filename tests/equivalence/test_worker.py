@@ -130,6 +130,7 @@ def test_an_error_of_a_class_that_only_the_child_knows_is_its_base(worker: Worke
     ("name", "arguments", "why"),
     [
         ("fail", ["no kernel"], r"in misbehaviour\.py, line \d+ \(RuntimeError: no kernel\)"),
+        ("fail", ["a\n" * 1000], r"\(RuntimeError:( a){100,150} ?$"),
         ("verdict", [], r"in misbehaviour\.py, line \d+ \(NotEquivalent: no\)"),
         ("nothing", [], r"AttributeError: .*'nothing'"),
         ("answer_no_json", [], "TypeError: Object of type object is not JSON"),
@@ -231,7 +232,7 @@ def test_no_run_takes_longer_than_its_limit(name: str) -> None:
 
     assert found.kind == "time"
     assert found.reason == "the process that ran the models took longer than 1.5 s"
-    assert time.monotonic() - start < 6
+    assert time.monotonic() - start < 30
 
 
 def test_all_calls_share_the_time(worker: Worker) -> None:
