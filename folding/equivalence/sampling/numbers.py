@@ -1,0 +1,139 @@
+"""The numbers of a constant or of any other value, read in pieces.
+
+A weight is read in small blocks, so that there is never a float64 copy of a whole
+one, and of a large table only the blocks in which something is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from folding.constants import Constants, Stored
+from folding.doubled import Doubled
+from folding.equivalence.sampling.values import Coordinates, Dims, Floats, Sampled
+from folding.floats import FLOATS
+from folding.modelfile import Model
+from folding.scratch import ELEMENTS, scratch
+
+
+class Numbers(Protocol):
+    """The elements of one tensor, in C order."""
+
+    @property
+    def dims(self) -> Dims: ...
+
+    def read(self, start: int, stop: int) -> Sampled:
+        """The elements from one place to another."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredNumbers:
+    """A tensor in the model's files, each element exactly what is stored."""
+
+    dims: Dims
+    wide: np.dtype[Any]
+    elements: Callable[[int, int], Floats]
+
+    def read(self, start: int, stop: int) -> Sampled:
+        value = self.elements(start, stop)
+        return Sampled(value, np.abs(value))
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedNumbers:
+    """A small constant that a few nodes compute."""
+
+    value: Doubled
+    wide: np.dtype[Any]
+
+    @property
+    def dims(self) -> Dims:
+        return self.value.shape
+
+    def read(self, start: int, stop: int) -> Sampled:
+        part = self.value.reshape(self.value.size)[start:stop]
+        value = part.high.astype(self.wide) + part.low
+        return Sampled(value, part.magnitude.astype(self.wide))
+
+
+@dataclass(frozen=True, slots=True)
+class PulledNumbers:
+    """A value that the region computes, or is given."""
+
+    dims: Dims
+    pull: Callable[[Coordinates], Sampled]
+
+    def read(self, start: int, stop: int) -> Sampled:
+        return self.pull(unravelled(np.arange(start, stop), self.dims))
+
+
+def stored_numbers(model: Model, stored: Stored, wide: np.dtype[Any]) -> StoredNumbers | None:
+    """The numbers of a stored tensor; None if they are of no float type."""
+    if stored.tensor.data_type not in FLOATS:
+        return None
+    if stored.moves:
+        array = model.array(stored.tensor)
+        for move in stored.moves:
+            array = move(array)
+        moved: npt.NDArray[Any] = array.reshape(-1)
+        return StoredNumbers(stored.dims, wide, lambda a, b: moved[a:b].astype(wide))
+    read = model.reader(stored.tensor)
+
+    def elements(start: int, stop: int) -> Floats:
+        with scratch(1) as (work,):
+            return read(start, stop, work).astype(wide)
+
+    return StoredNumbers(stored.dims, wide, elements)
+
+
+def constant_numbers(
+    constants: Constants, name: str, wide: np.dtype[Any]
+) -> StoredNumbers | ComputedNumbers | None:
+    """The numbers of a constant; None if it is of no float type, or computed and too big."""
+    stored = constants.stored(name)
+    if stored is not None:
+        return stored_numbers(constants.model, stored, wide)
+    value = constants.doubled(name)
+    return None if value is None else ComputedNumbers(value, wide)
+
+
+def pick(numbers: Numbers, coords: Coordinates, wide: np.dtype[Any]) -> Sampled:
+    """Single elements, from one block after the other in which some are wanted."""
+    count = prod(numbers.dims)
+    flat = ravelled(coords, numbers.dims)
+    if count <= ELEMENTS:
+        whole = numbers.read(0, count)
+        return Sampled(whole.value[flat], whole.magnitude[flat])
+    order = np.argsort(flat, kind="stable")
+    ordered = flat[order]
+    value, magnitude = np.empty(len(flat), wide), np.empty(len(flat), wide)
+    for start in np.unique(ordered // ELEMENTS) * ELEMENTS:
+        stop = min(int(start) + ELEMENTS, count)
+        low, high = np.searchsorted(ordered, (start, stop))
+        block, here = numbers.read(int(start), stop), ordered[low:high] - start
+        value[order[low:high]] = block.value[here]
+        magnitude[order[low:high]] = block.magnitude[here]
+    return Sampled(value, magnitude)
+
+
+def ravelled(coords: Coordinates, dims: Dims) -> npt.NDArray[np.int64]:
+    """The places of elements in C order. They must be inside."""
+    flat = np.zeros(len(coords), np.int64)
+    for axis, size in enumerate(dims):
+        flat = flat * size + coords[:, axis]
+    return flat
+
+
+def unravelled(flat: npt.NDArray[np.int64], dims: Dims) -> Coordinates:
+    """The coordinates of elements, given their places in C order."""
+    coords = np.empty((len(flat), len(dims)), np.int64)
+    for axis in reversed(range(len(dims))):
+        flat, coords[:, axis] = np.divmod(flat, dims[axis])
+    return coords
