@@ -173,6 +173,12 @@ def test_it_checks_files_named_by_patterns(work: Path) -> None:
     assert found.stdout.splitlines()[-1] == "1 of 3 can be folded"
 
 
+def test_options_are_no_patterns(work: Path) -> None:
+    (work / "--quiet").touch()
+
+    assert act(work, files="my models/f.onnx", options="--q*").returncode == 2
+
+
 def test_a_pattern_without_files_fails(work: Path) -> None:
     assert act(work, files="nowhere/*.onnx").returncode == 2
 

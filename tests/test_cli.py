@@ -208,6 +208,20 @@ def test_a_fault_of_our_own_is_no_traceback(
     assert contents(source.parent) == before
 
 
+def test_a_lack_of_memory_is_2_and_said(
+    runner: CliRunner, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(trial, "plan_model", fail)
+
+    found = call(runner, "fold", source)
+
+    assert found.exit_code == 2
+    assert "there is not enough memory" in found.stderr
+
+
 # --- options -------------------------------------------------------------------------------------
 
 

@@ -156,6 +156,19 @@ def test_limits_on_models_hold_for_both(pair: tuple[Path, Path]) -> None:
         folding.verify(pair[0], nested, model_limits=folding.Limits(nesting=1))
 
 
+def test_what_would_hang_a_library_is_refused_in_both(pair: tuple[Path, Path]) -> None:
+    endless = ModelProto.FromString(pair[1].read_bytes())
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    again = helper.make_node("Again", ["a"], ["b"], domain="own")
+    endless.functions.append(
+        helper.make_function("own", "Again", ["a"], ["b"], [again], opset_imports=imports)
+    )
+
+    for models in ((pair[0], endless), (endless, pair[1])):
+        with pytest.raises(folding.BadModel, match="calls itself"):
+            folding.verify(*models)
+
+
 def test_links_are_followed_in_both_if_wanted(pair: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "apart").mkdir()
     (tmp_path / "hub").mkdir()
@@ -251,6 +264,6 @@ def test_digests_are_computed_if_wanted(pair: tuple[Path, Path]) -> None:
 def test_progress_is_told_each_stage(pair: tuple[Path, Path]) -> None:
     stages: list[str] = []
 
-    done = verified(*pair, progress=stages.append)
+    folding.verify(*pair, progress=stages.append)
 
-    assert stages == list(done.seconds) == ["read", "verify"]
+    assert stages == list(verified(*pair).seconds) == ["read", "verify"]

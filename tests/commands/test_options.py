@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from files import conv_net, save
 
+import folding
 from folding import cli
 from folding.commands.options import Runs
 
@@ -49,6 +50,11 @@ def test_fold_refuses_what_it_cannot_do_and_writes_nothing(tmp_path: Path, optio
     assert found.exit_code == 2
     assert "--inputs" in found.stderr
     assert sorted(tmp_path.iterdir()) == [source]
+
+
+def test_an_input_has_one_shape() -> None:
+    with pytest.raises(folding.BadCall, match="twice"):
+        Runs(shapes=("x:1", "x:2")).arguments()
 
 
 def test_the_usual_runs_are_those_of_a_call_without_options() -> None:
