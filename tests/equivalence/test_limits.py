@@ -111,6 +111,16 @@ def test_without_a_group_that_limits_it_the_physical_memory_is_there(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no sysconf")
+def test_a_system_that_does_not_know_its_memory_has_no_limit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Minus one is how it says so."""
+    monkeypatch.setattr("os.sysconf", lambda name: -1 if name == "SC_PHYS_PAGES" else 4096)
+
+    assert memory_there(tmp_path / "none", tmp_path) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no sysconf")
 def test_without_proc_the_physical_memory_is_there(tmp_path: Path) -> None:
     """Nothing of the system need be readable."""
     assert memory_there(tmp_path / "none", tmp_path) == PHYSICAL
