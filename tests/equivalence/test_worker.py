@@ -12,7 +12,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -621,7 +621,8 @@ def test_a_process_that_runs_is_ended_with_the_context() -> None:
     assert time.monotonic() - start < 30
 
 
-def started(script: str) -> tuple[subprocess.Popen[str], int]:
+@contextmanager
+def started(script: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A caller in a session of its own, and the process that it has started."""
     text = f"import sys\nsys.path[:0] = {[str(ROOT), str(TESTS)]!r}\n{script}"
     caller = subprocess.Popen(
@@ -631,8 +632,12 @@ def started(script: str) -> tuple[subprocess.Popen[str], int]:
         text=True,
         start_new_session=True,
     )
-    assert caller.stdout is not None
-    return caller, int(caller.stdout.readline())
+    with caller:
+        assert caller.stdout is not None
+        try:
+            yield caller, int(caller.stdout.readline())
+        finally:
+            caller.kill()
 
 
 LOOPING = """
@@ -649,31 +654,31 @@ with Worker(warm=()) as worker:
 @LINUX
 def test_a_caller_that_is_killed_takes_the_process_along() -> None:
     """Within a second, even while a library keeps the interpreter to itself."""
-    caller, process = started(LOOPING)
-    time.sleep(0.5)
-    assert is_alive(process)
+    with started(LOOPING) as (caller, process):
+        time.sleep(0.5)
+        assert is_alive(process)
 
-    caller.kill()
-    caller.communicate(timeout=10)
+        caller.kill()
+        caller.wait(10)
 
-    assert holds_within(1, lambda: not is_alive(process))
+        assert holds_within(1, lambda: not is_alive(process))
 
 
 @LINUX
 def test_an_interrupt_of_the_caller_ends_the_process_at_once() -> None:
     """A terminal's Ctrl-C reaches the caller alone, which ends the process."""
-    caller, process = started(LOOPING)
-    time.sleep(0.5)
-    assert os.getpgid(process) != os.getpgid(caller.pid)
-    start = time.monotonic()
+    with started(LOOPING) as (caller, process):
+        time.sleep(0.5)
+        assert os.getpgid(process) != os.getpgid(caller.pid)
+        start = time.monotonic()
 
-    os.killpg(caller.pid, signal.SIGINT)
-    said, _ = caller.communicate(timeout=10)
+        os.killpg(caller.pid, signal.SIGINT)
+        said, _ = caller.communicate(timeout=10)
 
-    assert said == "interrupted\n"
-    assert caller.returncode == 0
-    assert time.monotonic() - start < 5
-    assert not is_alive(process)
+        assert said == "interrupted\n"
+        assert caller.returncode == 0
+        assert time.monotonic() - start < 5
+        assert not is_alive(process)
 
 
 @LINUX
