@@ -1,12 +1,14 @@
 """The operators that constants are evaluated through: numpy functions, one line each.
 
 Each takes the node, its constant inputs and the shape of its output. Floats arrive as ``Doubled``
-and stay so; integers and booleans are numpy arrays in their own type.
+and stay so; integers and booleans are numpy arrays in their own type. None of them makes more than
+``MOST_ELEMENTS`` out of fewer: that is asked before there is an array.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,9 @@ from folding.protos import attribute, integer, integers
 
 Value = Doubled | npt.NDArray[Any]
 Inputs = Sequence[Value | None]
+
+#: A constant expression of more elements than this is not evaluated.
+MOST_ELEMENTS = 1 << 20
 _LONGEST_RANGE = 1 << 16
 
 Operator = Callable[[NodeProto, Inputs, tuple[int, ...]], Value | None]
@@ -36,12 +41,23 @@ def _ints(value: Value | None) -> list[int] | None:
     return None if value is None or isinstance(value, Doubled) else [int(v) for v in value.ravel()]
 
 
+def _fits(*dims: int) -> bool:
+    return min(dims, default=0) >= 0 and prod(dims) <= MOST_ELEMENTS
+
+
+def _broadcasts(one: Value, other: Value) -> bool:
+    return _fits(*np.broadcast_shapes(one.shape, other.shape))
+
+
 def _arithmetic(combine: Callable[[Any, Any], Any]) -> Operator:
     def operator(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
         first, second = inputs
+        if first is None or second is None or not _broadcasts(first, second):
+            return None
         if isinstance(first, Doubled) != isinstance(second, Doubled):
             return None
-        result: Value = combine(first, second)
+        with np.errstate(all="ignore"):  # Integers overflow here as in the runtime.
+            result: Value | None = combine(first, second)
         return result
 
     return operator
@@ -60,10 +76,12 @@ def _divide(first: Any, second: Any) -> Any:
 def _modulo(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
     """Of integers, with the sign of the divisor (``fmod`` 0)."""
     first, second = inputs
-    whole = isinstance(first, np.ndarray) and isinstance(second, np.ndarray)
-    if not whole or integer(node, "fmod", 0) or not np.all(np.asarray(second) != 0):
+    if not isinstance(first, np.ndarray) or not isinstance(second, np.ndarray):
         return None
-    return np.asarray(np.mod(np.asarray(first), np.asarray(second)))
+    if integer(node, "fmod", 0) or not np.all(second != 0) or not _broadcasts(first, second):
+        return None
+    with np.errstate(all="ignore"):
+        return np.asarray(np.mod(first, second))
 
 
 def _range(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
@@ -71,7 +89,7 @@ def _range(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | No
     start, limit, step = ((_ints(value) or [0])[0] for value in inputs)
     if not step or not isinstance(first, np.ndarray) or (limit - start) // step > _LONGEST_RANGE:
         return None
-    return np.arange(start, limit, step).astype(first.dtype)
+    return np.fromiter(range(start, limit, step), first.dtype)
 
 
 def _power(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
@@ -127,15 +145,17 @@ def _transpose(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value 
 
 
 def _reshape(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
-    return _moved(inputs[0], lambda a: a.reshape(dims))
+    return None if min(dims, default=0) < 0 else _moved(inputs[0], lambda a: a.reshape(dims))
 
 
 def _expand(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
-    return _moved(inputs[0], lambda a: np.broadcast_to(a, dims))
+    return _moved(inputs[0], lambda a: np.broadcast_to(a, dims)) if _fits(*dims) else None
 
 
 def _concat(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
     axis = integer(node, "axis", 1)
+    if not _fits(sum(v.size for v in inputs if v is not None)):
+        return None
     if all(isinstance(v, np.ndarray) for v in inputs):
         return np.concatenate([np.asarray(v) for v in inputs], axis)
     doubled = [v for v in inputs if isinstance(v, Doubled)]
@@ -152,8 +172,11 @@ def _gather(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | N
     indices, axis = inputs[1], integer(node, "axis", 0)
     if not isinstance(indices, np.ndarray) or inputs[0] is None:
         return None
-    length = inputs[0].shape[axis]
+    length, size = inputs[0].shape[axis], inputs[0].size
     if ((indices < -length) | (indices >= length)).any():
+        return None
+    # The elements of a big weight may change places, but not multiply.
+    if size and size // length * indices.size > max(size, MOST_ELEMENTS):
         return None
     return _moved(inputs[0], lambda a: np.take(a, indices, axis))
 
@@ -177,6 +200,8 @@ def _slice(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | No
 
 
 def _constant_of_shape(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    if not _fits(*dims):
+        return None
     given = attribute(node, "value")
     fill = np.zeros(1, np.float32) if given is None else numpy_helper.to_array(given.t)
     full = np.broadcast_to(fill.reshape(()), dims)

@@ -10,21 +10,37 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy.typing as npt
+from google.protobuf.message import DecodeError, EncodeError
 from onnx import (
     GraphProto,
     ModelProto,
     TensorProto,
     ValueInfoProto,
+    checker,
     helper,
     numpy_helper,
     shape_inference,
 )
 
+from folding import caution
 from folding.modelfile import Model
-from folding.protos import graphs, tensors
+from folding.protos import element_bytes, graphs, tensors
 from folding.skeleton import LEAST
 
 Shape = tuple[int | None, ...]
+
+#: What inference raises at models that pass the checker: its own errors, and those of C++.
+FAILURES = (
+    shape_inference.InferenceError,
+    checker.ValidationError,
+    DecodeError,
+    EncodeError,
+    IndexError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +57,14 @@ class Settled:
 def infer(model: Model, settled: Settled) -> tuple[ModelProto, str | None]:
     """The model with every shape that is found, or as it is with the reason why none is."""
     try:
+        copy = _prepared(model, settled)
+        data_prop = caution.check(copy)
         # Given as bytes, so that the copy is gone before the next two are made.
-        data = _prepared(model, settled).SerializeToString()
-        return shape_inference.infer_shapes(data, data_prop=True), None
-    except (shape_inference.InferenceError, ValueError) as error:
-        return model.proto, " ".join(str(error).split())
+        data = copy.SerializeToString()
+        del copy
+        return shape_inference.infer_shapes(data, data_prop=data_prop), None
+    except FAILURES as error:
+        return model.proto, " ".join(str(error).split()) or type(error).__name__
 
 
 def _prepared(model: Model, settled: Settled) -> ModelProto:
@@ -54,23 +73,38 @@ def _prepared(model: Model, settled: Settled) -> ModelProto:
     for number, graph in enumerate(graphs(copy)):
         _forget(graph, is_body=number > 0)
     for tensor in tensors(copy):
-        content = model.content(tensor) if tensor.data_location == TensorProto.EXTERNAL else None
+        _show_or_hide(model, tensor)
+    _settle(copy.graph, settled)
+    return copy
+
+
+def _show_or_hide(model: Model, tensor: TensorProto) -> None:
+    """Let inference read what is short, and nothing else: it reads it again for each reader."""
+    if tensor.data_location == TensorProto.EXTERNAL:
+        content = model.content(tensor)
         if content is not None and content.size < LEAST:
             data = content.read(0, content.size)
             del tensor.external_data[:]
             tensor.data_location = TensorProto.DEFAULT
             tensor.raw_data = data
-    _settle(copy.graph, settled)
-    return copy
+    elif element_bytes(tensor) >= LEAST:
+        for name in ("float_data", "int32_data", "int64_data", "double_data", "uint64_data"):
+            tensor.ClearField(name)
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
 
 
 def _forget(graph: GraphProto, *, is_body: bool) -> None:
     del graph.value_info[:]
     for value in graph.output:
         value.ClearField("type")
-    for value in graph.input if is_body else ():
+    for value in graph.input:
         if value.type.WhichOneof("value") == "tensor_type":
-            value.type.tensor_type.ClearField("shape")
+            if is_body:
+                value.type.tensor_type.ClearField("shape")
+            for dim in value.type.tensor_type.shape.dim:
+                if dim.dim_value < 0:  # Some exporters write -1 for what is not known.
+                    dim.ClearField("dim_value")
 
 
 def _settle(graph: GraphProto, settled: Settled) -> None:

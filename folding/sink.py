@@ -19,6 +19,10 @@ Piece = bytes | Content
 _LARGE = 1 << 17
 #: So many bytes more, and the disk may begin with them.
 _FLUSHED = 1 << 23
+#: From this many bytes on the place of a file is reserved.
+_RESERVED = 1 << 23
+#: What a file system answers that reserves nothing.
+_CANNOT_RESERVE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENODEV})
 #: What a file system answers that cannot copy between two files by itself.
 _CANNOT_COPY = frozenset(
     {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
@@ -59,15 +63,16 @@ def write_in_order(descriptor: int, pieces: Sequence[Piece]) -> tuple[int, str]:
 
 
 def write_tensors(descriptor: int, pieces: Sequence[Piece]) -> tuple[int, str]:
-    """Like ``write``; also a fingerprint: the SHA-256 of each tensor's place and own SHA-256.
+    """Like ``write``; also a fingerprint: the SHA-256 of each block's place and CRC-32.
 
-    The file's own would have to be computed from its beginning to its end, by one processor.
+    It names the file. A SHA-256 of every byte would take longer than all the rest, and who looks
+    for another file of that name compares the bytes.
     """
     import hashlib
 
-    digests: dict[int, str] = {}
-    size = _Places(descriptor, pieces, digests).fill()
-    lines = (f"{start} {digests[start]}\n" for start in sorted(digests))
+    checksums: dict[int, int] = {}
+    size = _Places(descriptor, pieces, checksums).fill()
+    lines = (f"{place} {checksums[place]}\n" for place in sorted(checksums))
     return size, hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -75,10 +80,10 @@ class _Places:
     """The pieces of a file that are still to be written, each with its place."""
 
     def __init__(
-        self, descriptor: int, pieces: Sequence[Piece], digests: dict[int, str] | None = None
+        self, descriptor: int, pieces: Sequence[Piece], checksums: dict[int, int] | None = None
     ) -> None:
         self._descriptor, self._flusher = descriptor, _Flusher(descriptor)
-        self._digests, self._lock = digests, threading.Lock()
+        self._checksums, self._lock = checksums, threading.Lock()
         self._jobs: deque[tuple[int, Piece]] = deque()
         self._size = 0
         for piece in pieces:
@@ -86,6 +91,7 @@ class _Places:
             self._size += len(piece) if isinstance(piece, bytes) else piece.size
 
     def fill(self) -> int:
+        _reserve(self._descriptor, self._size)
         try:
             with ThreadPoolExecutor(1) as pool:
                 helper = None
@@ -114,8 +120,8 @@ class _Places:
     def _put(self, start: int, piece: Piece) -> None:
         if isinstance(piece, bytes):
             self._write(start, piece)
-        elif self._digests is not None:
-            self._put_digested(start, piece, self._digests)
+        elif self._checksums is not None:
+            self._put_checked(start, piece, self._checksums)
         elif isinstance(piece, Span) and _copy(piece, self._descriptor, start):
             self._flusher.written(piece.size)
         else:
@@ -123,16 +129,13 @@ class _Places:
                 self._write(start, block)
                 start += len(block)
 
-    def _put_digested(self, start: int, piece: Content, digests: dict[int, str]) -> None:
-        from hashlib import sha256
+    def _put_checked(self, start: int, piece: Content, checksums: dict[int, int]) -> None:
+        from zlib import crc32
 
-        digest, at = sha256(), start
         for block in piece.blocks():
-            digest.update(block)
-            self._write(at, block)
-            at += len(block)
-        if at > start:  # What has no bytes shares its place with the next.
-            digests[start] = digest.hexdigest()
+            checksums[start] = crc32(block)
+            self._write(start, block)
+            start += len(block)
 
     def _write(self, start: int, block: Block) -> None:
         rest = memoryview(block)
@@ -147,6 +150,20 @@ class _Places:
         with self._lock:
             os.lseek(self._descriptor, start, os.SEEK_SET)
             return os.write(self._descriptor, rest)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Have a big file's place on the disk found at once: less work, and a full disk is known now.
+
+    Raises:
+        OSError: there is no room.
+    """
+    if size >= _RESERVED and hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in _CANNOT_RESERVE:
+                raise
 
 
 class _Flusher:

@@ -84,22 +84,20 @@ class Target:
             self._remove_superseded(old)
 
     def _is_data_there(self) -> bool:
-        """Whether the same data stands in its place; it may be the source's own, and stays.
+        """Whether the same data stands in its place; it may be another model's too, and stays.
 
         Raises:
-            StorageFailed: other data of the source does.
+            StorageFailed: other data does.
         """
         if self.data is None or self.data_path is None or not self.data_path.exists():
             return False
-        if filecmp.cmp(self.data.path, self.data_path, shallow=False):
-            return True
-        if _identity(self.data_path) in self.protected:
+        if not filecmp.cmp(self.data.path, self.data_path, shallow=False):
             raise StorageFailed(
-                f"{self.path.name!r} needs the name {self.data_path.name!r} for its data, "
-                "and the source's data has it",
-                hint="Choose another folder with -o.",
+                f"cannot write {str(self.path)!r}: something else has the name of its data, "
+                f"{self.data_path.name!r}",
+                hint="Choose another folder with -o, or remove that file if no model needs it.",
             )
-        return False
+        return True
 
     def _keep_data(self, *, is_there: bool) -> None:
         if self.data is None or self.data_path is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from folding.constant_ops import Value
 from folding.constants import Constants
 from folding.doubled import Doubled
+from folding.expressions import evaluate
 from folding.graph import index
 from folding.modelfile import in_memory
 
@@ -358,3 +360,67 @@ def test_a_weight_behind_a_transpose_that_does_not_fit_it_is_no_constant(perm: l
 
     assert found.stored("w") is None
     assert found.settled().shapes == {}
+
+
+def expression(operator: str, *inputs: Any, dims: tuple[int, ...] = (), **given: Any) -> Any:
+    """What one operator makes of integers, or of floats."""
+    node = helper.make_node(operator, ["x"] * len(inputs), ["y"], **given)
+    return evaluate(node, list(inputs), dims)
+
+
+LONG = np.zeros(1 << 11, np.int64)
+WIDE = np.zeros(1 << 20, np.int64)
+
+TOO_BIG: dict[str, tuple[Any, ...]] = {
+    "Add": (LONG[:, None], LONG[None]),
+    "Div": (LONG[:, None], LONG[None] + 1),
+    "Mod": (LONG[:, None], LONG[None] + 1),
+    "Mul": (Doubled.exact(LONG[:, None] * 1.0), Doubled.exact(LONG[None] * 1.0)),
+    "Concat": (WIDE, WIDE),
+    "Gather": (LONG[:, None] + np.zeros(2, np.int64), LONG.repeat(300)),
+    "Range": (np.array(0), np.array(1 << 60), np.array(1)),
+}
+
+
+@pytest.mark.parametrize("operator", TOO_BIG)
+def test_no_operator_makes_millions_of_numbers_out_of_few(operator: str) -> None:
+    """There is never an array of them."""
+    tracemalloc.start()
+    assert expression(operator, *TOO_BIG[operator], axis=0) is None
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 22
+
+
+@pytest.mark.parametrize("operator", ["ConstantOfShape", "Expand"])
+def test_nor_is_a_shape_of_millions_filled(operator: str) -> None:
+    assert expression(operator, np.zeros(1, np.int64), dims=(1 << 40, 1 << 40)) is None
+
+
+@pytest.mark.parametrize("operator", ["ConstantOfShape", "Expand", "Reshape"])
+def test_a_shape_of_a_negative_length_is_none(operator: str) -> None:
+    assert expression(operator, np.zeros(1, np.int64), dims=(-1, -1)) is None
+
+
+def test_a_big_weight_may_change_its_order() -> None:
+    weight = np.arange(1 << 21).reshape(2, 1 << 20)
+
+    found = expression("Gather", weight, np.array([1, 0]), axis=0)
+
+    assert (found == weight[::-1]).all()
+
+
+def test_integers_overflow_in_silence_as_in_a_runtime(recwarn: pytest.WarningsRecorder) -> None:
+    least = np.array([-(2**63)])
+
+    assert expression("Div", least, np.array([-1])).tolist() == [-(2**63)]
+    assert expression("Mul", least, np.array([2])).tolist() == [0]
+    assert expression("Mod", least, np.array([-1])).tolist() == [0]
+    assert not recwarn.list
+
+
+def test_a_range_keeps_the_type_and_every_digit_of_its_numbers() -> None:
+    found = expression("Range", np.array(2**62 + 1), np.array(2**62 + 4), np.array(2))
+
+    assert found.tolist() == [2**62 + 1, 2**62 + 3]
+    assert expression("Range", *map(np.asarray, np.array([3, 0, -1], np.int32))).dtype == np.int32

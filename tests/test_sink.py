@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from folding import sink
 from folding.digests import sha256_beside
 from folding.errors import StorageFailed
+from folding.scratch import ELEMENTS
 from folding.source import Block, SourceFile, Span
 
 LARGE = 1 << 17
@@ -248,6 +250,29 @@ def test_an_error_after_some_of_a_range_is_an_error(
         sink.write(out, [Span(source, 0, MEGA, apart=False)])
 
 
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_a_file_system_that_reserves_nothing_is_written_to_all_the_same(
+    tmp_path: Path, out: int, source: SourceFile, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "posix_fallocate", refusing(number))
+    monkeypatch.setattr(sink, "_RESERVED", 0)
+
+    assert_written(tmp_path, out, source)
+
+
+def test_a_full_disk_is_known_before_anything_is_written(
+    tmp_path: Path, out: int, source: SourceFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a big file, whose place is reserved."""
+    monkeypatch.setattr(os, "posix_fallocate", refusing(errno.ENOSPC))
+    pieces = [*pieces_of(source), bytes(1 << 23)]
+
+    with pytest.raises(OSError, match="No space left"):
+        sink.write(out, pieces)
+
+    assert not written(tmp_path)
+
+
 # --- errors and threads --------------------------------------------------------------------------
 
 
@@ -455,7 +480,7 @@ def test_a_source_s_digest_is_computed_beside_everything_else(
     assert found.result() == hashlib.sha256(source.path.read_bytes()).hexdigest()
 
 
-def test_a_fingerprint_is_that_of_each_tensor_and_its_place(tmp_path: Path, out: int) -> None:
+def test_a_fingerprint_is_that_of_each_block_and_its_place(tmp_path: Path, out: int) -> None:
     """Whoever writes which tensor first; padding counts by the places alone."""
     rng = np.random.default_rng(0)
     tensors = [rng.bytes(size) for size in (5, 1 << 21, 0, 3000)]
@@ -467,9 +492,10 @@ def test_a_fingerprint_is_that_of_each_tensor_and_its_place(tmp_path: Path, out:
 
     size, fingerprint = sink.write_tensors(out, [spans[0], bytes(59), *spans[1:]])
 
-    places = [0, 64, 64 + (1 << 21)]
-    kept = [data for data in tensors if data]
-    lines = (f"{p} {hashlib.sha256(d).hexdigest()}\n" for p, d in zip(places, kept, strict=True))
+    step = ELEMENTS * 8
+    blocks = {0: tensors[0], 64 + (1 << 21): tensors[3]}
+    blocks |= {64 + at: tensors[1][at : at + step] for at in range(0, 1 << 21, step)}
+    lines = (f"{place} {crc32(blocks[place])}\n" for place in sorted(blocks))
     assert fingerprint == hashlib.sha256("".join(lines).encode()).hexdigest()
     assert size == sum(map(len, tensors)) + 59
     assert written(tmp_path) == tensors[0] + bytes(59) + b"".join(tensors[1:])

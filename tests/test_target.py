@@ -197,21 +197,23 @@ def test_the_source_s_data_is_never_replaced(tmp_path: Path) -> None:
     source = save_apart(conv_net(16), tmp_path / "m.onnx", name)
     before = contents(tmp_path)
 
-    with pytest.raises(StorageFailed, match=f"needs the name '{name}'"):
+    with pytest.raises(StorageFailed, match=f"something else has the name.*'{name}'"):
         fold(source, tmp_path / "f.onnx")
 
     assert contents(tmp_path) == before
 
 
-def test_a_damaged_file_under_the_name_of_the_data_is_replaced(one: Path, out: Path) -> None:
-    """Its name says what must be in it."""
+def test_other_data_under_the_name_of_the_data_is_never_replaced(one: Path, out: Path) -> None:
+    """It may be another model's."""
     fold(one, out / "f.onnx")
-    good = contents(out)
-    (out / data_of(out / "f.onnx")).write_bytes(b"damaged")
+    name = data_of(out / "f.onnx")
+    (out / name).write_bytes(b"other")
+    before = contents(out)
 
-    fold(one, out / "f.onnx")
+    with pytest.raises(StorageFailed, match=f"something else has the name.*{name}"):
+        fold(one, out / "f.onnx")
 
-    assert contents(out) == good
+    assert contents(out) == before
 
 
 # --- what dead runs left -------------------------------------------------------------------------

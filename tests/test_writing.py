@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -209,7 +210,7 @@ def test_data_apart_goes_to_a_file_with_a_piece_of_its_digest(apart: Path, out: 
     lines = ""
     for start, size in sorted((int(p["offset"]), int(p["length"])) for p in places):
         part = data.read_bytes()[start : start + size]
-        lines += f"{start} {hashlib.sha256(part).hexdigest()}\n"
+        lines += f"{start} {crc32(part)}\n"
     assert data.name == f"weights-{hashlib.sha256(lines.encode()).hexdigest()[:16]}.data"
     assert sorted(contents(out)) == sorted([data.name, "f.onnx"])
 

@@ -1,0 +1,183 @@
+"""What ONNX's shape inference must not meet, since it believes every number: one linear pass.
+
+Inference writes a message for each dimension of a value, and data propagation one for each number.
+``Gather(x, x)`` doubles dimensions and ``Concat(x, x)`` numbers: forty of them are a small file and
+fill any memory. Some operators read beyond their attributes, which ends the process. So before
+inference every value is given a bound; bodies are passed where their node stands, and functions
+once for each call with what it passes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, defs
+
+from folding.bound_rules import KEEPING, PROPAGATING, joined, of_operator, propagated
+from folding.bounds import NOTHING, Bound, Bounds, of_tensor, of_value
+from folding.hazards import BLINDED, is_hazard, may_be_negative
+from folding.protos import is_default_domain, title
+from folding.survey import by_key, key_of
+
+#: Dimensions that a value may have, and numbers that cost no more than those do.
+MOST_DIMENSIONS = 64
+#: Numbers that propagation may write for longer vectors, in all: some 50 MB.
+MOST_NUMBERS = 1 << 20
+#: Names that inference may copy for bodies and calls, in all.
+MOST_COPIES = 20_000_000
+
+#: Operators that make no dimensions, read no numbers and cannot crash.
+_PLAIN = KEEPING - {"LayerNormalization"} | {"AveragePool", "Concat", "Constant", "Conv"}
+_PLAIN |= {"ConvTranspose", "Flatten", "MatMul", "MaxPool"}
+_WITH_BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+
+
+class Hazard(ValueError):
+    """Inference would hang, crash or take all memory. The message says at which node."""
+
+
+def check(model: ModelProto) -> bool:
+    """Whether inference may propagate numbers, and if that is of any use.
+
+    A Slice that may meet a negative length, which would end the process, loses its starts.
+
+    Raises:
+        Hazard: inference must not see the model.
+    """
+    operators = {node.op_type for node in model.graph.node}
+    if not model.functions and operators <= _PLAIN:
+        return False
+    walk = _Walk(model)
+    walk.graph(model.graph)
+    return walk.numbers <= MOST_NUMBERS
+
+
+class _Walk:
+    """``numbers`` counts what propagation may write for longer vectors."""
+
+    def __init__(self, model: ModelProto) -> None:
+        self.numbers = 0
+        self._functions = by_key(model.functions)
+        self._scopes: list[dict[str, Bound]] = []
+        self._arguments: dict[str, AttributeProto] | None = None
+        self._copies = 0
+        self._negative = False
+
+    def graph(self, graph: GraphProto, given: Bound | None = None) -> list[Bound]:
+        """The bounds of the outputs of a graph, whose inputs have a bound if they are given one."""
+        scope = {value.name: given or of_value(value) for value in graph.input}
+        scope |= {tensor.name: of_tensor(tensor) for tensor in graph.initializer}
+        told = {value.name: of_value(value) for value in graph.value_info}
+        self._scopes.append(scope)
+        for node in graph.node:
+            self._pass(node)
+            scope.update((name, told[name]) for name in node.output if name in told)
+        outputs = [self._find(value.name) for value in graph.output]
+        self._scopes.pop()
+        return outputs
+
+    def _find(self, name: str) -> Bound:
+        return next((scope[name] for scope in reversed(self._scopes) if name in scope), NOTHING)
+
+    def _pass(self, node: NodeProto) -> None:
+        inputs = [self._find(name) for name in node.input]
+        seen = node if self._arguments is None else self._filled(node)
+        outputs = self._outputs(seen, inputs)
+        rank = max((bound.rank for bound in outputs), default=0)
+        if rank > MOST_DIMENSIONS or rank * len(outputs) > MOST_NUMBERS:
+            raise _hazard(node, f"may have results of more than {MOST_DIMENSIONS} dimensions")
+        self._scopes[-1].update(zip(node.output, outputs, strict=False))
+        blind = node.op_type in BLINDED and len(inputs) > 1 and not _is_shape(inputs[0])
+        if blind and self._negative:
+            node.input[1] = ""
+        self._negative = self._negative or may_be_negative(seen, inputs)
+
+    def _outputs(self, node: NodeProto, inputs: Bounds) -> Bounds:
+        function = self._functions.get(key_of(node)) if self._functions else None
+        is_own = is_default_domain(node)
+        known = defs.has(node.op_type, "" if is_own else node.domain)
+        if function is not None:
+            if known:
+                raise _hazard(node, "calls a function that is named like an operator")
+            return self._call(function, node, inputs)
+        if is_own and node.op_type in _WITH_BODIES:
+            return self._with_bodies(node, inputs)
+        if not known:
+            return [NOTHING] * len(node.output)
+        if is_hazard(node):
+            raise _hazard(node, "would crash or hang it")
+        found = of_operator(node, inputs)
+        if is_own and node.op_type in PROPAGATING:
+            self.numbers += sum(b.written for b in inputs if b.written > MOST_DIMENSIONS)
+            found = propagated(node, inputs, found)
+        return [found] * len(node.output)
+
+    def _call(self, function: FunctionProto, node: NodeProto, inputs: Bounds) -> Bounds:
+        self._copy(node, 0)
+        outside = self._scopes, self._arguments
+        self._scopes = [dict(zip(function.input, inputs, strict=False))]
+        self._arguments = {a.name: a for a in (*function.attribute_proto, *node.attribute)}
+        for inner in function.node:
+            self._pass(inner)
+        outputs = [self._find(name) for name in function.output]
+        self._scopes, self._arguments = outside
+        return outputs
+
+    def _filled(self, node: NodeProto) -> NodeProto:
+        """A node of a function with the arguments of the call."""
+        if not any(a.ref_attr_name for a in node.attribute):
+            return node
+        filled = NodeProto()
+        filled.CopyFrom(node)
+        del filled.attribute[:]
+        for a in node.attribute:
+            given = (self._arguments or {}).get(a.ref_attr_name) if a.ref_attr_name else a
+            if given is not None:
+                filled.attribute.add().CopyFrom(given)
+                filled.attribute[-1].name = a.name
+        return filled
+
+    def _with_bodies(self, node: NodeProto, inputs: Bounds) -> Bounds:
+        given = joined([NOTHING, *inputs])
+        found: list[list[Bound]] = []
+        for body in _bodies(node):
+            self._copy(node, sum(map(len, self._scopes)))
+            found.append(self.graph(body, given))
+        first = int(node.op_type == "Loop")  # Of a loop, the condition comes before.
+        usual = [] if node.op_type == "If" else [given]
+        bounds = []
+        for place in range(len(node.output)):
+            may_be = [*usual, *(o[place + first] for o in found if place + first < len(o))]
+            more = _stacked(node, place)
+            bound = joined(may_be or [NOTHING])
+            bounds.append(bound._replace(rank=bound.rank + more))
+        return bounds
+
+    def _copy(self, node: NodeProto, names: int) -> None:
+        """Inference copies the functions of the model for each call and body, and names for one."""
+        self._copies += names + 2 * len(self._functions)
+        if self._copies > MOST_COPIES:
+            raise _hazard(node, "is one of too many bodies and calls")
+
+
+def _is_shape(bound: Bound) -> bool:
+    """Whether a value is a vector whose length was counted, not computed from kernels."""
+    return bound.rank <= 1 and bound.exact
+
+
+def _bodies(node: NodeProto) -> Iterator[GraphProto]:
+    """The graphs in a node, whatever the type of an attribute says that it is."""
+    for a in node.attribute:
+        if a.HasField("g"):
+            yield a.g
+        yield from a.graphs
+
+
+def _stacked(node: NodeProto, place: int) -> int:
+    """How many dimensions a node may put before those of an output of its body."""
+    carried = node.op_type == "If" or (node.op_type == "Loop" and place < len(node.input) - 2)
+    return 0 if carried else 2
+
+
+def _hazard(node: NodeProto, what: str) -> Hazard:
+    return Hazard(f"inference was not tried, since {node.op_type} node {title(node)!r} {what}")
