@@ -85,9 +85,9 @@ class Windows:
 
 
 def _each(node: NodeProto, name: str, default: Sequence[int], least: int) -> Dims:
-    """An attribute with as many numbers as ``default``, which stands for it if it is missing."""
+    """An attribute of several numbers; ``default`` stands for it if it is missing."""
     found = integers(node, name) or tuple(default)
-    fits = len(found) == len(default) and all(least <= number < _LARGEST for number in found)
+    fits = all(least <= number < _LARGEST for number in found)
     require(fits, f"'{name}' of {node.op_type} does not fit")
     return found
 
@@ -106,6 +106,7 @@ def _padded(base: Windows, heads: Sequence[int], tails: Sequence[int]) -> Window
 
 
 def _mode(node: NodeProto) -> str:
+    """How pads are found. VALID means none, and none may be given besides."""
     found = attribute(node, "auto_pad")
     return found.s.decode("ascii", "replace") if found is not None else "NOTSET"
 
@@ -118,8 +119,6 @@ def _given_pads(node: NodeProto, rank: int) -> tuple[Dims, Dims]:
 def windows(node: NodeProto, dims: Dims, kernel: Dims) -> Windows:
     """The windows of a convolution or pool."""
     base, mode = _unpadded(node, dims, kernel), _mode(node)
-    if mode == "VALID":
-        return base
     if mode not in ("SAME_UPPER", "SAME_LOWER"):
         return _padded(base, *_given_pads(node, len(dims)))
     total = [
@@ -142,7 +141,7 @@ def transposed_windows(node: NodeProto, dims: Dims, kernel: Dims) -> tuple[Windo
     if wanted is None and mode in ("SAME_UPPER", "SAME_LOWER"):
         wanted = tuple(map(min, full, np.multiply(dims, base.strides).tolist()))
     if wanted is None:
-        heads, tails = ((0,) * rank,) * 2 if mode == "VALID" else _given_pads(node, rank)
+        heads, tails = _given_pads(node, rank)
         cut = [f - head - tail for f, head, tail in zip(full, heads, tails, strict=True)]
         return _padded(base, heads, tails), tuple(cut)
     require(len(wanted) == rank, "'output_shape' of ConvTranspose does not fit")

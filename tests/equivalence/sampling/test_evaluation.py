@@ -23,7 +23,15 @@ from samples import (
     whole_numbers,
 )
 
-from folding.equivalence.sampling import Sampled, Unsupported, choose, evaluate, layers, pull
+from folding.equivalence.sampling import (
+    Sampled,
+    Unsupported,
+    choose,
+    evaluate,
+    layers,
+    numbers,
+    pull,
+)
 from folding.equivalence.sampling.operators import OPERATORS
 
 
@@ -122,6 +130,19 @@ def test_a_region_may_not_take_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert found == Unsupported("too many elements are needed for a sample")
     assert process_time() - start < 5
+
+
+def test_a_layer_that_sums_up_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before there is memory for what one place needs."""
+    net = Net()
+    net.node("MatMul", net.input(2, 11), net.weight(11, 3), out="y")
+    model = net.model("y")
+
+    monkeypatch.setattr(pull, "_WIDEST", 10)
+
+    assert sampled(model, feed_for(model), {"y": (2, 3)}, "y") == Unsupported(
+        "too many elements are needed for a sample"
+    )
 
 
 @pytest.mark.parametrize("size", [1 << 23, 1 << 39])
@@ -301,6 +322,31 @@ def test_a_node_without_its_inputs_is_not_supported() -> None:
         found = sampled(untyped(net, "y"), {"x": ROWS}, {"y": (2, 3)}, "y")
 
         assert isinstance(found, Unsupported), operator
+
+
+def test_a_large_constant_is_read_where_something_is_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each element comes from its own block; the others are not read."""
+    monkeypatch.setattr(numbers, "ELEMENTS", 16)
+    net = Net()
+    net.node("Add", net.input(40, 3), net.store(np.arange(120).reshape(40, 3)), out="y")
+    coords = np.array([[39, 2], [0, 1], [12, 0], [0, 2], [39, 2]])
+    asked: list[int] = []
+    read = numbers.StoredNumbers.read
+
+    def watched(self: numbers.StoredNumbers, start: int, stop: int) -> Sampled:
+        asked.append(start)
+        return read(self, start, stop)
+
+    monkeypatch.setattr(numbers.StoredNumbers, "read", watched)
+    feed = {"x": np.zeros((40, 3), np.float32)}
+
+    found = evaluate(region_of(net.model("y")), "y", coords, feed, {})
+
+    assert isinstance(found, Sampled)
+    assert found.value.tolist() == found.magnitude.tolist() == [119, 1, 36, 2, 119]
+    assert asked == [0, 32, 112]
 
 
 def test_a_region_may_begin_in_the_middle() -> None:

@@ -166,38 +166,41 @@ WHERE: dict[str, Callable[[Net, tuple[int, ...]], str]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("operator", "dims", "given"),
-    [
-        ("Conv", (4, 3, 3, 3), {}),
-        ("Conv", (5, 2, 3, 3), {"group": 2}),
-        ("Conv", (4, 4, 3), {}),
-        ("Conv", (4, 4, 3, 3), {"kernel_shape": [3, 2]}),
-        ("Conv", (4, 4, 3, 3), {"strides": [0, 1]}),
-        ("Conv", (4, 4, 3, 3), {"strides": [1]}),
-        ("Conv", (4, 4, 3, 3), {"dilations": [1 << 62, 1]}),
-        ("Conv", (4, 4, 3, 3), {"pads": [1, 1, 1, 1]}),
-        ("Conv", (4, 4, 3, 3), {"pads": [-1, 0, 0, 0]}),
-        ("Conv", (4, 4, 3, 3), {"group": 0}),
-        ("ConvTranspose", (3, 4, 3, 3), {}),
-        ("ConvTranspose", (4, 5, 3, 3), {}),
-        ("ConvTranspose", (4, 2, 3, 3), {"group": 3}),
-        ("ConvTranspose", (4, 4, 3, 3), {"output_shape": [5]}),
-        ("ConvTranspose", (4, 4, 3, 3), {"output_shape": [6, 5]}),
-        ("ConvTranspose", (4, 4, 3, 3), {"output_padding": [-1, 0]}),
-    ],
-)
+MISFITS: list[tuple[str, tuple[int, ...], dict[str, Any], tuple[int, int]]] = [
+    ("Conv", (4, 3, 3, 3), {}, (3, 3)),
+    ("Conv", (5, 2, 3, 3), {"group": 2}, (3, 3)),
+    ("Conv", (4, 4, 3), {}, (3, 3)),
+    ("Conv", (4, 4, 3, 3), {"kernel_shape": [3, 2]}, (3, 3)),
+    ("Conv", (4, 4, 3, 3), {"strides": [0, 1]}, (3, 3)),
+    ("Conv", (4, 4, 3, 3), {"strides": [-1, 1]}, (-1, 3)),
+    ("Conv", (4, 4, 3, 3), {"strides": [1]}, (3, 3)),
+    ("Conv", (4, 4, 3, 3), {"dilations": [1 << 62, 1]}, (3, 3)),
+    ("Conv", (4, 4, 3, 3), {"dilations": [0, 1]}, (5, 3)),
+    ("Conv", (4, 4, 3, 3), {"pads": [1, 1, 1, 1]}, (3, 3)),
+    ("Conv", (4, 4, 3, 3), {"pads": [1, 1, 1, 1, 1, 1]}, (5, 5)),
+    ("Conv", (4, 4, 3, 3), {"pads": [-1, 0, 0, 0]}, (2, 3)),
+    ("Conv", (4, 4, 3, 3), {"group": 0}, (3, 3)),
+    ("ConvTranspose", (3, 4, 3, 3), {}, (7, 7)),
+    ("ConvTranspose", (4, 5, 3, 3), {}, (7, 7)),
+    ("ConvTranspose", (4, 2, 3, 3), {"group": 3}, (7, 7)),
+    ("ConvTranspose", (4, 4, 3, 3), {"output_shape": [5]}, (7, 7)),
+    ("ConvTranspose", (4, 4, 3, 3), {"output_shape": [6, 5]}, (7, 7)),
+    ("ConvTranspose", (4, 4, 3, 3), {"output_padding": [-1, 0]}, (6, 7)),
+]
+
+
+@pytest.mark.parametrize(("operator", "dims", "given", "space"), MISFITS)
 def test_a_layer_that_does_not_fit_its_shapes_is_not_supported(
-    operator: str, dims: tuple[int, ...], given: dict[str, Any]
+    operator: str, dims: tuple[int, ...], given: dict[str, Any], space: tuple[int, int]
 ) -> None:
     """Whatever the runtime is said to have made of it."""
     net = Net()
     x = net.input(1, 4, 5, 5)
     net.node(operator, x, net.weight(*dims), out="y", **given)
     model = untyped(net, "y")
-    size = 3 if operator == "Conv" else 7
+    coords = np.zeros((1, 4), np.int64)
 
-    found = sampled(model, feed_for(model), {"y": (1, 4, size, size)}, "y")
+    found = evaluate(region_of(model), "y", coords, feed_for(model), {"y": (1, 4, *space)})
 
     assert isinstance(found, Unsupported)
 
@@ -234,6 +237,22 @@ def test_the_places_are_computed_in_parts_if_they_read_much(
     x = net.input(2, 3, 5, 5)
     net.node("Conv", x, whole_numbers(net, 4, 3, 3, 3), out="y", pads=[1, 1, 1, 1])
     monkeypatch.setattr(contraction, "_AT_ONCE", 3 * 9 * 4)
+
+    assert_exact(net.model("y"))
+
+
+@pytest.mark.parametrize("block", [1, 5, 16, 40])
+@pytest.mark.parametrize("operator", ["Conv", "ConvTranspose", "MatMul"])
+def test_blocks_of_a_weight_add_up(
+    operator: str, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is cut: between groups, outputs, inputs or taps."""
+    monkeypatch.setattr(contraction, "_BLOCK", block)
+    net = Net()
+    if operator == "MatMul":
+        net.node(operator, net.input(3, 4), whole_numbers(net, 4, 6), out="y")
+    else:
+        net.node(operator, net.input(1, 4, 3, 3), whole_numbers(net, 4, 2, 2, 3), out="y", group=2)
 
     assert_exact(net.model("y"))
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import ModelProto
 from samples import assert_exact, outputs_of, sampled, untyped, whole_numbers
 
-from folding.equivalence.sampling import Unsupported, numbers
+from folding.equivalence.sampling import Unsupported
 
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4)
 SHAPES_OF_EQUAL_SIZE = [(2, 3, 4), (24,), (6, 4), (1, 2, 1, 3, 4), (4, 3, 2)]
@@ -220,17 +220,6 @@ def test_what_is_padded_with_a_negative_number_has_a_magnitude(opset: int) -> No
     (found,) = outputs_of(net.model("y"), {"x": np.array([-3], np.float32)})
 
     assert (found.value.tolist(), found.magnitude.tolist()) == ([-2, -3], [2, 3])
-
-
-def test_a_large_table_is_read_where_something_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each element comes from its own block."""
-    monkeypatch.setattr(numbers, "ELEMENTS", 16)
-    net = Net()
-    table, x = whole_numbers(net, 40, 3), net.input(2, 3)
-    rows = net.node("Gather", table, net.integers(39, 0, 17, 17, 3), out="rows")
-    net.node("Concat", rows, x, out="y", axis=0)
-
-    assert_exact(net.model("y"))
 
 
 MISFITS: list[tuple[str, list[Any], dict[str, Any], tuple[int, ...]]] = [

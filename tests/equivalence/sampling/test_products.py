@@ -98,14 +98,14 @@ def test_a_gemm_adds_nothing_without_a_third_input() -> None:
     ("operator", "data", "dims", "result"),
     [
         ("MatMul", (3, 4), (5, 6), (3, 6)),
+        ("MatMul", (3, 4), (3, 6), (3, 6)),
         ("MatMul", (3, 4), (4, 6), (3, 7)),
         ("MatMul", (3, 4), (4, 6), (1, 3, 6)),
         ("MatMul", (2, 3, 4), (3, 4, 6), (2, 3, 6)),
         ("MatMul", (3, 4), (), (3,)),
         ("Gemm", (3, 4), (5, 6), (3, 6)),
         ("Gemm", (3, 4), (4, 6), (6, 3)),
-        ("Gemm", (3, 4), (4,), (3,)),
-        ("Gemm", (2, 3, 4), (4, 6), (2, 3, 6)),
+        ("Gemm", (3, 4), (3, 6), (3, 6)),
     ],
 )
 def test_a_product_that_does_not_fit_its_shapes_is_not_supported(
@@ -117,6 +117,18 @@ def test_a_product_that_does_not_fit_its_shapes_is_not_supported(
     model = untyped(net, "y")
 
     assert isinstance(sampled(model, feed_for(model), {"y": result}, "y"), Unsupported)
+
+
+@pytest.mark.parametrize("data", [(4,), (4, 4, 4)])
+def test_a_gemm_is_of_matrices(data: tuple[int, ...]) -> None:
+    """Only MatMul is of stacks of them, or vectors."""
+    net = Net()
+    net.node("Gemm", net.input(*data), net.weight(4, 6), out="y")
+    model = untyped(net, "y")
+
+    found = sampled(model, feed_for(model), {"y": (4, 6)}, "y")
+
+    assert found == Unsupported("Gemm of what is no matrix")
 
 
 def test_a_third_input_that_cannot_be_broadcast_is_not_supported() -> None:
