@@ -4,6 +4,7 @@
     Sub(Conv(x, W, b), c)            Conv(x, W, b - c)
     Mul(Conv(x, W, b), s)            Conv(x, W * s, b * s)
     BatchNormalization(Conv(...))    both
+    Mul(W, s)                        W * s                     both constant, W a big one
     Add(Reshape to(Linear(...)), c)  Reshape to(Linear(...))   the last axis being the same
 
 The planner has folded what a file may have folded. Beyond that, values that are equal need not be
@@ -32,6 +33,8 @@ def affine(call: Call, make: Make) -> Value | None:
     if len(call.inputs) != 2:  # noqa: PLR2004 - Sum takes any number
         return None
     first, second = call.inputs
+    if isinstance(first, Constant) and isinstance(second, Constant):
+        return _product(first, second) if call.operator == "Mul" else None
     swaps = call.operator not in ("Sub", "Div")
     if swaps and isinstance(first, Constant):
         first, second = second, first
@@ -48,6 +51,19 @@ def affine(call: Call, make: Make) -> Value | None:
     one = Doubled.exact(np.ones(1))
     scale = one / number if call.operator == "Div" else number
     return layer.scaled(scale, None, name, call)
+
+
+def _product(first: Constant, second: Constant) -> Constant | None:
+    """A weight that is too big to be evaluated, times a smaller constant."""
+    weight, number = (first, second) if prod(first.shape) > prod(second.shape) else (second, first)
+    scale, rank = number.doubled(), len(weight.shape)
+    padded = (1,) * (rank - len(number.shape)) + number.shape
+    fits = len(padded) == rank and all(
+        n in (1, w) for n, w in zip(padded, weight.shape, strict=True)
+    )
+    if scale is None or not fits or number.elem_type != weight.elem_type:
+        return None
+    return weight.scaled(np.arange(scale.size).reshape(padded), scale.reshape(scale.size))
 
 
 def batch_norm(call: Call, make: Make) -> Value | None:

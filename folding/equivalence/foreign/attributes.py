@@ -23,7 +23,8 @@ _ONES, _BODIES = ("dilations", "strides"), (AttributeProto.GRAPH, AttributeProto
 #: Of each operator, from which version on later ones only take more types.
 _SAME_SINCE = {
     **dict.fromkeys(("Add", "Div", "Equal", "Greater", "Less", "Mul", "Sub"), 7),
-    **dict.fromkeys(("Abs", "Exp", "Floor", "Log", "Neg", "Relu", "Sigmoid", "Sqrt", "Tanh"), 6),
+    **dict.fromkeys(("Abs", "Exp", "Floor", "Log", "Neg", "Relu", "Sqrt"), 6),
+    **dict.fromkeys(("Elu", "Sigmoid", "Tanh"), 6),
     **dict.fromkeys(("HardSigmoid", "LeakyRelu"), 6),
     **dict.fromkeys(("Max", "Min", "Sum"), 8),
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool", "Identity", "Transpose"), 1),
@@ -60,7 +61,8 @@ def plain(a: AttributeProto) -> Any:
     if a.type == AttributeProto.TENSOR:
         return _tensor(a.t)
     if a.type in (AttributeProto.SPARSE_TENSOR, AttributeProto.TENSORS):
-        return a.SerializeToString(deterministic=True)
+        is_here = all(t.data_location != TensorProto.EXTERNAL for t in a.tensors)
+        return a.SerializeToString(deterministic=True) if is_here else object()
     value = helper.get_attribute_value(a)
     if a.type == AttributeProto.FLOAT:
         return np.float32(value).tobytes()
@@ -74,7 +76,7 @@ def plain(a: AttributeProto) -> Any:
 
 def _tensor(tensor: TensorProto) -> Any:
     if tensor.data_location == TensorProto.EXTERNAL:
-        return tensor.SerializeToString(deterministic=True)
+        return object()  # Equal to no other: its numbers are not in the skeleton.
     array = numpy_helper.to_array(tensor)
     numbers = tuple(array.ravel()) if array.dtype.kind == "O" else array.tobytes()
     return tensor.data_type, tuple(tensor.dims), numbers
@@ -83,7 +85,10 @@ def _tensor(tensor: TensorProto) -> Any:
 def attributes_of(
     node: NodeProto, domain: str, opset: int, shapes: Sequence[Shape | None]
 ) -> dict[str, Any]:
-    """The attributes of a node; ``shapes`` are those of its inputs, ``opset`` that of ``domain``."""
+    """The attributes of a node.
+
+    ``shapes`` are those of its inputs, and ``opset`` is the version of its domain.
+    """
     operator = node.op_type
     found = dict(_schema(operator, domain, opset)[1])
     found.update({a.name: plain(a) for a in node.attribute if a.type not in _BODIES})

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from onnx import FunctionProto, ModelProto
+from onnx import FunctionProto, GraphProto, ModelProto
 
 from folding import soundness
-from folding.equivalence.foreign.match import Match, Matched, NotEstablished, Result
+from folding.equivalence.foreign.match import Match
 from folding.equivalence.foreign.normal import Normal, NotFollowed, normal_form
+from folding.equivalence.foreign.result import Different, Matched, NotEstablished, Result
 from folding.equivalence.sealed import same_tensor
 from folding.equivalence.verdict import Check, Status
 from folding.errors import BadModel
@@ -39,6 +40,10 @@ def check_foreign(reference: Model, candidate: Model) -> Comparison:
         frame = Check("frame", Status.NOT_RUN, result.why, at=result.at)
         why = "the frame could not be established"
         return Comparison(frame, Check("parameters", Status.NOT_RUN, why), {})
+    if isinstance(result, Different) and result.check == "frame":
+        frame = Check("frame", Status.FAILED, result.why, at=result.at)
+        idle = Check("parameters", Status.NOT_RUN, "the frame differs")
+        return Comparison(frame, idle, result.values)
     frame = Check("frame", Status.PASSED)
     status = Status.PASSED if isinstance(result, Matched) else Status.FAILED
     why = "" if isinstance(result, Matched) else result.why
@@ -53,7 +58,8 @@ def compare(reference: Model, candidate: Model) -> Result:
         found = _apart(reference.proto, candidate.proto)
         if found is not None:
             return found
-        ours, theirs = normal_form(reference), normal_form(candidate)
+        theirs = normal_form(_called_alike(candidate, reference))
+        ours = normal_form(reference)
     except NotFollowed as unknown:
         return NotEstablished(unknown.why, unknown.at)
     except BadModel as fault:
@@ -72,6 +78,23 @@ def _lenient(model: Model) -> Model:
     copy.CopyFrom(model.proto)
     copy.ir_version = max(copy.ir_version, _OVERRIDABLE_SINCE_IR)
     return replace(model, proto=copy)
+
+
+def _called_alike(candidate: Model, reference: Model) -> Model:
+    """The candidate as it is when nobody overrides what is no input of the reference."""
+    stored = {tensor.name for tensor in candidate.proto.graph.initializer}
+    given = {value.name for value in reference.proto.graph.input}
+    if reference.proto.ir_version < _OVERRIDABLE_SINCE_IR:
+        given -= {tensor.name for tensor in reference.proto.graph.initializer}
+    inputs = candidate.proto.graph.input
+    kept = [value for value in inputs if value.name in given or value.name not in stored]
+    if len(kept) == len(inputs):
+        return candidate
+    alike = _lenient(candidate)
+    holder = GraphProto(input=kept)
+    del alike.proto.graph.input[:]
+    alike.proto.graph.input.extend(holder.input)
+    return alike
 
 
 def _apart(ours: ModelProto, theirs: ModelProto) -> NotEstablished | None:

@@ -20,7 +20,12 @@ from folding.protos import attribute, graphs, names, opset
 
 _DOMAIN = "com.microsoft"
 _PLAIN = frozenset({"Relu", "Sigmoid", "Tanh"})
-_PARAMETERS = {"LeakyRelu": ("alpha",), "HardSigmoid": ("alpha", "beta"), "Clip": ("min", "max")}
+_PARAMETERS = {
+    "Elu": ("alpha",),
+    "LeakyRelu": ("alpha",),
+    "HardSigmoid": ("alpha", "beta"),
+    "Clip": ("min", "max"),
+}
 _GEMM_PARAMETERS = ("activation_alpha", "activation_beta", "activation_gamma")
 _OWN = frozenset({"activation", "activation_params", *_GEMM_PARAMETERS})
 _FUSED = {"FusedConv": "Conv", "FusedGemm": "Gemm"}

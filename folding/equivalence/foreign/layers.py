@@ -33,7 +33,7 @@ def convolution(call: Call, make: Make) -> Value | None:
     call = _padded(call)
     weight = call.input(1)
     if not isinstance(weight, Constant) or len(weight.shape) <= _MATRIX:
-        return Term(call, 0)
+        return Term(replace(call, version=0), 0)
     groups = call.attributes.get("group", 1)
     width = weight.shape[0] if call.operator == "Conv" else weight.shape[1] * groups
     bias = call.input(2)
@@ -108,19 +108,25 @@ def gemm(call: Call, make: Make) -> Value | None:
     if call.version < _BROADCASTS_SINCE or len(weight.shape) != _MATRIX:
         return None
     weight = weight.transposed((1, 0)) if said.get("transB") else weight
-    bias = _zeros(weight, weight.shape[1])
-    if c is not None:
-        row = _row(c, weight.shape[1])
-        if row is None or not isinstance(c, Constant):
-            return None
-        beta = np.frombuffer(said["beta"], np.float32).astype(np.float64)[0]
-        bias = c.holding(row * Doubled.exact(beta)) if beta != 1 else _as_given(c, row)
-    if said.get("transA"):
-        turned = call.on(x).as_("Transpose", x, perm=(1, 0))
-        shape = None if x.shape is None else x.shape[::-1]
-        outcome = replace(turned.outcome, shape=shape)
-        x = make(replace(turned, outputs=(outcome,), version=1))
+    x = _turned(call, x, make) if said.get("transA") else x
+    beta = np.frombuffer(said["beta"], np.float32).astype(np.float64)[0]
+    zeros = _zeros(weight, weight.shape[1])
+    row = None if c is None else _row(c, weight.shape[1])
+    if c is None or beta == 0:
+        return _linear(call, x, weight, zeros)
+    if row is None or not isinstance(c, Constant):
+        plain = _linear(call.on(), x, weight, zeros)
+        added = replace(call.as_("Add", plain, c), version=_BROADCASTS_SINCE)
+        return make(added) if beta == 1 else None
+    bias = c.holding(row * Doubled.exact(beta)) if beta != 1 else _as_given(c, row)
     return _linear(call, x, weight, bias)
+
+
+def _turned(call: Call, x: Term, make: Make) -> Value:
+    shape = None if x.shape is None else x.shape[::-1]
+    turned = call.on().as_("Transpose", x, perm=(1, 0))
+    outcome = replace(turned.outcome, shape=shape, type=x.outcome.type)
+    return make(replace(turned, outputs=(outcome,), version=1))
 
 
 def _as_given(c: Constant, row: Doubled) -> Constant:

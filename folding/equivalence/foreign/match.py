@@ -1,8 +1,8 @@
 """A bisimulation up to names: are the outputs of both sides made alike, from the inputs on?
 
-Two values match if both are the same input, or constants that are equal as ``numbers`` has it, or
+Two values match if both are the same input, or constants that are equal as ``deviation`` has it, or
 made by the same operator with the same attributes from values that match, pair by pair. Graphs are
-finite and without cycles, so values that match are equal in every run, but for what ``numbers``
+finite and without cycles, so values that match are equal in every run, but for what ``deviation``
 allows. Each pair is looked at once, from the outputs upwards.
 
 Operators whose inputs may come in any order take them by their keys; where keys are alike, by
@@ -15,45 +15,14 @@ matches one of the other side at most: two draws are not one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import isnan
+from math import inf, isnan
 
+from folding.equivalence.foreign.deviation import deviation
 from folding.equivalence.foreign.layers import LAYERS
-from folding.equivalence.foreign.numbers import Constant, deviation
+from folding.equivalence.foreign.numbers import Constant
+from folding.equivalence.foreign.result import Different, Matched, NotEstablished, Result
 from folding.equivalence.foreign.terms import COMMUTING, FORMAL, INPUT, Call, Term, Value
 from folding.floats import FLOATS
-
-
-@dataclass(frozen=True, slots=True)
-class Matched:
-    """The same function. ``values`` says which value of the candidate is which of the reference.
-
-    ``worst`` is the largest deviation of a number in units of what is allowed, ``at`` its tensor.
-    """
-
-    values: dict[str, str]
-    worst: float = 0.0
-    at: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Different:
-    """Another function, for certain: of all that is compared, these numbers alone do not match."""
-
-    why: str
-    at: str
-    worst: float
-    values: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class NotEstablished:
-    """Perhaps the same function, perhaps not."""
-
-    why: str
-    at: str = ""
-
-
-Result = Matched | Different | NotEstablished
 
 _RANDOM = frozenset(
     {
@@ -66,6 +35,8 @@ _RANDOM = frozenset(
         "RandomUniformLike",
     }
 )
+#: Attributes that count whatever the numbers are, where they stand.
+_TELLING = frozenset({"dilations", "group", "pads", "strides"})
 #: Where every number of a constant takes part in the result.
 _COUNTS = LAYERS | {"Add", "BatchNormalization", "Div", "Gemm", "MatMul", "Mul", "PRelu", "Sub"}
 
@@ -104,6 +75,7 @@ class Match:
     worst: float = 0.0
     at: str = ""
     faults: list[Fault] = field(default_factory=list)
+    unlike: dict[str, str] = field(default_factory=dict)
     is_certain: bool = True
     _seen: set[tuple[int, int]] = field(default_factory=set)
     _twins: dict[int, int] = field(default_factory=dict)
@@ -118,6 +90,8 @@ class Match:
                     self._pair(ours, theirs, reader)
         except _Mismatch as mismatch:
             return NotEstablished(mismatch.why, mismatch.at)
+        if self.unlike:
+            return self._judged_frame()
         return self._judged() if self.faults else Matched(self.values, self.worst, self.at)
 
     def _pair(self, ours: Value, theirs: Value, reader: Term | None) -> None:
@@ -140,7 +114,9 @@ class Match:
     def _terms(self, ours: Term, theirs: Term) -> None:
         one, other = ours.call, theirs.call
         if (why := _unlike(ours, theirs)) is not None:
-            raise _Mismatch(why, one.title)
+            if not _is_telling(one, other):
+                raise _Mismatch(why, one.title)
+            self.unlike[one.title] = why
         if one.operator in _RANDOM or one.domain or one.operator == FORMAL:
             self._only(one, other)
         if ours.name and theirs.name:
@@ -181,14 +157,23 @@ class Match:
             found.append(taken)
         return found
 
+    def _judged_frame(self) -> Different | NotEstablished:
+        """What attributes of layers that do not match mean, everything else being alike."""
+        (at, why), *more = self.unlike.items()
+        if more or self.faults or not self.is_certain:
+            return NotEstablished(why, at)
+        return Different(why, at, inf, self.values, check="frame")
+
     def _judged(self) -> Different | NotEstablished:
         """What constants that do not match mean, everything else being alike."""
-        first = max(
-            self.faults, key=lambda fault: fault.excess if fault.excess == fault.excess else 0
-        )
+        unknown = next((fault for fault in self.faults if isnan(fault.excess)), None)
+        if unknown is not None:
+            return NotEstablished(f"a number of {unknown.at!r} is not finite", unknown.at)
+        first = max(self.faults, key=lambda fault: fault.excess)
         layers = {fault.layer for fault in self.faults}
-        if isnan(sum(f.excess for f in self.faults if isnan(f.excess))) or not self.is_certain:
-            return NotEstablished(f"{_what(first)}, and neither is certainly wrong", first.at)
+        if not self.is_certain:
+            why = f"{_what(first)}, if it is the right one of several that are alike"
+            return NotEstablished(why, first.at)
         doubtful = [fault for fault in self.faults if not _decides(fault)]
         if doubtful:
             fault = doubtful[0]
@@ -200,6 +185,15 @@ class Match:
             )
             return NotEstablished(why, first.at)
         return Different(_what(first), first.at, first.excess, self.values)
+
+
+def _is_telling(one: Call, other: Call) -> bool:
+    """Whether two layers differ only in attributes that make another function of them."""
+    same = (one.operator, one.version, one.domain) == (other.operator, other.version, other.domain)
+    said = one.attributes, other.attributes
+    names = [n for n in said[0].keys() | said[1].keys() if said[0].get(n) != said[1].get(n)]
+    is_layer = one.operator in LAYERS and len(one.inputs) == len(other.inputs)
+    return same and is_layer and not one.domain and set(names) <= _TELLING
 
 
 def _all_one(values: list[Value]) -> bool:

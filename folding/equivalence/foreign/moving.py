@@ -22,24 +22,21 @@ from onnx import TensorProto
 
 from folding.equivalence.foreign.numbers import Constant, counts
 from folding.equivalence.foreign.shapes import Make, asked_for
-from folding.equivalence.foreign.terms import RESHAPE, Call, Outcome, Term, Value, only, shape_of
+from folding.equivalence.foreign.terms import (
+    PAIRED,
+    RESHAPE,
+    UNARY,
+    Call,
+    Outcome,
+    Term,
+    Value,
+    only,
+    shape_of,
+)
 from folding.inference import Shape
 
 Rule = Callable[[Call, Make], Value | None]
 
-# fmt: off
-_UNARY = (
-    "Abs", "Cast", "Ceil", "Celu", "Clip", "Elu", "Erf",
-    "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log",
-    "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu",
-    "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Tanh", "ThresholdedRelu",
-)
-_PAIRED = (
-    "Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
-    "LessOrEqual", "Max", "Mean", "Min", "Mul", "Or", "Pow",
-    "PRelu", "Sub", "Sum", "Where", "Xor",
-)
-# fmt: on
 _ACTIVE_SINCE = 12
 _REDUCING = ("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum")
 
@@ -242,4 +239,4 @@ RULES: dict[str, Rule] = {
     "Clip": clip,
     **dict.fromkeys(_REDUCING, reduce),
 }
-POINTWISE: dict[str, Rule] = dict.fromkeys((*_UNARY, *_PAIRED), pointwise)
+POINTWISE: dict[str, Rule] = dict.fromkeys((*UNARY, *PAIRED), pointwise)

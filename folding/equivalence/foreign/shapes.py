@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import prod
 
 from folding.equivalence.foreign.numbers import Constant
-from folding.equivalence.foreign.terms import Call, Term, Value, shape_of
+from folding.equivalence.foreign.terms import UNARY, Call, Term, Value, shape_of
 from folding.inference import Shape
 
 Make = Callable[[Call], Value]
@@ -33,9 +33,6 @@ def asked_for(call: Call, x: Term) -> Shape | None:
     for place, wanted in enumerate(asked):
         if wanted == 0 and place < len(given):
             wanted = given[place] or (x, place)  # noqa: PLW2901 - 0 is the dimension of x
-        if isinstance(wanted, tuple) and wanted[0] is x and wanted[1] < len(given):
-            known = given[wanted[1]]
-            wanted = wanted if known is None else known  # noqa: PLW2901
         found.append(wanted if isinstance(wanted, int) else None)
     return _solved(asked, found, x)
 
@@ -49,16 +46,33 @@ def _solved(asked: list[_Dimension], found: list[int | None], x: Term) -> Shape 
     if not unknown:
         return tuple(None if length == -1 else length for length in found)
     (place, *more), wanted = unknown, asked[unknown[0]]
-    axis = place if wanted == 0 else wanted[1] if isinstance(wanted, tuple) else -1
-    is_own = wanted == 0 or (isinstance(wanted, tuple) and wanted[0] is x)
-    if more or not is_own or not 0 <= axis < len(rest) or rest[axis] is not None:
+    source = (x, place) if wanted == 0 else wanted
+    if more or not isinstance(source, tuple):
         return None
-    del rest[axis]
+    own = [axis for axis in range(len(rest)) if _origin((x, axis)) == _origin(source)]
+    if not own or rest[own[0]] is not None:
+        return None
+    del rest[own[0]]
     taken = prod(length for length in found if length is not None and length >= 0)
     if None in rest or not taken:
         return None
     left = prod(length for length in rest if length is not None) // taken
     return tuple(left if length == -1 else length for length in found)
+
+
+def _origin(dimension: tuple[Term, int]) -> tuple[int, int]:
+    """The first value with a dimension, past what keeps it; told by its identity."""
+    term, axis = dimension
+    while not term.call.domain:
+        inner = term.call.input(0)
+        if not isinstance(inner, Term):
+            break
+        if term.operator == "Transpose" and "perm" in term.call.attributes:
+            axis = term.call.attributes["perm"][axis]
+        elif term.operator not in UNARY:
+            break
+        term = inner
+    return id(term), axis
 
 
 def _dimensions(value: Value | None, depth: int) -> list[_Dimension] | None:
@@ -76,13 +90,17 @@ def _dimensions(value: Value | None, depth: int) -> list[_Dimension] | None:
     if call.operator == "Concat":
         parts = [_dimensions(part, depth - 1) for part in call.inputs]
         return None if None in parts else [d for part in parts if part is not None for d in part]
-    if call.operator not in ("Gather", "Slice"):
+    if call.operator not in ("Gather", _SLICE):
         return None
     whole = _dimensions(call.input(0), depth - 1)
-    rest = [v.integers() if isinstance(v, Constant) else None for v in call.inputs[1:]]
-    if whole is None or None in rest:
+    if whole is not None and call.operator == _SLICE:
+        ((_, (start, stop, step)),) = call.attributes["ranges"]
+        return whole[start:stop:step]
+    index = call.input(1)
+    picked = index.integers() if isinstance(index, Constant) else None
+    if whole is None or picked is None or any(not -len(whole) <= i < len(whole) for i in picked):
         return None
-    return _picked(call.operator, whole, [list(numbers or ()) for numbers in rest])
+    return [whole[i] for i in picked]
 
 
 def _of(call: Call) -> list[_Dimension] | None:
@@ -91,18 +109,6 @@ def _of(call: Call) -> list[_Dimension] | None:
         return None
     found: list[_Dimension] = [(x, i) if d is None else d for i, d in enumerate(x.shape)]
     return found[call.attributes.get("start", 0) : call.attributes.get("end", len(found))]
-
-
-def _picked(
-    operator: str, whole: list[_Dimension], rest: list[list[int]]
-) -> list[_Dimension] | None:
-    if operator == "Gather":
-        picked = [i for i in rest[0] if -len(whole) <= i < len(whole)]
-        return [whole[i] for i in picked] if len(picked) == len(rest[0]) else None
-    if len(rest) < 2 or any(len(numbers) != 1 for numbers in rest):  # noqa: PLR2004
-        return None
-    step = rest[3][0] if len(rest) == _STEPS else 1
-    return whole[rest[0][0] : rest[1][0] : step] if step else None
 
 
 def cut(call: Call, make: Make) -> Value | None:
@@ -137,4 +143,22 @@ def cut(call: Call, make: Make) -> Value | None:
 #: A Slice of which all is known; no operator has this name.
 _SLICE = "Slice along"
 
-RULES = {"Slice": cut}
+
+def pick(call: Call, make: Make) -> Value | None:
+    """One index of an axis, taken before a transposition instead of behind it."""
+    x, index, axis = call.input(0), call.input(1), call.attributes.get("axis", 0)
+    if not isinstance(x, Term) or x.operator != "Transpose" or not isinstance(index, Constant):
+        return None
+    perm, inner = x.call.attributes.get("perm"), x.call.input(0)
+    if perm is None or index.shape or not isinstance(inner, Term) or x.call.domain:
+        return None
+    gone = perm[axis]
+    rest = [old for old in perm if old != gone]
+    moved = tuple(old - (old > gone) for old in rest)
+    shape = None if inner.shape is None else tuple(inner.shape[old] for old in sorted(rest))
+    taken = call.on(inner, index, axis=gone)
+    taken = replace(taken, outputs=(replace(taken.outcome, shape=shape),))
+    return make(replace(call.as_("Transpose", make(taken), perm=moved), version=1))
+
+
+RULES = {"Gather": pick, "Slice": cut}

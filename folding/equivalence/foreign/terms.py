@@ -105,6 +105,20 @@ Value = Term | Constant
 
 #: Operators whose inputs may come in any order.
 COMMUTING = frozenset({"Add", "And", "Max", "Mean", "Min", "Mul", "Or", "Sum", "Xor"})
+# fmt: off
+#: Operators that treat all elements of their first input alike, and of all their inputs.
+UNARY = (
+    "Abs", "Cast", "Ceil", "Celu", "Clip", "Elu", "Erf",
+    "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log",
+    "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu",
+    "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Tanh", "ThresholdedRelu",
+)
+PAIRED = (
+    "Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
+    "LessOrEqual", "Max", "Mean", "Min", "Mul", "Or", "Pow",
+    "PRelu", "Sub", "Sum", "Where", "Xor",
+)
+# fmt: on
 #: A Reshape whose dimensions are known; no operator has this name.
 RESHAPE = "Reshape to"
 #: What stands for a value that comes from outside of a graph. ``"`` is in no operator's name.

@@ -1,0 +1,42 @@
+"""What a match of two models comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The same function. ``values`` says which value of the candidate is which of the reference.
+
+    ``worst`` is the largest deviation of a number in units of what is allowed, ``at`` its tensor.
+    """
+
+    values: dict[str, str]
+    worst: float = 0.0
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Different:
+    """Another function, for certain: of all that is compared, this alone does not match.
+
+    ``check`` is which check finds it: the frame if an attribute differs, else the parameters.
+    """
+
+    why: str
+    at: str
+    worst: float
+    values: dict[str, str]
+    check: str = "parameters"
+
+
+@dataclass(frozen=True, slots=True)
+class NotEstablished:
+    """Perhaps the same function, perhaps not."""
+
+    why: str
+    at: str = ""
+
+
+Result = Matched | Different | NotEstablished

@@ -1,0 +1,380 @@
+"""Faults: what another tool did wrong is never passed, and blamed only where it is certain."""
+
+# ruff: noqa: FBT001 - parameters of tests
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from files import initializer
+from graphs import BFLOAT, DOUBLE, FLOAT, HALF, Net
+from onnx import ModelProto, NodeProto, helper, numpy_helper
+
+import folding
+from folding.equivalence.foreign import Different, Matched, NotEstablished, check_foreign
+from folding.equivalence.foreign.check import compare
+from folding.equivalence.foreign.result import Result
+from folding.equivalence.verdict import Status
+from folding.floats import FLOATS
+from folding.modelfile import in_memory
+
+Array = npt.NDArray[Any]
+
+
+def judged(reference: ModelProto, candidate: ModelProto) -> Result:
+    return compare(in_memory(reference), in_memory(candidate))
+
+
+def two_layers(elem_type: int = FLOAT) -> ModelProto:
+    """x, Conv, BatchNormalization, Relu, Conv, Add, y."""
+    net = Net(elem_type)
+    net.input(1, 3, 9, 9)
+    net.node("Conv", "x", net.weight(4, 3, 3, 3, name="w"), net.weight(4, name="b"), out="c")
+    net.node("Relu", net.batch_norm("c", 4, out="n"), out="r")
+    net.node("Conv", "r", net.weight(5, 4, 3, 3, name="v"), out="d", name="second")
+    net.node("Add", "d", net.weight(5, 1, 1, name="shift"), out="y")
+    return net.model("y")
+
+
+def folded(model: ModelProto) -> ModelProto:
+    return folding.fold_model(model, verify=False)[0]
+
+
+def change(model: ModelProto, name: str, how: Callable[[Array], Array]) -> None:
+    tensor = initializer(model, name)
+    array = numpy_helper.to_array(tensor)
+    with np.errstate(all="ignore"):
+        values = how(array.astype(np.float64)).astype(array.dtype)
+    tensor.CopyFrom(numpy_helper.from_array(values, name))
+
+
+def one_channel(factor: float) -> Callable[[Array], Array]:
+    def how(array: Array) -> Array:
+        array[1] *= factor
+        return array
+
+    return how
+
+
+# --- numbers -------------------------------------------------------------------------------------
+@pytest.mark.parametrize("elem_type", [FLOAT, DOUBLE, HALF, BFLOAT])
+def test_a_right_fold_matches(elem_type: int) -> None:
+    """A fold that rounds its numbers once is well within what other tools may do."""
+    model = two_layers(elem_type)
+    found = judged(model, folded(model))
+    assert isinstance(found, Matched), found
+    assert found.worst < 0.2
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("w", one_channel(1.001)),
+        ("w", one_channel(1.0001)),
+        ("w", lambda a: np.roll(a, 1, 0)),
+        ("w", lambda a: np.where(np.arange(a.size).reshape(a.shape) == 7, 0, a)),
+        ("b", one_channel(1.0001)),
+        ("b", lambda a: -a),
+        ("b", np.zeros_like),
+    ],
+    ids=["0.1 %", "0.01 %", "rolled", "one weight", "bias", "sign", "no bias"],
+)
+def test_a_fault_of_a_folded_tensor_fails_and_is_named(
+    name: str, how: Callable[[Array], Array]
+) -> None:
+    """What a fold got wrong fails the parameters, by the reference's name of the tensor."""
+    model = two_layers()
+    candidate = folded(model)
+    change(candidate, name, how)
+    found = check_foreign(in_memory(model), in_memory(candidate))
+    assert found.frame.status is Status.PASSED
+    assert found.parameters.status is Status.FAILED
+    assert found.parameters.at == name
+    assert found.parameters.why == f"tensor {name!r} of 'c' is not what the reference requires"
+    assert found.parameters.worst is not None
+    assert found.parameters.worst > 1
+
+
+def test_a_tensor_that_no_fold_touches_must_be_the_same_bytes() -> None:
+    """One last bit of another tensor is a fault."""
+    model = two_layers()
+    candidate = folded(model)
+    change(candidate, "v", lambda a: np.nextafter(a.astype(np.float32), np.float32(9)))
+    assert judged(model, model).__class__ is Matched
+    model = without_shift(model)
+    candidate = without_shift(candidate)
+    found = judged(model, candidate)
+    assert isinstance(found, Different)
+    assert (found.at, found.check) == ("v", "parameters")
+
+
+def without_shift(model: ModelProto) -> ModelProto:
+    """The Conv at the end without the Add behind it, so that its numbers are as they are stored."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.node[-1]
+    copy.graph.node[-1].output[0] = "y"
+    return copy
+
+
+@pytest.mark.parametrize("elem_type", [FLOAT, DOUBLE, HALF, BFLOAT])
+@pytest.mark.parametrize(("roundings", "passes"), [(7, True), (9, False)])
+def test_the_bound_is_eight_roundings(elem_type: int, roundings: int, passes: bool) -> None:
+    """A number may be off by 8 u A, whatever its type, and A is |T| where nothing cancels."""
+    net = Net(elem_type)
+    net.input(1, 1, 4, 4)
+    weight = net.store(np.ones((1, 1, 1, 1)), "w")
+    net.node("Add", net.node("Conv", "x", weight), net.store(np.ones((1, 1, 1)), "b"), out="y")
+    other = Net(elem_type)
+    other.input(1, 1, 4, 4)
+    bias = other.store(np.array([1 - roundings * FLOATS[elem_type].roundoff]), "b")
+    other.node("Conv", "x", other.store(np.ones((1, 1, 1, 1)), "w"), bias, out="y")
+    found = judged(net.model("y"), other.model("y"))
+    assert isinstance(found, Matched if passes else Different), found
+    assert found.worst == roundings / 8
+
+
+def test_where_terms_cancel_the_bound_is_that_of_the_terms() -> None:
+    """A bias that is the small rest of large terms may be as wrong as those are rounded."""
+    net, other = Net(), Net()
+    for one in (net, other):
+        one.input(1, 1, 4, 4)
+        one.store(np.ones((1, 1, 1, 1)), "w")
+    net.node("Conv", "x", "w", net.store([1000.0]), out="c")
+    net.node("Add", "c", net.store(np.full((1, 1, 1), -999.0)), out="y")
+    other.node("Conv", "x", "w", other.store([1.0001]), out="y")
+    found = judged(net.model("y"), other.model("y"))
+    assert isinstance(found, Matched), found
+    assert found.worst == pytest.approx(0.0001 / (8 * 2.0**-24 * 1999), rel=1e-3)
+
+
+def test_an_overflow_fails() -> None:
+    """A weight that overflows where it was folded is a fault, whatever the reference stores."""
+    net = Net(HALF)
+    net.input(1, 1, 4, 4)
+    net.node("Conv", "x", net.store(np.full((2, 1, 1, 1), 3e3), "w"), out="c")
+    net.node("Mul", "c", net.store(np.full((2, 1, 1), 1e3)), out="y")
+    other = Net(HALF)
+    other.input(1, 1, 4, 4)
+    other.node("Conv", "x", other.store(np.full((2, 1, 1, 1), np.inf), "w"), out="y")
+    found = judged(net.model("y"), other.model("y"))
+    assert isinstance(found, Different)
+    assert found.worst == np.inf
+
+
+def test_nothing_is_said_of_a_reference_that_is_not_finite() -> None:
+    """Where the reference itself has NaN, another number is neither right nor wrong."""
+    model = two_layers()
+    change(model, "w", one_channel(np.nan))
+    candidate = folded(two_layers())
+    found = judged(model, candidate)
+    assert isinstance(found, NotEstablished)
+    assert "not finite" in found.why
+
+
+def test_faults_in_several_layers_may_make_up_for_each_other() -> None:
+    """Layers that exchange a factor are the same function: they are not blamed."""
+    model = two_layers()
+    candidate = folded(model)
+    for name, factor in (("w", 2), ("b", 2), ("v", 0.5)):
+        change(candidate, name, lambda a, f=factor: a * f)  # type: ignore[misc]
+    found = judged(model, candidate)
+    assert isinstance(found, NotEstablished)
+    assert found.why.endswith("make up for each other: 'c', 'second'")
+
+
+def test_a_constant_that_need_not_matter_is_not_blamed() -> None:
+    """Another number where it may be without effect is no certain fault."""
+    net, other = Net(), Net()
+    for one, bound in ((net, 6.0), (other, 7.0)):
+        one.input(2, 3)
+        one.node("Clip", one.node("Sigmoid", "x"), "", one.store(bound), out="y")
+    assert isinstance(judged(net.model("y"), other.model("y")), NotEstablished)
+    for one, slope in ((net, 6.0), (other, 7.0)):
+        one.nodes.clear()
+        one.node("ThresholdedRelu", one.node("Where", one.store(np.array(1, bool), elem_type=0),
+                 "x", one.store(slope)), out="y")  # fmt: skip
+    assert isinstance(judged(net.model("y"), other.model("y")), NotEstablished)
+
+
+# --- wires and attributes ------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda m: node_making(m, "d").input.__setitem__(0, "n"),
+        lambda m: setattr(node_making(m, "r"), "op_type", "Sigmoid"),
+        lambda m: setattr(node_making(m, "y"), "op_type", "Pow"),
+    ],
+    ids=["rewired", "another activation", "power for sum"],
+)
+def test_another_graph_is_not_established(fault: Callable[[ModelProto], None]) -> None:
+    """A graph that no rule makes alike is never passed, nor blamed."""
+    model = two_layers()
+    candidate = two_layers()
+    fault(candidate)
+    found = check_foreign(in_memory(model), in_memory(candidate))
+    assert found.frame.status is Status.NOT_RUN
+    assert found.parameters.status is Status.NOT_RUN
+    assert found.frame.at
+    assert not found.values
+
+
+@pytest.mark.parametrize(
+    ("fault", "layer"),
+    [
+        (lambda m: node_making(m, "r").input.__setitem__(0, "c"), "c"),
+        (lambda m: setattr(node_making(m, "y"), "op_type", "Mul"), "second"),
+    ],
+    ids=["norm left out", "scale for shift"],
+)
+def test_an_affine_that_is_another_one_is_a_fault_of_its_layer(
+    fault: Callable[[ModelProto], None], layer: str
+) -> None:
+    """An affine that was left out, or is done otherwise, makes other numbers of its layer."""
+    candidate = two_layers()
+    fault(candidate)
+    found = judged(two_layers(), candidate)
+    assert isinstance(found, Different)
+    assert f" of {layer!r} is not what" in found.why
+
+
+def node_making(model: ModelProto, name: str) -> NodeProto:
+    return next(n for n in model.graph.node if name in n.output)
+
+
+def test_another_padding_of_a_layer_fails_the_frame() -> None:
+    """Where nothing else differs, a layer's padding makes another function."""
+    models = []
+    for pads in ([0, 0, 0, 0], [1, 0, 0, 1]):
+        net = Net()
+        net.input(1, 3, 9, 9)
+        net.node("Conv", "x", net.weight(4, 3, 3, 3), pads=pads, strides=[2, 2], name="k", out="c")
+        net.node("GlobalAveragePool", "c", out="y")
+        models.append(net.model("y"))
+    found = check_foreign(in_memory(models[0]), in_memory(models[1]))
+    assert (found.frame.status, found.frame.at) == (Status.FAILED, "k")
+    assert "pads" in found.frame.why
+    assert found.parameters.status is Status.NOT_RUN
+
+
+def test_another_attribute_elsewhere_is_not_established() -> None:
+    """Not every attribute makes a difference."""
+    models = []
+    for axis in (1, 2):
+        net = Net()
+        net.input(2, 3, 4)
+        net.node("Softmax", "x", axis=axis, out="y")
+        models.append(net.model("y"))
+    found = judged(*models)
+    assert isinstance(found, NotEstablished)
+    assert "axis" in found.why
+
+
+def test_a_constant_on_another_axis_of_a_square_does_not_match() -> None:
+    """A constant that differs along the image is no bias, although it has as many numbers."""
+    net, other = Net(), Net()
+    for one in (net, other):
+        one.input(1, 4, 4, 4)
+        one.node("Conv", "x", one.weight(4, 4, 1, 1, name="w"), out="c")
+    net.node("Mul", "c", net.store(np.arange(1.0, 5), "s"), out="y")
+    other.node("Mul", "c", other.store(np.arange(1.0, 5).reshape(4, 1, 1), "s"), out="y")
+    assert isinstance(judged(net.model("y"), other.model("y")), NotEstablished)
+
+
+def test_branches_that_are_alike_are_told_apart_by_name() -> None:
+    """Of two convolutions alike that are added, a fault in one is blamed on that one."""
+    model, candidate = branches("ab", "ab"), branches("ba", "ab")
+    assert isinstance(judged(model, candidate), Matched)
+    change(candidate, "w_b", one_channel(1.01))
+    found = judged(model, candidate)
+    assert isinstance(found, Different)
+    assert found.at == "w_b"
+
+
+def test_nothing_is_said_of_branches_that_cannot_be_told_apart() -> None:
+    """Without names, the numbers of two branches may only have been taken for each other's."""
+    model, candidate = branches("ab", "ab"), branches("ba", "cd")
+    assert isinstance(judged(model, candidate), NotEstablished)
+    assert isinstance(judged(model, branches("ab", "cd")), Matched)
+
+
+def branches(weights: str, names: str) -> ModelProto:
+    net = Net()
+    net.input(1, 3, 6, 6)
+    for branch in "ab":
+        net.weight(4, 3, 3, 3, name=f"w_{branch}")
+    made = [net.node("Conv", "x", f"w_{w}", out=f"made_{w if 'a' in names else n}")
+            for w, n in zip(weights, names, strict=True)]  # fmt: skip
+    net.node("Add", *made, out="y")
+    return net.model("y")
+
+
+# --- what is random or not ONNX's own ------------------------------------------------------------
+def noise(draws: int) -> ModelProto:
+    net = Net()
+    net.input(2, 3)
+    noises = [net.node("RandomNormalLike", "x") for _ in range(draws)]
+    net.node("Sub", noises[0], noises[-1], out="y")
+    return net.model("y")
+
+
+def test_two_draws_are_not_one() -> None:
+    """What is random once only stands for one draw; as often as before, for the same."""
+    assert isinstance(judged(noise(2), noise(2)), Matched)
+    assert isinstance(judged(noise(1), noise(1)), Matched)
+    assert isinstance(judged(noise(2), noise(1)), NotEstablished)
+    assert isinstance(judged(noise(1), noise(2)), NotEstablished)
+
+
+def custom(count: int, scale: float = 1.0) -> ModelProto:
+    net = Net()
+    net.input(2, 3)
+    made = [net.node("Own", "x", out=f"o{i}", scale=scale) for i in range(count)]
+    for own in net.nodes:
+        own.domain = "com.example"
+    net.node("Concat", made[0], made[-1], axis=0, out="y")
+    return net.model("y")
+
+
+def test_operators_of_others_match_one_to_one() -> None:
+    """An operator that nobody knows may be random too; its attributes count."""
+    assert isinstance(judged(custom(2), custom(2)), Matched)
+    assert isinstance(judged(custom(2), custom(1)), NotEstablished)
+    assert isinstance(judged(custom(2), custom(2, 2.0)), NotEstablished)
+
+
+def test_another_meaning_of_an_operator_does_not_match() -> None:
+    """Softmax before version 13 and since are two operators."""
+    models = []
+    for opset in (12, 13):
+        net = Net(opset=opset)
+        net.input(2, 3, 4)
+        net.node("Softmax", "x", axis=1, out="y")
+        models.append(net.model("y"))
+    found = judged(*models)
+    assert isinstance(found, NotEstablished)
+    assert "operator set" in found.why
+
+
+def test_a_split_into_more_parts_is_another_one() -> None:
+    """How many outputs a Split has says how long its parts are."""
+    models = []
+    for parts in (2, 3):
+        net = Net()
+        net.input(6, 2)
+        net.node("Split", "x", out=",".join(f"p{i}" for i in range(parts)))
+        net.node("ReduceSum", "p0", keepdims=0, out="y")
+        models.append(net.model("y"))
+    assert isinstance(judged(*models), NotEstablished)
+
+
+def test_a_candidate_that_is_no_model_is_not_established() -> None:
+    """What the checker refuses is told in its words."""
+    candidate = two_layers()
+    candidate.graph.node.append(helper.make_node("Relu", ["nowhere"], ["z"]))
+    found = judged(two_layers(), candidate)
+    assert isinstance(found, NotEstablished)
+    assert "the candidate" in found.why
