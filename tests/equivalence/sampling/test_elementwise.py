@@ -323,6 +323,7 @@ MISFITS: list[tuple[str, tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = [
     ("Relu", (2, 3), (), (3, 2)),
     ("Neg", (2, 3), (), (6,)),
     ("Identity", (2, 3), (), (2, 4)),
+    ("Dropout", (2, 3), (), (2, 2)),
     ("Clip", (2, 3), (3,), (2, 3)),
 ]
 

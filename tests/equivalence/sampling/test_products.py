@@ -94,6 +94,15 @@ def test_a_gemm_adds_nothing_without_a_third_input() -> None:
     assert_exact(net.model("y"))
 
 
+def test_a_third_input_that_is_multiplied_by_nothing_is_not_read() -> None:
+    """Infinity times 0 would be no number."""
+    net = Net()
+    added = net.store([np.inf, 1.0])
+    net.node("Gemm", net.input(3, 5), whole_numbers(net, 5, 2), added, out="y", beta=0.0)
+
+    assert_exact(net.model("y"))
+
+
 @pytest.mark.parametrize(
     ("operator", "data", "dims", "result"),
     [
