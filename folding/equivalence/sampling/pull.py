@@ -65,7 +65,8 @@ class Pull:
     ) -> None:
         self.region, self.opset = region, region.opset
         self._operators, self._activations, self._shapes = operators, activations, shapes
-        is_double = region.is_double or any(a.dtype == np.float64 for a in activations.values())
+        given = [activations[name].dtype for name in region.inputs & activations.keys()]
+        is_double = region.is_double or np.float64 in given
         self.wide: np.dtype[Any] = np.dtype(np.longdouble if is_double else np.float64)
         self._numbers: dict[str, Numbers] = {}
         self._known: dict[tuple[str, bytes], Sampled] = {}
@@ -107,9 +108,8 @@ class Pull:
         region = self.region
         tensor = region.defaults.get(name)
         if tensor is not None:
-            found: Numbers | None = stored_numbers(
-                region.model, Stored(tensor, tuple(tensor.dims)), self.wide
-            )
+            stored = Stored(tensor, tuple(tensor.dims))
+            found: Numbers | None = stored_numbers(region.model, stored, self.wide)
         else:
             found = constant_numbers(region.constants, name, self.wide)
         if found is None:

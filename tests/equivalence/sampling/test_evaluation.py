@@ -190,7 +190,9 @@ def test_narrower_regions_are_evaluated_in_float64(elem_type: int, dtype: Any) -
     net.node("Mul", net.input(1), net.store([3.0]), out="y")
     third = np.array([1 / 3], dtype)
 
-    found = sampled(untyped(net, "y"), {"x": third}, {"y": (1,)}, "y")
+    feed = {"x": third, "of another region": np.ones(1)}
+
+    found = sampled(untyped(net, "y"), feed, {"y": (1,)}, "y")
 
     assert isinstance(found, Sampled)
     assert found.value.dtype == np.float64
