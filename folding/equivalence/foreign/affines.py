@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from folding.doubled import Doubled
-from folding.equivalence.foreign.layers import LAYERS, LINEAR
+from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.shapes import Make
-from folding.equivalence.foreign.terms import RESHAPE, Call, Term, Value
+from folding.equivalence.foreign.terms import LINEAR, RESHAPE, Call, Term, Value
 
 _NORM_INPUTS, _MODERN_NORM = 5, 7
 
@@ -107,6 +107,13 @@ class _Layer:
         self.after = 0 if term.operator == LINEAR else rank - 2
 
     @property
+    def width(self) -> int:
+        """How many channels it makes."""
+        dims, groups = self.weight.shape, self.term.call.attributes.get("group", 1)
+        width: int = dims[1] * groups if self.term.operator == "ConvTranspose" else dims[1]
+        return dims[0] if self.term.operator == "Conv" else width
+
+    @property
     def rank(self) -> int | None:
         """How many axes the value has."""
         shape = (self.reshaped or self.term).shape
@@ -159,7 +166,8 @@ def _layer(value: Value | None) -> _Layer | None:
         keeps = (reshaped.shape or (None,))[-1] == weight.shape[-1]
         if term.operator != LINEAR or not keeps:
             return None
-    return _Layer(term, reshaped, weight, bias)
+    layer = _Layer(term, reshaped, weight, bias)
+    return layer if layer.value.shape == (layer.width,) else None
 
 
 def _by_channel(constant: Constant, layer: _Layer) -> Doubled | None:

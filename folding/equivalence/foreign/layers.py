@@ -18,10 +18,8 @@ from folding.equivalence.foreign.attributes import without_defaults
 from folding.equivalence.foreign.moving import reshaped
 from folding.equivalence.foreign.numbers import Constant, counts
 from folding.equivalence.foreign.shapes import Make
-from folding.equivalence.foreign.terms import RESHAPE, Call, Term, Value, shape_of
+from folding.equivalence.foreign.terms import LINEAR, RESHAPE, Call, Term, Value, shape_of
 
-#: A matrix product with a constant matrix on the right, and a bias; no operator has this name.
-LINEAR = "matrix product"
 LAYERS = frozenset({"Conv", "ConvTranspose", LINEAR})
 _ONE = np.float32(1).tobytes()
 _MATRIX = 2

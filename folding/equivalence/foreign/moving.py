@@ -8,20 +8,20 @@
     Relu(Transpose(x)), Add(Transpose(x), Transpose(y))               Transpose(Relu(x)), ...
 
 A Reshape with at most one unknown dimension is told by the others: the number of elements is that
-of x. A transposition is moved towards the outputs, past operators that treat all elements alike,
-so that it is found in one place wherever a tool has moved it.
+of x. Where a graph works the dimensions out, that must be how the unknown one is worked out. A
+transposition is moved towards the outputs, past operators that treat all elements alike, so that it
+is found in one place wherever a tool has moved it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from onnx import TensorProto
 
 from folding.equivalence.foreign.numbers import Constant, counts
-from folding.equivalence.foreign.shapes import Make, asked_for
+from folding.equivalence.foreign.shapes import Make, Rule, asked_for
 from folding.equivalence.foreign.terms import (
     PAIRED,
     RESHAPE,
@@ -34,8 +34,6 @@ from folding.equivalence.foreign.terms import (
     shape_of,
 )
 from folding.inference import Shape
-
-Rule = Callable[[Call, Make], Value | None]
 
 _ACTIVE_SINCE = 12
 _REDUCING = ("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum")
@@ -69,7 +67,7 @@ def transpose(call: Call, make: Make) -> Value | None:
     perm = call.attributes.get("perm")
     if perm is None and shape is not None:
         perm = tuple(reversed(range(len(shape))))
-    if perm is None or x is None:
+    if perm is None or x is None or len(perm) != len(shape or perm):
         return None
     if isinstance(x, Constant):
         return x.transposed(perm)
@@ -92,8 +90,8 @@ def transpose(call: Call, make: Make) -> Value | None:
 def reshape(call: Call, make: Make) -> Value | None:
     """All operators that give the same elements in other dimensions, as one."""
     x, shape = call.input(0), call.outcome.shape
-    if counts(shape) > 1 and call.operator == "Reshape" and isinstance(x, Term):
-        shape = asked_for(call, x)
+    if isinstance(x, Term) and isinstance(call.input(1), Term):
+        shape = asked_for(call, x) if call.operator == "Reshape" else None
     if not isinstance(x, Term) or shape is None or counts(shape) > 1 or 0 in shape:
         return None
     return reshaped(call, x, shape)

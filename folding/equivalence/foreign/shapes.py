@@ -11,68 +11,85 @@ from dataclasses import replace
 from math import prod
 
 from folding.equivalence.foreign.numbers import Constant
-from folding.equivalence.foreign.terms import UNARY, Call, Term, Value, shape_of
+from folding.equivalence.foreign.terms import LINEAR, PAIRED, UNARY, Call, Term, Value, shape_of
 from folding.inference import Shape
 
 Make = Callable[[Call], Value]
+Rule = Callable[[Call, Make], Value | None]
 
 #: A dimension: its length, or the value and the axis that it is the length of.
 _Dimension = int | tuple[Term, int]
 _DEEPEST = 16
+_BATCHED = frozenset(
+    {"AveragePool", "Conv", "ConvTranspose", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"}
+)
 _PASSES = frozenset({"Cast", "Identity", "Reshape", "Reshape to", "Squeeze", "Unsqueeze"})
 _STEPS = 4
 
 
 def asked_for(call: Call, x: Term) -> Shape | None:
-    """The shape that a Reshape of ``x`` gives; None if more than one dimension stays unknown."""
+    """The shape that a Reshape of ``x`` gives, at most one dimension of which is not known.
+
+    None unless that one must be what is left of the elements of ``x``: it is -1, or the one
+    dimension of ``x`` that is not known, the others being as many as before.
+    """
     asked = _dimensions(call.input(1), _DEEPEST)
     if asked is None or (0 in asked and call.attributes.get("allowzero")):
         return None
     given = x.shape or ()
-    found: list[int | None] = []
-    for place, wanted in enumerate(asked):
-        if wanted == 0 and place < len(given):
-            wanted = given[place] or (x, place)  # noqa: PLW2901 - 0 is the dimension of x
-        found.append(wanted if isinstance(wanted, int) else None)
-    return _solved(asked, found, x)
+    found = [
+        (given[place] or (x, place)) if wanted == 0 and place < len(given) else wanted
+        for place, wanted in enumerate(asked)
+    ]
+    traced = [wanted for wanted in found if isinstance(wanted, tuple)]
+    known = [wanted for wanted in found if isinstance(wanted, int) and wanted > 0]
+    rest = _without(x, traced[0]) if len(traced) == 1 else None
+    if not traced and found.count(-1) <= 1:
+        return tuple(wanted if isinstance(wanted, int) and wanted > 0 else None for wanted in found)
+    if rest is None or len(known) + 1 + found.count(-1) != len(found) or found.count(-1) > 1:
+        return None
+    left, over = divmod(rest, prod(known))
+    if over or (left != 1 and -1 not in found):
+        return None
+    filled = (left if wanted == -1 else wanted for wanted in found)
+    return tuple(wanted if isinstance(wanted, int) else None for wanted in filled)
 
 
-def _solved(asked: list[_Dimension], found: list[int | None], x: Term) -> Shape | None:
-    """Work out the -1: what is left of the dimensions of x once its unknown one is taken."""
-    rest = list(x.shape or ())
-    if -1 not in found:
-        return tuple(found) if found.count(None) <= 1 else None
-    unknown = [place for place, length in enumerate(found) if length is None]
-    if not unknown:
-        return tuple(None if length == -1 else length for length in found)
-    (place, *more), wanted = unknown, asked[unknown[0]]
-    source = (x, place) if wanted == 0 else wanted
-    if more or not isinstance(source, tuple):
+def _without(x: Term, dimension: tuple[Term, int]) -> int | None:
+    """The product of the dimensions of a value but its one unknown one, if that is this one."""
+    shape = x.shape or ()
+    unknown = [axis for axis, length in enumerate(shape) if length is None]
+    if len(unknown) != 1 or _origin((x, unknown[0])) != _origin(dimension):
         return None
-    own = [axis for axis in range(len(rest)) if _origin((x, axis)) == _origin(source)]
-    if not own or rest[own[0]] is not None:
-        return None
-    del rest[own[0]]
-    taken = prod(length for length in found if length is not None and length >= 0)
-    if None in rest or not taken:
-        return None
-    left = prod(length for length in rest if length is not None) // taken
-    return tuple(left if length == -1 else length for length in found)
+    return prod(length for length in shape if length is not None)
 
 
 def _origin(dimension: tuple[Term, int]) -> tuple[int, int]:
     """The first value with a dimension, past what keeps it; told by its identity."""
     term, axis = dimension
     while not term.call.domain:
-        inner = term.call.input(0)
-        if not isinstance(inner, Term):
+        inner = next((v for v in term.call.inputs if isinstance(v, Term)), None)
+        if inner is None or not _keeps(term, axis):
             break
-        if term.operator == "Transpose" and "perm" in term.call.attributes:
-            axis = term.call.attributes["perm"][axis]
-        elif term.operator not in UNARY:
-            break
+        axis = term.call.attributes["perm"][axis] if term.operator == "Transpose" else axis
         term = inner
     return id(term), axis
+
+
+def _keeps(term: Term, axis: int) -> bool:
+    """Whether a dimension is one of the only input that is not constant."""
+    call, rank = term.call, len(term.shape or ())
+    if sum(isinstance(value, Term) for value in call.inputs) != 1:
+        return False
+    if term.operator == "Transpose":
+        return "perm" in call.attributes
+    if term.operator in _BATCHED:
+        return axis == 0
+    if term.operator == LINEAR:
+        return axis < rank - 1
+    shapes = [value.shape for value in call.inputs if isinstance(value, Constant)]
+    lengths = [1, *(s[axis - rank] for s in shapes if len(s) >= rank - axis)]
+    return term.operator in UNARY or (term.operator in PAIRED and max(lengths) == 1)
 
 
 def _dimensions(value: Value | None, depth: int) -> list[_Dimension] | None:
@@ -80,7 +97,7 @@ def _dimensions(value: Value | None, depth: int) -> list[_Dimension] | None:
     if isinstance(value, Constant):
         numbers = value.integers()
         return None if numbers is None else list(numbers)
-    if value is None or not depth or value.call.domain:
+    if value is None or not depth or value.call.domain or len(value.shape or ()) > 1:
         return None
     call = value.call
     if call.operator == "Shape":
@@ -88,6 +105,8 @@ def _dimensions(value: Value | None, depth: int) -> list[_Dimension] | None:
     if call.operator in _PASSES:
         return _dimensions(call.input(0), depth - 1)
     if call.operator == "Concat":
+        if any(len(shape_of(part) or ()) != 1 for part in call.inputs):
+            return None
         parts = [_dimensions(part, depth - 1) for part in call.inputs]
         return None if None in parts else [d for part in parts if part is not None for d in part]
     if call.operator not in ("Gather", _SLICE):

@@ -119,6 +119,8 @@ PAIRED = (
     "PRelu", "Sub", "Sum", "Where", "Xor",
 )
 # fmt: on
+#: A matrix product with a constant matrix on the right, and a bias; no operator has this name.
+LINEAR = "matrix product"
 #: A Reshape whose dimensions are known; no operator has this name.
 RESHAPE = "Reshape to"
 #: What stands for a value that comes from outside of a graph. ``"`` is in no operator's name.
