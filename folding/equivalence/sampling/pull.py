@@ -180,7 +180,7 @@ class Pull:
         own = self.shape(name)
         rank = len(own)
         whole = shape[len(shape) - rank :] if rank else ()
-        fits = rank <= len(shape) and all(a in (1, b) for a, b in zip(own, whole, strict=True))
+        fits = all(a in (1, b) for a, b in zip(own, whole, strict=True))
         require(fits, f"'{name}' cannot be broadcast")
         wide = np.array([size != 1 for size in own], np.int64)
         return self.at(name, coords[:, coords.shape[1] - rank :] * wide)

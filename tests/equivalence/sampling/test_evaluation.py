@@ -181,6 +181,19 @@ def test_double_regions_are_evaluated_in_more_than_double(where: str) -> None:
     assert found.value.dtype == found.magnitude.dtype == np.longdouble
 
 
+def test_an_activation_tells_what_inference_could_not() -> None:
+    """Behind an operator that nobody knows, types are unknown too."""
+    net = Net(DOUBLE)
+    hidden = net.node("Mystery", net.input(3), domain="com.example")
+    net.node("Neg", hidden, out="y")
+    region = region_of(untyped(net, "y"), inputs=[hidden])
+
+    found = evaluate(region, "y", everywhere((3,)), {hidden: np.ones(3)}, {"y": (3,)})
+
+    assert isinstance(found, Sampled)
+    assert found.value.dtype == np.longdouble
+
+
 @pytest.mark.parametrize(
     ("elem_type", "dtype"), [(FLOAT, np.float32), (HALF, np.float16), (BFLOAT, bfloat16)]
 )
