@@ -183,7 +183,7 @@ def test_double_regions_are_evaluated_in_more_than_double(where: str) -> None:
 
 def test_an_activation_tells_what_inference_could_not() -> None:
     """Behind an operator that nobody knows, types are unknown too."""
-    net = Net(DOUBLE)
+    net = Net()
     hidden = net.node("Mystery", net.input(3), domain="com.example")
     net.node("Neg", hidden, out="y")
     region = region_of(untyped(net, "y"), inputs=[hidden])

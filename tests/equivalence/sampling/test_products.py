@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import ModelProto
 from samples import assert_by_definition, assert_exact, sampled, untyped, whole_numbers
 
-from folding.equivalence.sampling import Unsupported
+from folding.equivalence.sampling import Unsupported, contraction
 
 SIZES = st.integers(1, 4)
 
@@ -126,6 +126,21 @@ def test_a_product_that_does_not_fit_its_shapes_is_not_supported(
     model = untyped(net, "y")
 
     assert isinstance(sampled(model, feed_for(model), {"y": result}, "y"), Unsupported)
+
+
+@pytest.mark.parametrize("operator", ["MatMul", "Gemm"])
+def test_a_weight_that_is_too_short_is_not_supported_in_blocks_either(
+    operator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each block by itself would fit."""
+    monkeypatch.setattr(contraction, "_BLOCK", 6)
+    net = Net()
+    net.node(operator, net.input(3, 4), net.weight(3, 6), out="y")
+    model = untyped(net, "y")
+
+    found = sampled(model, feed_for(model), {"y": (3, 6)}, "y")
+
+    assert found == Unsupported(f"the shapes of {operator} do not fit")
 
 
 @pytest.mark.parametrize("data", [(4,), (4, 4, 4)])
