@@ -17,13 +17,14 @@ import numpy.typing as npt
 from folding.equivalence.sampling.numbers import Numbers, ravelled, unravelled
 from folding.equivalence.sampling.pull import Pull
 from folding.equivalence.sampling.values import Coordinates, Dims, Floats, Sampled, zeros
-from folding.scratch import tiles
+from folding.scratch import ELEMENTS, tiles
 
 #: Elements of the inputs that are in memory at the same time.
 _AT_ONCE = 1 << 19
-#: Elements of a weight that are multiplied at the same time: so few that for the usual eight places
-#: the numerical library does it in one thread. Waking others takes several times as long.
-_BLOCK = 1 << 15
+#: Multiplications at the same time: so few that the numerical library does them in one thread.
+#: Waking others takes many times as long.
+_PRODUCT = 1 << 18
+_LEAST = 1 << 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,17 @@ def _accumulate(
     total[group, outputs] += matrix @ inputs.reshape(groups, matrix.shape[2], -1)
 
 
+def _block(places: int) -> int:
+    """How many elements of a weight are multiplied at the same time."""
+    return min(ELEMENTS, max(_LEAST, _PRODUCT // max(1, places)))
+
+
 def _contract(weight: Weight, source: Sampled, wanted: npt.NDArray[np.bool_]) -> Sampled:
     """All outputs of some places; those of blocks in which none is wanted stay zero."""
     groups = weight.dims[0]
     dims = groups, weight.channels // groups, source.value.shape[-1]
     total, is_wanted = zeros(dims, source.value.dtype), wanted.reshape(dims[:2])
-    for start, leading, shape in tiles(weight.dims, _BLOCK):
+    for start, leading, shape in tiles(weight.dims, _block(dims[2])):
         where = (*leading, *(slice(None),) * (4 - len(leading)))
         if not is_wanted[where[0], where[2 if weight.is_transposed else 1]].any():
             continue

@@ -247,7 +247,7 @@ def test_blocks_of_a_weight_add_up(
     operator: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever it is cut: between groups, outputs, inputs or taps."""
-    monkeypatch.setattr(contraction, "_BLOCK", block)
+    monkeypatch.setattr(contraction, "_block", lambda _: block)
     net = Net()
     if operator == "MatMul":
         net.node(operator, net.input(3, 4), whole_numbers(net, 4, 6), out="y")

@@ -133,7 +133,7 @@ def test_a_weight_that_is_too_short_is_not_supported_in_blocks_either(
     operator: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each block by itself would fit."""
-    monkeypatch.setattr(contraction, "_BLOCK", 6)
+    monkeypatch.setattr(contraction, "_block", lambda _: 6)
     net = Net()
     net.node(operator, net.input(3, 4), net.weight(3, 6), out="y")
     model = untyped(net, "y")
