@@ -37,7 +37,8 @@ class Draft:
     the scope's and stands behind the node that ``after`` gives for it. ``changed`` has the tensors
     with new content and ``tensors_dropped`` those without a reader; ``renamed`` the values that go
     on with other content, and ``vanished`` those that are gone. ``shifts`` has the Adds that stand
-    for a layer's bias since a fold, ``released`` the names that something stopped reading.
+    for a layer's bias since a fold, ``released`` the names that something stopped reading. ``axes``
+    says of the output of each folded affine where its channels are, from the right.
     """
 
     scope: Scope
@@ -52,6 +53,7 @@ class Draft:
     vanished: set[str] = field(default_factory=set)
     shifts: dict[int, Shift] = field(default_factory=dict)
     released: list[str] = field(default_factory=list)
+    axes: dict[str, int | None] = field(default_factory=dict)
     _producers: dict[str, int | None] = field(default_factory=dict)
     _readers: dict[str, Slots] = field(default_factory=dict)
     _measurers: dict[str, Slots] = field(default_factory=dict)

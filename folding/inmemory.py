@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from onnx import ModelProto
 
 from folding import guards, soundness
@@ -9,12 +11,15 @@ from folding._version import __version__
 from folding.clock import Clock
 from folding.equivalence import gate
 from folding.equivalence.inputs import Inputs
+from folding.equivalence.running import Wish, running
 from folding.equivalence.verdict import Verdict
 from folding.guards import LIMITS, Limits
-from folding.modelfile import Model, in_memory
+from folding.modelfile import Model, in_memory, open_model
+from folding.planner import Refused
 from folding.protos import tensors
 from folding.report import FileFacts, Report, require
-from folding.trial import confirmed
+from folding.spool import kept
+from folding.trial import confirmed, failed_runs
 
 
 def fold_model(
@@ -43,13 +48,19 @@ def fold_model(
         source = in_memory(model)
     guards.check(source.proto, name, limits)
     soundness.check(source, name)
-    with clock.stage("plan"):
-        done = confirmed(source)
-        folded = inlined(done.model)
-    verdict = Verdict()
-    if verify:
-        with clock.stage("verify"):
-            verdict = gate.verify_fold(source, folded, done.refused, inputs)
+    refused: Refused = {}
+    while True:
+        with clock.stage("plan"):
+            done = confirmed(source, refused)
+            folded = inlined(done.model)
+        verdict = Verdict()
+        if verify:
+            with clock.stage("verify"):
+                verdict = _verified(model, folded.proto, done.refused, Wish(inputs), limits)
+        undone = failed_runs(verdict, done.refused)
+        if not undone:
+            break
+        refused = done.refused | undone
     report = Report(
         __version__,
         FileFacts(None, source.size),
@@ -61,6 +72,19 @@ def fold_model(
     )
     require(report, name)
     return folded.proto, report
+
+
+def _verified(
+    source: ModelProto, folded: ModelProto, refused: Refused, wish: Wish, limits: Limits
+) -> Verdict:
+    """The verdict on two models in memory; they are run from files."""
+    with ExitStack() as stack:
+        run = stack.enter_context(running(wish, source, limits.nesting))
+        reference, candidate = (
+            stack.enter_context(open_model(kept(proto, what, stack), nesting=limits.nesting))
+            for proto, what in ((source, "the model"), (folded, "the folded model"))
+        )
+        return gate.verify_fold(reference, candidate, refused, run)
 
 
 def inlined(model: Model) -> Model:

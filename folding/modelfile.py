@@ -37,7 +37,7 @@ Reader = Callable[[int, int, Scratch], npt.NDArray[Any]]
 class Model(AbstractContextManager["Model"]):
     """A skeleton, the contents of its tokens, and the files they are in.
 
-    ``path`` is the resolved path of the file, or None for a model in memory.
+    ``path`` is the path of the file as the caller gave it, or None for a model in memory.
     """
 
     proto: ModelProto
@@ -156,6 +156,7 @@ def open_model(
         file = SourceFile(resolved)
         stack.callback(file.close)
         model = _read(file, name or str(path), nesting)
+        model.path = given
         places = Places(given.parent, resolved.parent, data_names or {}, follow_links)
         model.files += find_external(model.proto, model.contents, places, stack)
         stack.pop_all()

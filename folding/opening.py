@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from folding import guards, soundness
 from folding.clock import Clock
@@ -15,9 +14,6 @@ from folding.modelfile import Model, open_model
 from folding.spool import STANDARD, standard_input
 from folding.target import check_apart, check_target
 from folding.writing import Layout
-
-if TYPE_CHECKING:
-    from folding.equivalence.inputs import Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +27,6 @@ class Call:
     target: str = ""
     path: Path | None = None
     layout: Layout = Layout.AS_SOURCE
-    verify: bool = False
-    inputs: Inputs | None = None
 
 
 @contextmanager
@@ -53,8 +47,4 @@ def opened(call: Call, limits: Limits, *, follow_links: bool) -> Iterator[Model]
                     check_target(place, model)
             if call.report_to is not None and call.path is not None:
                 check_apart(call.report_to, call.path)
-            if call.inputs is not None:
-                from folding.equivalence.inputs import load
-
-                load(call.inputs, model.proto)
         yield model

@@ -7,6 +7,7 @@ folding without proof not what makes inputs and digests.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from folding import writing
 from folding._version import __version__
 from folding.clock import Clock, Progress
+from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.equivalence.verdict import Verdict, VerdictName
 from folding.errors import BadCall, ModelTooLarge, StorageFailed
 from folding.guards import LIMITS, Limits
@@ -26,13 +28,14 @@ from folding.recipes import Unrepresentable
 from folding.report import FileFacts, Report, require
 from folding.spool import STANDARD, standard_output
 from folding.target import Target
-from folding.trial import Trial, attempt, confirmed, misfits
+from folding.trial import Trial, attempt, confirmed, failed_runs, misfits
 from folding.writing import Layout
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from folding.equivalence.inputs import Inputs
+    from folding.equivalence.running import Running
 
 AnyPath = str | os.PathLike[str]
 
@@ -49,6 +52,11 @@ def fold(
     digests: bool = False,
     report_to: AnyPath | None = None,
     progress: Progress | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    tolerance: float | None = None,
+    provider: str = "CPUExecutionProvider",
+    custom_ops: AnyPath | None = None,
+    run_limits: RunLimits = RUN_LIMITS,
 ) -> Report:
     """Fold the model at ``source``, prove the result, and write it to ``target``.
 
@@ -58,13 +66,20 @@ def fold(
         target: where the folded model goes; ``<stem>.folded.onnx`` beside the source by default.
             ``-`` is standard output, the default for standard input.
         verify: whether to prove that both are the same function. Without, nothing is checked.
-        inputs: what to run both models on: arrays by input name, or an .npz file.
+        inputs: what to run both models on: arrays by input name, an .npz file, a folder of
+            input_*.pb, or a callable that gives such arrays.
         layout: where the target keeps its big tensors.
         follow_links: whether external data may be a link that leaves the model's folder.
         limits: how deep graphs may be nested, and how far functions expand.
         digests: whether the report has the SHA-256 of both files.
         report_to: a file for the report as JSON, which is written if the model is or not.
         progress: is told the name of each stage when it begins.
+        shapes: the shapes of inputs that are made up, by input name.
+        tolerance: how far outputs may be apart, relative to their size, instead of what rounding
+            explains. The report says that it is yours.
+        provider: the execution provider of onnxruntime that runs the folded model.
+        custom_ops: a library of custom operators that the model needs.
+        run_limits: how long runs may take, and how much memory.
 
     Returns:
         What became of every affine, and the evidence.
@@ -86,12 +101,16 @@ def fold(
             to,
             stack.enter_context(standard_output()) if to == STANDARD else Path(to),
             Layout.SINGLE_FILE if to == STANDARD else layout,
-            verify,
-            inputs,
         )
         model = stack.enter_context(opened(call, limits, follow_links=follow_links))
+        run = None
+        if verify:
+            from folding.equivalence.running import Wish, running
+
+            wish = Wish(inputs, shapes, tolerance, provider, custom_ops, run_limits)
+            run = stack.enter_context(running(wish, model.proto, limits.nesting))
         sha256 = _digest(model, stack, wanted=digests)
-        report = _folded(model, call, sha256)
+        report = _folded(model, call, sha256, run)
         require(report, call.source)
     return report
 
@@ -154,19 +173,32 @@ def _digest(model: Model, stack: ExitStack, *, wanted: bool) -> Future[str] | No
     return stack.enter_context(sha256_beside(model.files[0]))
 
 
-def _folded(model: Model, call: Call, sha256: Future[str] | None) -> Report:
+class _Undone(Exception):
+    """Folds that failed where they were run, and are kept instead."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__()
+        self.refused = refused
+
+
+def _folded(model: Model, call: Call, sha256: Future[str] | None, run: Running | None) -> Report:
+    """Fold what can be folded; what turns out not to fit, or to fail, is kept the next time."""
     refused: Refused = {}
     while True:
         with call.clock.stage("plan"):
             done = attempt(model, refused)
         try:
-            return _write(model, done, call, sha256)
+            return _write(model, done, call, sha256, run)
         except Unrepresentable:
             with call.clock.stage("plan"):
                 refused = done.refused | misfits(done.planned)
+        except _Undone as undone:
+            refused = done.refused | undone.refused
 
 
-def _write(model: Model, done: Trial, call: Call, sha256: Future[str] | None) -> Report:
+def _write(
+    model: Model, done: Trial, call: Call, sha256: Future[str] | None, run: Running | None
+) -> Report:
     """Write, verify what was written, and only then put it in its place."""
     assert call.path is not None
     stream = writing.written if done.plan.changes_anything else writing.copied
@@ -176,10 +208,12 @@ def _write(model: Model, done: Trial, call: Call, sha256: Future[str] | None) ->
                 stream(done.model, call.path, call.layout, digest=call.digests)
             )
         verdict = Verdict()
-        if call.verify:
+        if run is not None:
             with call.clock.stage("verify"):
-                verdict = _verify(model, target, done, call.inputs)
+                verdict = _verify(model, target, done, run)
         model.check_unchanged()
+        if undone := failed_runs(verdict, done.refused):
+            raise _Undone(undone)
         is_good = verdict.name in (VerdictName.EQUIVALENT, VerdictName.SKIPPED)
         written = FileFacts(call.target, target.bytes, target.sha256) if is_good else None
         plan = replace(done.plan, warnings=(*done.plan.warnings, *target.warnings))
@@ -210,11 +244,11 @@ def _keep_note(note: Target, written: str) -> None:
         raise StorageFailed(text, hint=error.hint) from error
 
 
-def _verify(model: Model, target: Target, done: Trial, inputs: Inputs | None) -> Verdict:
+def _verify(model: Model, target: Target, done: Trial, run: Running) -> Verdict:
     from folding.equivalence.gate import verify_fold
 
     with open_model(target.waiting, data_names=target.data_names) as candidate:
-        return verify_fold(model, candidate, done.refused, inputs)
+        return verify_fold(model, candidate, done.refused, run, target.data_names)
 
 
 def _report(

@@ -61,6 +61,7 @@ class Reason(StrEnum):
     BAD_LAYER = "the weight and attributes of this layer do not fit together"
     # The numbers.
     OVERFLOW = "a folded number would overflow the type that this tensor is stored in"
+    FAILED_ITS_RUN = "the folded layer gave other numbers than rounding explains when it was run"
     UNDERFLOW = "folded numbers would vanish in the type that this tensor is stored in"
 
 

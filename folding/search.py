@@ -21,7 +21,7 @@ from folding.draft import Draft
 from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
 from folding.protos import title
 from folding.ranges import range_warning
-from folding.recognise import Recogniser
+from folding.recognise import Recogniser, Step
 from folding.tensors import constant_dims
 from folding.walk import Walker
 from folding.way import Reached, Way
@@ -110,12 +110,17 @@ class Search:
             if taken is not None and self.outcomes.get(taken) is not outcome:
                 self.outcomes[taken] = outcome
                 self._disturb(taken)
+        self.draft.axes[self._name(chain)] = self._axis(chain)
         self.walker.pave(absorb(self.draft, way, self._name(chain)))
         self._warn_of_ranges(chain)
         for name in self.draft.released:
             if name in self.crowds and self.draft.readers(name).count <= 1:
                 self._again(self.crowds.pop(name))
         self.draft.released.clear()
+
+    def _axis(self, chain: Chain) -> int | None:
+        steps = (self.walker.steps.steps[index] for index in chain.nodes)
+        return next((s.axis for s in steps if isinstance(s, Step) and s.axis is not None), None)
 
     def _watch(self, chain: Chain) -> None:
         """Remember what must change before there is another outcome."""

@@ -149,7 +149,7 @@ def show_verification(done: Verification) -> None:
     """Print each check with its evidence, then the verdict and on what it rests."""
     for check in done.verdict.checks:
         print(described(check))
-    print(f"{done.verdict.name}: {rests_on(done.verdict)}")
+    print(f"{done.verdict.name}: {printable(done.verdict.rests_on)}")
     for warning in done.verdict.warnings:
         print(f"warning: {printable(warning.text)}")
 
@@ -161,16 +161,6 @@ def described(check: Check) -> str:
     worst = "" if check.worst is None else f" (worst {check.worst:.3g}{bound})"
     why = f": {printable(check.why)}" if check.why else ""
     return f"{check.name}: {_words(check.status)}{at}{worst}{why}"
-
-
-def rests_on(verdict: Verdict) -> str:
-    """The checks that decided, and what was run."""
-    deciding = {VerdictName.DIFFERENT: Status.FAILED, VerdictName.UNPROVEN: Status.NOT_RUN}
-    status = deciding.get(verdict.name, Status.PASSED)
-    names = [check.name for check in verdict.checks if check.status is status] or ["nothing"]
-    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-    ran = f"; run on {printable(verdict.inputs)}" if verdict.inputs else ""
-    return f"{listed} {_words(status)}{ran}"
 
 
 def _words(status: Status) -> str:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from folding.errors import BadCall, StorageFailed
+from onnx import ModelProto
+
+from folding.errors import BadCall, ModelTooLarge, StorageFailed
 
 #: The name of standard input as a source and of standard output as a target.
 STANDARD = "-"
 _NAME_A_FILE = "Name a file with -o."
 _BLOCK = 1 << 20
+#: What protobuf can write as one message.
+_PROTOBUF_LIMIT = (1 << 31) - 1
 #: Seconds until a stream is asked again that another program has set not to wait.
 _MOMENT = 0.01
 
@@ -91,3 +95,16 @@ def _storage(what: str, hint: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageFailed(f"cannot {what}: {error.strerror or error}", hint=hint) from error
+
+
+def kept(proto: ModelProto, what: str, stack: ExitStack) -> Path:
+    """A model in memory as a file, which is how the checks take it."""
+    if proto.ByteSize() > _PROTOBUF_LIMIT:
+        raise ModelTooLarge(f"{what} is larger than 2 GB", hint="Save it, and give its path.")
+    try:
+        path = Path(stack.enter_context(TemporaryDirectory(prefix="fold-model-"))) / "model.onnx"
+        path.write_bytes(proto.SerializeToString())
+    except OSError as error:
+        text = f"cannot keep {what} in a temporary file: {error.strerror or error}"
+        raise StorageFailed(text, hint="Let TMPDIR name a folder with room.") from error
+    return path

@@ -15,7 +15,7 @@ from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.equivalence.verdict import Verdict, VerdictName
 from folding.exits import printable
 from folding.guards import LIMITS, Limits
-from folding.show import described, rests_on
+from folding.show import described
 from folding.verifying import AnyModel, AnyPath, verify
 
 _HEADERS = {
@@ -34,8 +34,8 @@ def assert_equivalent(
     provider: str = "CPUExecutionProvider",
     custom_ops: AnyPath | None = None,
     follow_links: bool = False,
-    limits: RunLimits = RUN_LIMITS,
-    model_limits: Limits = LIMITS,
+    limits: Limits = LIMITS,
+    run_limits: RunLimits = RUN_LIMITS,
     accept_unproven: bool = False,
 ) -> None:
     """Raise an AssertionError with all evidence unless both models are the same function.
@@ -58,7 +58,7 @@ def assert_equivalent(
         custom_ops=custom_ops,
         follow_links=follow_links,
         limits=limits,
-        model_limits=model_limits,
+        run_limits=run_limits,
     )
     accepted = {VerdictName.EQUIVALENT} | ({VerdictName.UNPROVEN} if accept_unproven else set())
     if verdict.name not in accepted:
@@ -69,7 +69,7 @@ def _message(verdict: Verdict, reference: AnyModel, candidate: AnyModel) -> Iter
     yield from ("", _HEADERS[verdict.name], "")
     for check in verdict.checks:
         yield described(check)
-    yield f"Verdict: {verdict.name}, {rests_on(verdict)}"
+    yield f"Verdict: {verdict.name}, {printable(verdict.rests_on)}"
     yield f" REFERENCE: {_called(reference)}"
     yield f" CANDIDATE: {_called(candidate)}"
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from folding import edits
+from folding.equivalence.verdict import Verdict
 from folding.modelfile import Model
-from folding.plan import Kept, Plan
+from folding.plan import Kept, Plan, Reason
 from folding.planner import Planned, Refused, plan_model
 from folding.recipes import Unrepresentable
 from folding.tally import operators
@@ -41,9 +42,9 @@ def attempt(model: Model, refused: Refused) -> Trial:
         return Trial(Plan(planned.decisions, renamed, tally, warnings), folded, planned, refused)
 
 
-def confirmed(model: Model) -> Trial:
+def confirmed(model: Model, refused: Refused | None = None) -> Trial:
     """Like ``attempt``, with every number computed once to see that it fits."""
-    refused: Refused = {}
+    refused = refused or {}
     while True:
         done = attempt(model, refused)
         found = misfits(done.planned)
@@ -67,3 +68,9 @@ def misfits(planned: Planned) -> Refused:
                 kept = Kept(misfit.reason, changed.origin or changed.name)
                 found.setdefault((scope, changed.because[-1]), kept)
     return found
+
+
+def failed_runs(verdict: Verdict, refused: Refused) -> Refused:
+    """The folds that failed where they were run, to be kept; none if that was tried already."""
+    failed: Refused = {(0, name): Kept(Reason.FAILED_ITS_RUN, name) for name in verdict.guilty}
+    return {} if failed.keys() & refused.keys() else failed

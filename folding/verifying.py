@@ -7,11 +7,9 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from math import inf
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from onnx import ModelProto
@@ -21,22 +19,22 @@ from folding._version import __version__
 from folding.clock import Clock, Progress
 from folding.digests import sha256_beside
 from folding.equivalence import gate
-from folding.equivalence.inputs import Inputs, load
+from folding.equivalence.inputs import Inputs
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
-from folding.equivalence.verdict import Status, Verdict
-from folding.errors import BadCall, ModelTooLarge, StorageFailed
+from folding.equivalence.running import Wish, running
+from folding.equivalence.verdict import Verdict
 from folding.guards import LIMITS, Limits
 from folding.junit import to_junit
 from folding.modelfile import Model, open_model
 from folding.notes import check_notes, write_notes
 from folding.report import FileFacts
+from folding.spool import kept
 
 #: A model as callers have it.
 AnyModel = str | os.PathLike[str] | ModelProto
 AnyPath = str | os.PathLike[str]
 
 _CPU = "CPUExecutionProvider"
-_PROTOBUF_LIMIT = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +72,8 @@ def verify(
     provider: str = _CPU,
     custom_ops: AnyPath | None = None,
     follow_links: bool = False,
-    limits: RunLimits = RUN_LIMITS,
-    model_limits: Limits = LIMITS,
+    limits: Limits = LIMITS,
+    run_limits: RunLimits = RUN_LIMITS,
     progress: Progress | None = None,
 ) -> Verdict:
     """Whether ``candidate`` is the same function as ``reference``, whoever made it.
@@ -91,8 +89,8 @@ def verify(
         provider: the execution provider of onnxruntime that runs the candidate.
         custom_ops: a library of custom operators that the candidate needs.
         follow_links: whether external data may be a link that leaves the model's folder.
-        limits: how long the runs may take, and how much memory.
-        model_limits: how deep graphs may be nested, and how far functions expand.
+        limits: how deep graphs may be nested, and how far functions expand.
+        run_limits: how long the runs may take, and how much memory.
         progress: is told the name of each stage when it begins.
 
     Returns:
@@ -111,7 +109,7 @@ def verify(
         custom_ops=custom_ops,
         follow_links=follow_links,
         limits=limits,
-        model_limits=model_limits,
+        run_limits=run_limits,
         progress=progress,
     ).verdict
 
@@ -126,8 +124,8 @@ def verified(
     provider: str = _CPU,
     custom_ops: AnyPath | None = None,
     follow_links: bool = False,
-    limits: RunLimits = RUN_LIMITS,
-    model_limits: Limits = LIMITS,
+    limits: Limits = LIMITS,
+    run_limits: RunLimits = RUN_LIMITS,
     digests: bool = False,
     report_to: AnyPath | None = None,
     junit_to: AnyPath | None = None,
@@ -138,47 +136,25 @@ def verified(
     ``report_to`` and ``junit_to`` are files for the report, as JSON and as JUnit XML, which are
     written whatever the verdict is; ``digests`` asks for the SHA-256 of both models.
     """
-    if tolerance is not None and not 0 <= tolerance < inf:
-        raise BadCall(f"the tolerance is {tolerance}", hint="Give a number that is not negative.")
-    _refuse_unsupported(shapes, tolerance, provider, custom_ops, limits)
+    wish = Wish(inputs, shapes, tolerance, provider, custom_ops, run_limits)
     clock = Clock(progress)
     with ExitStack() as stack:
         with clock.stage("read"):
-            opened = partial(_opened, stack=stack, limits=model_limits, follow_links=follow_links)
+            opened = partial(_opened, stack=stack, limits=limits, follow_links=follow_links)
             ours, theirs = opened(reference, "the reference"), opened(candidate, "the candidate")
             notes = [Path(note) for note in (report_to, junit_to) if note is not None]
             check_notes(notes, (ours.model, theirs.model))
-            feed = None if inputs is None else load(inputs, ours.model.proto)
+            run = stack.enter_context(running(wish, ours.model.proto, limits.nesting))
             for side in (ours, theirs) if digests else ():
                 side.sha256 = stack.enter_context(sha256_beside(side.model.files[0]))
         with clock.stage("verify"):
-            verdict = _compared(ours.model, theirs.model, feed)
+            verdict = gate.verify_any(ours.model, theirs.model, run)
         for side in (ours, theirs):
             side.model.check_unchanged()
         done = Verification(ours.facts(), theirs.facts(), verdict, clock.seconds)
         texts = ((report_to, done.to_json), (junit_to, partial(to_junit, done)))
         write_notes([(Path(path), text()) for path, text in texts if path is not None])
     return done
-
-
-def _refuse_unsupported(
-    shapes: Mapping[str, Sequence[int]] | None,
-    tolerance: float | None,
-    provider: str,
-    custom_ops: AnyPath | None,
-    limits: RunLimits,
-) -> None:
-    """Raise BadCall for what the checks cannot do."""
-    wanted = {
-        "shapes for made-up inputs": shapes,
-        "a tolerance of your own": tolerance is not None,
-        "another provider": provider != _CPU,
-        "custom operators": custom_ops,
-        "limits on the runs": limits != RUN_LIMITS,
-    }
-    for what, is_wanted in wanted.items():
-        if is_wanted:
-            raise BadCall(f"{what} cannot be had yet", hint="Leave that option out.")
 
 
 @dataclass(slots=True)
@@ -199,7 +175,7 @@ def _opened(
 ) -> _Side:
     """A model to compare, after everything is refused that no library should see."""
     if isinstance(given, ModelProto):
-        path, name = _kept(given, what, stack), what
+        path, name = kept(given, what, stack), what
     else:
         path, name = Path(given), os.fspath(given)
     model = stack.enter_context(
@@ -208,29 +184,3 @@ def _opened(
     guards.check(model.proto, name, limits)
     soundness.check(model, name)
     return _Side(None if isinstance(given, ModelProto) else name, model)
-
-
-def _kept(proto: ModelProto, what: str, stack: ExitStack) -> Path:
-    """A model in memory as a file, which is how the checks take it."""
-    if proto.ByteSize() > _PROTOBUF_LIMIT:
-        raise ModelTooLarge(f"{what} is larger than 2 GB", hint="Save it, and give its path.")
-    try:
-        path = Path(stack.enter_context(TemporaryDirectory(prefix="fold-model-"))) / "model.onnx"
-        path.write_bytes(proto.SerializeToString())
-    except OSError as error:
-        text = f"cannot keep {what} in a temporary file: {error.strerror or error}"
-        raise StorageFailed(text, hint="Let TMPDIR name a folder with room.") from error
-    return path
-
-
-def _compared(reference: Model, candidate: Model, inputs: Inputs | None) -> Verdict:
-    """What can be said of a candidate that may not be a fold of ours.
-
-    That it is none is no proof that it differs; so a frame that does not match is none.
-    """
-    verdict = gate.verify_fold(reference, candidate, {}, inputs)
-    frame = verdict.checks[0]
-    if frame.status is Status.FAILED:
-        why = f"it is not what folding the reference gives: {frame.why}"
-        frame = replace(frame, status=Status.NOT_RUN, why=why)
-    return replace(verdict, checks=(frame, *verdict.checks[1:]))

@@ -72,7 +72,7 @@ def fold(
                 source,
                 target,
                 verify=not no_verify,
-                inputs=runs.only_inputs(),
+                **runs.arguments(),
                 layout=_layout(single_file=single_file, external_data=external_data),
                 follow_links=follow_links,
                 limits=limits,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -118,21 +118,8 @@ class Runs:
     time_limit: float | None = None
     memory_limit: int | None = None
 
-    def only_inputs(self) -> Path | None:
-        """The user's inputs.
-
-        Raises:
-            BadCall: the user wants more, and a fold runs its models in one way only.
-        """
-        if replace(self, inputs=None) != Runs():
-            raise BadCall(
-                "of the options for runs, fold can only use --inputs yet",
-                hint="Fold without them, and give them to fold-model verify.",
-            )
-        return self.inputs
-
     def arguments(self) -> dict[str, Any]:
-        """The same as arguments of ``folding.verify``.
+        """The same as arguments of ``folding.fold`` and ``folding.verify``.
 
         Raises:
             BadCall: a shape is none, or an input has two.
@@ -149,7 +136,7 @@ class Runs:
             "tolerance": self.tolerance,
             "provider": self.provider,
             "custom_ops": self.custom_ops,
-            "limits": RunLimits(
+            "run_limits": RunLimits(
                 RUN_LIMITS.seconds if self.time_limit is None else self.time_limit,
                 None if self.memory_limit is None else self.memory_limit * _MEGABYTE,
             ),

@@ -57,7 +57,7 @@ def verify(
             candidate,
             **runs.arguments(),
             follow_links=follow_links,
-            model_limits=limits,
+            limits=limits,
             digests=json_path is not None,
             report_to=None if json_path == "-" else json_path,
             junit_to=junit,

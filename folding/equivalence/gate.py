@@ -1,37 +1,183 @@
-"""All checks of a fold, and their verdict."""
+"""All checks of a candidate, and their verdict.
+
+The first two, frame and parameters, are the proof. They read both files and nothing else. The other
+two, sites and outputs, run both models; that happens in another process, so a model that hangs,
+exhausts or crashes the runtime costs the verdict and not the caller.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from folding.draft import Draft
 from folding.equivalence.frame import check_frame
-from folding.equivalence.inputs import Inputs
-from folding.equivalence.outputs import check_outputs
-from folding.equivalence.parameters import cancellation, check_parameters
+from folding.equivalence.jobs import Job, ModelPlace
+from folding.equivalence.parameters import check_parameters
+from folding.equivalence.running import Running
+from folding.equivalence.sites import find_sites
 from folding.equivalence.verdict import Check, Status, Verdict
+from folding.equivalence.worker import WorkerFailed
 from folding.modelfile import Model
+from folding.plan import Warned
 from folding.planner import Refused, plan_model
+from folding.trial import confirmed
+
+_ANSWER = "folding.equivalence.runs:answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What the files say: the two checks, and what is needed to run both models.
+
+    ``values`` are values of the reference that the candidate calls otherwise.
+    """
+
+    frame: Check
+    parameters: Check
+    drafts: Sequence[Draft]
+    values: Mapping[str, str] = field(default_factory=dict)
+    is_ours: bool = True
 
 
 def verify_fold(
-    reference: Model, candidate: Model, refused: Refused, inputs: Inputs | None
+    reference: Model,
+    candidate: Model,
+    refused: Refused,
+    running: Running,
+    data_names: Mapping[str, Path] | None = None,
 ) -> Verdict:
-    """Compare a folded model, as it was written, with its source.
+    """Compare a folded model of ours, as it was written, with its source.
 
     The reference is planned anew, which says where the candidate may differ and what each folded
     tensor must hold, computed again from the numbers that are stored in the source.
+
+    Args:
+        reference: the source.
+        candidate: the folded model.
+        refused: the affines that were not to be folded.
+        running: how to run both.
+        data_names: where data of the candidate is that does not stand under its own name yet.
 
     Raises:
         BadCall: the inputs given do not fit the model.
     """
     drafts = plan_model(reference, refused).drafts
-    if not any(draft.nodes for draft in drafts):
-        why = "nothing was folded"
-        frame = check_frame(reference, candidate, drafts)
-        idle = (Check("parameters", Status.PASSED, why), Check("outputs", Status.NOT_RUN, why))
-        return Verdict((frame, *idle))
     frame = check_frame(reference, candidate, drafts)
+    if not any(draft.nodes for draft in drafts):
+        return _idle(frame)
     if frame.status is not Status.PASSED:
         parameters = Check("parameters", Status.NOT_RUN, why="the frame differs")
     else:
         parameters = check_parameters(candidate, drafts)
-    outputs, ran_on, warnings = check_outputs(reference, candidate, inputs, cancellation(drafts))
-    return Verdict((frame, parameters, outputs), ran_on, tuple(warnings))
+    return judged(
+        reference, candidate, Compared(frame, parameters, drafts), running, data_names or {}
+    )
+
+
+def verify_any(reference: Model, candidate: Model, running: Running) -> Verdict:
+    """Compare two models, whoever made the second.
+
+    First as a fold of ours. If it is none, values are matched up to names, and folded numbers may
+    be as far off as those of other tools are; what cannot be matched is judged by the runs alone.
+
+    Raises:
+        BadCall: the inputs given do not fit the model.
+    """
+    compared = _as_ours(reference, candidate)
+    if compared is None:
+        from folding.equivalence.foreign import check_foreign
+
+        drafts = plan_model(reference, {}).drafts
+        found = check_foreign(reference, candidate)
+        compared = Compared(found.frame, found.parameters, drafts, found.values, is_ours=False)
+    elif not any(draft.nodes for draft in compared.drafts):
+        return _idle(compared.frame)
+    return judged(reference, candidate, compared, running, {})
+
+
+def _as_ours(reference: Model, candidate: Model) -> Compared | None:
+    """The proof that a candidate is a fold of ours, if it is one."""
+    refused: Refused = {}
+    drafts = plan_model(reference, refused).drafts
+    frame = check_frame(reference, candidate, drafts)
+    if frame.status is not Status.PASSED:
+        refused = confirmed(reference).refused
+        if not refused:
+            return None
+        drafts = plan_model(reference, refused).drafts
+        frame = check_frame(reference, candidate, drafts)
+    if frame.status is not Status.PASSED:
+        return None
+    parameters = check_parameters(candidate, drafts)
+    is_ours = parameters.status is Status.PASSED
+    return Compared(frame, parameters, drafts) if is_ours else None
+
+
+def _idle(frame: Check) -> Verdict:
+    """Nothing was folded, so it is enough that nothing else was changed."""
+    why = "nothing was folded"
+    runs = (Check(name, Status.NOT_RUN, why, excused=True) for name in ("sites", "outputs"))
+    return Verdict((frame, Check("parameters", Status.PASSED, why), *runs))
+
+
+def judged(
+    reference: Model,
+    candidate: Model,
+    compared: Compared,
+    running: Running,
+    data_names: Mapping[str, Path],
+) -> Verdict:
+    """Run both models, and say what all checks amount to.
+
+    Raises:
+        BadCall: the inputs given do not fit the model.
+    """
+    assert reference.path is not None
+    job = _job(ModelPlace(reference.path), candidate, compared, running, dict(data_names))
+    proof = (compared.frame, compared.parameters)
+    try:
+        found = running.worker.call(_ANSWER, job)
+    except WorkerFailed as failure:
+        checks = (Check(name, Status.NOT_RUN, failure.reason) for name in ("sites", "outputs"))
+        return Verdict((*proof, *checks))
+    checks = (
+        Check(name, Status(status), why, worst, bound, at, excused)
+        for name, status, why, worst, bound, at, excused in found["checks"]
+    )
+    return Verdict(
+        (*proof, *checks),
+        found["ran_on"],
+        tuple(Warned(*warning) for warning in found["warnings"]),
+        tuple(found["seeds"]),
+        tuple(found["guilty"]),
+    )
+
+
+def _job(
+    reference: ModelPlace,
+    candidate: Model,
+    compared: Compared,
+    running: Running,
+    data_names: dict[str, Path],
+) -> Job:
+    """What to run, where to compare, and whether rounding there explains all differences."""
+    assert candidate.path is not None
+    main, *inner = compared.drafts
+    sites, missing = find_sites(main, candidate.proto.graph, compared.values)
+    skipped = [*missing, *(name for draft in inner for name in draft.axes)]
+    return Job(
+        reference,
+        ModelPlace(candidate.path, data_names),
+        running.nesting,
+        sites,
+        skipped,
+        dict(compared.values),
+        frozenset(main.vanished | main.renamed.keys()) if compared.is_ours else frozenset(),
+        compared.frame.status is Status.PASSED and not skipped,
+        running.feeds,
+        running.shapes,
+        running.tolerance,
+        running.engine,
+    )

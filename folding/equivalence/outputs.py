@@ -1,11 +1,11 @@
-"""Outputs: both models run end to end, as an alarm for whatever the proof did not think of.
+"""Outputs: both models run end to end, to find what is wired otherwise.
 
-No fixed tolerance is right for all models, so this one is generous: each output may differ by 2^12
-roundings of the coarsest float type in the model but at most by a tenth, in the root mean square
-over all its elements, relative to the reference's own. (For float32 that is 2.4e-4; right folds of
-the networks in ``models/`` are below 1e-6.) Where the terms of a folded shift cancel, as with a
-bias and a mean of 1e6, the source itself is that much less accurate, and so many roundings more are
-allowed. It is no proof, and no gate for small faults.
+The candidate is compared with the reference in units of the noise that rounding at the folded sites
+brings about (``noise``). Where there is no such measure, because a fold lies inside of a body, or
+because the candidate is somebody else's whose other changes round as well, an output may differ by
+2^12 roundings of the coarsest float type in the model, at most by a tenth, in the root mean square
+relative to the reference's own. Outputs that are discrete are judged by the float values that they
+are made from (``observed``).
 
 The reference runs with graph optimisation disabled, because the runtime's own fusions are wrong
 on some graphs; the candidate runs that way and at the default level. Where the *reference* changes
@@ -14,194 +14,211 @@ between the two levels as well, the runtime is blamed in a warning, not the fold
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-import numpy.typing as npt
-from onnx import ModelProto
+import numpy as np
+from onnx import ModelProto, TensorProto
 
+from folding.doubled import Doubles
 from folding.equivalence.distance import distance
-from folding.equivalence.inputs import OPEN_SIZES, SEED, Feed, Inputs, load, random_feed
-from folding.equivalence.runtime import NotLoaded, RuntimeRefused, Session
+from folding.equivalence.feeds import Feed
+from folding.equivalence.noise import RATIO, ratio
+from folding.equivalence.runtime import RuntimeRefused
+from folding.equivalence.sessions import Sessions
+from folding.equivalence.variants import noise_input, with_noise, with_outputs
 from folding.equivalence.verdict import Check, Status
-from folding.errors import BadCall
 from folding.floats import FLOATS
-from folding.modelfile import Model
 from folding.plan import Warned
-from folding.protos import graphs, is_default_domain, opset
+from folding.protos import graphs
 
 _ROUNDINGS = 2.0**12
 _MOST = 0.1
-_KERNELS_SINCE = 7
-_RANDOM = frozenset(
-    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
-    | {"Bernoulli"}
-)
+_DRAWS = 2
 
-Outputs = list[npt.NDArray[Any]]
+Values = Mapping[str, Any]
 
 
-def check_outputs(
-    reference: Model, candidate: Model, inputs: Inputs | None, slack: float = 1.0
-) -> tuple[Check, str, list[Warned]]:
-    """Run both models on the user's inputs, or on seeded ones that the reference accepts.
+@dataclass(slots=True)
+class OutputCheck:
+    """Compares what two models give. What it finds adds up over all inputs.
 
-    Args:
-        reference: the source.
-        candidate: the folded model.
-        inputs: the user's inputs, if any.
-        slack: how many roundings the cancelling terms of the folded shifts are worth.
-
-    Returns:
-        The check, what it ran on, and what the user should know of the runtime.
-
-    Raises:
-        BadCall: the user's inputs do not fit the model.
+    ``watched`` has, for each output, the values that are compared for it: names of the reference
+    and of the candidate. ``types`` are those of the sites' outputs, which get noise; with
+    ``measured`` False there is no measure but the general bound, or the user's ``tolerance``.
     """
-    feed = None if inputs is None else load(inputs, reference.proto)
-    reason = _cannot_run(reference.proto)
-    if reason:
-        return Check("outputs", Status.NOT_RUN, reason), "", []
-    try:
-        return _compared(reference, candidate, feed, slack)
-    except MemoryError:
-        return _not_run("there is not enough memory to run both models")
 
+    reference: Sessions
+    candidate: Sessions
+    watched: dict[str, tuple[tuple[str, str], ...]]
+    types: dict[str, int]
+    measured: bool
+    tolerance: float | None
+    worst: Check = field(default_factory=lambda: Check("outputs", Status.PASSED))
+    warnings: list[Warned] = field(default_factory=list)
+    insensitive: set[str] = field(default_factory=set)
+    sensitive: set[str] = field(default_factory=set)
 
-def _compared(
-    reference: Model, candidate: Model, feed: Feed | None, slack: float
-) -> tuple[Check, str, list[Warned]]:
-    """Run the source, then the folded model. Each session is gone before the next one begins."""
-    try:
-        with Session(reference, optimised=False) as session:
-            run, ran_on = _expected(session, reference.proto, feed, slack)
-    except NotLoaded as refusal:
-        return _not_run(f"the source does not load: {refusal}")
-    except RuntimeRefused as refusal:
-        if feed is not None:
-            raise BadCall(f"the source does not run on these inputs: {refusal}") from refusal
-        return _only_loaded(candidate, f"the source does not run on made-up inputs: {refusal}")
-    plain = run.compare(candidate, optimised=False)
-    if plain.status is not Status.PASSED:
-        return plain, ran_on, []
-    # The optimiser may compute in float32 what the model has in float64.
-    run = replace(run, bound=max(run.bound, min(_MOST, _ROUNDINGS * 2.0**-24)))
-    default = run.compare(candidate, optimised=True)
-    if default.status is Status.PASSED:
-        return plain, ran_on, []
-    # Does the runtime's optimiser change the source as well? Then it is not the fold.
-    blamed = run.compare(reference, optimised=True)
-    if blamed.status is Status.PASSED:
-        why = f"under onnxruntime's graph optimisation, but not without it, {default.why}"
-        return replace(default, why=why), ran_on, []
-    text = "onnxruntime computes the source otherwise with its graph optimisation than without"
-    return plain, ran_on, [Warned("RUNTIME_OPTIMISER_DIFFERS", blamed.at, text)]
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The values of the reference that are compared."""
+        return tuple(ours for pairs in self.watched.values() for ours, _ in pairs)
 
+    def run(self, feed: Feed, expected: Values, noise: Mapping[str, Doubles], seed: int) -> None:
+        """Compare the candidate with what the reference gave for some inputs.
 
-def _not_run(why: str) -> tuple[Check, str, list[Warned]]:
-    return Check("outputs", Status.NOT_RUN, why), "", [Warned("OUTPUTS_NOT_RUN", "", why)]
-
-
-def _only_loaded(candidate: Model, why: str) -> tuple[Check, str, list[Warned]]:
-    """Without inputs that the source accepts, the folded model must load at least."""
-    try:
-        Session(candidate, optimised=False).close()
-    except RuntimeRefused as refusal:
-        text = f"the folded model does not load: {refusal}"
-        return Check("outputs", Status.FAILED, text), "", []
-    return _not_run(why)
-
-
-def _expected(
-    session: Session, model: ModelProto, feed: Feed | None, slack: float
-) -> tuple[_Run, str]:
-    """What the reference computes, and from what."""
-    bound = min(_MOST, _ROUNDINGS * _roundoff(model) * slack)
-    if feed:
-        return _Run([feed], session.outputs, [session.run(feed)], bound), "the user's inputs"
-    feeds, expected, ran_on = _made_up(session, model)
-    return _Run(feeds, session.outputs, expected, bound), ran_on
-
-
-def _made_up(session: Session, model: ModelProto) -> tuple[list[Feed], list[Outputs], str]:
-    """Seeded inputs that the reference accepts; with a flag in them, for both of its values."""
-    last = RuntimeRefused("an input is no tensor, or too large to be made up")
-    for size in OPEN_SIZES:
-        feed = random_feed(model, size)
-        if feed is None:
-            continue
+        Raises:
+            RuntimeRefused: the runtime gave up on the reference with noise.
+        """
+        if self.worst.status is not Status.PASSED:
+            return
+        theirs = tuple(name for pairs in self.watched.values() for _, name in pairs)
+        variant = partial(with_outputs, self.candidate.model.proto, theirs, shapes=())
         try:
-            expected = [session.run(feed)]
+            with self.candidate.of("outputs", variant) as session:
+                given = session.run_named(feed)
         except RuntimeRefused as refusal:
-            last = refusal
-            continue
-        feeds = [feed]
-        has_flag = any(array.dtype == bool for array in feed.values())
-        other = random_feed(model, size, truth=True) if has_flag else None
-        if other is not None:
-            feeds, expected = [feed, other], [*expected, session.run(other)]
-        return feeds, expected, f"normal, seed {SEED}, open dimensions {size}"
-    raise last
+            self._fail(f"the candidate does not run: {refusal}")
+            return
+        draws = self._draws(feed, noise, seed) if self.measured and self.tolerance is None else []
+        for output, pairs in self.watched.items():
+            self._compare(output, pairs, expected, given, draws)
+        if self.worst.status is Status.PASSED:
+            self._run_optimised(feed, expected, given)
 
+    def _draws(self, feed: Feed, noise: Mapping[str, Doubles], seed: int) -> list[Values]:
+        """What the reference gives with noise on its sites."""
+        types = {name: self.types[name] for name in noise}
+        if not types:
+            return []
+        sizes = {
+            noise_input(name): size.astype(
+                np.float64 if types[name] == TensorProto.DOUBLE else np.float32
+            )
+            for name, size in noise.items()
+        }
+        variant = partial(_noisy, self.reference.model.proto, self.names, types, seed)
+        with self.reference.of(("noise", seed), variant) as session:
+            return [session.run_named({**feed, **sizes}) for _ in range(_DRAWS)]
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """What the reference gave for some inputs, and how far from it is near enough."""
+    def _compare(
+        self,
+        output: str,
+        pairs: tuple[tuple[str, str], ...],
+        expected: Values,
+        given: Values,
+        draws: list[Values],
+    ) -> None:
+        if not pairs:
+            found = distance(expected[output], given[output])
+            if isinstance(found, str):
+                self._fail(f"output {output!r}: {found}", output)
+            return
+        for ours, theirs in pairs:
+            what = (
+                f"output {output!r}" if ours == output else f"{ours!r}, behind which is {output!r},"
+            )
+            one, other = expected[ours], given[theirs]
+            if isinstance(one, np.ndarray) and self.measured and self.tolerance is None:
+                noisy = [draw[ours] for draw in draws] or [one]
+                self._note_ratio(what, ours, one, other, noisy)
+            else:
+                self._note_distance(what, ours, distance(one, other))
 
-    feeds: list[Feed]
-    names: Sequence[str]
-    expected: list[Outputs]
-    bound: float
+    def _note_ratio(self, what: str, at: str, one: Any, other: Any, noisy: list[Any]) -> None:
+        kind = next((k for k in FLOATS.values() if k.dtype == one.dtype), None)
+        if kind is None:
+            self._note_distance(what, at, distance(one, other))
+            return
+        found = ratio(one, other, noisy, kind)
+        (self.sensitive if found.arrived else self.insensitive).add(at)
+        if found.why:
+            self._fail(f"{what}: {found.why}", at)
+        elif not found.worst <= RATIO:
+            text = f"{what} differs by {found.worst:.2g} times what rounding explains"
+            if not found.arrived:
+                text = f"{what} differs, where rounding in the folds changes nothing"
+            self._fail(text, at, found.worst, RATIO)
+        elif found.worst >= (self.worst.worst or 0.0) and self.worst.status is Status.PASSED:
+            self.worst = Check("outputs", Status.PASSED, "", found.worst, RATIO, at)
 
-    def compare(self, model: Model, *, optimised: bool) -> Check:
-        """Run a model and compare its outputs."""
-        worst = Check("outputs", Status.PASSED, worst=0.0, bound=self.bound)
+    def _note_distance(self, what: str, at: str, found: float | str) -> None:
+        bound = self._bound()
+        if isinstance(found, str):
+            self._fail(f"{what}: {found}", at)
+        elif not found <= bound:
+            self._fail(f"{what} differs by {found:.2g} of its size", at, found, bound)
+        elif found >= (self.worst.worst or 0.0) and self.worst.status is Status.PASSED:
+            self.worst = Check("outputs", Status.PASSED, "", found, bound, at)
+
+    def _bound(self) -> float:
+        if self.tolerance is not None:
+            return self.tolerance
+        return general_bound(self.reference.model.proto)
+
+    def _fail(
+        self, why: str, at: str = "", worst: float | None = None, bound: float | None = None
+    ) -> None:
+        if self.worst.status is Status.PASSED:
+            self.worst = Check("outputs", Status.FAILED, why, worst, bound, at)
+
+    def _run_optimised(self, feed: Feed, expected: Values, given: Values) -> None:
+        """Run the candidate as users do; blame the runtime for what it does to the source, too."""
+        found = self._optimised(self.candidate, feed, {o: given.get(o) for o in self.watched})
+        if found is None:
+            return
+        blamed = self._optimised(self.reference, feed, expected)
+        if blamed is None:
+            why = f"under onnxruntime's graph optimisation, but not without it, {found.why}"
+            self.worst = replace(found, why=why)
+            return
+        text = "onnxruntime computes the source otherwise with its graph optimisation than without"
+        if not self.warnings:
+            self.warnings.append(Warned("RUNTIME_OPTIMISER_DIFFERS", blamed.at, text))
+
+    def _optimised(self, sessions: Sessions, feed: Feed, plain: Values) -> Check | None:
+        """What the runtime's default level does to a model, if it is more than rounding."""
+        # The optimiser may compute in float32 what the model has in float64.
+        bound = max(self._bound(), min(_MOST, _ROUNDINGS * 2.0**-24))
         try:
-            with Session(model, optimised=optimised) as session:
-                for feed, expected in zip(self.feeds, self.expected, strict=True):
-                    check = _compare(self.names, expected, session.run(feed), self.bound)
-                    if check.status is not Status.PASSED:
-                        return check
-                    worst = max(worst, check, key=lambda found: found.worst or 0.0)
+            with sessions.of("optimised", optimised=True) as session:
+                given = session.run_named(feed)
         except RuntimeRefused as refusal:
-            why = f"the folded model does not run: {refusal}"
-            return Check("outputs", Status.FAILED, why)
-        return worst
+            return Check("outputs", Status.FAILED, f"the candidate does not run: {refusal}")
+        for output, pairs in self.watched.items():
+            if pairs != ((output, output),):
+                continue  # Only outputs can be seen without changing what is optimised.
+            found = distance(plain[output], given[output])
+            if isinstance(found, str):
+                return Check("outputs", Status.FAILED, f"output {output!r}: {found}", at=output)
+            if not found <= bound:
+                text = f"output {output!r} differs by {found:.2g} of its size"
+                return Check("outputs", Status.FAILED, text, found, bound, output)
+        return None
+
+    def check(self) -> Check:
+        """The result."""
+        found, notes = self.worst, []
+        if self.tolerance is not None:
+            notes.append("the tolerance is the user's")
+        blind = sorted(self.insensitive - self.sensitive)
+        if blind and found.status is Status.PASSED:
+            notes.append(f"insensitive to the folds: {', '.join(map(repr, blind[:3]))}")
+        return replace(found, why="; ".join(filter(None, (found.why, *notes))))
 
 
-def _cannot_run(model: ModelProto) -> str:
-    """Why no runtime here can run a model, or nothing."""
-    if opset(model.opset_import) < _KERNELS_SINCE:
-        return "onnxruntime has no kernels for operator sets below 7"
-    local = {(function.domain, function.name) for function in model.functions}
-    for graph in graphs(model):
-        for node in graph.node:
-            if node.op_type in _RANDOM and is_default_domain(node):
-                return f"{node.op_type} is random"
-            known = node.domain in ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
-            if not known and (node.domain, node.op_type) not in local:
-                return f"{node.op_type} is an operator of the domain {node.domain!r}"
-    return ""
-
-
-def _roundoff(model: ModelProto) -> float:
-    """The unit roundoff of the coarsest float type among the weights and the signature."""
+def general_bound(model: ModelProto) -> float:
+    """2^12 roundings of the coarsest float type among the weights and the signature."""
     types = {tensor.data_type for graph in graphs(model) for tensor in graph.initializer}
     for value in (*model.graph.input, *model.graph.output):
         types.add(value.type.tensor_type.elem_type)
-    return max((FLOATS[t].roundoff for t in types if t in FLOATS), default=2.0**-24)
+    roundoff = max((FLOATS[t].roundoff for t in types if t in FLOATS), default=2.0**-24)
+    return min(_MOST, _ROUNDINGS * roundoff)
 
 
-def _compare(names: Sequence[str], expected: Outputs, got: Outputs, bound: float) -> Check:
-    worst, at = 0.0, ""
-    for name, one, other in zip(names, expected, got, strict=True):
-        found = distance(one, other)
-        if isinstance(found, str):
-            return Check("outputs", Status.FAILED, f"output {name!r}: {found}", at=name)
-        if not found < worst:
-            worst, at = found, name
-    if worst <= bound:
-        return Check("outputs", Status.PASSED, worst=worst, bound=bound, at=at)
-    why = f"output {at!r} differs by {worst:.2g} of its size"
-    return Check("outputs", Status.FAILED, why, worst, bound, at)
+def _noisy(
+    proto: ModelProto, names: tuple[str, ...], types: dict[str, int], seed: int
+) -> ModelProto:
+    return with_outputs(with_noise(proto, types, seed), names, shapes=())

@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
@@ -25,7 +26,10 @@ import onnxruntime
 from onnx import ModelProto, TensorProto, helper
 from onnxruntime.capi import onnxruntime_pybind11_state
 
+from folding.equivalence.jobs import CPU, Engine
+from folding.equivalence.limits import NO_MEMORY
 from folding.equivalence.maps import Maps
+from folding.errors import BadCall
 from folding.modelfile import Model
 from folding.protos import bodies, is_default_domain, names, tensors
 from folding.source import SourceFile, Span
@@ -36,9 +40,6 @@ _LARGE = 1 << 25
 #: Nodes whose constants the runtime's optimiser leaves alone under their name. (Constants beside a
 #: Transpose it transposes in their place; those it must read from the file by itself.)
 _LAYERS = frozenset({"Conv", "ConvTranspose", "Gather", "Gemm", "MatMul"})
-
-#: What the runtime says without memory, where it does not raise a MemoryError.
-_NO_MEMORY = ("Failed to allocate memory", "std::bad_alloc", "bad allocation")
 
 #: onnxruntime's errors have no common base of their own; not to map a file is an OSError.
 _RUNTIME_ERRORS: tuple[type[Exception], ...] = (
@@ -54,6 +55,16 @@ _RUNTIME_ERRORS: tuple[type[Exception], ...] = (
 )
 
 
+def check_engine(engine: Engine) -> None:
+    """Raise BadCall for a provider that this onnxruntime does not have."""
+    known = onnxruntime.get_available_providers()
+    if engine.provider not in known:
+        raise BadCall(
+            f"onnxruntime has no provider {engine.provider!r} here",
+            hint=f"It has {', '.join(known)}.",
+        )
+
+
 class RuntimeRefused(Exception):
     """The runtime cannot load or run a model. Callers turn it into a check that says so."""
 
@@ -65,16 +76,32 @@ class NotLoaded(RuntimeRefused):
 class Session(AbstractContextManager["Session"]):
     """A model ready to run: the runtime gets the skeleton, and the weights where they are.
 
+    Args:
+        model: where the weights are.
+        proto: another skeleton over the same weights, if not the model's own.
+        optimised: whether the runtime may optimise the graph.
+        engine: what runs it.
+
     Raises:
         NotLoaded: the runtime does not take it.
         MemoryError: there is not enough memory for it.
     """
 
-    def __init__(self, model: Model, *, optimised: bool) -> None:
+    def __init__(
+        self,
+        model: Model,
+        proto: ModelProto | None = None,
+        *,
+        optimised: bool = False,
+        engine: Engine = CPU,
+    ) -> None:
         folder, places = _places(model.files)
+        model = replace(model, proto=model.proto if proto is None else proto)
         is_large = model.size > _LARGE
         options = _options(folder, optimised=optimised, is_large=is_large)
         try:
+            if engine.custom_ops is not None:
+                options.register_custom_ops_library(engine.custom_ops)
             maps = Maps()
             weights = dict(_weights(model, maps))
             for name, value in weights.items():
@@ -82,7 +109,7 @@ class Session(AbstractContextManager["Session"]):
             self._session = onnxruntime.InferenceSession(
                 _located(model, places).SerializeToString(),
                 options,
-                providers=["CPUExecutionProvider"],
+                providers=[engine.provider],
                 disabled_optimizers=["NchwcTransformer"] if is_large else [],
             )
         except _RUNTIME_ERRORS as error:
@@ -99,6 +126,10 @@ class Session(AbstractContextManager["Session"]):
         self._session = None
         self._weights.clear()
         self._maps.close()
+
+    def run_named(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+        """All outputs by their names; raises like ``run``."""
+        return dict(zip(self.outputs, self.run(feed), strict=True))
 
     def run(self, feed: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """All outputs, in the order of the graph.
@@ -139,7 +170,7 @@ def _options(folder: str, *, optimised: bool, is_large: bool) -> Any:
 
 def _check_memory(error: Exception) -> None:
     """Raise MemoryError if that is what the runtime means: it says nothing of the model."""
-    if any(text in str(error) for text in _NO_MEMORY):
+    if any(text in str(error) for text in NO_MEMORY):
         raise MemoryError(_first_line(error)) from error
 
 

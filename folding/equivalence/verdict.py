@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isfinite
@@ -27,11 +28,16 @@ class VerdictName(StrEnum):
     SKIPPED = "skipped"
 
 
+#: The checks that prove a verdict; the others are runs, the alarm.
+_PROOF = frozenset({"frame", "parameters"})
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One check. ``worst`` is the largest deviation found, in the unit that ``bound`` is in.
 
     ``why`` says what is wrong, or why it was not run; ``at`` names the tensor, node or output.
+    ``excused`` is a check that was not run for a reason that the proof can do without it.
     """
 
     name: str
@@ -40,6 +46,7 @@ class Check:
     worst: float | None = None
     bound: float | None = None
     at: str = ""
+    excused: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -54,11 +61,17 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The checks that were made; none means that the user said so. ``inputs`` says what ran."""
+    """The checks that were made; none means that the user said so.
+
+    ``inputs`` says what ran, ``seeds`` what it was drawn from. ``guilty`` are the folded affines
+    whose sites failed, worst first.
+    """
 
     checks: tuple[Check, ...] = ()
     inputs: str = ""
     warnings: tuple[Warned, ...] = ()
+    seeds: tuple[int, ...] = ()
+    guilty: tuple[str, ...] = ()
 
     @property
     def name(self) -> VerdictName:
@@ -66,23 +79,45 @@ class Verdict:
             return VerdictName.SKIPPED
         if any(check.status is Status.FAILED for check in self.checks):
             return VerdictName.DIFFERENT
-        passed = {check.name for check in self.checks if check.status is Status.PASSED}
-        proved = passed >= {"frame", "parameters"}
-        return VerdictName.EQUIVALENT if proved else VerdictName.UNPROVEN
+        proved = self._passed >= _PROOF
+        runs = (check for check in self.checks if check.name not in _PROOF)
+        ran = all(check.status is Status.PASSED or check.excused for check in runs)
+        return VerdictName.EQUIVALENT if proved and ran else VerdictName.UNPROVEN
+
+    @property
+    def _passed(self) -> set[str]:
+        return {check.name for check in self.checks if check.status is Status.PASSED}
+
+    @property
+    def rests_on(self) -> str:
+        """What the verdict rests on, in words."""
+        if self.name is VerdictName.SKIPPED:
+            return "nothing: no check was made"
+        failed = [check.name for check in self.checks if check.status is Status.FAILED]
+        if failed:
+            return f"{_listed(failed)}, which failed"
+        proof = [name for name in ("frame", "parameters") if name in self._passed]
+        runs = [name for name in ("sites", "outputs") if name in self._passed]
+        proved = f"{_listed(proof)}, a proof from the files" if len(proof) == len(_PROOF) else ""
+        ran = f"{_listed(runs)} on {self.inputs or 'some inputs'}" if runs else ""
+        return "; ".join(filter(None, (proved, ran))) or "nothing: no check could be made"
 
     @property
     def failure(self) -> Check | None:
         """The check that decided, if the verdict is not good."""
-        order = (Status.FAILED, Status.NOT_RUN)
-        for status in order:
-            for check in self.checks:
-                if check.status is status:
-                    return check
-        return None
+        failed = [check for check in self.checks if check.status is Status.FAILED]
+        idle = [c for c in self.checks if c.status is Status.NOT_RUN and not c.excused]
+        return next(iter((*failed, *idle)), None)
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "verdict": str(self.name),
+            "rests_on": self.rests_on,
             "checks": [check.to_dict() for check in self.checks],
             "inputs": self.inputs or None,
+            "seeds": list(self.seeds),
         }
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(names)

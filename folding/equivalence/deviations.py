@@ -1,0 +1,81 @@
+"""How far a folded layer is from the exact result, and how far rounding can explain.
+
+For each sampled element of a site, with e the exact result, S the same computed with absolute values
+and plus signs, and u the unit roundoff of the coarsest type in the site, the candidate must satisfy
+
+    |candidate - e| <= 8 * u * S + 2 * max |reference - e|
+
+where the maximum is taken over the element's channel. The first term is what the roundings of the
+folded constants and of a few operations on them may amount to, to first order (Higham, Accuracy and
+Stability of Numerical Algorithms, 2nd ed., lemma 3.1 and section 3.5). A sum of n terms may be off by
+n * u * S in the worst case, though by far less in practice (Higham and Mary, A new approach to
+probabilistic rounding error analysis, 2019); there the second term helps: the reference sums as
+many. So a candidate that is nearer to the exact result than the reference never fails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from folding.doubled import Doubles
+from folding.equivalence.sampling import Sampled
+from folding.floats import FloatType
+
+_ROUNDINGS = 8.0
+#: S this far below the largest number of a type cannot have overflowed on the way.
+_MARGIN = 16.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """The candidate's worst, in units of what is allowed, and half of that for each channel.
+
+    ``channel`` is where the worst was found. ``half`` has the size that noise may have which stands
+    for the rounding errors of the site.
+    """
+
+    worst: float
+    channel: int
+    half: Doubles
+
+
+def deviation(
+    exact: Sampled,
+    reference: npt.NDArray[Any],
+    candidate: npt.NDArray[Any],
+    channels: int,
+    kind: FloatType,
+) -> Deviation:
+    """Compare the elements of a site.
+
+    Args:
+        exact: e and S of each element, of all channels at one place after the other.
+        reference: what the reference gave for them.
+        candidate: what the candidate gave for them.
+        channels: how many there are.
+        kind: the coarsest type in the site.
+    """
+    value, size = (
+        np.asarray(a, np.float64).reshape(-1, channels) for a in (exact.value, exact.magnitude)
+    )
+    ours, theirs = (
+        np.asarray(a).astype(np.float64).reshape(-1, channels) for a in (reference, candidate)
+    )
+    with np.errstate(all="ignore"):
+        # Where the way to it may overflow, or where the exact result is no number, nothing is said.
+        is_safe = np.isfinite(value) & (size < kind.largest / _MARGIN) & np.isfinite(ours)
+        error = np.where(is_safe, np.abs(ours - value), 0.0).max(0, initial=0.0)
+        roundings = _ROUNDINGS * (
+            kind.roundoff * np.where(is_safe, size, 0.0) + kind.tiny * kind.roundoff
+        )
+        allowed = roundings + 2 * error
+        apart = np.where(is_safe, np.abs(theirs - value) / allowed, 0.0)
+    apart[np.isnan(apart)] = np.inf
+    worst = apart.max(0, initial=0.0)
+    channel = int(worst.argmax()) if channels else 0
+    half = (roundings.max(0, initial=0.0) + 2 * error) / 2
+    return Deviation(float(worst[channel]) if channels else 0.0, channel, half)

@@ -1,0 +1,63 @@
+"""What is to be run, as it is told to the process that runs it. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from folding.equivalence.feeds import Feed
+from folding.equivalence.sites import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What runs a model: an execution provider of onnxruntime, with a library of operators."""
+
+    provider: str = "CPUExecutionProvider"
+    custom_ops: str | None = None
+
+
+CPU = Engine()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlace:
+    """Where a model is, and its data that does not stand under its own name yet."""
+
+    path: Path
+    data_names: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Two models to run.
+
+    Attributes:
+        reference: the source.
+        candidate: what should be the same.
+        nesting: how many graphs may be in one another.
+        sites: the folded places.
+        skipped: folded affines that are no sites.
+        values: what values of the reference are called in the candidate, where that is known; all
+            others have the same names, except for those that are ``gone``.
+        gone: values of the reference that the candidate does not have.
+        measured: whether the noise of the sites is all that explains a difference.
+        feeds: the user's inputs, if any.
+        shapes: the user's shapes for inputs that are made up.
+        tolerance: the user's, if any.
+        engine: what runs the candidate.
+    """
+
+    reference: ModelPlace
+    candidate: ModelPlace
+    nesting: int
+    sites: Sequence[Site] = ()
+    skipped: Sequence[str] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    gone: frozenset[str] = frozenset()
+    measured: bool = True
+    feeds: Sequence[Feed] | None = None
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    tolerance: float | None = None
+    engine: Engine = CPU

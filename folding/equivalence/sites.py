@@ -1,0 +1,145 @@
+"""Sites: where the reference was folded, and what stands there in the candidate.
+
+A site is what lies between some activations and the output of an affine that was folded. Both
+models have it: the reference with the layer, its carriers and the affine, the candidate with what
+the fold left of them. All that is needed to run either on the same activations is in it.
+
+    reference   inputs ─ layer ─ carrier ─ affine ─ output
+    candidate   inputs ─ layer' ─ carrier ─ output
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from onnx import GraphProto
+
+from folding.draft import Draft
+from folding.protos import subgraphs, title
+
+#: A piece of a candidate with more nodes is no site: the match of its names was a coincidence.
+_MOST_NODES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some nodes of a main graph, in order, that compute one value from others."""
+
+    inputs: tuple[str, ...]
+    output: str
+    nodes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One folded place. ``axis`` is where its channels are, from the right.
+
+    ``layers`` are the nodes of the reference that took the affine in, as users know them.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    axis: int | None
+    before: Piece
+    after: Piece
+
+
+def find_sites(
+    draft: Draft, candidate: GraphProto, values: Mapping[str, str] | None = None
+) -> tuple[list[Site], list[str]]:
+    """The sites of the main graph, and the affines of which the candidate has none.
+
+    Args:
+        draft: the plan for the reference's main graph.
+        candidate: the main graph of the other model.
+        values: which of its values is which of the reference, where they have other names.
+    """
+    producers = {name: index for index, node in enumerate(candidate.node) for name in node.output}
+    found, missing = [], []
+    for name in draft.axes:
+        if name in draft.vanished or name in draft.renamed:
+            continue  # Taken along by another affine, whose site it belongs to.
+        site = _site(draft, name, candidate, producers, values or {})
+        if site is None:
+            missing.append(name)
+        else:
+            found.append(site)
+    return found, missing
+
+
+def _site(
+    draft: Draft,
+    name: str,
+    candidate: GraphProto,
+    producers: Mapping[str, int],
+    values: Mapping[str, str],
+) -> Site | None:
+    before, layers = _before(draft, name)
+    inputs = tuple(values.get(given, given) for given in before.inputs)
+    nodes = _behind(candidate, producers, values.get(name, name), inputs)
+    if nodes is None:
+        return None
+    after = Piece(inputs, values.get(name, name), nodes)
+    return Site(name, layers, draft.axes[name], before, after)
+
+
+def _before(draft: Draft, name: str) -> tuple[Piece, tuple[str, ...]]:
+    """The piece of the reference, and its layers."""
+    scope = draft.scope
+    inputs: dict[str, None] = {}
+    nodes = {scope.producers[name]}
+    waiting = [*nodes]
+    while waiting:
+        for given in scope.reads[waiting.pop()]:
+            if not given or given in draft.constants or given in inputs:
+                continue
+            producer = scope.producers.get(given)
+            if producer is None or producer not in draft.nodes or _is_finished(draft, given):
+                inputs[given] = None
+            elif producer not in nodes:
+                nodes.add(producer)
+                waiting.append(producer)
+    layers = (i for i in sorted(nodes) if any(n in draft.changed for n in _reads(draft, i)))
+    piece = Piece(tuple(inputs), name, tuple(sorted(nodes)))
+    return piece, tuple(title(scope.nodes[index]) for index in layers)
+
+
+def _is_finished(draft: Draft, name: str) -> bool:
+    """Whether a value is the output of a folded affine, and still there."""
+    return name in draft.axes and name not in draft.vanished and name not in draft.renamed
+
+
+def _reads(draft: Draft, index: int) -> Iterable[str]:
+    node = draft.nodes.get(index)
+    return node.input if node is not None else ()
+
+
+def _behind(
+    graph: GraphProto, producers: Mapping[str, int], output: str, inputs: tuple[str, ...]
+) -> tuple[int, ...] | None:
+    """The nodes of a graph between some values and another one; None if that needs others too."""
+    stored = {tensor.name for tensor in graph.initializer}
+    stored |= {tensor.values.name for tensor in graph.sparse_initializer}
+    known = {*inputs, ""}
+    if output not in producers or output in known:
+        return None
+    nodes = {producers[output]}
+    waiting = [*nodes]
+    while waiting:
+        node = graph.node[waiting.pop()]
+        if any(True for _ in subgraphs(node)):
+            return None  # What its bodies read from outside cannot be told here.
+        for given in node.input:
+            if given in known:
+                continue
+            producer = producers.get(given)
+            if producer is None:
+                if given not in stored:
+                    return None
+            elif producer not in nodes:
+                nodes.add(producer)
+                waiting.append(producer)
+        if len(nodes) > _MOST_NODES:
+            return None
+    return tuple(sorted(nodes))
