@@ -16,6 +16,7 @@ is found in one place wherever a tool has moved it.
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 from onnx import TensorProto
@@ -78,7 +79,7 @@ def transpose(call: Call, make: Make) -> Value | None:
     if perm == tuple(range(len(perm))):
         return x
     moving = [axis for axis in perm if shape is None or shape[axis] != 1]
-    if moving == sorted(moving) and counts(shape) <= 1:
+    if moving == sorted(moving):
         return reshape(call, make)
     return (
         None
@@ -99,9 +100,8 @@ def reshape(call: Call, make: Make) -> Value | None:
 
 def reshaped(call: Call, x: Term, shape: Shape) -> Term:
     """A value in dimensions of which at most one is not known."""
-    if x.operator == RESHAPE:
-        inner = x.call.input(0)
-        assert isinstance(inner, Term)
+    inner = x.call.input(0) if x.operator == RESHAPE else None
+    if isinstance(inner, Term) and _always(inner.shape, x.call.attributes["dims"]):
         x = inner
     if x.shape == shape:
         return x
@@ -109,6 +109,14 @@ def reshaped(call: Call, x: Term, shape: Shape) -> Term:
     outcome = replace(call.outcome, shape=shape)
     plain = replace(call.as_(RESHAPE, x, dims=dims), version=0, outputs=(outcome,))
     return Term(plain, 0)
+
+
+def _always(shape: Shape | None, dims: tuple[int, ...]) -> bool:
+    """Whether a value can be brought into other dimensions, whatever its unknown ones are."""
+    if shape is None:
+        return False
+    before, after = prod(d for d in shape if d is not None), prod(d for d in dims if d != -1)
+    return before % after == 0 if -1 in dims else None not in shape and before == after
 
 
 def pointwise(call: Call, make: Make) -> Value | None:

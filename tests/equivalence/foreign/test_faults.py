@@ -260,6 +260,46 @@ def test_another_padding_of_a_layer_fails_the_frame() -> None:
     assert found.parameters.status is Status.NOT_RUN
 
 
+def test_several_layers_with_other_attributes_are_not_blamed() -> None:
+    """What was padded less before may be padded more behind."""
+    models = []
+    for pads in ([0] * 4, [1] * 4):
+        net = Net()
+        net.input(1, 3, 9, 9)
+        inner = net.node("Conv", "x", net.weight(3, 3, 3, 3), pads=pads)
+        outer = net.node("Conv", inner, net.weight(3, 3, 3, 3), pads=pads)
+        net.node("GlobalAveragePool", outer, out="y")
+        models.append(net.model("y"))
+    assert isinstance(judged(*models), NotEstablished)
+
+
+def test_a_value_multiplied_with_itself_is_no_choice() -> None:
+    """Two inputs that are one value leave no doubt which is which."""
+    models = []
+    for factor in (1.0, 1.5):
+        net = Net()
+        net.input(1, 3, 6, 6)
+        net.weight(4, 3, 3, 3, name="w")
+        net.stored["w"] = net.stored["w"] * np.float32(factor)
+        net.node("Conv", "x", "w", out="c" if factor == 1 else "d")
+        net.node("Mul", net.nodes[0].output[0], net.nodes[0].output[0], out="y")
+        models.append(net.model("y"))
+    found = judged(*models)
+    assert isinstance(found, Different)
+    assert found.at == "w"
+
+
+def test_below_the_least_normal_number_the_bound_is_that_of_its_steps() -> None:
+    """Where numbers have few digits left, those that are left are enough."""
+    net, other = Net(), Net()
+    for one in (net, other):
+        one.input(1, 1, 4, 4)
+    net.node("Conv", "x", net.store(np.full((1, 1, 1, 1), 1e-44), "w"), out="c")
+    net.node("Mul", "c", net.store(np.full((1, 1, 1), 0.3)), out="y")
+    other.node("Conv", "x", other.store(np.full((1, 1, 1, 1), 3e-45), "w"), out="y")
+    assert isinstance(judged(net.model("y"), other.model("y")), Matched)
+
+
 def test_another_attribute_elsewhere_is_not_established() -> None:
     """Not every attribute makes a difference."""
     models = []
@@ -298,7 +338,12 @@ def test_nothing_is_said_of_branches_that_cannot_be_told_apart() -> None:
     """Without names, the numbers of two branches may only have been taken for each other's."""
     model, candidate = branches("ab", "ab"), branches("ba", "cd")
     assert isinstance(judged(model, candidate), NotEstablished)
-    assert isinstance(judged(model, branches("ab", "cd")), Matched)
+    candidate = branches("ab", "cd")
+    assert isinstance(judged(model, candidate), Matched)
+    change(candidate, "w_a", one_channel(1.01))
+    found = judged(model, candidate)
+    assert isinstance(found, NotEstablished)
+    assert "alike" in found.why
 
 
 def branches(weights: str, names: str) -> ModelProto:

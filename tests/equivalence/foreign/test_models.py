@@ -174,6 +174,16 @@ def test_an_input_that_was_added_with_a_default_is_a_constant() -> None:
     assert_refused(candidate, small(), "only the reference", "'w'")
 
 
+def test_initializers_may_become_inputs_with_a_default() -> None:
+    """Raising the IR version makes what was constant an input that a caller may override."""
+    net = Net(ir_version=3, opset=8)
+    net.input(2, 3)
+    net.node("Mul", "x", net.weight(3, name="w"), out="y")
+    model, candidate = net.model("y"), net.model("y")
+    candidate.ir_version = 4
+    assert isinstance(judged(model, candidate), Matched)
+
+
 def test_below_ir_4_initializers_need_not_be_inputs() -> None:
     """Tools leave them out, and runtimes take them so."""
     net = Net(ir_version=3, opset=8)
@@ -207,7 +217,9 @@ def choice(then: str, other: str, *, constant: bool | None = None, name: str = "
 
 def test_bodies_match_with_the_values_around_them() -> None:
     """A body is compared like a graph, outer names left aside."""
-    assert isinstance(judged(choice("Exp", "Neg"), choice("Exp", "Neg", name="u")), Matched)
+    found = judged(choice("Exp", "Neg"), choice("Exp", "Neg", name="u"))
+    assert isinstance(found, Matched)
+    assert found.values == {"x": "x", "flag": "flag", "t": "u", "i": "i", "y": "y"}
     assert_refused(choice("Exp", "Neg"), choice("Exp", "Abs"), "Neg", "Abs")
     assert_refused(choice("Exp", "Neg"), choice("Neg", "Exp"))
 
@@ -277,6 +289,45 @@ def test_functions_must_be_the_same() -> None:
     """A function of the model is compared as it is stored."""
     assert isinstance(judged(with_function("Relu"), with_function("Relu")), Matched)
     assert_refused(with_function("Relu"), with_function("Tanh"), "function")
+
+
+def test_functions_that_hold_tensors_are_not_followed() -> None:
+    """The numbers in a function need not be in the skeleton."""
+    model = with_function("Relu")
+    value = numpy_helper.from_array(np.ones(2, np.float32))
+    model.functions[0].node.append(helper.make_node("Constant", [], ["k"], value=value))
+    assert_refused(model, model, "holds tensors")
+
+
+def test_numbers_in_attributes_are_not_taken_for_their_places(tmp_path: Path) -> None:
+    """A big tensor in an attribute is in no skeleton, and not known to be equal."""
+    paths = []
+    for number in (1, 2):
+        net = Net()
+        net.input(2, 3)
+        big = numpy_helper.from_array(np.full(1000, number, np.float32))
+        net.node("Own", "x", table=big, out="y")
+        net.nodes[0].domain = "com.example"
+        paths.append(save(net.model("y"), tmp_path / f"{number}.onnx"))
+    with open_model(paths[0]) as one, open_model(paths[1]) as other:
+        assert isinstance(compare(one, other), NotEstablished)
+
+
+@pytest.mark.parametrize("count", [10, 4000])
+def test_numbers_of_half_a_byte_are_compared(count: int, tmp_path: Path) -> None:
+    """Weights of four bits are the same bytes, in the skeleton or out of it."""
+    paths: list[Path] = []
+    for number in (1, 1, 2):
+        net = Net(opset=21, ir_version=10)
+        net.input(count)
+        net.store(np.float32(0.5), "scale")
+        values = np.full(count, number, np.int8)
+        net.node("Mul", "x", net.node("DequantizeLinear", "q", "scale"), out="y")
+        net.store(values, "q", TensorProto.INT4)
+        paths.append(save(net.model("y"), tmp_path / f"{len(paths)}.onnx"))
+    with open_model(paths[0]) as one, open_model(paths[1]) as same, open_model(paths[2]) as other:
+        assert isinstance(compare(one, same), Matched)
+        assert isinstance(compare(one, other), NotEstablished)
 
 
 # --- fused operators -----------------------------------------------------------------------------

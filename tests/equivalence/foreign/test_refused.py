@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from graphs import BOOL, HALF, Net
-from onnx import ModelProto
+from onnx import ModelProto, helper
 
 from folding.equivalence.foreign import Matched
 from folding.equivalence.foreign.check import compare
@@ -335,6 +335,105 @@ def bias_of_another_length() -> Pair:
         net.weight(4, 1, 1, name="s")
     one.node("Add", one.node("Conv", "x", "w", one.weight(3)), "s", out="y")
     other.node("Add", other.node("Conv", "x", "w"), "s", out="y")
+    return models(one, other)
+
+
+@pair
+def too_few_elements() -> Pair:
+    one, other = nets("n", 3, 4)
+    shape = one.node("Concat", first(one, "x"), one.integers(6), axis=0)
+    one.node("Reshape", "x", shape, out="y")
+    other.node("Reshape", "x", other.integers(-1, 6), out="y")
+    return models(one, other)
+
+
+@pair
+def dimension_that_is_no_vector() -> Pair:
+    def scalar(net: Net) -> str:
+        zero = net.store(np.int64(0), elem_type=0)
+        return net.node("Gather", net.node("Shape", "x"), zero)
+
+    return reshaped(scalar, -1)
+
+
+@pair
+def height_of_an_image_that_shrank() -> Pair:
+    one, other = nets(1, 3, "h", 4)
+    conv = one.node("Conv", "x", one.weight(3, 3, 3, 3))
+    shape = one.node("Concat", first(one, conv, 2), one.integers(12), axis=0)
+    one.node("Reshape", "x", shape, out="y")
+    other.node("Reshape", "x", other.integers(-1, 12), out="y")
+    return models(one, other)
+
+
+@pair
+def reshape_that_may_fail_on_the_way() -> Pair:
+    one, other = nets("n", 6)
+    one.node("Reshape", one.node("Reshape", "x", one.integers(-1, 4)), one.integers(-1, 2), out="y")
+    other.node("Reshape", "x", other.integers(-1, 2), out="y")
+    return models(one, other)
+
+
+@pair
+def cropped_before_it_is_padded() -> Pair:
+    one, other = nets(1, 3, 6, 6)
+    for net in (one, other):
+        net.weight(4, 3, 3, 3, name="w")
+    cropped = one.node("Pad", "x", one.integers(0, 0, -1, 0, 0, 0, 0, 0))
+    one.node("Conv", cropped, "w", pads=[1, 1, 1, 1], out="y")
+    other.node("Conv", "x", "w", pads=[0, 1, 1, 1], out="y")
+    return models(one, other)
+
+
+@pair
+def gemm_of_a_column() -> Pair:
+    one, other = nets(4, 4)
+    for net, shape in ((one, (4, 1)), (other, (4,))):
+        net.weight(4, 4, name="w")
+        net.store(np.arange(1.0, 5).reshape(shape), "b")
+        net.node("Gemm", "x", "w", "b", out="y")
+    return models(one, other)
+
+
+@pair
+def gemm_of_half_a_column() -> Pair:
+    one, other = nets(4, 4)
+    for net in (one, other):
+        net.weight(4, 4, name="w")
+        net.store(np.arange(1.0, 5).reshape(4, 1), "b")
+    one.node("Gemm", "x", "w", "b", beta=0.5, out="y")
+    other.node("Gemm", "x", "w", "b", out="y")
+    return models(one, other)
+
+
+@pair
+def bias_that_adds_an_axis() -> Pair:
+    return channels(1, 1, 4, 1, 1)
+
+
+@pair
+def filled_with_something_else() -> Pair:
+    one, other = nets("n")
+    for net, value in ((one, 1.0), (other, 2.0)):
+        fill = helper.make_tensor("value", 1, [1], [value])
+        net.node("ConstantOfShape", net.node("Shape", "x"), value=fill, out="y")
+    return models(one, other)
+
+
+@pair
+def other_half_of_a_split() -> Pair:
+    one, other = nets(4, 2)
+    for net, half in ((one, "p"), (other, "q")):
+        net.node("Split", "x", out="p,q")
+        net.node("Relu", half, out="y")
+    return models(one, other)
+
+
+@pair
+def input_left_out() -> Pair:
+    one, other = nets(2, 3, opset=18)
+    for net, value in ((one, ""), (other, other.store(1.0))):
+        net.node("Pad", "x", net.integers(1, 1), value, net.integers(1), out="y")
     return models(one, other)
 
 

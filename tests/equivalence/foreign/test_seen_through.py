@@ -544,6 +544,24 @@ def inputs_in_another_order() -> Pair:
 
 
 @pair
+def inputs_of_inputs_in_another_order() -> Pair:
+    one, other = nets(2, 3)
+    sums = one.node("Add", one.node("Relu", "x"), one.node("Tanh", "x"), out="a")
+    one.node("Mul", sums, one.node("Add", one.node("Sigmoid", "x"), "x"), out="y")
+    sums = other.node("Add", other.node("Tanh", "x"), other.node("Relu", "x"), out="b")
+    other.node("Mul", other.node("Add", "x", other.node("Sigmoid", "x")), sums, out="y")
+    return models(one, other)
+
+
+@pair
+def inputs_that_are_not_there() -> Pair:
+    one, other = nets(2, 3)
+    one.node("LayerNormalization", "x", one.store(numbers(3)), "", out="y")
+    other.node("LayerNormalization", "x", other.store(numbers(3)), out="y")
+    return models(one, other)
+
+
+@pair
 def one_norm_folded_of_two() -> Pair:
     one, other = nets(1, 3, 8, 8)
     conv = one.node("Conv", "x", one.store(numbers(*W)), out="c")
