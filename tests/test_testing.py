@@ -128,7 +128,7 @@ def test_what_is_asked_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
         "custom_ops": "lib",
         "follow_links": True,
         "limits": object(),
-        "model_limits": object(),
+        "run_limits": object(),
     }
 
     assert_equivalent("a", "b", **how)  # type: ignore[arg-type]

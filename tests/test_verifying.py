@@ -153,7 +153,7 @@ def test_limits_on_models_hold_for_both(pair: tuple[Path, Path]) -> None:
     nested.graph.node.append(helper.make_node("If", ["cond"], ["i"], **branches))
 
     with pytest.raises(folding.FoldError, match="the candidate"):
-        folding.verify(pair[0], nested, model_limits=folding.Limits(nesting=1))
+        folding.verify(pair[0], nested, limits=folding.Limits(nesting=1))
 
 
 def test_what_would_hang_a_library_is_refused_in_both(pair: tuple[Path, Path]) -> None:
