@@ -274,6 +274,54 @@ def test_what_goes_round_in_a_loop_is_told_apart() -> None:
     assert isinstance(judged(loop("Tanh"), loop("Tanh", swaps=True)), NotEstablished)
 
 
+def nested_loops(inner_reads: str) -> ModelProto:
+    """A loop in a loop, whose body reads the counter of either."""
+    value = helper.make_tensor_value_info
+    going = helper.make_node("Identity", ["more"], ["more_out"])
+    steps = [
+        going,
+        helper.make_node("Cast", [inner_reads], ["step"], to=FLOAT),
+        helper.make_node("Add", ["v", "step"], ["v_out"]),
+    ]
+    flags = value("more", BOOL, []), value("more_out", BOOL, [])
+    inner = helper.make_graph(
+        steps,
+        "inner",
+        [value("inner_i", INT64, []), flags[0], value("v", FLOAT, None)],
+        [flags[1], value("v_out", FLOAT, None)],
+    )
+    outer = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_out"]),
+            helper.make_node("Loop", ["count", "go", "w"], ["w_out"], body=inner),
+        ],
+        "outer",
+        [value("outer_i", INT64, []), value("go", BOOL, []), value("w", FLOAT, None)],
+        [value("go_out", BOOL, []), value("w_out", FLOAT, None)],
+    )
+    net = Net()
+    net.input(2)
+    net.store(np.int64(2), "count", 0)
+    net.node("Loop", "count", net.store(np.bool_(1), elem_type=0), "x", out="y", body=outer)
+    return net.model("y")
+
+
+def test_the_counters_of_nested_loops_are_told_apart() -> None:
+    """Inputs of bodies match only those of the body that stands in the same place."""
+    assert isinstance(judged(nested_loops("inner_i"), nested_loops("inner_i")), Matched)
+    assert isinstance(judged(nested_loops("outer_i"), nested_loops("outer_i")), Matched)
+    assert_refused(nested_loops("inner_i"), nested_loops("outer_i"), "stands for two values")
+
+
+def test_a_name_that_hides_another_is_not_followed() -> None:
+    """Runtimes read such a name differently."""
+    model = choice("Exp", "Neg")
+    node = next(node for node in model.graph.node if node.op_type == "If")
+    body = node.attribute[0].g
+    body.node.insert(0, helper.make_node("Abs", ["x"], ["y"]))
+    assert_refused(model, model, "in a body")
+
+
 def with_function(operator: str) -> ModelProto:
     net = Net()
     net.input(2, 3)
