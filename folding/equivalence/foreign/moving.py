@@ -91,11 +91,18 @@ def transpose(call: Call, make: Make) -> Value | None:
 def reshape(call: Call, make: Make) -> Value | None:
     """All operators that give the same elements in other dimensions, as one."""
     x, shape = call.input(0), call.outcome.shape
-    if isinstance(x, Term) and isinstance(call.input(1), Term):
+    if isinstance(x, Term) and counts(shape) and not _keeps_elements(call):
         shape = asked_for(call, x) if call.operator == "Reshape" else None
     if not isinstance(x, Term) or shape is None or counts(shape) > 1 or 0 in shape:
         return None
     return reshaped(call, x, shape)
+
+
+def _keeps_elements(call: Call) -> bool:
+    """Whether an operator cannot ask for more or fewer elements than it gets."""
+    return call.operator == "Flatten" or (
+        call.operator != "Reshape" and not isinstance(call.input(1), Term)
+    )
 
 
 def reshaped(call: Call, x: Term, shape: Shape) -> Term:

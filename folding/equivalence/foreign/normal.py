@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 
 from onnx import GraphProto, NodeProto
 
@@ -31,6 +32,7 @@ from folding.equivalence.foreign.terms import (
 from folding.modelfile import Model
 from folding.planner import plan_model
 from folding.protos import graphs, opset
+from folding.skeleton import LEAST
 
 #: The bodies of a node: the name of the attribute and the number of the graph.
 _Bodies = Sequence[tuple[str, int]]
@@ -126,7 +128,8 @@ class _Reading:
     def _node(self, names: Names, node: NodeProto, title: str, within: _Bodies) -> None:
         draft = names.draft
         made = [name for name in node.output if draft.is_read(name)] or [node.output[0]]
-        if all(name in draft.constants and names.constant(name) is not None for name in made):
+        is_constant = all(name in draft.constants for name in made) and not _is_big(draft, node)
+        if is_constant and all(names.constant(name) is not None for name in made):
             return
         inputs = [names.value(name) if name else None for name in node.input]
         while inputs and inputs[-1] is None:
@@ -172,6 +175,12 @@ class _Reading:
         names.known.update(zip(_formals(graph), formals, strict=True))
         self._read(names)
         return Body(said, formals, tuple(names.value(value.name) for value in graph.output))
+
+
+def _is_big(draft: Draft, node: NodeProto) -> bool:
+    """Whether a constant is the product of a weight: not to be evaluated as a whole."""
+    dims = draft.constants.dims(node.output[0]) if node.op_type == "Mul" else None
+    return dims is not None and prod(dims) > LEAST
 
 
 def _taken(call: Call) -> Body | None:

@@ -41,6 +41,8 @@ def asked_for(call: Call, x: Term) -> Shape | None:
         (given[place] or (x, place)) if wanted == 0 and place < len(given) else wanted
         for place, wanted in enumerate(asked)
     ]
+    if any(isinstance(wanted, int) and (not wanted or wanted < -1) for wanted in found):
+        return None
     traced = [wanted for wanted in found if isinstance(wanted, tuple)]
     known = [wanted for wanted in found if isinstance(wanted, int) and wanted > 0]
     rest = _without(x, traced[0]) if len(traced) == 1 else None

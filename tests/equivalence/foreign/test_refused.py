@@ -375,6 +375,14 @@ def reshape_that_may_fail_on_the_way() -> Pair:
 
 
 @pair
+def dimension_that_is_copied_although_more_is_left() -> Pair:
+    one, other = nets("n", 8, 4)
+    one.node("Reshape", "x", one.integers(0, 4), out="y")
+    other.node("Reshape", "x", other.integers(-1, 4), out="y")
+    return models(one, other)
+
+
+@pair
 def cropped_before_it_is_padded() -> Pair:
     one, other = nets(1, 3, 6, 6)
     for net in (one, other):
