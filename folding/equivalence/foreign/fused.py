@@ -90,8 +90,7 @@ def _copied(node: NodeProto) -> NodeProto:
 
 
 def _without(node: NodeProto, gone: Iterable[str]) -> None:
-    kept = [_a for _a in node.attribute if _a.name not in gone]
-    holder = NodeProto(attribute=kept)
+    holder = NodeProto(attribute=[a for a in node.attribute if a.name not in gone])
     del node.attribute[:]
     node.attribute.extend(holder.attribute)
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from folding.doubled import Doubled
 from folding.equivalence.foreign.attributes import without_defaults
-from folding.equivalence.foreign.moving import reshaped
 from folding.equivalence.foreign.numbers import Constant, counts
+from folding.equivalence.foreign.reshaping import reshaped
 from folding.equivalence.foreign.shapes import Make
 from folding.equivalence.foreign.terms import LINEAR, RESHAPE, Call, Term, Value, shape_of
 

@@ -3,29 +3,24 @@
     Identity(x), Cast(x) to its own type, Dropout(x) at inference     x
     Transpose(Transpose(x))                                           Transpose(x)
     Transpose(x) that only moves axes of length 1                     Reshape(x)
-    Reshape, Flatten, Squeeze, Unsqueeze                              Reshape(x) to known dimensions
-    Reshape(Reshape(x))                                               Reshape(x)
     Relu(Transpose(x)), Add(Transpose(x), Transpose(y))               Transpose(Relu(x)), ...
 
-A Reshape with at most one unknown dimension is told by the others: the number of elements is that
-of x. Where a graph works the dimensions out, that must be how the unknown one is worked out. A
-transposition is moved towards the outputs, past operators that treat all elements alike, so that it
-is found in one place wherever a tool has moved it.
+A transposition is moved towards the outputs, past operators that treat all elements alike, so that
+it is found in one place wherever a tool has moved it.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 from onnx import TensorProto
 
-from folding.equivalence.foreign.numbers import Constant, counts
-from folding.equivalence.foreign.shapes import Make, Rule, asked_for
+from folding.equivalence.foreign.numbers import Constant
+from folding.equivalence.foreign.reshaping import reshape
+from folding.equivalence.foreign.shapes import Make, Rule
 from folding.equivalence.foreign.terms import (
     PAIRED,
-    RESHAPE,
     UNARY,
     Call,
     Outcome,
@@ -86,44 +81,6 @@ def transpose(call: Call, make: Make) -> Value | None:
         if call.attributes.get("perm") == perm
         else Term(call.as_("Transpose", x, perm=perm), 0)
     )
-
-
-def reshape(call: Call, make: Make) -> Value | None:
-    """All operators that give the same elements in other dimensions, as one."""
-    x, shape = call.input(0), call.outcome.shape
-    if isinstance(x, Term) and counts(shape) and not _keeps_elements(call):
-        shape = asked_for(call, x) if call.operator == "Reshape" else None
-    if not isinstance(x, Term) or shape is None or counts(shape) > 1 or 0 in shape:
-        return None
-    return reshaped(call, x, shape)
-
-
-def _keeps_elements(call: Call) -> bool:
-    """Whether an operator cannot ask for more or fewer elements than it gets."""
-    return call.operator == "Flatten" or (
-        call.operator != "Reshape" and not isinstance(call.input(1), Term)
-    )
-
-
-def reshaped(call: Call, x: Term, shape: Shape) -> Term:
-    """A value in dimensions of which at most one is not known."""
-    inner = x.call.input(0) if x.operator == RESHAPE else None
-    if isinstance(inner, Term) and _always(inner.shape, x.call.attributes["dims"]):
-        x = inner
-    if x.shape == shape:
-        return x
-    dims = tuple(-1 if d is None else d for d in shape)
-    outcome = replace(call.outcome, shape=shape)
-    plain = replace(call.as_(RESHAPE, x, dims=dims), version=0, outputs=(outcome,))
-    return Term(plain, 0)
-
-
-def _always(shape: Shape | None, dims: tuple[int, ...]) -> bool:
-    """Whether a value can be brought into other dimensions, whatever its unknown ones are."""
-    if shape is None:
-        return False
-    before, after = prod(d for d in shape if d is not None), prod(d for d in dims if d != -1)
-    return before % after == 0 if -1 in dims else None not in shape and before == after
 
 
 def pointwise(call: Call, make: Make) -> Value | None:
