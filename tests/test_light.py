@@ -66,7 +66,7 @@ def test_a_real_architecture_folds_and_is_equivalent(name: str, tmp_path: Path) 
     counts = report["counts"]
     assert (counts["affines"], counts["folded"]) == GRAPHS[name]
     assert report["verification"]["verdict"] == "equivalent"
-    assert [check["status"] for check in report["verification"]["checks"]] == ["passed"] * 3
+    assert [check["status"] for check in report["verification"]["checks"]] == ["passed"] * 4
 
 
 @pytest.mark.parametrize("path", sorted(LIGHT.glob("*.onnx")), ids=lambda path: path.stem)

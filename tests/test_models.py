@@ -49,7 +49,7 @@ def test_every_normalisation_of_it_is_folded_and_proved(name: str, tmp_path: Pat
     assert report["counts"]["affines"] >= 2
     assert report["counts"]["folded"] == report["counts"]["affines"]
     assert report["verification"]["verdict"] == "equivalent"
-    assert [check["status"] for check in report["verification"]["checks"]] == ["passed"] * 3
+    assert [check["status"] for check in report["verification"]["checks"]] == ["passed"] * 4
 
 
 def test_its_plan_is_the_expected_one(name: str) -> None:

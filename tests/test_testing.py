@@ -73,7 +73,7 @@ def test_the_message_reads_like_that_of_numpy(monkeypatch: pytest.MonkeyPatch) -
         "frame: passed",
         "parameters: failed at 'w' (worst 7.25 of 1): a number is wrong",
         "outputs: not run: Bernoulli is random",
-        "Verdict: different, parameters failed; run on normal, seed 0",
+        "Verdict: different: parameters, which failed",
         " REFERENCE: a.onnx",
         " CANDIDATE: b.onnx",
     ]

@@ -19,6 +19,7 @@ from folding.equivalence.running import Running
 from folding.equivalence.sites import find_sites
 from folding.equivalence.verdict import Check, Status, Verdict
 from folding.equivalence.worker import WorkerFailed
+from folding.errors import FoldError
 from folding.modelfile import Model
 from folding.plan import Warned
 from folding.planner import Refused, plan_model
@@ -139,6 +140,10 @@ def judged(
     proof = (compared.frame, compared.parameters)
     try:
         found = running.worker.call(_ANSWER, job)
+    except FoldError:
+        reference.check_unchanged()  # If it was changed, that is what is wrong.
+        candidate.check_unchanged()
+        raise
     except WorkerFailed as failure:
         checks = (Check(name, Status.NOT_RUN, failure.reason) for name in ("sites", "outputs"))
         return Verdict((*proof, *checks))

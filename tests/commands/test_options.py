@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -10,8 +11,9 @@ from click.testing import CliRunner
 from files import conv_net, save
 
 import folding
-from folding import cli
+from folding import cli, pipeline
 from folding.commands.options import Runs
+from folding.equivalence.limits import RunLimits
 
 RUNS = ["--inputs", "--input-shape", "--tolerance", "--provider", "--custom-ops"]
 RUNS += ["--time-limit", "--memory-limit"]
@@ -41,15 +43,25 @@ def test_every_command_that_reads_models_takes_the_limits_that_errors_name(comma
     assert {"--max-nesting", "--max-expanded-nodes", "--follow-links"} <= options(command).keys()
 
 
-@pytest.mark.parametrize("option", RUNS[1:])
-def test_fold_refuses_what_it_cannot_do_and_writes_nothing(tmp_path: Path, option: str) -> None:
+def test_fold_runs_models_as_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = save(conv_net(), tmp_path / "m.onnx")
+    asked: list[dict[str, Any]] = []
+    real = pipeline.fold
 
-    found = CliRunner().invoke(cli.app, ["fold", str(source), option, "7"])
+    def fold(*paths: Any, **how: Any) -> Any:
+        asked.append(how)
+        return real(*paths, **how)
 
-    assert found.exit_code == 2
-    assert "--inputs" in found.stderr
-    assert sorted(tmp_path.iterdir()) == [source]
+    monkeypatch.setattr(pipeline, "fold", fold)
+    words = ["--input-shape", "x:1,3,5,5", "--tolerance", "0.5", "--time-limit", "60"]
+
+    found = CliRunner().invoke(cli.app, ["fold", str(source), *words, "--memory-limit", "4000"])
+
+    assert found.exit_code == 0, found.output
+    (how,) = asked
+    assert how["shapes"] == {"x": (1, 3, 5, 5)}
+    assert (how["tolerance"], how["run_limits"]) == (0.5, RunLimits(60.0, 4_000_000_000))
+    assert "outputs passed" in found.stdout
 
 
 def test_an_input_has_one_shape() -> None:
@@ -58,5 +70,4 @@ def test_an_input_has_one_shape() -> None:
 
 
 def test_the_usual_runs_are_those_of_a_call_without_options() -> None:
-    assert Runs(Path("i.npz")).only_inputs() == Path("i.npz")
-    assert Runs().only_inputs() is None
+    assert Runs(Path("i.npz")).arguments()["inputs"] == Path("i.npz")

@@ -180,7 +180,7 @@ def test_there_is_a_line_for_each_check_and_one_for_the_verdict(
         "frame: passed",
         "parameters: failed at 'w' (worst 7.25 of 1): a number is wrong",
         "outputs: not run: Bernoulli is random",
-        "different: parameters failed; run on normal, seed 0",
+        "different: parameters, which failed",
         "warning: mind this: normal, seed 0",
     ]
 
@@ -188,9 +188,12 @@ def test_there_is_a_line_for_each_check_and_one_for_the_verdict(
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("equivalent", "equivalent: frame, parameters and outputs passed; run on normal, seed 0"),
-        ("not run", "equivalent: frame and parameters passed; run on normal, seed 0"),
-        ("unproven", "unproven: frame and outputs not run; run on normal, seed 0"),
+        (
+            "equivalent",
+            "equivalent: frame and parameters, a proof from the files; outputs on normal, seed 0",
+        ),
+        ("not run", "equivalent: frame and parameters, a proof from the files"),
+        ("unproven", "unproven: nothing: no check could be made"),
     ],
 )
 def test_it_is_said_on_what_the_verdict_rests(
