@@ -301,7 +301,13 @@ def test_no_verify_writes_what_would_be_refused(
 def test_no_verify_is_skipped_in_json(runner: CliRunner, source: Path) -> None:
     report = json.loads(call(runner, "fold", source, "--no-verify", "--json", "-").stdout)
 
-    assert report["verification"] == {"verdict": "skipped", "checks": [], "inputs": None}
+    assert report["verification"] == {
+        "verdict": "skipped",
+        "rests_on": "nothing: no check was made",
+        "checks": [],
+        "inputs": None,
+        "seeds": [],
+    }
 
 
 def test_quiet_prints_nothing(runner: CliRunner, source: Path) -> None:

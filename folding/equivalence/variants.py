@@ -55,7 +55,7 @@ def pieces(
     made = ModelProto(
         ir_version=proto.ir_version, opset_import=proto.opset_import, functions=proto.functions
     )
-    made.graph.name = proto.graph.name
+    made.graph.name = "pieces"
     used: set[str] = set()
     for number, part in enumerate(parts):
         own = {name for index in part.nodes for name in proto.graph.node[index].output if name}

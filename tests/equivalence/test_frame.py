@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from files import conv_net, initializer, make, node, norm_constants, norm_node, save
+from inprocess import fold_verdict
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 import folding
 from folding import edits
 from folding.draft import Draft
 from folding.equivalence.frame import check_frame
-from folding.equivalence.gate import verify_fold
 from folding.equivalence.verdict import Check, Status, VerdictName
 from folding.inmemory import inlined
-from folding.modelfile import Model, in_memory, open_model
+from folding.modelfile import Model, in_memory
 from folding.planner import plan_model
 
 Fault = Callable[[ModelProto], Any]
@@ -526,8 +526,7 @@ def verdict_on(tmp_path: Path, channels: int, fault: Fault | None) -> Any:
         candidate = ModelProto.FromString((tmp_path / "f.onnx").read_bytes())
         fault(candidate)
         save(candidate, tmp_path / "f.onnx")
-    with open_model(source) as reference, open_model(tmp_path / "f.onnx") as candidate_model:
-        return verify_fold(reference, candidate_model, {}, None)
+    return fold_verdict(source, tmp_path / "f.onnx")
 
 
 @pytest.mark.parametrize("channels", [4, CHANNELS])
