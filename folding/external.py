@@ -40,7 +40,7 @@ def find_external(
     contents: list[Content],
     places: Places,
     stack: ExitStack,
-) -> list[SourceFile]:
+) -> dict[str, SourceFile]:
     """Point every tensor that the source keeps in another file to a token of its own.
 
     Args:
@@ -50,7 +50,7 @@ def find_external(
         stack: closes what was opened, unless all goes well.
 
     Returns:
-        The files that were opened.
+        The files that were opened, by the names that the model has for them.
 
     Raises:
         BadModel: a file is not there, not in its folder, or too short.
@@ -80,7 +80,7 @@ def find_external(
             tensor.external_data.add(key=key, value=value)
     if own:
         raise Malformed("a tensor stands where the model cannot have one")
-    return list(opened.values())
+    return opened
 
 
 def _external_span(tensor: TensorProto, entries: dict[str, str], file: SourceFile) -> Span:

@@ -37,13 +37,15 @@ Reader = Callable[[int, int, Scratch], npt.NDArray[Any]]
 class Model(AbstractContextManager["Model"]):
     """A skeleton, the contents of its tokens, and the files they are in.
 
-    ``path`` is the path of the file as the caller gave it, or None for a model in memory.
+    ``path`` is the resolved path of the file, or None for a model in memory; ``data`` has those of
+    the files that it keeps data in, by the names that it has for them.
     """
 
     proto: ModelProto
     contents: list[Content] = field(default_factory=list)
     path: Path | None = None
     files: list[SourceFile] = field(default_factory=list)
+    data: dict[str, Path] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -156,9 +158,10 @@ def open_model(
         file = SourceFile(resolved)
         stack.callback(file.close)
         model = _read(file, name or str(path), nesting)
-        model.path = given
         places = Places(given.parent, resolved.parent, data_names or {}, follow_links)
-        model.files += find_external(model.proto, model.contents, places, stack)
+        found = find_external(model.proto, model.contents, places, stack)
+        model.files += found.values()
+        model.data |= {name: file.path for name, file in found.items()}
         stack.pop_all()
     return model
 

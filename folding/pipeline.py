@@ -248,7 +248,7 @@ def _verify(model: Model, target: Target, done: Trial, run: Running) -> Verdict:
     from folding.equivalence.gate import verify_fold
 
     with open_model(target.waiting, data_names=target.data_names) as candidate:
-        return verify_fold(model, candidate, done.refused, run, target.data_names)
+        return verify_fold(model, candidate, done.refused, run)
 
 
 def _report(

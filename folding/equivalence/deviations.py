@@ -1,14 +1,15 @@
 """How far a folded layer is from the exact result, and how far rounding can explain.
 
-For each sampled element of a site, with e the exact result, S the same computed with absolute values
-and plus signs, and u the unit roundoff of the coarsest type in the site, the candidate must satisfy
+For each sampled element of a site, with e the exact result, S the same computed with absolute
+values and plus signs, and u the unit roundoff of the coarsest type in the site, the candidate must
+satisfy
 
     |candidate - e| <= 8 * u * S + 2 * max |reference - e|
 
 where the maximum is taken over the element's channel. The first term is what the roundings of the
 folded constants and of a few operations on them may amount to, to first order (Higham, Accuracy and
-Stability of Numerical Algorithms, 2nd ed., lemma 3.1 and section 3.5). A sum of n terms may be off by
-n * u * S in the worst case, though by far less in practice (Higham and Mary, A new approach to
+Stability of Numerical Algorithms, 2nd ed., lemma 3.1 and section 3.5). A sum of n terms may be off
+by n * u * S in the worst case, though by far less in practice (Higham and Mary, A new approach to
 probabilistic rounding error analysis, 2019); there the second term helps: the reference sums as
 many. So a candidate that is nearer to the exact result than the reference never fails.
 """

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from folding.draft import Draft
+from folding.equivalence.foreign import check_foreign
 from folding.equivalence.frame import check_frame
 from folding.equivalence.jobs import Job, ModelPlace
 from folding.equivalence.parameters import check_parameters
@@ -47,7 +47,6 @@ def verify_fold(
     candidate: Model,
     refused: Refused,
     running: Running,
-    data_names: Mapping[str, Path] | None = None,
 ) -> Verdict:
     """Compare a folded model of ours, as it was written, with its source.
 
@@ -59,7 +58,6 @@ def verify_fold(
         candidate: the folded model.
         refused: the affines that were not to be folded.
         running: how to run both.
-        data_names: where data of the candidate is that does not stand under its own name yet.
 
     Raises:
         BadCall: the inputs given do not fit the model.
@@ -72,9 +70,7 @@ def verify_fold(
         parameters = Check("parameters", Status.NOT_RUN, why="the frame differs")
     else:
         parameters = check_parameters(candidate, drafts)
-    return judged(
-        reference, candidate, Compared(frame, parameters, drafts), running, data_names or {}
-    )
+    return judged(reference, candidate, Compared(frame, parameters, drafts), running)
 
 
 def verify_any(reference: Model, candidate: Model, running: Running) -> Verdict:
@@ -88,14 +84,12 @@ def verify_any(reference: Model, candidate: Model, running: Running) -> Verdict:
     """
     compared = _as_ours(reference, candidate)
     if compared is None:
-        from folding.equivalence.foreign import check_foreign
-
         drafts = plan_model(reference, {}).drafts
         found = check_foreign(reference, candidate)
         compared = Compared(found.frame, found.parameters, drafts, found.values, is_ours=False)
     elif not any(draft.nodes for draft in compared.drafts):
         return _idle(compared.frame)
-    return judged(reference, candidate, compared, running, {})
+    return judged(reference, candidate, compared, running)
 
 
 def _as_ours(reference: Model, candidate: Model) -> Compared | None:
@@ -128,15 +122,13 @@ def judged(
     candidate: Model,
     compared: Compared,
     running: Running,
-    data_names: Mapping[str, Path],
 ) -> Verdict:
     """Run both models, and say what all checks amount to.
 
     Raises:
         BadCall: the inputs given do not fit the model.
     """
-    assert reference.path is not None
-    job = _job(ModelPlace(reference.path), candidate, compared, running, dict(data_names))
+    job = _job(reference, candidate, compared, running)
     proof = (compared.frame, compared.parameters)
     try:
         found = running.worker.call(_ANSWER, job)
@@ -160,21 +152,14 @@ def judged(
     )
 
 
-def _job(
-    reference: ModelPlace,
-    candidate: Model,
-    compared: Compared,
-    running: Running,
-    data_names: dict[str, Path],
-) -> Job:
+def _job(reference: Model, candidate: Model, compared: Compared, running: Running) -> Job:
     """What to run, where to compare, and whether rounding there explains all differences."""
-    assert candidate.path is not None
     main, *inner = compared.drafts
     sites, missing = find_sites(main, candidate.proto.graph, compared.values)
     skipped = [*missing, *(name for draft in inner for name in draft.axes)]
     return Job(
-        reference,
-        ModelPlace(candidate.path, data_names),
+        _place(reference),
+        _place(candidate),
         running.nesting,
         sites,
         skipped,
@@ -186,3 +171,8 @@ def _job(
         running.tolerance,
         running.engine,
     )
+
+
+def _place(model: Model) -> ModelPlace:
+    assert model.path is not None
+    return ModelPlace(model.path, model.data)

@@ -23,7 +23,7 @@ CPU = Engine()
 
 @dataclass(frozen=True, slots=True)
 class ModelPlace:
-    """Where a model is, and its data that does not stand under its own name yet."""
+    """Where a model is, and the data that it keeps apart, by the names that it has for it."""
 
     path: Path
     data_names: Mapping[str, Path] = field(default_factory=dict)

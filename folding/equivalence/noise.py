@@ -1,8 +1,8 @@
 """How far two runs are apart, measured by the rounding noise that may arrive there.
 
 The reference is run again with noise on the outputs of its folded sites, of half the size that
-their own bounds allow (``deviations``). What of it arrives at an output is what rounding can do there,
-whatever lies between: so a difference is compared with that, in the root mean square over the whole
+their own bounds allow (``deviations``). What of it arrives at an output is what rounding can do
+there, whatever lies between: so a difference is compared with that, in the root mean square over the whole
 output and over each channel, and may be four times as large. Where no noise arrives, as behind a
 saturated Softmax, the outputs must agree to 4 units in the last place; that is no evidence for
 the fold, and said to be ``insensitive``.
@@ -103,7 +103,7 @@ def _squares(
 def _same_specials(one: Doubles, other: Doubles, noisy: Sequence[Doubles]) -> bool:
     """Whether NaN and Inf are where they were; the candidate may be finite where no other is.
 
-    Where the least noise makes others of most of them, as next to a division by zero, all are right.
+    Where the least noise makes others of most of them, as next to a division by zero, none counts.
     """
     special = ~(np.isfinite(one) & np.isfinite(other))
     apart = ~_alike(one, other) & ~(~np.isfinite(one) & np.isfinite(other))
@@ -112,13 +112,14 @@ def _same_specials(one: Doubles, other: Doubles, noisy: Sequence[Doubles]) -> bo
     shaky = np.zeros_like(special)
     for draw in noisy:
         shaky |= ~_alike(one, draw)
-    return 2 * np.count_nonzero(shaky & special) > np.count_nonzero(special)
+    return bool(2 * np.count_nonzero(shaky & special) > np.count_nonzero(special))
 
 
 def _alike(one: Doubles, other: Doubles) -> npt.NDArray[np.bool_]:
     """Where two are both finite, or the same special number."""
     finite = np.isfinite(one) & np.isfinite(other)
-    return finite | (one == other) | (np.isnan(one) & np.isnan(other))
+    found: npt.NDArray[np.bool_] = finite | (one == other) | (np.isnan(one) & np.isnan(other))
+    return found
 
 
 def _form(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -1,8 +1,8 @@
 """Which values say whether two runs agree: float outputs, or what discrete ones are made from.
 
 A rounding error can flip a decision: the index that ArgMax gives, the order of TopK, the rung that
-Round or QuantizeLinear chooses. So an output that is no float, or that lies behind such an operator,
-says little, and the float values before the first decision are compared in its place.
+Round or QuantizeLinear chooses. So an output that is no float, or that lies behind such an
+operator, says little, and the float values before the first decision are compared in its place.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How two models are run for a verification, as callers ask for it, and the process that does it."""
+"""How two models are run for a verification, as callers ask for it, and the process for it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from onnx import ModelProto
 
 from folding.equivalence.feeds import Feed, Inputs
+from folding.equivalence.given import load
 from folding.equivalence.jobs import CPU, Engine
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.equivalence.worker import Worker
@@ -70,11 +71,7 @@ def running(wish: Wish, model: ModelProto, nesting: int) -> Iterator[Running]:
         BadCall: the inputs or shapes do not fit the model.
         StorageFailed: the inputs cannot be read.
     """
-    feeds = None
-    if wish.inputs is not None:
-        from folding.equivalence.given import load
-
-        feeds = load(wish.inputs, model)
+    feeds = None if wish.inputs is None else load(wish.inputs, model)
     custom_ops = None if wish.custom_ops is None else os.fspath(wish.custom_ops)
     if custom_ops is not None and not Path(custom_ops).is_file():
         raise BadCall(f"there is no library {custom_ops!r}", hint="Check the path.")

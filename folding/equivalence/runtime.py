@@ -19,6 +19,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -209,20 +210,36 @@ def _read_by_others(proto: ModelProto) -> set[str]:
 
 
 def _places(files: list[SourceFile]) -> tuple[str, dict[SourceFile, str]]:
-    """The folder that all are in, be it by links that the user lets pass, and where in it."""
+    """The folder that all are in, be it by links that the user lets pass, and where in it.
+
+    Without those whose path is no UTF-8, which the runtime cannot open.
+    """
     paths = {file: file.path.resolve() for file in files}
+    paths = {file: path for file, path in paths.items() if _is_text(path)}
     folder = os.path.commonpath([path.parent for path in paths.values()]) if paths else ""
     return folder, {file: path.relative_to(folder).as_posix() for file, path in paths.items()}
 
 
+def _is_text(path: Path) -> bool:
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _located(model: Model, places: dict[SourceFile, str]) -> ModelProto:
-    """The skeleton with each token replaced by the place in a file."""
+    """The skeleton with each token replaced by the place in a file, or by its bytes."""
     copy = ModelProto()
     copy.CopyFrom(model.proto)
     for tensor in tensors(copy):
         content = model.content(tensor)
         if isinstance(content, Span):
             del tensor.external_data[:]
+            if content.file not in places:
+                tensor.ClearField("data_location")
+                tensor.raw_data = content.read(0, content.size)
+                continue
             for key, value in (
                 ("location", places[content.file]),
                 ("offset", str(content.start)),

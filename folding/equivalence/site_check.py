@@ -1,7 +1,7 @@
 """Sites: each folded place beside the one it replaced, on the same activations.
 
 The reference is run, what flows into its sites leaves it, and the candidate's sites are run on
-that, side by side; so no error of one site reaches another, and the one that is at fault has a name.
+that, side by side; so no error of one site reaches another, and the one at fault has a name.
 What both give is compared at sampled elements with the exact result (``deviations``).
 """
 
