@@ -71,6 +71,11 @@ def misfits(planned: Planned) -> Refused:
 
 
 def failed_runs(verdict: Verdict, refused: Refused) -> Refused:
-    """The folds that failed where they were run, to be kept; none if that was tried already."""
+    """The folds that failed where they were run, to be kept; none if that was tried already.
+
+    Without the proof that the candidate is what was planned, something else than a fold is wrong.
+    """
+    if not verdict.is_proved:
+        return {}
     failed: Refused = {(0, name): Kept(Reason.FAILED_ITS_RUN, name) for name in verdict.guilty}
     return {} if failed.keys() & refused.keys() else failed

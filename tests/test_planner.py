@@ -1151,8 +1151,8 @@ def norm_behind(net: Net) -> Net:
     return net
 
 
-@pytest.mark.parametrize("reason", list(Reason))
-def test_every_reason_is_given_to_some_model(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", [r for r in Reason if r is not Reason.FAILED_ITS_RUN])
+def test_every_reason_of_the_planner_is_given_to_some_model(reason: Reason) -> None:
     model = (bad_affines() | bad_ways() | bad_layers())[reason]
 
     result = fold_unverified(model)

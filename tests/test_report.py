@@ -155,7 +155,9 @@ def test_the_fields_are_those_of_the_contract(tmp_path: Path) -> None:
     assert set(report["decisions"][0]) == {
         *("name", "kind", "nodes", "outcome", "into", "reason", "at", "text"),
     }
-    assert set(report["verification"]) == {"verdict", "checks", "inputs"}
+    assert set(report["verification"]) == {
+        *("verdict", "rests_on", "checks", "inputs", "seeds"),
+    }
     assert set(report["verification"]["checks"][0]) == {
         *("name", "status", "why", "worst", "bound", "at"),
     }
@@ -178,7 +180,7 @@ def test_the_numbers_are_right(tmp_path: Path) -> None:
     assert decision["nodes"] == ["n_norm"]
     assert report["changed_values"] == []
     assert [check["name"] for check in report["verification"]["checks"]] == [
-        *("frame", "parameters", "outputs"),
+        *("frame", "parameters", "sites", "outputs"),
     ]
     assert report["verification"]["verdict"] == "equivalent"
 

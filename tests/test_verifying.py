@@ -12,7 +12,8 @@ from files import conv_net, initializer, kept_net, node, relu_net, save, save_ap
 from onnx import ModelProto, helper, numpy_helper
 
 import folding
-from folding import verifying
+from folding import spool
+from folding.equivalence import gate
 from folding.verifying import Verification, verified
 
 
@@ -110,7 +111,7 @@ def test_a_model_in_memory_is_not_changed_and_no_file_of_it_stays(
 
 
 def test_a_model_in_memory_that_no_file_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verifying, "_PROTOBUF_LIMIT", 100)
+    monkeypatch.setattr(spool, "_PROTOBUF_LIMIT", 100)
 
     with pytest.raises(folding.BadModel, match="the reference is larger than 2 GB"):
         folding.verify(conv_net(), conv_net())
@@ -219,14 +220,14 @@ def test_a_tolerance_that_is_none_is_refused(pair: tuple[Path, Path], tolerance:
 def test_a_file_that_is_changed_meanwhile_is_noticed(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compared = verifying._compared
+    compared = gate.verify_any
 
     def slow(*words: Any) -> Any:
         verdict = compared(*words)
         pair[1].write_bytes(pair[1].read_bytes() + b"\x12\x00")
         return verdict
 
-    monkeypatch.setattr(verifying, "_compared", slow)
+    monkeypatch.setattr(gate, "verify_any", slow)
 
     with pytest.raises(folding.StorageFailed, match="was changed"):
         folding.verify(*pair)

@@ -79,10 +79,14 @@ class Verdict:
             return VerdictName.SKIPPED
         if any(check.status is Status.FAILED for check in self.checks):
             return VerdictName.DIFFERENT
-        proved = self._passed >= _PROOF
         runs = (check for check in self.checks if check.name not in _PROOF)
         ran = all(check.status is Status.PASSED or check.excused for check in runs)
-        return VerdictName.EQUIVALENT if proved and ran else VerdictName.UNPROVEN
+        return VerdictName.EQUIVALENT if self.is_proved and ran else VerdictName.UNPROVEN
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether the files themselves say that it is the same function, whatever the runs say."""
+        return self._passed >= _PROOF
 
     @property
     def _passed(self) -> set[str]:
@@ -98,7 +102,7 @@ class Verdict:
             return f"{_listed(failed)}, which failed"
         proof = [name for name in ("frame", "parameters") if name in self._passed]
         runs = [name for name in ("sites", "outputs") if name in self._passed]
-        proved = f"{_listed(proof)}, a proof from the files" if len(proof) == len(_PROOF) else ""
+        proved = f"{_listed(proof)}, a proof from the files" if self.is_proved else ""
         ran = f"{_listed(runs)} on {self.inputs or 'some inputs'}" if runs else ""
         return "; ".join(filter(None, (proved, ran))) or "nothing: no check could be made"
 

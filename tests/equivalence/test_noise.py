@@ -1,0 +1,123 @@
+"""Noise: a difference in units of what rounding alone makes there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from onnx import TensorProto
+
+from folding.equivalence.noise import RATIO, Ratio, ratio
+from folding.floats import FLOATS
+
+Array = npt.NDArray[Any]
+NOISE = 1e-3
+
+
+def of(expected: Any, given: Any, noise: Any = 0.0, dtype: Any = np.float32) -> Ratio:
+    """The ratio of arrays of one type, with noise that is added to the expected one."""
+    one, other = np.asarray(expected, dtype), np.asarray(given, dtype)
+    kind = next(kind for kind in FLOATS.values() if kind.dtype == one.dtype)
+    draws = [np.asarray(one + np.asarray(n, dtype), dtype) for n in (noise, -np.asarray(noise))]
+    return ratio(one, other, draws, kind)
+
+
+def ones(*shape: int) -> Array:
+    return np.ones(shape, np.float32)
+
+
+@pytest.mark.parametrize(("times", "passes"), [(3.5, True), (4.5, False)])
+def test_a_difference_may_be_four_times_the_noise(times: float, passes: bool) -> None:  # noqa: FBT001
+    found = of(ones(2, 3, 5), ones(2, 3, 5) + times * NOISE, NOISE)
+
+    assert found.worst == pytest.approx(times, rel=1e-3)
+    assert (found.worst <= RATIO) is passes
+    assert found.arrived
+
+
+def test_the_channel_that_is_off_is_not_hidden_by_the_others() -> None:
+    """Over all of a thousand channels it would be a thirtieth."""
+    given = ones(1, 1000, 16)
+    given[:, 7] += 20 * NOISE
+
+    assert of(ones(1, 1000, 16), given, NOISE).worst == pytest.approx(20, rel=1e-2)
+
+
+def test_one_element_of_a_small_channel_is_judged_with_all_others() -> None:
+    """Of few elements the noise may happen to be small."""
+    noise = np.full((1, 100, 4), NOISE, np.float32)
+    noise[:, 7] = NOISE / 100
+
+    assert of(ones(1, 100, 4), ones(1, 100, 4) + NOISE, noise).worst < RATIO
+    assert of(ones(1, 100, 16), ones(1, 100, 16) + NOISE, noise.repeat(4, 2)).worst > RATIO
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(("ulps", "passes"), [(4, True), (5, False)])
+def test_where_no_noise_arrives_four_units_in_the_last_place_are_allowed(
+    dtype: Any,
+    ulps: int,
+    passes: bool,  # noqa: FBT001
+) -> None:
+    value = dtype(1)
+    given = value + dtype(ulps) * np.spacing(value)
+
+    found = of([value], [given], dtype=dtype)
+
+    assert (found.worst <= RATIO) is passes
+    assert not found.arrived
+
+
+def test_more_than_the_pieces_looked_at_at_a_time_are_looked_at() -> None:
+    """The last element counts, in each axis."""
+    shape = (2, 3, 70_000)
+    given = ones(*shape)
+    given[-1, -1, -1] += 1
+
+    found = of(ones(*shape), given, NOISE)
+
+    assert found.worst == pytest.approx(1 / NOISE / (2 * 70_000) ** 0.5, rel=1e-2)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (5,), (0, 3), (0, 3, 4), (2, 3), (2, 3, 0)])
+def test_any_shape_will_do(shape: tuple[int, ...]) -> None:
+    found = of(ones(*shape), ones(*shape), NOISE)
+
+    assert found.worst == 0
+    assert found.arrived is bool(np.prod(shape))
+
+
+@pytest.mark.parametrize("given", [ones(2, 3), ones(3, 2).astype(np.float64)])
+def test_another_shape_or_type_is_told(given: Array) -> None:
+    found = ratio(ones(3, 2), given, [ones(3, 2)], FLOATS[TensorProto.FLOAT])
+
+    assert found.worst == np.inf
+    assert found.why == f"float32 (3, 2) became {given.dtype} {given.shape}"
+
+
+NAN, INF = np.nan, np.inf
+SPECIAL = [
+    ([1, NAN], [1, NAN], True),
+    ([1, INF, -INF], [1, INF, -INF], True),
+    ([1, INF], [1, 3], True),  # The fold overflows later than its source.
+    ([1, NAN], [1, 3], True),
+    ([1, 3], [1, INF], False),
+    ([1, 3], [1, NAN], False),
+    ([1, INF], [1, -INF], False),
+    ([1, INF], [1, NAN], False),
+    ([1, NAN], [1, INF], False),
+]
+
+
+@pytest.mark.parametrize(("expected", "given", "passes"), SPECIAL)
+def test_nan_and_inf_are_where_they_were_and_of_the_same_sign(
+    expected: Any,
+    given: Any,
+    passes: bool,  # noqa: FBT001
+) -> None:
+    found = of(expected, given, 0.0)
+
+    assert (found.worst <= RATIO) is passes
+    assert found.why == ("" if passes else "NaN or Inf elsewhere")
