@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from folding.equivalence.sites import Piece
 
 #: What a name of ours begins with; no exporter's does, and a model's own would only refuse to load.
 _MARK = "fold-model:"
+#: The runtime keeps a seed in a float32, and takes 0 for 1.
+_SEEDS = 1 << 24
 
 
 def shape_name(name: str) -> str:
@@ -63,6 +66,7 @@ def pieces(
         for index in part.nodes:
             node = made.graph.node.add()
             node.CopyFrom(proto.graph.node[index])
+            node.name = ""  # It may be part of several pieces.
             used.update(node.input)
             node.input[:] = [piece_input(number, n) if n in own else n for n in node.input]
             node.output[:] = [piece_input(number, n) if n else n for n in node.output]
@@ -93,7 +97,7 @@ def with_noise(proto: ModelProto, types: Mapping[str, int], seed: int) -> ModelP
         types: the element types of those values.
         seed: of the draws; each run goes on where the last one ended.
     """
-    copy = _copy(proto)
+    copy, rng = _copy(proto), np.random.default_rng(seed)
     nodes = list(proto.graph.node)
     del copy.graph.node[:]
     for node in nodes:
@@ -103,11 +107,12 @@ def with_noise(proto: ModelProto, types: Mapping[str, int], seed: int) -> ModelP
             if name in types:
                 wide = _wide(types[name])
                 added.output[slot] = f"{_MARK}clean:{name}"
-                copy.graph.node.extend(_noisy(name, types[name], wide, seed))
+                # Far apart: the runtime's draws of seeds that are near are the same, or nearly so.
+                drawn = int(rng.integers(1, _SEEDS))
+                copy.graph.node.extend(_noisy(name, types[name], wide, drawn))
                 copy.graph.input.append(
                     helper.make_tensor_value_info(noise_input(name), wide, None)
                 )
-                seed += 1
     return copy
 
 

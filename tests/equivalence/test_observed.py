@@ -130,8 +130,13 @@ def test_what_a_body_reads_from_outside_stands_for_its_results() -> None:
     assert watched(net.model("y"))["y"] == ("h",)
 
 
-def test_an_operator_of_the_same_name_in_another_domain_is_another_one() -> None:
+def test_a_runtime_s_own_version_of_an_operator_decides_as_well() -> None:
+    """Another operator of another domain decides nothing that is known."""
     net = Net()
-    net.node("Round", net.node("Relu", net.input(2, 8)), out="y", domain="my.ops")
+    hidden = net.node("Relu", net.input(2, 8), out="h")
+    net.node("Round", hidden, out="r", domain="com.microsoft")
+    net.node("Gelu", hidden, out="g", domain="com.microsoft")
 
-    assert observed(net.graph("y"), lambda _: TensorProto.FLOAT) == {"y": ("y",)}
+    found = observed(net.graph("r", "g"), lambda _: TensorProto.FLOAT)
+
+    assert found == {"r": ("h",), "g": ("g",)}
