@@ -70,9 +70,9 @@ def deviation(
         # Where the way to it may overflow, or where the exact result is no number, nothing is said.
         is_safe = np.isfinite(value) & (size < kind.largest / _MARGIN) & np.isfinite(ours)
         error = np.where(is_safe, np.abs(ours - value), 0.0).max(0, initial=0.0)
-        roundings = _ROUNDINGS * (
-            kind.roundoff * np.where(is_safe, size, 0.0) + kind.tiny * kind.roundoff
-        )
+        # S as far as it is known: what may overflow is no less uncertain for that.
+        felt = np.fmin(size, kind.largest)
+        roundings = _ROUNDINGS * kind.roundoff * (felt + kind.tiny)
         allowed = roundings + 2 * error
         apart = np.where(is_safe, np.abs(theirs - value) / allowed, 0.0)
     apart[np.isnan(apart)] = np.inf

@@ -26,6 +26,10 @@ RATIO = 4.0
 _ULPS = 4.0
 #: A channel of fewer elements says too little: the noise of all may happen to be small.
 _LEAST = 16
+#: A result this far below the largest number may have overflowed on the way to it.
+_MARGIN = 256.0
+#: Squares of numbers below this are finite.
+_LARGE = 2.0**500
 #: Elements that are looked at in float64 at a time.
 _PIECE = 1 << 16
 
@@ -61,12 +65,13 @@ def ratio(
         )
     outer, channels, inner = _form(expected.shape)
     apart, noise = np.zeros(channels), np.zeros(channels)
+    scale = _scale(expected, kind)
     arrays = [np.reshape(a, (outer, channels, inner)) for a in (expected, given, *draws)]
     for place in _pieces(outer, channels, inner):
         one, other, *noisy = (array[place].astype(np.float64) for array in arrays)
-        if not _same_specials(one, other, noisy):
+        if not _same_specials(one, other, noisy, kind):
             return Ratio(inf, arrived=True, why="NaN or Inf elsewhere")
-        d, n = _squares(one, other, noisy, kind)
+        d, n = _squares(one, other, noisy, kind, scale)
         apart[place[1]] += d
         noise[place[1]] += n
     return _worst(apart, noise, outer * inner)
@@ -86,33 +91,52 @@ def _quotient(apart: float, noise: float) -> float:
     return sqrt(apart / noise) if noise else inf
 
 
+def _scale(values: npt.NDArray[Any], kind: FloatType) -> float:
+    """What to multiply by so that no square overflows."""
+    if kind.largest < _LARGE:
+        return 1.0
+    largest = float(np.max(np.abs(values), where=np.isfinite(values), initial=0.0))
+    return 1.0 if largest < _LARGE else 1 / largest
+
+
 def _squares(
-    one: Doubles, other: Doubles, noisy: Sequence[Doubles], kind: FloatType
+    one: Doubles, other: Doubles, noisy: Sequence[Doubles], kind: FloatType, scale: float
 ) -> tuple[Doubles, Doubles]:
-    """The squares of the difference and of the noise, added up by channel."""
+    """The scaled squares of the difference and of the noise, added up by channel.
+
+    Where noise alone makes a number overflow, nothing is said.
+    """
     with np.errstate(all="ignore"):
         finite = np.isfinite(one) & np.isfinite(other)
+        for draw in noisy:
+            finite &= np.isfinite(draw)
         apart = np.where(finite, other - one, 0.0)
         apart[np.abs(apart) <= 2 * _ULPS * kind.half_ulp(one)] = 0.0
-        noise = [np.where(finite & np.isfinite(draw), draw - one, 0.0) for draw in noisy]
+        noise = [np.where(finite, draw - one, 0.0) * scale for draw in noisy]
+        apart *= scale
         squares = sum(np.square(n) for n in noise) / len(noise)
     axes = tuple(axis for axis in range(one.ndim) if axis != one.ndim - 2)
     return np.square(apart).sum(axes), np.asarray(squares).sum(axes)
 
 
-def _same_specials(one: Doubles, other: Doubles, noisy: Sequence[Doubles]) -> bool:
+def _same_specials(
+    one: Doubles, other: Doubles, noisy: Sequence[Doubles], kind: FloatType
+) -> bool:
     """Whether NaN and Inf are where they were; the candidate may be finite where no other is.
 
-    Where the least noise makes others of most of them, as next to a division by zero, none counts.
+    It may also overflow where the reference nearly does. And where noise makes as many others as
+    there are, or others of most of them, as next to a division by zero, none counts.
     """
     special = ~(np.isfinite(one) & np.isfinite(other))
-    apart = ~_alike(one, other) & ~(~np.isfinite(one) & np.isfinite(other))
+    overflows = (np.abs(one) >= kind.largest / _MARGIN) & (other == np.copysign(inf, one))
+    apart = ~_alike(one, other) & ~(~np.isfinite(one) & np.isfinite(other)) & ~overflows
     if not apart.any():
         return True
-    shaky = np.zeros_like(special)
-    for draw in noisy:
-        shaky |= ~_alike(one, draw)
-    return bool(2 * np.count_nonzero(shaky & special) > np.count_nonzero(special))
+    shaken = [~_alike(one, draw) for draw in noisy]
+    usual = sum(map(np.count_nonzero, shaken)) / len(shaken)
+    shaky = np.logical_or.reduce(shaken)
+    is_mostly = 2 * np.count_nonzero(shaky & special) > np.count_nonzero(special)
+    return bool(is_mostly or np.count_nonzero(apart) <= RATIO * usual)
 
 
 def _alike(one: Doubles, other: Doubles) -> npt.NDArray[np.bool_]:
