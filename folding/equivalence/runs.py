@@ -107,7 +107,9 @@ def _compared(job: Job, ours: Sessions, theirs: Sessions) -> Answer:
     sites = SiteCheck(ours, theirs, job.sites, constants)
     names = _names(job, theirs.model.proto)
     watched = {
-        output: tuple((name, names[name]) for name in values if name in names or name == output)
+        output: tuple(
+            (name, names.get(name, name)) for name in values if name in names or name == output
+        )
         for output, values in observed(ours.model.proto.graph, constants.scope.type).items()
     }
     outputs = OutputCheck(
