@@ -1,0 +1,310 @@
+"""Runs: what the process that runs the models does with what it is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from files import conv_net, kept_net, make, put_apart, save, save_apart
+from graphs import BOOL, FLOAT, INT64, Net
+from inprocess import compared, job_for, opened
+from onnx import ModelProto, helper, numpy_helper
+
+import folding
+from folding.equivalence import runs
+from folding.equivalence.jobs import Engine
+from folding.equivalence.runs import answer
+from folding.equivalence.runtime import Session
+from folding.equivalence.verdict import Status
+from folding.errors import BadCall
+
+
+def folded(source: ModelProto) -> ModelProto:
+    return folding.fold_model(source, verify=False)[0]
+
+
+def one_node(operator: str, domain: str = "", opset: int = 17, **attributes: Any) -> ModelProto:
+    graph = helper.make_graph(
+        [helper.make_node(operator, ["x"], ["y"], domain=domain, **attributes)],
+        "one",
+        [helper.make_tensor_value_info("x", FLOAT, ["n"])],
+        [helper.make_tensor_value_info("y", FLOAT, ["n"])],
+    )
+    imports = [helper.make_opsetid("", opset)]
+    return make(graph, opset_imports=[*imports, *([helper.make_opsetid(domain, 1)] * bool(domain))])
+
+
+def wide() -> ModelProto:
+    model = one_node("Relu")
+    for size in (1 << 20, 1 << 20):
+        model.graph.input[0].type.tensor_type.shape.dim.add(dim_value=size)
+    del model.graph.input[0].type.tensor_type.shape.dim[0]
+    return model
+
+
+NOT_RUN: dict[str, tuple[ModelProto, str]] = {
+    "random": (one_node("RandomNormalLike"), "RandomNormalLike is random"),
+    "Bernoulli": (one_node("Bernoulli"), "Bernoulli is random"),
+    "another domain": (one_node("Magic", "my.ops"), "'my.ops'"),
+    "an old operator set": (one_node("Relu", opset=6), "below 7"),
+    "no kernel": (one_node("Relu", to=1), "the source does not load"),
+    "an input too large": (wide(), "too many elements"),
+}
+
+
+@pytest.mark.parametrize("what", NOT_RUN)
+def test_what_cannot_be_run_is_not_run_and_says_why(what: str) -> None:
+    """The proof can do without; a warning says that it did."""
+    model, why = NOT_RUN[what]
+
+    found = compared(model, model)
+
+    for check in (found.sites, found.outputs):
+        assert (check.status, check.excused) == (Status.NOT_RUN, True)
+        assert why in check.why
+    assert [warning.code for warning in found.warnings] == ["OUTPUTS_NOT_RUN"]
+
+
+def test_a_random_operator_in_a_body_counts_too() -> None:
+    out = helper.make_tensor_value_info("r", FLOAT, ["n"])
+    inner = helper.make_graph([helper.make_node("RandomUniformLike", ["x"], ["r"])], "b", [], [out])
+    model = one_node("Relu")
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "flag"))
+    node = helper.make_node("If", ["flag"], ["y"], then_branch=inner, else_branch=inner)
+    model.graph.node[0].CopyFrom(node)
+
+    assert "is random" in compared(model, model).outputs.why
+
+
+def test_an_operator_that_is_random_in_another_domain_only_is_not_called_so() -> None:
+    found = compared(*[one_node("Bernoulli", "my.ops")] * 2)
+
+    assert found.outputs.why == "Bernoulli is an operator of the domain 'my.ops'"
+
+
+def test_a_function_of_the_model_s_own_is_run() -> None:
+    model = one_node("Twice", "my.ops")
+    imports = [helper.make_opsetid("", 17)]
+    body = [helper.make_node("Add", ["a", "a"], ["b"])]
+    model.functions.append(
+        helper.make_function("my.ops", "Twice", ["a"], ["b"], body, opset_imports=imports)
+    )
+
+    assert compared(model, model).outputs.status is Status.PASSED
+
+
+def test_a_model_that_cannot_run_is_proved_by_the_other_checks() -> None:
+    model = conv_net()
+    model.graph.node[-1].op_type = "RandomNormalLike"
+
+    report = folding.fold_model(model)[1]
+
+    assert report.verification.name == "equivalent"
+    assert report.plan.counts["folded"] == 1
+    assert [warning.code for warning in report.warnings] == ["OUTPUTS_NOT_RUN"]
+
+
+def test_a_bfloat16_convolution_for_which_there_is_no_kernel_is_still_proved() -> None:
+    _, report = folding.fold_model(conv_net(elem_type=16))
+
+    assert report.verification.name == "equivalent"
+    assert [check.status for check in report.verification.checks[2:]] == [Status.NOT_RUN] * 2
+    assert all(check.why for check in report.verification.checks[2:])
+
+
+# --- inputs --------------------------------------------------------------------------------------
+
+
+def test_open_dimensions_are_tried_until_the_model_runs() -> None:
+    net = Net()
+    net.node("MatMul", net.input("n", "m"), net.weight(32, 3), out="y")
+
+    found = compared(net.model("y"), net.model("y"))
+
+    assert found.outputs.status is Status.PASSED
+    assert "open dimensions 32" in found.ran_on
+
+
+def test_a_model_that_accepts_no_size_must_load_at_least() -> None:
+    net = Net()
+    net.node("MatMul", net.input("n", "m"), net.weight(31, 3), out="y")
+    source, broken = net.model("y"), net.model("y")
+    broken.graph.node[0].attribute.append(helper.make_attribute("nothing", 1))
+
+    right, wrong = compared(source, source), compared(source, broken)
+
+    for found in (right, wrong):
+        assert "does not run on made-up inputs" in found.sites.why
+    assert (right.outputs.status, right.outputs.excused) == (Status.NOT_RUN, True)
+    assert wrong.outputs.status is Status.FAILED
+    assert "the candidate does not load" in wrong.outputs.why
+
+
+def test_an_input_that_is_no_tensor_is_not_made_up() -> None:
+    net = Net()
+    net.node("SequenceAt", "x", net.integers(0), out="y")
+    model = net.model("y")
+    kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(FLOAT, None))
+    model.graph.input.append(helper.make_value_info("x", kind))
+
+    assert "'x' is no tensor" in compared(model, model).outputs.why
+
+
+def test_the_shapes_that_the_user_wants_are_what_it_is_run_on() -> None:
+    net = Net()
+    net.node("Relu", net.input("n", "m"), out="y")
+
+    found = compared(net.model("y"), net.model("y"), shapes={"x": (5, 7)})
+
+    assert "'x' 5x7" in found.ran_on
+
+
+def test_the_user_s_inputs_are_what_it_is_run_on_and_all_of_them() -> None:
+    calm, wild = one_node("Relu"), one_node("Abs")
+    fine, other = ({"x": np.array(v, np.float32)} for v in ([1, 2], [1, -2]))
+
+    assert compared(calm, wild, feeds=[fine]).outputs.status is Status.PASSED
+    assert compared(calm, wild, feeds=[fine, other]).outputs.status is Status.FAILED
+    assert compared(calm, calm, feeds=[fine]).ran_on == "the user's inputs"
+
+
+def test_inputs_on_which_the_source_does_not_run_are_the_caller_s_fault() -> None:
+    net = Net()
+    net.node("MatMul", net.input("n", "m"), net.weight(4, 3), out="y")
+    feed = {"x": np.ones((2, 5), np.float32)}
+
+    with pytest.raises(BadCall, match="the source does not run on these inputs"):
+        compared(net.model("y"), net.model("y"), feeds=[feed])
+
+
+def test_a_small_model_is_run_on_numbers_of_every_kind_and_a_large_one_on_normal_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = compared(conv_net(), folded(conv_net()))
+    monkeypatch.setattr(runs, "_FEW_ELEMENTS", 10)
+    many = compared(conv_net(), folded(conv_net()))
+
+    for kind in ("normal", "uniform", "zeros", "impulses", "large", "tiny"):
+        assert kind in few.ran_on
+    assert "normal" in many.ran_on
+    assert "uniform" not in many.ran_on
+
+
+def test_what_the_models_were_run_on_and_from_which_seeds_is_said() -> None:
+    net = Net()
+    net.input(name="flag", elem_type=BOOL)
+    net.node("Where", "flag", net.input(3), net.store([1.0, 2.0, 3.0]), out="y")
+
+    found = compared(net.model("y"), net.model("y"))
+
+    assert found.seeds == (0, 1)
+    assert "seed 0" in found.ran_on
+    assert "seed 1" in found.ran_on
+
+
+def test_an_input_that_the_source_refuses_of_one_kind_is_left_out() -> None:
+    """Integers that are no valid index, say, after the first."""
+    net = Net()
+    places = net.node("Cast", net.input(3, name="x"), to=INT64)
+    net.node("Gather", net.weight(100), places, out="y", axis=0)
+    feed_ranges = compared(net.model("y"), net.model("y"))
+
+    assert "large" not in feed_ranges.ran_on
+    assert feed_ranges.outputs.status is Status.PASSED
+
+
+# --- engines -------------------------------------------------------------------------------------
+
+
+def test_a_provider_that_is_not_there_is_the_caller_s_fault_and_those_that_are_are_named() -> None:
+    with pytest.raises(BadCall, match="no provider 'NoExecutionProvider'") as caught:
+        compared(conv_net(), conv_net(), engine=Engine("NoExecutionProvider"))
+
+    assert "CPUExecutionProvider" in caught.value.hint
+
+
+def test_the_provider_runs_the_candidate_and_the_cpu_the_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    class Spied(Session):
+        def __init__(self, model: Any, proto: Any = None, *, engine: Any, **more: Any) -> None:
+            asked.append((Path(model.path).name, engine.provider))
+            super().__init__(model, proto, engine=Engine(custom_ops=engine.custom_ops), **more)
+
+    monkeypatch.setattr("folding.equivalence.sessions.Session", Spied)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPU...", "Own"])
+
+    compared(conv_net(), folded(conv_net()), engine=Engine("Own"))
+
+    assert set(asked) == {("0.onnx", "CPUExecutionProvider"), ("1.onnx", "Own")}
+
+
+def test_a_library_that_is_none_makes_that_the_source_does_not_load(tmp_path: Path) -> None:
+    library = tmp_path / "ops.so"
+    library.write_bytes(b"no library")
+
+    found = compared(conv_net(), conv_net(), engine=Engine(custom_ops=str(library)))
+
+    assert "the source does not load" in found.outputs.why
+
+
+def test_with_a_library_operators_of_other_domains_are_tried(tmp_path: Path) -> None:
+    library = tmp_path / "ops.so"
+    library.write_bytes(b"no library")
+    model = one_node("Magic", "my.ops")
+
+    found = compared(model, model, engine=Engine(custom_ops=str(library)))
+
+    assert "is an operator of the domain" not in found.outputs.why
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def test_an_answer_is_plain_data() -> None:
+    """The process that asked must not have to trust it."""
+    with opened(conv_net(), folded(conv_net())) as (ours, theirs):
+        found = answer(job_for(ours, theirs))
+
+    assert json.loads(json.dumps(found)) == found
+    assert [check[:2] for check in found["checks"]] == [["sites", "passed"], ["outputs", "passed"]]
+
+
+def test_models_in_several_files_are_run(tmp_path: Path) -> None:
+    """The candidate in two of them, below the folder."""
+    source = save_apart(conv_net(16), tmp_path / "m.onnx")
+    candidate = folded(conv_net(16))
+    for number, tensor in enumerate(candidate.graph.initializer):
+        put_apart(tensor, tmp_path, f"data/{number}.bin")
+
+    found = compared(source, save(candidate, tmp_path / "f.onnx"))
+
+    assert (found.sites.status, found.outputs.status) == (Status.PASSED, Status.PASSED)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_models_are_run_whatever_their_paths_are(tmp_path: Path, *, apart: bool) -> None:
+    """Names of files are bytes, and need not be UTF-8."""
+    folder = tmp_path / "ordner-\udcff-\u00e4"
+    folder.mkdir()
+    keep = save_apart if apart else save
+    source = keep(conv_net(64), folder / "m\udcfe.onnx")
+    target = folder / "f\udcfd.onnx"
+    folding.fold(source, target, verify=False)
+
+    found = compared(source, target)
+
+    assert (found.sites.status, found.outputs.status) == (Status.PASSED, Status.PASSED)
+
+
+def test_what_cannot_be_folded_is_compared_all_the_same() -> None:
+    found = compared(kept_net(), kept_net())
+
+    assert found.sites.why == "nothing was folded"
+    assert found.outputs.status is Status.PASSED
