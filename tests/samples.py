@@ -28,9 +28,7 @@ def region_of(model: ModelProto | Model, inputs: Collection[str] | None = None) 
     stored = {tensor.name for tensor in graph.initializer}
     given = [value.name for value in graph.input if value.name not in stored]
     constants = Constants(opened, scope, None)
-    return Region(
-        opened, graph, graph.node, given if inputs is None else inputs, constants, scope.opset
-    )
+    return Region(opened, graph.node, given if inputs is None else inputs, constants, scope.opset)
 
 
 def with_inner_outputs(model: ModelProto) -> ModelProto:

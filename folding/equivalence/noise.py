@@ -119,9 +119,7 @@ def _squares(
     return np.square(apart).sum(axes), np.asarray(squares).sum(axes)
 
 
-def _same_specials(
-    one: Doubles, other: Doubles, noisy: Sequence[Doubles], kind: FloatType
-) -> bool:
+def _same_specials(one: Doubles, other: Doubles, noisy: Sequence[Doubles], kind: FloatType) -> bool:
     """Whether NaN and Inf are where they were; the candidate may be finite where no other is.
 
     It may also overflow where the reference nearly does. And where noise makes as many others as

@@ -37,8 +37,9 @@ from folding.protos import graphs
 _ROUNDINGS = 2.0**12
 _MOST = 0.1
 #: How often the noise is drawn: of outputs of few elements more often, for chance plays its part.
+#: (Not of large models, of which each run takes its time.)
 _DRAWS, _MORE_DRAWS = 2, 8
-_FEW_ELEMENTS = 1 << 14
+_FEW_ELEMENTS, _FEW_BYTES = 1 << 14, 1 << 22
 
 Values = Mapping[str, Any]
 
@@ -105,7 +106,8 @@ class OutputCheck:
         with self.reference.of(("noise", seed), variant) as session:
             first = session.run_named({**feed, **sizes})
             least = min((np.size(first[name]) for name in self.names), default=0)
-            more = _MORE_DRAWS if least < _FEW_ELEMENTS else _DRAWS
+            is_small = least < _FEW_ELEMENTS and self.reference.model.size <= _FEW_BYTES
+            more = _MORE_DRAWS if is_small else _DRAWS
             return [first, *(session.run_named({**feed, **sizes}) for _ in range(more - 1))]
 
     def _compare(

@@ -28,14 +28,15 @@ from folding.equivalence.site_check import SiteCheck
 from folding.equivalence.verdict import Check, Status
 from folding.errors import BadCall
 from folding.graph import index
-from folding.modelfile import open_model
+from folding.modelfile import Model, open_model
 from folding.plan import Warned
 from folding.protos import graphs, is_default_domain, opset
 
 SEED = 0
 _KERNELS_SINCE = 7
-#: With at most so many elements in its sites, a model is run on every kind of input.
-_FEW_ELEMENTS = 1 << 20
+#: With at most so many elements in its sites and bytes in its files, a model costs little to run,
+#: and is run on every kind of input.
+_FEW_ELEMENTS, _FEW_BYTES = 1 << 20, 1 << 22
 _RANDOM = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
     | {"Bernoulli"}
@@ -183,24 +184,25 @@ def _inputs(
             last = refusal
             continue
         yield made.label, made.seed, made.arrays, found
-        yield from _more(proto, made.arrays, found, first)
+        yield from _more(sessions.model, made.arrays, found, first)
         return
     raise last
 
 
 def _more(
-    proto: ModelProto, accepted: Feed, found: First, first: Callable[[Feed], First]
+    model: Model, accepted: Feed, found: First, first: Callable[[Feed], First]
 ) -> Iterator[tuple[str, int, Feed, First]]:
     """Other kinds of inputs of the same shapes, where they cost little."""
     shapes = {name: array.shape for name, array in accepted.items()}
     has_flag = any(array.dtype == bool for array in accepted.values())
-    is_small = sum(map(prod, found.shapes.values())) <= _FEW_ELEMENTS
+    elements = sum(map(prod, found.shapes.values()))
+    is_small = elements <= _FEW_ELEMENTS and model.size <= _FEW_BYTES
     others: list[tuple[Kind, int]]
     others = [(kind, SEED) for kind in KINDS if kind is not Kind.NORMAL] if is_small else []
     if has_flag:
         others.insert(0, (Kind.NORMAL, 1))
     for kind, seed in others:
-        made = made_up(proto, (kind,), seed, shapes=shapes)
+        made = made_up(model.proto, (kind,), seed, shapes=shapes)
         if isinstance(made, str):
             continue
         try:

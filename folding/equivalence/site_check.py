@@ -65,7 +65,6 @@ class SiteCheck:
         self.regions = {
             site.name: Region(
                 model,
-                graph,
                 [graph.node[index] for index in site.before.nodes],
                 site.before.inputs,
                 constants,

@@ -55,12 +55,12 @@ def find_sites(
         candidate: the main graph of the other model.
         values: which of its values is which of the reference, where they have other names.
     """
-    producers = {name: index for index, node in enumerate(candidate.node) for name in node.output}
+    there = _Index.of(candidate)
     found, missing = [], []
     for name in draft.axes:
         if name in draft.vanished or name in draft.renamed:
             continue  # Taken along by another affine, whose site it belongs to.
-        site = _site(draft, name, candidate, producers, values or {})
+        site = _site(draft, name, there, values or {})
         if site is None:
             missing.append(name)
         else:
@@ -68,16 +68,10 @@ def find_sites(
     return found, missing
 
 
-def _site(
-    draft: Draft,
-    name: str,
-    candidate: GraphProto,
-    producers: Mapping[str, int],
-    values: Mapping[str, str],
-) -> Site | None:
+def _site(draft: Draft, name: str, candidate: _Index, values: Mapping[str, str]) -> Site | None:
     before, layers = _before(draft, name)
     inputs = tuple(values.get(given, given) for given in before.inputs)
-    nodes = _behind(candidate, producers, values.get(name, name), inputs)
+    nodes = _behind(candidate, values.get(name, name), inputs)
     if nodes is None:
         return None
     after = Piece(inputs, values.get(name, name), nodes)
@@ -115,27 +109,39 @@ def _reads(draft: Draft, index: int) -> Iterable[str]:
     return node.input if node is not None else ()
 
 
-def _behind(
-    graph: GraphProto, producers: Mapping[str, int], output: str, inputs: tuple[str, ...]
-) -> tuple[int, ...] | None:
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """A graph, who makes each value, and what is stored in it."""
+
+    graph: GraphProto
+    producers: Mapping[str, int]
+    stored: frozenset[str]
+
+    @classmethod
+    def of(cls, graph: GraphProto) -> _Index:
+        producers = {name: index for index, node in enumerate(graph.node) for name in node.output}
+        stored = {tensor.name for tensor in graph.initializer}
+        sparse = {tensor.values.name for tensor in graph.sparse_initializer}
+        return cls(graph, producers, frozenset(stored | sparse))
+
+
+def _behind(there: _Index, output: str, inputs: tuple[str, ...]) -> tuple[int, ...] | None:
     """The nodes of a graph between some values and another one; None if that needs others too."""
-    stored = {tensor.name for tensor in graph.initializer}
-    stored |= {tensor.values.name for tensor in graph.sparse_initializer}
     known = {*inputs, ""}
-    if output not in producers or output in known:
+    if output not in there.producers or output in known:
         return None
-    nodes = {producers[output]}
+    nodes = {there.producers[output]}
     waiting = [*nodes]
     while waiting:
-        node = graph.node[waiting.pop()]
+        node = there.graph.node[waiting.pop()]
         if any(True for _ in subgraphs(node)):
             return None  # What its bodies read from outside cannot be told here.
         for given in node.input:
             if given in known:
                 continue
-            producer = producers.get(given)
+            producer = there.producers.get(given)
             if producer is None:
-                if given not in stored:
+                if given not in there.stored:
                     return None
             elif producer not in nodes:
                 nodes.add(producer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from onnx import GraphProto, NodeProto, TensorProto
+from onnx import NodeProto, TensorProto
 
 from folding.constants import Constants
 from folding.equivalence.sampling.values import NotSupported
@@ -23,7 +23,6 @@ class Region:
     def __init__(
         self,
         model: Model,
-        graph: GraphProto,
         nodes: Sequence[NodeProto],
         inputs: Collection[str],
         constants: Constants,
@@ -31,7 +30,6 @@ class Region:
     ) -> None:
         self.model, self.constants, self.opset = model, constants, opset
         self.inputs = frozenset(inputs)
-        self.defaults = {t.name: t for t in graph.initializer if t.name not in constants}
         self._producers = {
             name: (node, slot)
             for node in nodes
@@ -39,6 +37,10 @@ class Region:
             if name and name not in constants
         }
         reads = Counter(name for node in nodes for name in node.input if name)
+        stored = constants.scope.initializers
+        self.defaults = {
+            name: stored[name] for name in reads if name in stored and name not in constants
+        }
         self.shared = frozenset(name for name, count in reads.items() if count > 1)
         self.values = tuple(dict.fromkeys((*inputs, *self._producers)))
         types = map(constants.scope.type, (*self.values, *reads))
