@@ -36,12 +36,13 @@ class Deviation:
     """The candidate's worst, in units of what is allowed, and half of that for each channel.
 
     ``channel`` is where the worst was found. ``half`` has the size that noise may have which stands
-    for the rounding errors of the site.
+    for the rounding errors of the site. ``overflows`` is whether numbers of the site may have.
     """
 
     worst: float
     channel: int
     half: Doubles
+    overflows: bool
 
 
 def deviation(
@@ -79,4 +80,5 @@ def deviation(
     worst = apart.max(0, initial=0.0)
     channel = int(worst.argmax()) if channels else 0
     half = (roundings.max(0, initial=0.0) + 2 * error) / 2
-    return Deviation(float(worst[channel]) if channels else 0.0, channel, half)
+    overflows = bool((size >= kind.largest / _MARGIN).any())
+    return Deviation(float(worst[channel]) if channels else 0.0, channel, half, overflows)

@@ -50,14 +50,14 @@ def _decided(graph: GraphProto, type_of: Callable[[str], int]) -> set[str]:
     """The values behind a decision."""
     found: set[str] = set()
     for node in graph.node:
-        if _decides(node, type_of) or not found.isdisjoint(node.input):
+        if _decides(node, type_of) or not found.isdisjoint(_inputs(node)):
             found.update(filter(None, node.output))
     return found
 
 
 def _decides(node: NodeProto, type_of: Callable[[str], int]) -> bool:
-    if any(True for _ in subgraphs(node)):
-        return True  # Whatever is in there.
+    if any(_decides(inner, type_of) for body in subgraphs(node) for inner in body.node):
+        return True
     if reads_shape(node):
         return False
     if not is_default_domain(node) or node.op_type in _DECIDING:

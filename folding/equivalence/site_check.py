@@ -40,12 +40,14 @@ class Sampling:
     """What was found at the sites so far, over all inputs.
 
     ``noise`` has, for each site of the last inputs, by how much its output may change in each
-    channel. ``guilty`` are the sites that failed, worst first.
+    channel, and ``overflows`` is whether any of them came near to the largest number of its type.
+    ``guilty`` are the sites that failed, worst first.
     """
 
     worst: dict[str, float] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     noise: dict[str, Doubles] = field(default_factory=dict)
+    overflows: bool = False
 
     @property
     def guilty(self) -> list[str]:
@@ -88,6 +90,7 @@ class SiteCheck:
             RuntimeRefused: the runtime gave up on the reference.
         """
         rng = np.random.default_rng(seed)
+        self.found.overflows = False
         for group in grouped(self.sites, shapes):
             values = activations(self._reference, feed, group)
             try:
@@ -140,6 +143,7 @@ class SiteCheck:
         places = tuple(coords.T)
         at = deviation(exact, expected[places], output[places], channels, self._kinds[name])
         found.noise[name] = _aligned(at.half, site.axis)
+        found.overflows |= at.overflows
         self._note(site, at)
 
     def _note(self, site: Site, at: Deviation) -> None:

@@ -121,14 +121,20 @@ def _wide(elem_type: int) -> int:
 
 
 def _noisy(name: str, elem_type: int, wide: int, seed: int) -> Iterable[NodeProto]:
-    """Nodes that add uniform noise to a value, in float32 or what is wider."""
-    clean, draw, product, noise = (
-        f"{_MARK}{part}:{name}" for part in ("clean", "draw", "product", "noise")
+    """Nodes that add uniform noise to a value, in float32 or what is wider.
+
+    Half of it is drawn for each element, as sums round, and half for each channel, as the folded
+    constants do: an average over many elements makes the one vanish but not the other.
+    """
+    clean, draw, shared, both, product, noise = (
+        f"{_MARK}{part}:{name}" for part in ("clean", "draw", "shared", "both", "product", "noise")
     )
-    yield helper.make_node(
-        "RandomUniformLike", [clean], [draw], dtype=wide, low=-1.0, high=1.0, seed=float(seed)
-    )
-    yield helper.make_node("Mul", [draw, noise_input(name)], [product])
+    size, uniform = noise_input(name), "RandomUniformLike"
+    how = {"dtype": wide, "low": -1.0, "high": 1.0}
+    yield helper.make_node(uniform, [clean], [draw], **how, seed=float(seed))
+    yield helper.make_node(uniform, [size], [shared], **how, seed=float(seed + 1))
+    yield helper.make_node("Add", [draw, shared], [both])
+    yield helper.make_node("Mul", [both, size], [product])
     yield helper.make_node("Cast", [product], [noise], to=elem_type)
     yield helper.make_node("Add", [clean, noise], [name])
 

@@ -116,18 +116,21 @@ def test_integers_are_judged_by_nothing_where_there_are_no_floats() -> None:
     assert watched(net.model("y"))["y"] == ()
 
 
-def test_what_a_body_reads_from_outside_stands_for_its_results() -> None:
-    """What a body decides cannot be seen from here."""
+@pytest.mark.parametrize(("operator", "expected"), [("Sigmoid", ("y",)), ("Round", ("h",))])
+def test_what_a_body_reads_stands_for_its_results_if_it_decides(
+    operator: str, expected: tuple[str, ...]
+) -> None:
+    """What is inside of it cannot be seen from here."""
     inner, net = Net(), Net()
     net.node("Relu", net.input(2, 8), out="h")
-    inner.node("Sigmoid", "h", out="i")
+    inner.node(operator, "h", out="i")
     body = inner.graph("i")
     body.output[0].type.CopyFrom(helper.make_tensor_type_proto(TensorProto.FLOAT, (2, 8)))
     net.node(
         "If", net.input(name="flag", elem_type=BOOL), then_branch=body, else_branch=body, out="y"
     )
 
-    assert watched(net.model("y"))["y"] == ("h",)
+    assert watched(net.model("y"))["y"] == expected
 
 
 def test_a_runtime_s_own_version_of_an_operator_decides_as_well() -> None:
