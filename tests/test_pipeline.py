@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from files import contents, conv_net, initializer, kept_net, read, relu_net, run, save, save_apart
-from graphs import Net
-from onnx import TensorProto, numpy_helper
+from graphs import Net, assert_same_function
+from onnx import ModelProto, TensorProto, numpy_helper
 
 import folding
+from folding import pipeline, trial
 from folding.equivalence import gate
+from folding.equivalence.limits import RunLimits
 from folding.equivalence.verdict import Check, Status, Verdict, VerdictName
 from folding.errors import StorageFailed
 from folding.scratch import ELEMENTS
@@ -298,3 +301,229 @@ def test_a_report_that_fails_last_says_that_the_model_stands(
         )
 
     assert sorted(contents(source.parent)) == ["f.onnx", "m.onnx"]
+
+
+# --- undo ----------------------------------------------------------------------------------------
+
+
+def three_layers() -> ModelProto:
+    """Three folds, the second of which is to go wrong."""
+    net = Net()
+    hidden = net.input(1, 3, 12, 12)
+    for name, channels, size in (("a", 4, 3), ("b", 5, 4), ("c", 6, 5)):
+        weight = net.weight(channels, size, 3, 3, name=f"{name}.w")
+        hidden = net.node("Conv", hidden, weight, name=f"{name}.conv")
+        hidden = net.node("Relu", net.batch_norm(hidden, channels, out=name))
+    net.node("Relu", hidden, out="y")
+    return net.model("y")
+
+
+class Sabotage:
+    """Folds some affines wrongly, in a way that the checks of files do not see."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *affines: str) -> None:
+        self.affines, self.tried = affines, list[set[str]]()
+        attempt = trial.attempt
+        passed = Check("parameters", Status.PASSED)
+
+        def attempted(model: Any, refused: Any) -> Any:
+            done = attempt(model, refused)
+            self.tried.append({name for _, name in refused})
+            for name in set(affines) - self.tried[-1]:
+                self.spoil(done.model.proto, name)
+            return done
+
+        monkeypatch.setattr(gate, "check_parameters", lambda *_: passed)
+        monkeypatch.setattr(pipeline, "attempt", attempted)
+        monkeypatch.setattr(trial, "attempt", attempted)
+
+    def spoil(self, folded: ModelProto, name: str) -> None:
+        """Leave the shift out. What is stored is right, but for that nobody reads it."""
+        conv = next(node for node in folded.graph.node if node.name == f"{name}.conv")
+        del conv.input[2]
+
+
+@pytest.fixture
+def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frame of a spoilt fold is as it should be."""
+    check = gate.check_frame
+
+    def checked(reference: Any, candidate: Any, drafts: Any) -> Check:
+        check(reference, candidate, drafts)
+        return Check("frame", Status.PASSED)
+
+    monkeypatch.setattr(gate, "check_frame", checked)
+
+
+def outcomes(report: folding.Report) -> dict[str, str]:
+    return {d.name: str(d.outcome) for d in report.plan.decisions}
+
+
+@pytest.mark.usefixtures("unseen")
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_fold_that_fails_its_site_is_kept_and_the_others_stand(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_memory: bool,  # noqa: FBT001
+) -> None:
+    """The report says so, and it is not called anything but equivalent."""
+    source = three_layers()
+    sabotage = Sabotage(monkeypatch, "b")
+
+    if in_memory:
+        folded, report = folding.fold_model(source)
+    else:
+        path = save(source, tmp_path / "m.onnx")
+        report = folding.fold(path, tmp_path / "f.onnx")
+        folded = read(tmp_path / "f.onnx")
+
+    assert sabotage.tried == [set(), {"b"}]
+    assert report.verification.name is VerdictName.EQUIVALENT
+    assert [d.is_folded for d in report.plan.decisions] == [True, False, True]
+    (decision,) = (d for d in report.plan.decisions if not d.is_folded)
+    assert isinstance(decision.outcome, folding.Kept)
+    assert decision.outcome.reason is folding.Reason.FAILED_ITS_RUN
+    assert [node.op_type for node in folded.graph.node].count("BatchNormalization") == 1
+    assert_same_function(source, folded)
+    if not in_memory:
+        assert list(contents(tmp_path)) == ["f.onnx", "m.onnx"]
+
+
+@pytest.mark.usefixtures("unseen")
+def test_folds_that_fail_are_kept_however_many_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the end nothing is left to fold, and the source is copied."""
+    source = save(three_layers(), tmp_path / "m.onnx")
+    Sabotage(monkeypatch, "a", "b", "c")
+
+    report = folding.fold(source, tmp_path / "f.onnx")
+
+    assert report.plan.counts["folded"] == 0
+    assert report.verification.name is VerdictName.EQUIVALENT
+    assert (tmp_path / "f.onnx").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.usefixtures("unseen")
+def test_with_strict_what_was_undone_counts_as_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = save(three_layers(), tmp_path / "m.onnx")
+    Sabotage(monkeypatch, "b")
+
+    report = folding.fold(source, report_to=tmp_path / "r.json")
+
+    assert report.plan.kept_for_strict == 1
+    written = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    (kept,) = (d for d in written["decisions"] if d["outcome"] == "kept")
+    assert (kept["name"], kept["reason"]) == ("b", "FAILED_ITS_RUN")
+    assert (kept["at"], kept["text"]) == ("b", str(report.plan.decisions[1].outcome))
+    assert written["verification"]["verdict"] == "equivalent"
+
+
+def test_a_fold_that_fails_once_more_is_no_endless_loop(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is guilty though it was kept is not undone again."""
+    checks = (Check(name, Status.PASSED) for name in ("frame", "parameters"))
+    failed = Verdict((*checks, Check("sites", Status.FAILED, "it is off")), guilty=("n",))
+    asked: list[Any] = []
+
+    def verify(_: Any, __: Any, refused: Any, *___: Any) -> Verdict:
+        asked.append(dict(refused))
+        return failed
+
+    monkeypatch.setattr(gate, "verify_fold", verify)
+
+    with pytest.raises(folding.NotEquivalent, match="it is off"):
+        folding.fold(source)
+
+    assert [list(refused) for refused in asked] == [[], [(0, "n")]]
+    assert list(contents(source.parent)) == ["m.onnx"]
+
+
+def test_a_fold_is_not_undone_for_what_the_files_say(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a number is not the one that was planned, the whole file is not what it should be."""
+    checks = (
+        Check("frame", Status.PASSED),
+        Check("parameters", Status.FAILED, "a number is wrong"),
+        Check("sites", Status.FAILED, "it is off"),
+    )
+    monkeypatch.setattr(gate, "verify_fold", lambda *_: Verdict(checks, guilty=("n",)))
+
+    with pytest.raises(folding.NotEquivalent, match="a number is wrong"):
+        folding.fold(source)
+
+
+# --- the process that runs the models ------------------------------------------------------------
+
+
+def test_a_run_that_takes_too_long_leaves_the_verdict_open_and_nothing_written(
+    source: Path,
+) -> None:
+    before = contents(source.parent)
+
+    with pytest.raises(folding.Unproven, match=r"took longer than 0\.001 s"):
+        folding.fold(source, run_limits=RunLimits(seconds=1e-3))
+
+    assert contents(source.parent) == before
+
+
+def test_a_provider_that_is_not_there_is_the_caller_s_fault(source: Path) -> None:
+    with pytest.raises(folding.BadCall, match="no provider 'NoExecutionProvider'"):
+        folding.fold(source, provider="NoExecutionProvider")
+
+    assert list(contents(source.parent)) == ["m.onnx"]
+
+
+def test_a_tolerance_is_reported_as_the_user_s(source: Path) -> None:
+    checks = folding.fold(source, tolerance=1e-3).verification.checks
+
+    assert "the tolerance is the user's" in checks[-1].why
+
+
+def test_no_temporary_file_of_a_model_in_memory_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    folding.fold_model(conv_net())
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_process_is_left(source: Path) -> None:
+    def children() -> set[str]:
+        found = Path("/proc/self/task").glob("*/children")
+        return {child for task in found for child in task.read_text().split()}
+
+    before = children()
+    folding.fold(source)
+    with pytest.raises(folding.BadCall):
+        folding.fold(source, provider="NoExecutionProvider")
+
+    assert children() <= before
+
+
+@pytest.mark.parametrize("layout", list(folding.Layout))
+def test_a_candidate_in_several_files_is_run_before_any_has_its_name(
+    tmp_path: Path, layout: folding.Layout
+) -> None:
+    source = save_apart(conv_net(64), tmp_path / "m.onnx")
+
+    report = folding.fold(source, tmp_path / "f.onnx", layout=layout)
+
+    assert [str(check.status) for check in report.verification.checks] == ["passed"] * 4
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_paths_that_are_not_utf_8_are_as_good_as_others(tmp_path: Path, *, apart: bool) -> None:
+    folder = tmp_path / "ordner-\udcff"
+    folder.mkdir()
+    source = (save_apart if apart else save)(conv_net(64), folder / "m\udcfe.onnx")
+
+    report = folding.fold(source, folder / "f\udcfd.onnx")
+
+    assert [str(check.status) for check in report.verification.checks] == ["passed"] * 4

@@ -100,9 +100,12 @@ def test_a_session_of_a_large_model_is_closed_after_an_error(
 
 
 def test_each_key_has_a_session_of_its_own(model: Model, made: list[Spied]) -> None:
-    with Sessions(model) as sessions:
-        with sessions.of("plain") as one, sessions.of("z", renamed) as other:
-            assert (one.outputs, other.outputs) == (["y"], ["z"])
+    with (
+        Sessions(model) as sessions,
+        sessions.of("plain") as one,
+        sessions.of("z", renamed) as other,
+    ):
+        assert (one.outputs, other.outputs) == (["y"], ["z"])
 
     assert len(made) == 2
 
@@ -119,8 +122,11 @@ def test_what_does_not_load_is_not_kept(model: Model) -> None:
 def test_all_sessions_have_the_same_engine(model: Model, made: list[Spied]) -> None:
     engine = Engine("CPUExecutionProvider")
 
-    with Sessions(model, engine) as sessions:
-        with sessions.of("plain"), sessions.of("fast", optimised=True):
-            pass
+    with (
+        Sessions(model, engine) as sessions,
+        sessions.of("plain"),
+        sessions.of("fast", optimised=True),
+    ):
+        pass
 
     assert made[0].engines == [engine] * 2
