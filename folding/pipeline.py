@@ -9,33 +9,28 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from folding import writing
-from folding._version import __version__
+from folding.carrying import carried_out, report_on
 from folding.clock import Clock, Progress
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
-from folding.equivalence.verdict import Verdict, VerdictName
-from folding.errors import BadCall, ModelTooLarge, StorageFailed
+from folding.equivalence.verdict import Verdict
+from folding.errors import BadCall
 from folding.guards import LIMITS, Limits
-from folding.modelfile import Model, open_model
+from folding.modelfile import Model
 from folding.opening import Call, opened
 from folding.plan import Plan
-from folding.planner import Refused
-from folding.recipes import Unrepresentable
-from folding.report import FileFacts, Report, require
+from folding.report import Report, require
 from folding.spool import STANDARD, standard_output
-from folding.target import Target
-from folding.trial import Trial, attempt, confirmed, failed_runs, misfits
+from folding.trial import confirmed
 from folding.writing import Layout
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from folding.equivalence.inputs import Inputs
-    from folding.equivalence.running import Running
 
 AnyPath = str | os.PathLike[str]
 
@@ -110,7 +105,7 @@ def fold(
             wish = Wish(inputs, shapes, tolerance, provider, custom_ops, run_limits)
             run = stack.enter_context(running(wish, model.proto, limits.nesting))
         sha256 = _digest(model, stack, wanted=digests)
-        report = _folded(model, call, sha256, run)
+        report = carried_out(model, call, sha256, run)
         require(report, call.source)
     return report
 
@@ -150,7 +145,7 @@ def explained(
         with call.clock.stage("plan"):
             plan = confirmed(model).plan
         model.check_unchanged()
-        report = _report(call, model, sha256, plan, Verdict())
+        report = report_on(call, model, sha256, plan, Verdict())
     if note is not None:
         with writing.noted(report.to_json(), note) as waiting:
             waiting.keep()
@@ -171,100 +166,3 @@ def _digest(model: Model, stack: ExitStack, *, wanted: bool) -> Future[str] | No
     from folding.digests import sha256_beside
 
     return stack.enter_context(sha256_beside(model.files[0]))
-
-
-class _Undone(Exception):
-    """Folds that failed where they were run, and are kept instead."""
-
-    def __init__(self, refused: Refused) -> None:
-        super().__init__()
-        self.refused = refused
-
-
-def _folded(model: Model, call: Call, sha256: Future[str] | None, run: Running | None) -> Report:
-    """Fold what can be folded; what turns out not to fit, or to fail, is kept the next time."""
-    refused: Refused = {}
-    while True:
-        with call.clock.stage("plan"):
-            done = attempt(model, refused)
-        try:
-            return _write(model, done, call, sha256, run)
-        except Unrepresentable:
-            with call.clock.stage("plan"):
-                refused = done.refused | misfits(done.planned)
-        except _Undone as undone:
-            refused = done.refused | undone.refused
-
-
-def _write(
-    model: Model, done: Trial, call: Call, sha256: Future[str] | None, run: Running | None
-) -> Report:
-    """Write, verify what was written, and only then put it in its place."""
-    assert call.path is not None
-    stream = writing.written if done.plan.changes_anything else writing.copied
-    with ExitStack() as stack:
-        with call.clock.stage("write"):
-            target = stack.enter_context(
-                stream(done.model, call.path, call.layout, digest=call.digests)
-            )
-        verdict = Verdict()
-        if run is not None:
-            with call.clock.stage("verify"):
-                verdict = _verify(model, target, done, run)
-        model.check_unchanged()
-        if undone := failed_runs(verdict, done.refused):
-            raise _Undone(undone)
-        is_good = verdict.name in (VerdictName.EQUIVALENT, VerdictName.SKIPPED)
-        written = FileFacts(call.target, target.bytes, target.sha256) if is_good else None
-        plan = replace(done.plan, warnings=(*done.plan.warnings, *target.warnings))
-        report = _report(call, model, sha256, plan, verdict, written)
-        note = None
-        if call.report_to is not None:
-            note = stack.enter_context(writing.noted(report.to_json(), call.report_to))
-        if is_good:
-            if call.target == STANDARD and target.data is not None:
-                raise ModelTooLarge(
-                    "standard output takes one file, and this model needs two",
-                    hint="Name a file with -o.",
-                )
-            target.keep()
-        if note is not None:
-            _keep_note(note, call.target if is_good else "")
-    return report
-
-
-def _keep_note(note: Target, written: str) -> None:
-    """Put the report in its place; ``written`` is what stands already."""
-    try:
-        note.keep()
-    except StorageFailed as error:
-        if not written:
-            raise
-        text = f"{written!r} is written, but its report is not: {error}"
-        raise StorageFailed(text, hint=error.hint) from error
-
-
-def _verify(model: Model, target: Target, done: Trial, run: Running) -> Verdict:
-    from folding.equivalence.gate import verify_fold
-
-    with open_model(target.waiting, data_names=target.data_names) as candidate:
-        return verify_fold(model, candidate, done.refused, run)
-
-
-def _report(
-    call: Call,
-    model: Model,
-    sha256: Future[str] | None,
-    plan: Plan,
-    verdict: Verdict,
-    target: FileFacts | None = None,
-) -> Report:
-    return Report(
-        __version__,
-        FileFacts(call.source, model.size, sha256.result() if sha256 else None),
-        target,
-        plan,
-        verdict,
-        (*plan.warnings, *verdict.warnings),
-        call.clock.seconds,
-    )

@@ -3,9 +3,9 @@
 The reference is run again with noise on the outputs of its folded sites, of half the size that
 their own bounds allow (``deviations``). What of it arrives at an output is what rounding can do
 there, whatever lies between: so a difference is compared with that, in the root mean square over
-the whole output and over each channel, and may be four times as large. Where no noise arrives, as behind a
-saturated Softmax, the outputs must agree to 4 units in the last place; that is no evidence for
-the fold, and said to be ``insensitive``.
+the whole output and over each channel, and may be four times as large. Where no noise arrives, as
+behind a saturated Softmax, the outputs must agree to 4 units in the last place; that is no evidence
+for the fold, and said to be ``insensitive``.
 """
 
 from __future__ import annotations

@@ -60,10 +60,8 @@ def check_engine(engine: Engine) -> None:
     """Raise BadCall for a provider that this onnxruntime does not have."""
     known = onnxruntime.get_available_providers()
     if engine.provider not in known:
-        raise BadCall(
-            f"onnxruntime has no provider {engine.provider!r} here",
-            hint=f"It has {', '.join(known)}.",
-        )
+        text = f"onnxruntime has no provider {engine.provider!r} here"
+        raise BadCall(text, hint=f"It has {', '.join(known)}.")
 
 
 class RuntimeRefused(Exception):

@@ -130,9 +130,10 @@ def _noisy(name: str, elem_type: int, wide: int, seed: int) -> Iterable[NodeProt
         f"{_MARK}{part}:{name}" for part in ("clean", "draw", "shared", "both", "product", "noise")
     )
     size, uniform = noise_input(name), "RandomUniformLike"
-    how = {"dtype": wide, "low": -1.0, "high": 1.0}
-    yield helper.make_node(uniform, [clean], [draw], **how, seed=float(seed))
-    yield helper.make_node(uniform, [size], [shared], **how, seed=float(seed + 1))
+    for like, given, start in ((clean, draw, seed), (size, shared, seed + 1)):
+        yield helper.make_node(
+            uniform, [like], [given], dtype=wide, low=-1.0, high=1.0, seed=float(start)
+        )
     yield helper.make_node("Add", [draw, shared], [both])
     yield helper.make_node("Mul", [both, size], [product])
     yield helper.make_node("Cast", [product], [noise], to=elem_type)

@@ -1,0 +1,129 @@
+"""A plan carried out on files: write, verify what was written, keep it; until every fold holds.
+
+A fold whose numbers do not fit their type, or that fails where it is run, is kept the next time.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from folding import writing
+from folding._version import __version__
+from folding.equivalence.verdict import Verdict, VerdictName
+from folding.errors import ModelTooLarge, StorageFailed
+from folding.modelfile import Model, open_model
+from folding.opening import Call
+from folding.plan import Plan
+from folding.planner import Refused
+from folding.recipes import Unrepresentable
+from folding.report import FileFacts, Report
+from folding.spool import STANDARD
+from folding.target import Target
+from folding.trial import Trial, attempt, failed_runs, misfits
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from folding.equivalence.running import Running
+
+
+class _Undone(Exception):
+    """Folds that failed where they were run, and are kept instead."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__()
+        self.refused = refused
+
+
+def carried_out(
+    model: Model, call: Call, sha256: Future[str] | None, run: Running | None
+) -> Report:
+    """Fold what can be folded; what turns out not to fit, or to fail, is kept the next time."""
+    refused: Refused = {}
+    while True:
+        with call.clock.stage("plan"):
+            done = attempt(model, refused)
+        try:
+            return _write(model, done, call, sha256, run)
+        except Unrepresentable:
+            with call.clock.stage("plan"):
+                refused = done.refused | misfits(done.planned)
+        except _Undone as undone:
+            refused = done.refused | undone.refused
+
+
+def _write(
+    model: Model, done: Trial, call: Call, sha256: Future[str] | None, run: Running | None
+) -> Report:
+    """Write, verify what was written, and only then put it in its place."""
+    assert call.path is not None
+    stream = writing.written if done.plan.changes_anything else writing.copied
+    with ExitStack() as stack:
+        with call.clock.stage("write"):
+            target = stack.enter_context(
+                stream(done.model, call.path, call.layout, digest=call.digests)
+            )
+        verdict = Verdict()
+        if run is not None:
+            with call.clock.stage("verify"):
+                verdict = _verify(model, target, done, run)
+        model.check_unchanged()
+        if undone := failed_runs(verdict, done.refused):
+            raise _Undone(undone)
+        is_good = verdict.name in (VerdictName.EQUIVALENT, VerdictName.SKIPPED)
+        written = FileFacts(call.target, target.bytes, target.sha256) if is_good else None
+        plan = replace(done.plan, warnings=(*done.plan.warnings, *target.warnings))
+        report = report_on(call, model, sha256, plan, verdict, written)
+        note = None
+        if call.report_to is not None:
+            note = stack.enter_context(writing.noted(report.to_json(), call.report_to))
+        if is_good:
+            if call.target == STANDARD and target.data is not None:
+                raise ModelTooLarge(
+                    "standard output takes one file, and this model needs two",
+                    hint="Name a file with -o.",
+                )
+            target.keep()
+        if note is not None:
+            _keep_note(note, call.target if is_good else "")
+    return report
+
+
+def _keep_note(note: Target, written: str) -> None:
+    """Put the report in its place; ``written`` is what stands already."""
+    try:
+        note.keep()
+    except StorageFailed as error:
+        if not written:
+            raise
+        text = f"{written!r} is written, but its report is not: {error}"
+        raise StorageFailed(text, hint=error.hint) from error
+
+
+def _verify(model: Model, target: Target, done: Trial, run: Running) -> Verdict:
+    from folding.equivalence.gate import verify_fold
+
+    with open_model(target.waiting, data_names=target.data_names) as candidate:
+        return verify_fold(model, candidate, done.refused, run)
+
+
+def report_on(
+    call: Call,
+    model: Model,
+    sha256: Future[str] | None,
+    plan: Plan,
+    verdict: Verdict,
+    target: FileFacts | None = None,
+) -> Report:
+    """The report on a plan that was carried out, or not; ``target`` is what was written."""
+    return Report(
+        __version__,
+        FileFacts(call.source, model.size, sha256.result() if sha256 else None),
+        target,
+        plan,
+        verdict,
+        (*plan.warnings, *verdict.warnings),
+        call.clock.seconds,
+    )
