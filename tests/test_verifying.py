@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from files import conv_net, initializer, kept_net, node, relu_net, save, save_apart
+from files import conv_net, initializer, kept_net, node, put_apart, relu_net, save, save_apart
 from onnx import ModelProto, helper, numpy_helper
 
 import folding
 from folding import spool
 from folding.equivalence import gate
+from folding.equivalence.limits import RunLimits
 from folding.verifying import Verification, verified
 
 
@@ -268,3 +269,115 @@ def test_progress_is_told_each_stage(pair: tuple[Path, Path]) -> None:
     folding.verify(*pair, progress=stages.append)
 
     assert stages == list(verified(*pair).seconds) == ["read", "verify"]
+
+
+# --- the process that runs the models ------------------------------------------------------------
+
+
+def test_a_run_that_takes_too_long_leaves_the_verdict_open_and_says_why(
+    pair: tuple[Path, Path],
+) -> None:
+    verdict = folding.verify(*pair, run_limits=RunLimits(seconds=1e-3))
+
+    assert verdict.name == "unproven"
+    assert verdict.failure is not None
+    assert "took longer than 0.001 s" in verdict.failure.why
+    assert verdict.rests_on == "frame and parameters, a proof from the files"
+
+
+def test_a_process_that_crashes_leaves_the_verdict_open_and_says_why(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "_ANSWER", "misbehaviour:crash_on")
+
+    verdict = folding.verify(*pair)
+
+    assert verdict.name == "unproven"
+    assert verdict.failure is not None
+    assert verdict.failure.why.startswith("the process that ran the models ")
+
+
+def test_a_provider_that_is_not_there_is_the_caller_s_fault(pair: tuple[Path, Path]) -> None:
+    with pytest.raises(folding.BadCall, match="no provider 'NoExecutionProvider'"):
+        folding.verify(*pair, provider="NoExecutionProvider")
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-3])
+def test_a_tolerance_is_reported_as_the_user_s(pair: tuple[Path, Path], tolerance: float) -> None:
+    """It is for the outputs alone, so that even none at all does not hide what was proved."""
+    outputs = folding.verify(*pair, tolerance=tolerance).to_dict()["checks"][-1]
+
+    assert outputs["bound"] == tolerance
+    assert "the tolerance is the user's" in outputs["why"]
+
+
+def test_the_shapes_that_the_user_wants_are_run(tmp_path: Path) -> None:
+    source = conv_net()
+    source.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    source.graph.output[0].type.tensor_type.ClearField("shape")
+    folded, _ = folding.fold_model(source, verify=False)
+
+    verdict = folding.verify(source, folded, shapes={"x": (1, 3, 11, 5)})
+
+    assert "'x' 1x3x11x5" in verdict.inputs
+
+
+def test_no_temporary_file_is_left_after_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    with pytest.raises(folding.BadCall):
+        folding.verify(conv_net(), conv_net(), provider="NoExecutionProvider")
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_candidate_in_several_files_is_compared(pair: tuple[Path, Path]) -> None:
+    model = ModelProto.FromString(pair[1].read_bytes())
+    for number, tensor in enumerate(model.graph.initializer):
+        put_apart(tensor, pair[1].parent, f"data/{number}.bin")
+
+    verdict = folding.verify(pair[0], save(model, pair[1]))
+
+    assert verdict.name == "equivalent"
+    assert [str(check.status) for check in verdict.checks] == ["passed"] * 4
+
+
+def test_paths_that_are_not_utf_8_are_as_good_as_others(tmp_path: Path) -> None:
+    folder = tmp_path / "ordner-\udcff"
+    folder.mkdir()
+    source = save_apart(conv_net(64), folder / "m.onnx")
+    folding.fold(source, folder / "f\udcfe.onnx", verify=False)
+
+    verdict = folding.verify(source, folder / "f\udcfe.onnx")
+
+    assert [str(check.status) for check in verdict.checks] == ["passed"] * 4
+
+
+def others_fold(*, wrong: bool) -> ModelProto:
+    """A fold by somebody who names everything otherwise, and rounds a little otherwise."""
+    model, _ = folding.fold_model(conv_net(), verify=False)
+    for name in ("w", "b"):
+        tensor = initializer(model, name)
+        values = numpy_helper.to_array(tensor) * np.float32(1 + 2**-23)
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float32), f"their_{name}"))
+    conv, relu = model.graph.node
+    conv.name, conv.input[1:], conv.output[0] = "Conv_0", ["their_w", "their_b"], "Conv_0_out"
+    relu.input[0] = "Conv_0_out"
+    return scaled(model, "their_w", 1.001) if wrong else model
+
+
+def test_a_fold_of_somebody_else_s_is_compared_by_what_it_is() -> None:
+    verdict = folding.verify(conv_net(), others_fold(wrong=False))
+
+    assert verdict.name == "equivalent"
+    assert [str(check.status) for check in verdict.checks] == ["passed"] * 4
+
+
+def test_a_wrong_fold_of_somebody_else_s_is_found_and_named_as_in_the_reference() -> None:
+    verdict = folding.verify(conv_net(), others_fold(wrong=True))
+
+    assert verdict.name == "different"
+    assert verdict.guilty == ("n",)
+    assert "'n', folded into 'conv'" in verdict.checks[2].why

@@ -108,7 +108,7 @@ def test_where_the_reference_alone_overflows_nothing_is_said_there_but_elsewhere
     assert 1 < found.worst < np.inf
 
 
-@pytest.mark.parametrize("elem_type", [t for t in TYPES if t != TensorProto.DOUBLE])
+@pytest.mark.parametrize("elem_type", TYPES)
 def test_zeros_are_as_they_should_be(elem_type: int) -> None:
     """Nothing is allowed beside a few of the type's least numbers, and nothing is wrong."""
     zeros = [0.0, 0.0]
@@ -116,7 +116,7 @@ def test_zeros_are_as_they_should_be(elem_type: int) -> None:
     assert of(zeros, zeros, zeros, zeros, elem_type=elem_type).worst == 0
 
 
-@pytest.mark.parametrize("elem_type", [t for t in TYPES if t != TensorProto.DOUBLE])
+@pytest.mark.parametrize("elem_type", TYPES)
 def test_a_few_of_the_least_numbers_are_no_deviation(elem_type: int) -> None:
     """Below the normal numbers rounding errors are absolute."""
     kind = FLOATS[elem_type]
@@ -142,3 +142,10 @@ def test_no_elements_are_no_deviation() -> None:
 
     assert found.worst == 0
     assert found.half.shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("size", "overflows"), [(F32.largest / 20, False), (F32.largest / 8, True)]
+)
+def test_it_is_told_whether_numbers_may_overflow(size: float, overflows: bool) -> None:  # noqa: FBT001
+    assert of([1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [1.0, size]).overflows is overflows

@@ -121,3 +121,13 @@ def test_nan_and_inf_are_where_they_were_and_of_the_same_sign(
 
     assert (found.worst <= RATIO) is passes
     assert found.why == ("" if passes else "NaN or Inf elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [(np.float64, 1e200), (np.float64, 1e-100), (np.float32, 1e37)]
+)
+def test_numbers_whose_squares_no_type_holds_are_compared(dtype: Any, size: float) -> None:
+    noise = size * 1e-3
+
+    assert of([size], [size + 2 * noise], noise, dtype).worst == pytest.approx(2, rel=1e-6)
+    assert of([size], [size + 9 * noise], noise, dtype).worst == pytest.approx(9, rel=1e-6)

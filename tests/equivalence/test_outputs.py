@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from files import conv_net, initializer, make, node
-from graphs import DOUBLE, FLOAT, HALF, INT64, Net
+from graphs import BOOL, DOUBLE, FLOAT, HALF, INT64, Net
 from inprocess import compared
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
@@ -473,3 +473,25 @@ def test_types_that_numpy_does_not_have_are_not_measured_and_not_passed_over() -
     check = compared(in_memory(source).proto, folded(source)).outputs
 
     assert (check.status, check.excused) == (Status.NOT_RUN, True)
+
+
+def test_flags_are_tried_both_ways() -> None:
+    """What only runs when a flag is true differs."""
+    yes, no, net = Net(), Net(), Net()
+    net.node("Relu", net.input(2, 3), out="h")
+    yes.node("Sigmoid", "h", out="i")
+    no.node("Neg", "h", out="j")
+    bodies = yes.graph("i"), no.graph("j")
+    for body in bodies:
+        body.output[0].type.CopyFrom(helper.make_tensor_type_proto(FLOAT, (2, 3)))
+    flag = net.input(name="flag", elem_type=BOOL)
+    net.node("If", flag, then_branch=bodies[0], else_branch=bodies[1], out="y")
+    source, candidates = net.model("y"), [net.model("y"), net.model("y")]
+    for number, candidate in enumerate(candidates):
+        branch = candidate.graph.node[-1].attribute[number].g
+        branch.node[0].op_type = "Tanh"
+
+    for candidate in candidates:
+        check = compared(source, candidate, measured=False).outputs
+        assert check.status is Status.FAILED
+    assert compared(source, source, measured=False).seeds == (0, 1)

@@ -217,6 +217,22 @@ def test_an_input_that_the_source_refuses_of_one_kind_is_left_out() -> None:
     assert feed_ranges.outputs.status is Status.PASSED
 
 
+def test_outputs_are_not_compared_where_the_sites_overflow_and_that_is_said() -> None:
+    """Whether a sum of large terms overflows is a matter of its order."""
+    source = conv_net()
+    near = {"x": np.full((1, 3, 5, 5), 1e38, np.float32)}
+    far = {"x": np.ones((1, 3, 5, 5), np.float32)}
+
+    alone = compared(source, folded(source), feeds=[near])
+    both = compared(source, folded(source), feeds=[near, far])
+
+    assert alone.sites.status is Status.PASSED
+    assert (alone.outputs.status, alone.outputs.excused) == (Status.NOT_RUN, True)
+    assert "overflow" in alone.outputs.why
+    assert both.outputs.status is Status.PASSED
+    assert both.ran_on == "the user's inputs (not its outputs, which overflow); the user's inputs"
+
+
 # --- engines -------------------------------------------------------------------------------------
 
 

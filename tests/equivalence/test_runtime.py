@@ -19,7 +19,9 @@ from files import make, save, save_apart
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from folding.equivalence import runtime
-from folding.equivalence.runtime import NotLoaded, RuntimeRefused, Session
+from folding.equivalence.jobs import CPU, Engine
+from folding.equivalence.runtime import NotLoaded, RuntimeRefused, Session, check_engine
+from folding.errors import BadCall
 from folding.modelfile import in_memory, open_model
 
 FLOAT = TensorProto.FLOAT
@@ -274,3 +276,97 @@ def test_a_small_model_runs_with_the_runtime_s_own_settings(
 
     assert [one["packing"] for one in taken] == ["0", "1"]
     assert [one["disabled_optimizers"] for one in taken] == [[], ["NchwcTransformer"]]
+
+
+# --- engines, names and paths --------------------------------------------------------------------
+
+
+def test_outputs_are_found_by_their_names() -> None:
+    model = net([matmul("x", "w", "y"), helper.make_node("Neg", ["y"], ["z"])], [2, 3], w=np.eye(3))
+    model.graph.output.append(helper.make_tensor_value_info("z", FLOAT, None))
+    x = RNG.normal(size=(2, 3)).astype(np.float32)
+
+    with Session(in_memory(model)) as session:
+        found = session.run_named({"x": x})
+
+    assert list(found) == ["y", "z"]
+    np.testing.assert_allclose(found["z"], -x, rtol=1e-6)
+
+
+def test_a_variant_runs_over_the_weights_of_the_model(tmp_path: Path) -> None:
+    w, x = RNG.normal(size=(40, 30)), RNG.normal(size=(2, 40)).astype(np.float32)
+    path = save_apart(net([matmul("x", "w", "y")], [2, 40], w=w), tmp_path / "m.onnx")
+
+    with open_model(path) as model:
+        variant = ModelProto()
+        variant.CopyFrom(model.proto)
+        variant.graph.node.append(helper.make_node("Neg", ["y"], ["z"]))
+        variant.graph.output[0].name = "z"
+        with Session(model, variant) as session:
+            found = session.run_named({"x": x})
+        unchanged = [value.name for value in model.proto.graph.output]
+
+    np.testing.assert_allclose(found["z"], -(x @ w), rtol=1e-4, atol=1e-4)
+    assert unchanged == ["y"]
+
+
+def test_an_input_that_a_variant_has_no_use_for_is_left_out() -> None:
+    """The same inputs are given to both models, whatever became of some."""
+    model = in_memory(net([matmul("x", "w", "y")], [2, 3], w=np.eye(3)))
+
+    with Session(model) as session:
+        (found,) = session.run({"x": np.ones((2, 3), np.float32), "other": np.zeros(1)})
+
+    np.testing.assert_array_equal(found, np.ones((2, 3)))
+
+
+def test_only_a_provider_that_is_there_is_an_engine() -> None:
+    check_engine(CPU)
+
+    with pytest.raises(BadCall, match="no provider 'NoExecutionProvider'") as caught:
+        check_engine(Engine("NoExecutionProvider"))
+    assert "CPUExecutionProvider" in caught.value.hint
+
+
+def test_the_provider_is_the_one_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    real = onnxruntime.InferenceSession
+
+    def spied(skeleton: bytes, options: Any, *, providers: Any, **more: Any) -> Any:
+        asked.append(providers)
+        return real(skeleton, options, providers=["CPUExecutionProvider"], **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", spied)
+    model = in_memory(net([matmul("x", "w", "y")], [2, 3], w=np.eye(3)))
+
+    Session(model, engine=Engine("Own")).close()
+
+    assert asked == [["Own"]]
+
+
+def test_a_library_of_operators_is_loaded_or_the_model_is_not(tmp_path: Path) -> None:
+    library = tmp_path / "ops.so"
+    library.write_bytes(b"no library")
+    model = in_memory(net([matmul("x", "w", "y")], [2, 3], w=np.eye(3)))
+
+    with pytest.raises(NotLoaded, match=r"ops\.so"):
+        Session(model, engine=Engine(custom_ops=str(library)))
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("name", ["m\u00e4\u4e2d.onnx", "m\udcfe.onnx"])
+@pytest.mark.parametrize("operator", ["MatMul", "Add"])
+def test_weights_are_read_whatever_the_path_is(
+    tmp_path: Path, operator: str, name: str, apart: bool
+) -> None:
+    """By a layer, which maps them, and by another node, for which the runtime reads them."""
+    w, x = RNG.normal(size=(40, 40)), RNG.normal(size=(40, 40))
+    folder = tmp_path / name.removesuffix(".onnx")
+    folder.mkdir()
+    model = net([helper.make_node(operator, ["x", "w"], ["y"])], [40, 40], w=w)
+    path = (save_apart if apart else save)(model, folder / name)
+
+    found = outcome(path, x, optimised=True)
+
+    expected = x @ w if operator == "MatMul" else x + w
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
