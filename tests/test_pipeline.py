@@ -16,7 +16,7 @@ from graphs import Net, assert_same_function
 from onnx import ModelProto, TensorProto, numpy_helper
 
 import folding
-from folding import pipeline, trial
+from folding import carrying, trial
 from folding.equivalence import gate
 from folding.equivalence.limits import RunLimits
 from folding.equivalence.verdict import Check, Status, Verdict, VerdictName
@@ -334,7 +334,7 @@ class Sabotage:
             return done
 
         monkeypatch.setattr(gate, "check_parameters", lambda *_: passed)
-        monkeypatch.setattr(pipeline, "attempt", attempted)
+        monkeypatch.setattr(carrying, "attempt", attempted)
         monkeypatch.setattr(trial, "attempt", attempted)
 
     def spoil(self, folded: ModelProto, name: str) -> None:
