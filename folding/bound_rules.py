@@ -51,10 +51,6 @@ def joined(bounds: Bounds) -> Bound:
     return _most(bounds, exact=False)
 
 
-def _joined(node: NodeProto, inputs: Bounds) -> Bound:
-    return joined(inputs)
-
-
 def _resize(node: NodeProto, inputs: Bounds) -> Bound:
     return computed(inputs[0].rank, ANY, inputs[:1], exact=inputs[0].rank > 1)
 
@@ -113,7 +109,8 @@ def _squeeze(node: NodeProto, inputs: Bounds) -> Bound:
 def _reduce(node: NodeProto, inputs: Bounds) -> Bound:
     if integer(node, "keepdims", 1) == 1:
         return _most(inputs[:1])
-    axes = [of_integers([0], 1)] if node.op_type.startswith("Arg") else inputs[1:]
+    axis = [of_integers([integer(node, "axis", 0)], 1)]
+    axes = axis if node.op_type.startswith("Arg") else inputs[1:]
     return _squeeze(node, [inputs[0], *axes])
 
 
@@ -136,8 +133,9 @@ def _shaped(node: NodeProto, inputs: Bounds) -> Bound:
     return computed(rank, max(whole, shape.number), exact=exact)
 
 
-def _flatten(node: NodeProto, inputs: Bounds) -> Bound:
-    return computed(2, inputs[0].dim ** inputs[0].rank)
+def _transpose(node: NodeProto, inputs: Bounds) -> Bound:
+    given, data = integers(node, "perm"), inputs[0]
+    return _most(inputs, exact=given is None or len(given) == data.rank)
 
 
 def _shape(node: NodeProto, inputs: Bounds) -> Bound:
@@ -170,19 +168,19 @@ def _random(node: NodeProto, inputs: Bounds) -> Bound:
 
 _BROADCASTING = """
     Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Gemm Greater GreaterOrEqual Less
-    LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub Sum Where Xor
+    LessOrEqual Max Mean Min Mod Mul Or Pow Sub Sum Where Xor
 """
 _KEEPING = """
     Abs Acos Acosh Asin Asinh Atan Atanh BatchNormalization BitwiseNot Cast CastLike Ceil Celu Clip
     Cos Cosh CumSum DequantizeLinear Dropout DynamicQuantizeLinear Elu Erf Exp Floor Gelu
     GlobalAveragePool GlobalLpPool GlobalMaxPool GroupNormalization HardSigmoid HardSwish Hardmax
     Identity InstanceNormalization IsInf IsNaN LRN LayerNormalization LeakyRelu Log LogSoftmax
-    LpNormalization MeanVarianceNormalization Mish Neg Not QuantizeLinear RMSNormalization
+    LpNormalization MeanVarianceNormalization Mish Neg Not PRelu QuantizeLinear RMSNormalization
     Reciprocal Relu ReverseSequence Round Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus
-    Softsign Sqrt Swish Tan Tanh ThresholdedRelu Transpose Trilu
+    Softsign Sqrt Swish Tan Tanh ThresholdedRelu Trilu
 """
 #: Operators whose output has no more of anything than their inputs.
-KEEPING = frozenset((_BROADCASTING + _KEEPING).split())
+KEEPING = frozenset((_BROADCASTING + _KEEPING + "Transpose").split())
 #: Operators that move a kernel over an image.
 WINDOWS = frozenset({"AveragePool", "Conv", "ConvInteger", "LpPool", "MaxPool", "QLinearConv"})
 _SCALING = frozenset({"Resize", "Upsample"})
@@ -197,12 +195,14 @@ _LISTS: dict[Rule, str] = {
     _concat: "Concat",
     _constant: "Constant",
     _einsum: "Einsum",
-    _flatten: "Flatten",
+    lambda _, inputs: computed(2, inputs[0].dim ** inputs[0].rank): "Flatten",
     _gather: "Gather",
     _image: """Attention Bernoulli CausalConvWithState DeformConv Det GridSample LinearAttention
     MaxRoiPool MaxUnpool Multinomial NonMaxSuppression NonZero RandomNormalLike RandomUniformLike
     RoiAlign RotaryEmbedding SwiGLU TensorScatter""",
-    _joined: """Compress GatherElements Scatter ScatterElements ScatterND SequenceAt
+    lambda _, inputs: joined(
+        inputs
+    ): """Compress GatherElements Scatter ScatterElements ScatterND SequenceAt
     SequenceConstruct SequenceErase SequenceInsert""",
     _matmul: "MatMul MatMulInteger QLinearMatMul",
     _one_more: "GRU LSTM OneHot RNN",
@@ -217,6 +217,7 @@ _LISTS: dict[Rule, str] = {
     _size: "Size",
     _slice: "Slice",
     _squeeze: "Squeeze",
+    _transpose: "Transpose",
     _unsqueeze: "Unsqueeze",
 }
 _RULES = {name: rule for rule, names in _LISTS.items() for name in names.split()}

@@ -16,7 +16,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 from folding.bound_rules import KEEPING, PROPAGATING, joined, of_operator, propagated
 from folding.bounds import NOTHING, Bound, Bounds, of_tensor, of_value
 from folding.hazards import BLINDED, is_hazard, may_be_negative
-from folding.protos import is_default_domain, title
+from folding.protos import integer, integers, is_default_domain, opset, title
 from folding.survey import by_key, key_of
 
 #: Dimensions that a value may have, and numbers that cost no more than those do.
@@ -25,6 +25,7 @@ MOST_DIMENSIONS = 64
 MOST_NUMBERS = 1 << 20
 #: Names that inference may copy for bodies and calls, in all.
 MOST_COPIES = 20_000_000
+_NEGATIVE_AXES_SINCE = 11
 
 #: Operators that make no dimensions, read no numbers and cannot crash.
 _PLAIN = KEEPING - {"LayerNormalization"} | {"AveragePool", "Concat", "Constant", "Conv"}
@@ -58,6 +59,8 @@ class _Walk:
     def __init__(self, model: ModelProto) -> None:
         self.numbers = 0
         self._functions = by_key(model.functions)
+        imports = (model.opset_import, *(f.opset_import for f in model.functions))
+        self._opset = min(map(opset, imports))
         self._scopes: list[dict[str, Bound]] = []
         self._arguments: dict[str, AttributeProto] | None = None
         self._copies = 0
@@ -107,6 +110,9 @@ class _Walk:
         if is_hazard(node):
             raise _hazard(node, "would crash or hang it")
         found = of_operator(node, inputs)
+        axes = integers(node, "axes") or (integer(node, "axis", 0),)
+        if inputs and self._opset < _NEGATIVE_AXES_SINCE and min(axes) < 0:
+            found = joined([found, inputs[0]])  # They are ignored.
         if is_own and node.op_type in PROPAGATING:
             self.numbers += sum(b.written for b in inputs if b.written > MOST_DIMENSIONS)
             found = propagated(node, inputs, found)

@@ -200,6 +200,16 @@ def split_into_many() -> ModelProto:
     return bare(net)
 
 
+def squeezed() -> ModelProto:
+    """Of the negative axes, inference ignores those of old operator sets."""
+    net = Net()
+    x = net.input(2)
+    for index in range(200):
+        more = net.node("Unsqueeze", x, out=f"u{index}", name=f"u{index}", axes=[0])
+        x = net.node("Squeeze", more, out=f"v{index}", axes=[-1])
+    return bare(net, opset=10)
+
+
 DIMENSIONS: dict[str, tuple[Callable[[], ModelProto], str]] = {
     "Gather": (lambda: gathered("Gather"), "Gather node 'v4'"),
     "GatherND": (lambda: gathered("GatherND"), "GatherND node 'v4'"),
@@ -212,6 +222,7 @@ DIMENSIONS: dict[str, tuple[Callable[[], ModelProto], str]] = {
         lambda: reshaped_by_an_input("ConstantOfShape"),
         "ConstantOfShape node 'y'",
     ),
+    "Squeeze": (squeezed, "Unsqueeze node 'u63'"),
     "OneHot": (encoded, "OneHot node"),
     "Einsum": (summed, "Einsum node 'y'"),
     "RandomNormal": (drawn, "RandomNormal node 'y'"),
