@@ -39,7 +39,7 @@ def _most(inputs: Bounds, *, exact: bool = True) -> Bound:
 
 
 def _keep(node: NodeProto, inputs: Bounds) -> Bound:
-    return _most(inputs[:1])
+    return computed(inputs[0].rank, inputs[0].dim, exact=inputs[0].exact)
 
 
 def _broadcast(node: NodeProto, inputs: Bounds) -> Bound:
@@ -144,10 +144,6 @@ def _shape(node: NodeProto, inputs: Bounds) -> Bound:
     return found._replace(number=data.dim, written=data.rank)
 
 
-def _size(node: NodeProto, inputs: Bounds) -> Bound:
-    return Bound(number=min(inputs[0].dim, ANY), written=1)
-
-
 def _range(node: NodeProto, inputs: Bounds) -> Bound:
     """Its length is known only of constants."""
     known = all(b.values is not None for b in inputs)
@@ -179,8 +175,9 @@ _KEEPING = """
     Reciprocal Relu ReverseSequence Round Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus
     Softsign Sqrt Swish Tan Tanh ThresholdedRelu Trilu
 """
-#: Operators whose output has no more of anything than their inputs.
-KEEPING = frozenset((_BROADCASTING + _KEEPING + "Transpose").split())
+#: Operators whose outputs have no more of anything than their first input, or than all inputs.
+LIKE_FIRST = frozenset(_KEEPING.split())
+KEEPING = LIKE_FIRST | {*_BROADCASTING.split(), "Transpose"}
 #: Operators that move a kernel over an image.
 WINDOWS = frozenset({"AveragePool", "Conv", "ConvInteger", "LpPool", "MaxPool", "QLinearConv"})
 _SCALING = frozenset({"Resize", "Upsample"})
@@ -214,7 +211,7 @@ _LISTS: dict[Rule, str] = {
     Upsample""",
     _shape: "Shape",
     _shaped: "ConstantOfShape Expand Reshape",
-    _size: "Size",
+    lambda _, inputs: Bound(number=inputs[0].dim, written=1): "Size",
     _slice: "Slice",
     _squeeze: "Squeeze",
     _transpose: "Transpose",
