@@ -249,7 +249,8 @@ def test_too_many_dimensions_are_the_reason_why_no_shape_is_known(what: str) -> 
 
 def concatenated() -> ModelProto:
     net = Net()
-    return bare(_with(net, chain(net, "Concat", net.integers(1, 2), 40, axis=0)))
+    net.node("Size", chain(net, "Concat", net.integers(1, 2), 40, axis=0))
+    return bare(net)
 
 
 def propagated_from(operator: str, *inputs: Array, **given: Any) -> ModelProto:
@@ -283,7 +284,7 @@ def normalised() -> ModelProto:
 def multiplied() -> ModelProto:
     """The length of a vector is a product of the numbers of a shape."""
     net = Net()
-    length = net.node("Shape", net.input(1 << 20))
+    length = net.node("Shape", net.input(1 << 12))
     for _ in range(2):
         length = net.node("Mul", length, length)
     net.node("Cast", net.node("ConstantOfShape", length), out="last", to=INT64)
@@ -389,9 +390,11 @@ def sliced(
 KERNEL = np.ones((1, 1, 9, 9), np.float32)
 NEGATIVE: dict[str, Callable[[], ModelProto]] = {
     "MaxPool": lambda: sliced("MaxPool", kernel_shape=[9, 9]),
-    "MaxPool of kernels apart": lambda: sliced("MaxPool", kernel_shape=[2, 2], dilations=[9, 9]),
-    "AveragePool, VALID": lambda: sliced(
-        "AveragePool", kernel_shape=[9, 9], pads=[8] * 4, auto_pad="VALID"
+    "MaxPool of kernels apart": lambda: sliced(
+        "MaxPool", kernel_shape=[2, 2], strides=[2, 2], dilations=[9, 9]
+    ),
+    "MaxPool, SAME but for its pads": lambda: sliced(
+        "MaxPool", kernel_shape=[9, 9], pads=[0] * 4, auto_pad="SAME_UPPER"
     ),
     "Conv": lambda: sliced("Conv", KERNEL, kernel_shape=[9, 9]),
     "Conv that does not say so": lambda: sliced("Conv", KERNEL),
