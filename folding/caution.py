@@ -96,7 +96,8 @@ class _Walk:
         return NOTHING
 
     def _pass(self, node: NodeProto) -> None:
-        first_alone = not self._functions and node.op_type in LIKE_FIRST
+        first_alone = node.op_type in LIKE_FIRST and not self._functions
+        first_alone = first_alone and len(node.output) == 1
         inputs = [self._find(name) for name in (node.input[:1] if first_alone else node.input)]
         seen = node if self._arguments is None else self._filled(node)
         outputs = self._outputs(seen, inputs)
@@ -130,6 +131,8 @@ class _Walk:
         if is_own and node.op_type in PROPAGATING:
             self.numbers += sum(b.written for b in inputs if b.written > MOST_DIMENSIONS)
             found = propagated(node, inputs, found)
+        if node.op_type in KEEPING and len(node.output) > 1:
+            found = joined([NOTHING, *inputs])  # The others are scales, means or masks.
         return [found] * len(node.output)
 
     def _call(self, function: FunctionProto, node: NodeProto, inputs: Bounds) -> Bounds:

@@ -281,6 +281,14 @@ def normalised() -> ModelProto:
     return bare(net)
 
 
+def measured() -> ModelProto:
+    """The second output is a scalar, whatever the first is."""
+    net = Net()
+    net.node("DynamicQuantizeLinear", net.input(2, 2), out="q,scale,zero")
+    net.node("Cast", net.node("Expand", "scale", net.integers(1 << 50)), out="last", to=INT64)
+    return bare(net)
+
+
 def multiplied() -> ModelProto:
     """The length of a vector is a product of the numbers of a shape."""
     net = Net()
@@ -310,6 +318,7 @@ NUMBERS: dict[str, Callable[[], ModelProto]] = {
     "RandomNormal": lambda: propagated_from("RandomNormal", shape=[1 << 50]),
     "Reshape": flattened,
     "MeanVarianceNormalization": normalised,
+    "a second output": measured,
     "the numbers of a shape": multiplied,
 }
 
