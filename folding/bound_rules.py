@@ -128,9 +128,9 @@ def _shaped(node: NodeProto, inputs: Bounds) -> Bound:
     shape = inputs[-1] if given is None else of_integers(given, 1)
     data = inputs[0] if len(inputs) > 1 or given else NOTHING
     whole = data.dim**data.rank if node.op_type == "Reshape" else data.dim
-    rank = max(shape.dim, data.rank if node.op_type == "Expand" else 0)
-    exact = shape.exact and rank > 1
-    return computed(rank, max(whole, shape.number), exact=exact)
+    kept = data if node.op_type == "Expand" else NOTHING
+    rank, exact = max(shape.dim, kept.rank), shape.exact and kept.exact
+    return computed(rank, max(whole, shape.number), exact=exact and rank > 1)
 
 
 def _transpose(node: NodeProto, inputs: Bounds) -> Bound:
