@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import click
 
+from folding import interrupts
 from folding.errors import FoldError, NotEquivalent, Unproven
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 DONE, DIFFERENT, BAD, STRICT, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -35,29 +32,31 @@ def guarded(run: Callable[..., Outcome]) -> Callable[..., None]:
 
     @functools.wraps(run)
     def wrapped(*args: Any, **kwargs: Any) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, _terminated)
+        interrupts.take_one()
         try:
             code, show = run(*args, **kwargs)
             code = code if show_safely(show) else BAD
-        except FoldError as error:
-            complain(_sentence(error))
-            code = _EXIT_CODES.get(type(error), BAD)
-        except KeyboardInterrupt:
-            complain(INTERRUPTION)
-            code = INTERRUPTED
-        except MemoryError:
-            complain("there is not enough memory for this model; no incomplete file was written.")
-            code = BAD
-        except Exception as error:  # noqa: BLE001 - a bug of ours: said in full, never a traceback
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{Path(last.filename).name}, line {last.lineno}"
-            fault = f"{type(error).__name__}: {error}"
-            complain(f"internal error in {place} ({fault}); please report it with the model.")
-            code = BAD
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - none is shown as it is
+            code, sentence = _ending(error)
+            complain(sentence)
         raise click.exceptions.Exit(code)
 
     return wrapped
+
+
+def _ending(error: BaseException) -> tuple[int, str]:
+    """What an error comes to: its exit code, and a sentence."""
+    # A library that is interrupted while it is loaded fails with an error of its own.
+    if interrupts.arrived() or isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, INTERRUPTION
+    if isinstance(error, FoldError):
+        return _EXIT_CODES.get(type(error), BAD), _sentence(error)
+    if isinstance(error, MemoryError):
+        return BAD, "there is not enough memory for this model; no incomplete file was written."
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}, line {last.lineno}"
+    fault = f"{type(error).__name__}: {error}"
+    return BAD, f"internal error in {place} ({fault}); please report it with the model."
 
 
 def show_safely(show: Callable[[], None]) -> bool:
@@ -82,11 +81,8 @@ def _sentence(error: FoldError) -> str:
     return f"{text}; {hint[0].lower()}{hint[1:]}." if hint else f"{text}."
 
 
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def complain(text: str) -> None:
     """One line on standard error, in which nothing of a model can move the cursor."""
     printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    print(f"fold-model: {printable}", file=sys.stderr)
+    with suppress(OSError):  # The terminal may be gone; the exit code says it, too.
+        print(f"fold-model: {printable}", file=sys.stderr)

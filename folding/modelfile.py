@@ -144,6 +144,7 @@ def open_model(
     given = Path(path)
     try:
         mode = given.stat().st_mode
+        folders = _folders(given)
         resolved = given.resolve()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -156,10 +157,19 @@ def open_model(
         file = SourceFile(resolved)
         stack.callback(file.close)
         model = _read(file, name or str(path), nesting)
-        places = Places(given.parent, resolved.parent, data_names or {}, follow_links)
+        places = Places([*folders, resolved.parent], data_names or {}, follow_links)
         model.files += find_external(model.proto, model.contents, places, stack)
         stack.pop_all()
     return model
+
+
+def _folders(path: Path) -> list[Path]:
+    """The folder of a file that is there, and of each that it is a link to."""
+    found = [path.parent]
+    while path.is_symlink():
+        path = path.parent / path.readlink()
+        found.append(path.parent)
+    return found
 
 
 def _read(file: SourceFile, name: str, nesting: int = DEEPEST) -> Model:

@@ -142,6 +142,8 @@ def _default_target(source: str) -> str:
     if source == STANDARD:
         return STANDARD
     path = Path(source)
+    if not path.name:
+        raise BadCall(f"{source!r} names no file", hint="Name the .onnx file.")
     return str(path.with_name(f"{path.stem}.folded.onnx"))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from folding.errors import BadCall, StorageFailed
+from folding.interrupts import held_back
 
 #: The name of standard input as a source and of standard output as a target.
 STANDARD = "-"
@@ -79,7 +80,7 @@ def _send(rest: memoryview) -> None:
 
 @contextmanager
 def _folder(what: str) -> Iterator[Path]:
-    with _storage(f"keep {what}", "Let TMPDIR name a folder with room."):
+    with _storage(f"keep {what}", "Let TMPDIR name a folder with room."), held_back():
         made = TemporaryDirectory(prefix="fold-model-")
     with made as folder:
         yield Path(folder)
