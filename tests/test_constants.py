@@ -22,9 +22,10 @@ from onnx import TensorProto, helper, numpy_helper
 from folding.constant_ops import Value
 from folding.constants import Constants
 from folding.doubled import Doubled
-from folding.expressions import MOST_BYTES, Budget, evaluate
+from folding.expressions import MOST_BYTES, evaluate
 from folding.graph import index
 from folding.modelfile import in_memory
+from folding.planner import plan_model
 
 
 def constants(net: Net, output: str, elem_type: int = FLOAT) -> Constants:
@@ -465,12 +466,17 @@ def test_small_constants_are_known_beside_one_that_takes_too_much() -> None:
     assert small.tolist() == [4, 6]
 
 
-def test_the_scopes_of_a_model_share_the_memory() -> None:
+@pytest.mark.parametrize("count", [0, 2])
+def test_the_scopes_of_a_model_share_the_memory(count: int) -> None:
     """Or as many functions would take as much of it each."""
-    budget = Budget()
-    net = added(5)
-    first, second = (constants(net, "k", INT64) for _ in range(2))
-    first.budget = second.budget = budget
+    net = added(count)
+    body = helper.make_node("Identity", ["a"], ["b"])
+    imports = [helper.make_opsetid("", net.opset), helper.make_opsetid("own", 1)]
+    function = helper.make_function("own", "F", ["a"], ["b"], [body], imports[:1])
+    model = helper.make_model(
+        net.graph("k"), functions=[function], ir_version=8, opset_imports=imports
+    )
 
-    assert first.value("k") is not None
-    assert second.value("k") is None
+    first, second = (draft.constants.budget for draft in plan_model(in_memory(model), {}).drafts)
+
+    assert first is second

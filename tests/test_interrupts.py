@@ -198,8 +198,6 @@ click.Group.resolve_command = lambda *_: interrupt()
 """
 AFTER_THE_COMMAND = """
 import click
-def over(code):
-    interrupt()
 click.exceptions.Exit.__init__ = lambda self, code: interrupt()
 """
 END = """
