@@ -85,8 +85,12 @@ class Target:
                 self._remove(neighbours.unneeded(old))
 
     def _look(self, neighbours: Neighbours) -> None:
-        """Do what takes long: ``neighbours`` and ``filecmp`` remember what they found."""
-        self._is_data_there()
+        """Do what takes long: ``neighbours`` and ``filecmp`` remember what they found.
+
+        Others may rename meanwhile. What counts is what is found under the lock.
+        """
+        with suppress(OSError, StorageFailed):
+            self._is_data_there()
         if old := neighbours.own_data(self.path):
             neighbours.unneeded(old)
             neighbours.own_data(self.waiting)

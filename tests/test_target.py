@@ -503,6 +503,26 @@ def test_what_takes_long_is_done_before_the_folder_is_locked(
     assert sorted(contents(out)) == ["f.onnx", "g.onnx", "h.onnx", data_of(out / "h.onnx")]
 
 
+def test_data_that_goes_before_the_folder_is_locked_is_written_again(
+    one: Path, two: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run to the same target may just have been keeping another model."""
+    fold(one, out / "f.onnx")
+    before = contents(out)
+    compare = filecmp.cmp
+
+    def late(*arguments: Any, **more: Any) -> bool:
+        monkeypatch.undo()
+        fold(two, out / "f.onnx")
+        return compare(*arguments, **more)
+
+    monkeypatch.setattr(filecmp, "cmp", late)
+
+    fold(one, out / "f.onnx")
+
+    assert contents(out) == before
+
+
 def test_runs_wait_for_each_other_before_they_rename(one: Path, out: Path) -> None:
     """What another does to the folder takes a moment only."""
     held = os.open(out, os.O_RDONLY)
