@@ -16,15 +16,28 @@ def main() -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     # A process of one job: looking for cycles among a big graph's objects takes longer than it.
     gc.disable()
+    from folding import interrupts
+
+    interrupts.take_one()
     try:
         from folding import cli
 
         cli.main()
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not interrupts.arrived() or not _is_by_interrupt(error):
+            raise
         print("fold-model: interrupted; no incomplete file was written.", file=sys.stderr)
         sys.exit(130)
     finally:
         gc.freeze()  # The interpreter would look for cycles once more before it ends.
+
+
+def _is_by_interrupt(error: BaseException) -> bool:
+    """Whether an error before or after the command's own work comes of an interrupt.
+
+    Click makes an exit with 1 of it, which would mean something else.
+    """
+    return not isinstance(error, SystemExit) or error.code == 1
 
 
 def _fill_closed_streams() -> None:

@@ -39,7 +39,7 @@ def _most(inputs: Bounds, *, exact: bool = True) -> Bound:
 
 
 def _keep(node: NodeProto, inputs: Bounds) -> Bound:
-    return _most(inputs[:1])
+    return computed(inputs[0].rank, inputs[0].dim, exact=inputs[0].exact)
 
 
 def _broadcast(node: NodeProto, inputs: Bounds) -> Bound:
@@ -49,10 +49,6 @@ def _broadcast(node: NodeProto, inputs: Bounds) -> Bound:
 def joined(bounds: Bounds) -> Bound:
     """The bound of a value that may be any of these."""
     return _most(bounds, exact=False)
-
-
-def _joined(node: NodeProto, inputs: Bounds) -> Bound:
-    return joined(inputs)
 
 
 def _resize(node: NodeProto, inputs: Bounds) -> Bound:
@@ -113,7 +109,8 @@ def _squeeze(node: NodeProto, inputs: Bounds) -> Bound:
 def _reduce(node: NodeProto, inputs: Bounds) -> Bound:
     if integer(node, "keepdims", 1) == 1:
         return _most(inputs[:1])
-    axes = [of_integers([0], 1)] if node.op_type.startswith("Arg") else inputs[1:]
+    axis = [of_integers([integer(node, "axis", 0)], 1)]
+    axes = axis if node.op_type.startswith("Arg") else inputs[1:]
     return _squeeze(node, [inputs[0], *axes])
 
 
@@ -131,23 +128,20 @@ def _shaped(node: NodeProto, inputs: Bounds) -> Bound:
     shape = inputs[-1] if given is None else of_integers(given, 1)
     data = inputs[0] if len(inputs) > 1 or given else NOTHING
     whole = data.dim**data.rank if node.op_type == "Reshape" else data.dim
-    rank = max(shape.dim, data.rank if node.op_type == "Expand" else 0)
-    exact = shape.exact and rank > 1
-    return computed(rank, max(whole, shape.number), exact=exact)
+    kept = data if node.op_type == "Expand" else NOTHING
+    rank, exact = max(shape.dim, kept.rank), shape.exact and kept.exact
+    return computed(rank, max(whole, shape.number), exact=exact and rank > 1)
 
 
-def _flatten(node: NodeProto, inputs: Bounds) -> Bound:
-    return computed(2, inputs[0].dim ** inputs[0].rank)
+def _transpose(node: NodeProto, inputs: Bounds) -> Bound:
+    given, data = integers(node, "perm"), inputs[0]
+    return _most(inputs, exact=given is None or len(given) == data.rank)
 
 
 def _shape(node: NodeProto, inputs: Bounds) -> Bound:
     data, whole = inputs[0], not node.attribute
     found = computed(1, data.rank, inputs, exact=whole)
     return found._replace(number=data.dim, written=data.rank)
-
-
-def _size(node: NodeProto, inputs: Bounds) -> Bound:
-    return Bound(number=min(inputs[0].dim, ANY), written=1)
 
 
 def _range(node: NodeProto, inputs: Bounds) -> Bound:
@@ -170,19 +164,20 @@ def _random(node: NodeProto, inputs: Bounds) -> Bound:
 
 _BROADCASTING = """
     Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Gemm Greater GreaterOrEqual Less
-    LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub Sum Where Xor
+    LessOrEqual Max Mean Min Mod Mul Or Pow Sub Sum Where Xor
 """
 _KEEPING = """
     Abs Acos Acosh Asin Asinh Atan Atanh BatchNormalization BitwiseNot Cast CastLike Ceil Celu Clip
     Cos Cosh CumSum DequantizeLinear Dropout DynamicQuantizeLinear Elu Erf Exp Floor Gelu
     GlobalAveragePool GlobalLpPool GlobalMaxPool GroupNormalization HardSigmoid HardSwish Hardmax
     Identity InstanceNormalization IsInf IsNaN LRN LayerNormalization LeakyRelu Log LogSoftmax
-    LpNormalization MeanVarianceNormalization Mish Neg Not QuantizeLinear RMSNormalization
+    LpNormalization MeanVarianceNormalization Mish Neg Not PRelu QuantizeLinear RMSNormalization
     Reciprocal Relu ReverseSequence Round Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus
-    Softsign Sqrt Swish Tan Tanh ThresholdedRelu Transpose Trilu
+    Softsign Sqrt Swish Tan Tanh ThresholdedRelu Trilu
 """
-#: Operators whose output has no more of anything than their inputs.
-KEEPING = frozenset((_BROADCASTING + _KEEPING).split())
+#: Operators whose outputs have no more of anything than their first input, or than all inputs.
+LIKE_FIRST = frozenset(_KEEPING.split())
+KEEPING = LIKE_FIRST | {*_BROADCASTING.split(), "Transpose"}
 #: Operators that move a kernel over an image.
 WINDOWS = frozenset({"AveragePool", "Conv", "ConvInteger", "LpPool", "MaxPool", "QLinearConv"})
 _SCALING = frozenset({"Resize", "Upsample"})
@@ -197,12 +192,14 @@ _LISTS: dict[Rule, str] = {
     _concat: "Concat",
     _constant: "Constant",
     _einsum: "Einsum",
-    _flatten: "Flatten",
+    lambda _, inputs: computed(2, inputs[0].dim ** inputs[0].rank): "Flatten",
     _gather: "Gather",
     _image: """Attention Bernoulli CausalConvWithState DeformConv Det GridSample LinearAttention
     MaxRoiPool MaxUnpool Multinomial NonMaxSuppression NonZero RandomNormalLike RandomUniformLike
     RoiAlign RotaryEmbedding SwiGLU TensorScatter""",
-    _joined: """Compress GatherElements Scatter ScatterElements ScatterND SequenceAt
+    lambda _, inputs: joined(
+        inputs
+    ): """Compress GatherElements Scatter ScatterElements ScatterND SequenceAt
     SequenceConstruct SequenceErase SequenceInsert""",
     _matmul: "MatMul MatMulInteger QLinearMatMul",
     _one_more: "GRU LSTM OneHot RNN",
@@ -214,9 +211,10 @@ _LISTS: dict[Rule, str] = {
     Upsample""",
     _shape: "Shape",
     _shaped: "ConstantOfShape Expand Reshape",
-    _size: "Size",
+    lambda _, inputs: Bound(number=inputs[0].dim, written=1): "Size",
     _slice: "Slice",
     _squeeze: "Squeeze",
+    _transpose: "Transpose",
     _unsqueeze: "Unsqueeze",
 }
 _RULES = {name: rule for rule, names in _LISTS.items() for name in names.split()}

@@ -76,4 +76,5 @@ def of_value(value: ValueInfoProto) -> Bound:
     while (kind := held.WhichOneof("value")) in ("sequence_type", "optional_type"):
         held = getattr(held, str(kind)).elem_type
     dims = held.tensor_type.shape.dim
-    return computed(len(dims), max((dim.dim_value for dim in dims), default=1))
+    longest = max((dim.dim_value for dim in dims), default=1)
+    return computed(len(dims), longest, exact=held is value.type)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, defs
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, defs
 
-from folding.bound_rules import KEEPING, PROPAGATING, joined, of_operator, propagated
+from folding.bound_rules import KEEPING, LIKE_FIRST, PROPAGATING, joined, of_operator, propagated
 from folding.bounds import NOTHING, Bound, Bounds, of_tensor, of_value
 from folding.hazards import BLINDED, is_hazard, may_be_negative
-from folding.protos import is_default_domain, title
+from folding.protos import integer, integers, is_default_domain, opset, title
 from folding.survey import by_key, key_of
 
 #: Dimensions that a value may have, and numbers that cost no more than those do.
@@ -25,11 +25,15 @@ MOST_DIMENSIONS = 64
 MOST_NUMBERS = 1 << 20
 #: Names that inference may copy for bodies and calls, in all.
 MOST_COPIES = 20_000_000
+_NEGATIVE_AXES_SINCE = 11
 
 #: Operators that make no dimensions, read no numbers and cannot crash.
 _PLAIN = KEEPING - {"LayerNormalization"} | {"AveragePool", "Concat", "Constant", "Conv"}
 _PLAIN |= {"ConvTranspose", "Flatten", "MatMul", "MaxPool"}
+_Scope = dict[str, Bound | TensorProto]
 _WITH_BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+#: Operators to which a length below 0 matters, or which may hold some.
+_WATCHED = BLINDED | _WITH_BODIES
 
 
 class Hazard(ValueError):
@@ -47,26 +51,32 @@ def check(model: ModelProto) -> bool:
     operators = {node.op_type for node in model.graph.node}
     if not model.functions and operators <= _PLAIN:
         return False
-    walk = _Walk(model)
+    walk = _Walk(model, watches=bool(model.functions) or bool(operators & _WATCHED))
     walk.graph(model.graph)
     return walk.numbers <= MOST_NUMBERS
 
 
 class _Walk:
-    """``numbers`` counts what propagation may write for longer vectors."""
+    """``numbers`` counts what propagation may write for longer vectors.
 
-    def __init__(self, model: ModelProto) -> None:
+    With ``watches``, operators are looked for that may make a length negative.
+    """
+
+    def __init__(self, model: ModelProto, *, watches: bool) -> None:
         self.numbers = 0
         self._functions = by_key(model.functions)
-        self._scopes: list[dict[str, Bound]] = []
+        imports = (model.opset_import, *(f.opset_import for f in model.functions))
+        self._opset = min(map(opset, imports))
+        self._scopes: list[_Scope] = []
         self._arguments: dict[str, AttributeProto] | None = None
         self._copies = 0
+        self._watches = watches
         self._negative = False
 
     def graph(self, graph: GraphProto, given: Bound | None = None) -> list[Bound]:
         """The bounds of the outputs of a graph, whose inputs have a bound if they are given one."""
-        scope = {value.name: given or of_value(value) for value in graph.input}
-        scope |= {tensor.name: of_tensor(tensor) for tensor in graph.initializer}
+        scope: _Scope = {value.name: given or of_value(value) for value in graph.input}
+        scope.update((tensor.name, tensor) for tensor in graph.initializer)
         told = {value.name: of_value(value) for value in graph.value_info}
         self._scopes.append(scope)
         for node in graph.node:
@@ -77,10 +87,18 @@ class _Walk:
         return outputs
 
     def _find(self, name: str) -> Bound:
-        return next((scope[name] for scope in reversed(self._scopes) if name in scope), NOTHING)
+        for scope in reversed(self._scopes):
+            if name in scope:
+                found = scope[name]
+                if isinstance(found, TensorProto):
+                    found = scope[name] = of_tensor(found)
+                return found
+        return NOTHING
 
     def _pass(self, node: NodeProto) -> None:
-        inputs = [self._find(name) for name in node.input]
+        first_alone = node.op_type in LIKE_FIRST and not self._functions
+        first_alone = first_alone and len(node.output) == 1
+        inputs = [self._find(name) for name in (node.input[:1] if first_alone else node.input)]
         seen = node if self._arguments is None else self._filled(node)
         outputs = self._outputs(seen, inputs)
         rank = max((bound.rank for bound in outputs), default=0)
@@ -90,7 +108,8 @@ class _Walk:
         blind = node.op_type in BLINDED and len(inputs) > 1 and not _is_shape(inputs[0])
         if blind and self._negative:
             node.input[1] = ""
-        self._negative = self._negative or may_be_negative(seen, inputs)
+        if self._watches and not self._negative:
+            self._negative = may_be_negative(seen, inputs)
 
     def _outputs(self, node: NodeProto, inputs: Bounds) -> Bounds:
         function = self._functions.get(key_of(node)) if self._functions else None
@@ -107,9 +126,13 @@ class _Walk:
         if is_hazard(node):
             raise _hazard(node, "would crash or hang it")
         found = of_operator(node, inputs)
+        if inputs and self._opset < _NEGATIVE_AXES_SINCE and _has_negative_axes(node):
+            found = joined([found, inputs[0]])  # They are ignored.
         if is_own and node.op_type in PROPAGATING:
             self.numbers += sum(b.written for b in inputs if b.written > MOST_DIMENSIONS)
             found = propagated(node, inputs, found)
+        if node.op_type in KEEPING and len(node.output) > 1:
+            found = joined([NOTHING, *inputs])  # The others are scales, means or masks.
         return [found] * len(node.output)
 
     def _call(self, function: FunctionProto, node: NodeProto, inputs: Bounds) -> Bounds:
@@ -158,6 +181,10 @@ class _Walk:
         self._copies += names + 2 * len(self._functions)
         if self._copies > MOST_COPIES:
             raise _hazard(node, "is one of too many bodies and calls")
+
+
+def _has_negative_axes(node: NodeProto) -> bool:
+    return min(integers(node, "axes") or (integer(node, "axis", 0),)) < 0
 
 
 def _is_shape(bound: Bound) -> bool:

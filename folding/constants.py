@@ -15,17 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from onnx import NodeProto, TensorProto
 
-from folding.constant_ops import FOLLOWS_OUTPUT_SHAPE, OPERATORS, Value
+from folding.constant_ops import FOLLOWS_OUTPUT_SHAPE, MOST_ELEMENTS, OPERATORS, Value
 from folding.doubled import Doubled
-from folding.expressions import Move, constant, evaluate, exact, move_of
+from folding.expressions import Budget, Move, constant, evaluate, exact, move_of
 from folding.floats import FLOATS
 from folding.graph import Scope
 from folding.inference import Settled, Shape
 from folding.modelfile import Model
 from folding.protos import SHAPE_READERS, attribute, integer
 
-#: A constant expression of more elements than this is not evaluated.
-MOST_ELEMENTS = 1 << 20
 _DEEPEST = 100
 #: Operators that only rearrange the elements of a constant; big weights are seen through them.
 _MOVING = frozenset(
@@ -49,8 +47,11 @@ class Stored:
 class Constants:
     """The constants that one scope can see."""
 
-    def __init__(self, model: Model, scope: Scope, outer: Constants | None) -> None:
+    def __init__(
+        self, model: Model, scope: Scope, outer: Constants | None, budget: Budget | None = None
+    ) -> None:
         self.model, self.scope, self.outer = model, scope, outer
+        self.budget = budget or Budget()
         self._values: dict[str, Value | None] = {}
         self._stored: dict[str, Stored | None] = {}
         self._computed: set[str] = set()
@@ -173,14 +174,14 @@ class Constants:
         if name not in self or (dims is not None and prod(dims) > MOST_ELEMENTS):
             return None
         if name in self.scope.initializers:
-            return exact(self.model.array(self.scope.initializers[name]))
+            return self.budget.take(exact(self.model.array(self.scope.initializers[name])))
         node = self.node(name)
         if node is None:
             return self.outer.value(name, depth) if self.outer else None
         if depth > _DEEPEST:
             return None
         if node.op_type == "Constant":
-            return exact(constant(node, self.model))
+            return self.budget.take(exact(constant(node, self.model)))
         if node.op_type in ("Shape", "Size"):
             return self._shape(node)
         if node.op_type in ("Gather", "Slice") and self._is_shape(node.input[0]):
@@ -191,7 +192,7 @@ class Constants:
             return None
         if dims is None and node.op_type in FOLLOWS_OUTPUT_SHAPE:
             return None
-        return evaluate(node, inputs, dims or ())
+        return self.budget.take(evaluate(node, inputs, dims or ()))
 
     def _is_known(self, index: int) -> bool:
         """Whether a node of ONNX's own computes the same values in every run."""

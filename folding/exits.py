@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import click
 
+from folding import interrupts
 from folding.errors import FoldError, NotEquivalent, Unproven
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 DONE, DIFFERENT, BAD, STRICT, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -35,15 +32,11 @@ def guarded(run: Callable[..., Outcome]) -> Callable[..., None]:
 
     @functools.wraps(run)
     def wrapped(*args: Any, **kwargs: Any) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, _terminated)
+        interrupts.take_one()
         try:
             code, show = run(*args, **kwargs)
             code = code if show_safely(show) else BAD
-        except KeyboardInterrupt:
-            complain(INTERRUPTION)
-            code = INTERRUPTED
-        except Exception as error:  # noqa: BLE001 - a bug of ours is said in full too
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - none is shown as it is
             code, text = fault(error)
             complain(text)
         raise click.exceptions.Exit(code)
@@ -51,8 +44,11 @@ def guarded(run: Callable[..., Outcome]) -> Callable[..., None]:
     return wrapped
 
 
-def fault(error: Exception) -> tuple[int, str]:
+def fault(error: BaseException) -> tuple[int, str]:
     """The exit code for what went wrong, and one sentence; never a traceback."""
+    # A library that is interrupted while it is loaded fails with an error of its own.
+    if interrupts.arrived() or isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, INTERRUPTION
     if isinstance(error, FoldError):
         return _EXIT_CODES.get(type(error), BAD), _sentence(error)
     if isinstance(error, MemoryError):
@@ -85,13 +81,10 @@ def _sentence(error: FoldError) -> str:
     return f"{text}; {hint[0].lower()}{hint[1:]}." if hint else f"{text}."
 
 
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def complain(text: str) -> None:
     """One line on standard error."""
-    print(f"fold-model: {printable(text)}", file=sys.stderr)
+    with suppress(OSError):  # The terminal may be gone; the exit code says it, too.
+        print(f"fold-model: {printable(text)}", file=sys.stderr)
 
 
 def printable(text: str) -> str:

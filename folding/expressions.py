@@ -17,7 +17,28 @@ from folding.modelfile import Model
 
 Move = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
+#: What evaluated constants may take in all.
+MOST_BYTES = 1 << 26
 _FLOAT_DTYPES = frozenset(float_type.dtype for float_type in FLOATS.values())
+
+
+class Budget:
+    """The memory that the constants of a model may take once they are evaluated, and are kept.
+
+    Without it, a chain of additions takes as much of it for each node as for a stored tensor.
+    """
+
+    def __init__(self) -> None:
+        self._left = MOST_BYTES
+
+    def take(self, value: Value | None) -> Value | None:
+        """A value if there is still room for it; None otherwise."""
+        parts = (value.high, value.low, value.magnitude) if isinstance(value, Doubled) else (value,)
+        size = sum(p.nbytes for p in parts if p is not None and p.base is None)
+        if size > self._left:
+            return None
+        self._left -= size
+        return value
 
 
 def constant(node: NodeProto, model: Model) -> npt.NDArray[Any] | None:

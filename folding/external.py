@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from onnx import ModelProto, TensorProto
 
-from folding.errors import BadModel, ExternalDataPath, Malformed, TensorSizeMismatch
+from folding.errors import (
+    BadModel,
+    ExternalDataPath,
+    Malformed,
+    StorageFailed,
+    TensorSizeMismatch,
+)
 from folding.protos import element_bytes, entries_of, tensors
 from folding.skeleton import TOKEN
 from folding.source import Content, SourceFile, Span
@@ -25,12 +32,11 @@ _LONGEST = 20
 class Places:
     """Where a model's data may be.
 
-    ``given`` is the model's folder as the caller named it, ``resolved`` the one that links led to.
-    ``names`` says where data is that does not stand under its own name yet.
+    ``folders`` are the model's as the caller named it, and those that links led to. ``names`` says
+    where data is that does not stand under its own name yet.
     """
 
-    given: Path
-    resolved: Path
+    folders: Sequence[Path]
     names: Mapping[str, Path]
     follow_links: bool = False
 
@@ -54,6 +60,7 @@ def find_external(
 
     Raises:
         BadModel: a file is not there, not in its folder, or too short.
+        StorageFailed: it may not be read.
         Malformed: a tensor passes for one that was taken out of the file.
     """
     own = {str(index) for index in range(len(contents))}
@@ -116,17 +123,26 @@ def _data_path(places: Places, location: str, name: str) -> Path:
             f"tensor {name!r} is kept in {location!r}, which is no path inside the model's folder",
             hint="Save the model with its data beside it.",
         )
-    folders = (places.given, places.resolved)
-    for folder in folders:
+    folders = [os.path.realpath(folder) for folder in places.folders]
+    refused: PermissionError | None = None
+    for folder in places.folders:
         path = Path(os.path.realpath(folder / location))
-        if _is_file(path):
-            inside = any(path.is_relative_to(os.path.realpath(folder)) for folder in folders)
+        try:
+            is_file = _is_file(path)
+        except PermissionError as error:
+            is_file, refused = False, error
+        if is_file:
+            inside = any(path.is_relative_to(folder) for folder in folders)
             if inside or places.follow_links:
                 return path
             raise ExternalDataPath(
                 f"tensor {name!r} is kept in {location!r}, a link that leaves the model's folder",
                 hint="Copy the data file beside the model, or allow it with --follow-links.",
             )
+    if refused is not None:
+        raise StorageFailed(
+            f"cannot read {location!r}, where tensor {name!r} is kept: {refused.strerror}"
+        )
     raise ExternalDataPath(
         f"tensor {name!r} is kept in {location!r}, which is not beside the model",
         hint="Put the data file back where the model was saved.",
@@ -134,7 +150,14 @@ def _data_path(places: Places, location: str, name: str) -> Path:
 
 
 def _is_file(path: Path) -> bool:
+    """Whether it is a file.
+
+    Raises:
+        PermissionError: nobody may know.
+    """
     try:
-        return path.is_file()
-    except OSError:  # The name is longer than any file's.
+        return stat.S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        raise
+    except OSError:  # There is nothing, or the name is longer than any file's.
         return False

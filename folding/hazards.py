@@ -53,15 +53,13 @@ def _fits(node: NodeProto, inputs: Bounds) -> bool:
 
     Of a transposed convolution: whether what is cut off is no more than it makes of nothing.
     """
-    auto = attribute(node, "auto_pad")
-    if auto is not None and auto.s.startswith(b"SAME"):
-        return True
     kernel = integers(node, "kernel_shape") or (inputs[1].dims[2:] if len(inputs) > 1 else ())
-    pads, apart = integers(node, "pads") or (0,), integers(node, "dilations") or (1,)
-    steps = integers(node, "strides") or (1,)
+    pads, apart = integers(node, "pads"), integers(node, "dilations") or (1,)
+    steps, auto = integers(node, "strides") or (1,), attribute(node, "auto_pad")
+    if pads is None and auto is not None and auto.s.startswith(b"SAME"):
+        return True
     if not kernel or attribute(node, "output_shape") is not None:
         return False
     if node.op_type == "ConvTranspose":
-        return (min(kernel) - 1) * min(apart) + 1 >= max(steps) + 2 * max(pads)
-    padded = 2 * min(pads) if auto is None or auto.s == b"NOTSET" else 0
-    return (max(kernel) - 1) * max(apart) + 1 <= min(steps) + padded
+        return (min(kernel) - 1) * min(apart) + 1 >= max(steps) + 2 * max(pads or (0,))
+    return (max(kernel) - 1) * max(apart) + 1 <= min(steps) + 2 * min(pads or (0,))

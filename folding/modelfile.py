@@ -146,6 +146,7 @@ def open_model(
     given = Path(path)
     try:
         mode = given.stat().st_mode
+        folders = _folders(given)
         resolved = given.resolve()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -158,12 +159,21 @@ def open_model(
         file = SourceFile(resolved)
         stack.callback(file.close)
         model = _read(file, name or str(path), nesting)
-        places = Places(given.parent, resolved.parent, data_names or {}, follow_links)
+        places = Places([*folders, resolved.parent], data_names or {}, follow_links)
         found = find_external(model.proto, model.contents, places, stack)
         model.files += found.values()
         model.data |= {name: file.path for name, file in found.items()}
         stack.pop_all()
     return model
+
+
+def _folders(path: Path) -> list[Path]:
+    """The folder of a file that is there, and of each that it is a link to."""
+    found = [path.parent]
+    while path.is_symlink():
+        path = path.parent / path.readlink()
+        found.append(path.parent)
+    return found
 
 
 def _read(file: SourceFile, name: str, nesting: int = DEEPEST) -> Model:

@@ -29,7 +29,7 @@ def check_notes(paths: Sequence[Path], models: Sequence[Model]) -> None:
         check_target(path, models[0])
         for other in paths[:place]:
             try:
-                check_apart(path, other)
+                check_apart(path, other, "another report")
             except BadCall as error:
                 text = f"{str(path)!r} cannot hold two reports"
                 raise BadCall(text, hint=_ELSEWHERE) from error

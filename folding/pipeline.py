@@ -96,6 +96,7 @@ def fold(
             to,
             stack.enter_context(standard_output()) if to == STANDARD else Path(to),
             Layout.SINGLE_FILE if to == STANDARD else layout,
+            inputs,
         )
         model = stack.enter_context(opened(call, limits, follow_links=follow_links))
         run = None
@@ -156,6 +157,8 @@ def _default_target(source: str) -> str:
     if source == STANDARD:
         return STANDARD
     path = Path(source)
+    if not path.name:
+        raise BadCall(f"{source!r} names no file", hint="Name the .onnx file.")
     return str(path.with_name(f"{path.stem}.folded.onnx"))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from folding.constants import Constants
 from folding.draft import Draft
+from folding.expressions import Budget
 from folding.graph import Scope, describe, index
 from folding.inference import infer
 from folding.modelfile import Model
@@ -31,6 +32,7 @@ class Planned:
 def plan_model(model: Model, refused: Refused) -> Planned:
     """Decide about every affine of a model. Nothing is changed, no big weight is read."""
     scopes, problem, known = _indexed(model)
+    budget = known[id(scopes[0])].budget if known else Budget()
     names = Names(scopes)
     old = model.proto.ir_version < _INPUTS_HOLD_INITIALIZERS_BELOW_IR
     planned = Planned([], [], [])
@@ -43,7 +45,7 @@ def plan_model(model: Model, refused: Refused) -> Planned:
     for number, scope in enumerate(scopes):
         if id(scope) not in known:
             outer = known[id(scope.parent)] if scope.parent else None
-            known[id(scope)] = Constants(model, scope, outer)
+            known[id(scope)] = Constants(model, scope, outer, budget)
         draft = Draft(scope, known[id(scope)], names, keeps_inputs=old)
         search = Search(draft, refused_in.get(number, {}))
         planned.decisions.extend(search.decide())

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from onnx import ModelProto
 
 from folding.errors import BadCall, ModelTooLarge, StorageFailed
+from folding.interrupts import held_back
 
 #: The name of standard input as a source and of standard output as a target.
 STANDARD = "-"
@@ -83,7 +84,7 @@ def _send(rest: memoryview) -> None:
 
 @contextmanager
 def _folder(what: str) -> Iterator[Path]:
-    with _storage(f"keep {what}", "Let TMPDIR name a folder with room."):
+    with _storage(f"keep {what}", "Let TMPDIR name a folder with room."), held_back():
         made = TemporaryDirectory(prefix="fold-model-")
     with made as folder:
         yield Path(folder)

@@ -15,19 +15,17 @@ from __future__ import annotations
 
 import filecmp
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from folding.errors import BadCall, FoldError, Malformed, StorageFailed
-from folding.modelfile import Model, locations
+from folding.errors import BadCall, StorageFailed
+from folding.modelfile import Model
 from folding.plan import Warned
-from folding.waiting import WAITING, Waiting, alone_in, sync_folder
-
-_OWN_DATA = re.compile(r"weights-[0-9a-f]{16}\.data")
+from folding.superseded import OWN_DATA, Neighbours
+from folding.waiting import Waiting, alone_in, sync_folder
 
 
 @dataclass(slots=True)
@@ -47,7 +45,6 @@ class Target:
     bytes: int = 0
     sha256: str | None = None
     warnings: list[Warned] = field(default_factory=list)
-    _keeping: bool = False
 
     @property
     def waiting(self) -> Path:
@@ -63,25 +60,40 @@ class Target:
     def keep(self) -> None:
         """Put the model in its place: its data first, then the model, in one step each.
 
+        Two runs never leave a model without its data. What is removed is removed under the
+        folder's lock, and data is put or found in its place under the same lock as the model
+        that names it: what one run relies on, the next one sees named. A run that does not get
+        the lock therefore keeps no data apart; where there are no locks, nothing is removed.
+        Whatever takes long is done before and remembered, so the lock is held for a moment only,
+        in which signals wait.
+
         Raises:
-            StorageFailed: the operating system refused; what was there before still is.
+            StorageFailed: the operating system refused, or another program has locked the folder;
+                what was there before still is.
         """
-        assert self.model is not None
-        with storage(self.path), alone_in(self.path.parent) as alone:
-            old = _data_of(self.path) if alone else set()
-            is_there = self._is_data_there()
-            is_new = self.data_path is not None and not self.data_path.exists()
-            self._keeping = True
-            try:
-                self._keep_data(is_there=is_there)
-                self.model.replace(self.path)
-            except OSError:
-                self._keeping = False
-                if is_new and self.data_path is not None:
-                    self.data_path.unlink(missing_ok=True)
-                raise
-            sync_folder(self.path.parent)
-            self._remove_superseded(old)
+        neighbours = Neighbours(self.path.parent)
+        with storage(self.path):
+            self._look(neighbours)
+            with alone_in(self.path.parent) as alone:
+                if alone is False and self.data is not None:
+                    raise StorageFailed(
+                        f"cannot write {str(self.path)!r}: another program has locked its folder",
+                        hint="Try again when that is done, or choose another folder with -o.",
+                    )
+                old = neighbours.own_data(self.path) if alone else set()
+                self._rename(alone=bool(alone))
+                self._remove(neighbours.unneeded(old))
+
+    def _look(self, neighbours: Neighbours) -> None:
+        """Do what takes long: ``neighbours`` and ``filecmp`` remember what they found.
+
+        Others may rename meanwhile. What counts is what is found under the lock.
+        """
+        with suppress(OSError, StorageFailed):
+            self._is_data_there()
+        if old := neighbours.own_data(self.path):
+            neighbours.unneeded(old)
+            neighbours.own_data(self.waiting)
 
     def _is_data_there(self) -> bool:
         """Whether the same data stands in its place; it may be another model's too, and stays.
@@ -99,34 +111,35 @@ class Target:
             )
         return True
 
+    def _rename(self, *, alone: bool) -> None:
+        assert self.model is not None
+        is_there = self._is_data_there()
+        try:
+            self._keep_data(is_there=is_there)
+            self.model.replace(self.path)
+        except BaseException:
+            if alone and self.data_path and not is_there and self.waiting.exists():
+                self.data_path.unlink(missing_ok=True)
+            raise
+        sync_folder(self.path.parent)
+
     def _keep_data(self, *, is_there: bool) -> None:
         if self.data is None or self.data_path is None:
             return
         if is_there:
-            self.data.path.unlink()
+            self.data.remove()
         else:
             self.data.replace(self.data_path)
         sync_folder(self.path.parent)
 
-    def _remove_superseded(self, names: set[str]) -> None:
-        """Remove data that only the old model used; in doubt it stays.
-
-        Looked for is every model of the folder: data is kept beside its model.
-        """
-        with suppress(OSError, FoldError, MemoryError):
-            for file in self.path.parent.iterdir() if names else ():
-                if not (file.name in names or file.suffix == WAITING) and file.is_file():
-                    names = names - _named_in(file)
+    def _remove(self, names: set[str]) -> None:
+        with suppress(OSError):
             for name in names:
-                if _identity(self.path.with_name(name)) not in self.protected:
+                if identity(self.path.with_name(name)) not in self.protected:
                     self.path.with_name(name).unlink()
 
     def discard(self) -> None:
-        """Leave nothing behind; but what ``keep`` had begun is finished."""
-        with suppress(OSError):
-            is_data_there = self.data is None or not self.data.path.exists()
-            if self._keeping and self.model and is_data_there and self.waiting.exists():
-                self.model.replace(self.path)
+        """Leave nothing behind but what was kept."""
         for file in (self.model, self.data):
             if file is not None:
                 file.remove()
@@ -134,6 +147,8 @@ class Target:
 
 def check_target(path: Path, model: Model) -> None:
     """Refuse a target (or another file to write) that is the source's, or cannot be a file.
+
+    Nor may it have a name that its data could need.
 
     Raises:
         BadCall: with the reason.
@@ -148,6 +163,8 @@ def check_target(path: Path, model: Model) -> None:
         raise StorageFailed(f"cannot write {str(path)!r}: {reason}") from error
     if state and stat.S_ISDIR(state.st_mode):
         raise BadCall(f"{str(path)!r} is a directory", hint="Name a file in it.")
+    if OWN_DATA.fullmatch(path.name):
+        raise BadCall(f"{str(path)!r} is a name for external data", hint="Choose another name.")
     if not is_place:
         raise BadCall(f"the folder of {str(path)!r} does not exist", hint="Make it first.")
     if state and (not stat.S_ISREG(state.st_mode) or _stands_for_a_stream(path)):
@@ -167,15 +184,15 @@ def _stands_for_a_stream(path: Path) -> bool:
     return path.is_symlink() and path.readlink().is_relative_to("/proc")
 
 
-def check_apart(path: Path, other: Path) -> None:
-    """Refuse two files to write that are one.
+def check_apart(path: Path, other: Path, what: str) -> None:
+    """Refuse a file to write that is another file of the call.
 
     Raises:
         BadCall: naming it.
     """
     same = os.path.realpath(path) == os.path.realpath(other)
     if same or (path.exists() and other.exists() and path.samefile(other)):
-        raise BadCall(f"{str(path)!r} is the target too", hint="Choose another path for it.")
+        raise BadCall(f"{str(path)!r} is {what} too", hint="Choose another path for it.")
 
 
 @contextmanager
@@ -190,29 +207,7 @@ def storage(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def identity(path: Path) -> tuple[int, int]:
+    """What a file is, whatever it is called."""
     state = path.stat()
     return state.st_dev, state.st_ino
-
-
-def _named_in(file: Path) -> set[str]:
-    """The data that a file refers to, if it is a model; models may have names of any kind.
-
-    Raises:
-        Malformed: it calls itself a model and cannot be read.
-    """
-    try:
-        return locations(file)
-    except Malformed:
-        if file.suffix == ".onnx":
-            raise
-        return set()
-
-
-def _data_of(path: Path) -> set[str]:
-    """The data that a model of ours has beside it, by names; none if it is no model."""
-    if not any(path.parent.glob("weights-*.data")):
-        return set()
-    with suppress(FoldError):
-        return {name for name in locations(path) if _OWN_DATA.fullmatch(name)}
-    return set()

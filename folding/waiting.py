@@ -11,17 +11,20 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from folding.interrupts import held_back
 
 if sys.platform != "win32":
     import fcntl
 
 #: How the name of a file ends that waits.
 WAITING = ".part"
-#: Seconds to wait for another run that renames; whoever holds a folder longer is none of ours.
-_PATIENCE = 20.0
+#: Seconds to wait for another run that renames, which takes a moment; whoever holds a folder
+#: longer is none of ours, or is stopped.
+_PATIENCE = 60.0
 _KEY_BYTES = 6
 #: No file name may be longer than 255 bytes, and a character has up to 4.
 _LONGEST = 50
@@ -63,36 +66,47 @@ class Waiting:
             self.descriptor = -1
 
 
-def remove_stale(target: Path) -> None:
-    """Remove what runs to a target left behind that were killed."""
+def remove_stale(target: Path, protected: Container[tuple[int, int]]) -> None:
+    """Remove what runs to a target left behind that were killed.
+
+    A file may only look like it: those of the identities ``protected`` stay.
+    """
     key = "[0-9a-f]" * (2 * _KEY_BYTES)
     with suppress(OSError):
         for path in target.parent.glob(f".{glob.escape(target.name[:_LONGEST])}.{key}{WAITING}"):
             if not path.is_symlink() and path.is_file():
-                _remove_if_dead(path)
+                _remove_if_dead(path, protected)
 
 
-def _remove_if_dead(path: Path) -> None:
+def _remove_if_dead(path: Path, protected: Container[tuple[int, int]]) -> None:
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            if _lock(descriptor):
+            state = os.fstat(descriptor)
+            if (state.st_dev, state.st_ino) not in protected and _lock(descriptor):
                 path.unlink()
         finally:
             os.close(descriptor)
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[bool]:
-    """Keep other runs from renaming in a folder; False where that cannot be had.
+def alone_in(folder: Path) -> Iterator[bool | None]:
+    """Keep other runs from renaming in a folder, and signals from interrupting this one.
 
-    Somebody may hold the folder for good: ``flock FOLDER fold-model ...`` does.
+    Yields:
+        False if somebody holds the folder for good, as ``flock FOLDER fold-model ...`` does;
+        None where no run can be kept out.
     """
     descriptor = -1
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield descriptor >= 0 and bool(_lock(descriptor, _PATIENCE))
+        alone = _lock(descriptor, _PATIENCE) if descriptor >= 0 else None
+        with held_back():
+            yield alone
+            if descriptor >= 0:
+                os.close(descriptor)
+                descriptor = -1
     finally:
         if descriptor >= 0:
             os.close(descriptor)

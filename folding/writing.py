@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
 from folding import sink, skeleton
 from folding.errors import ModelTooLarge
+from folding.interrupts import held_back
 from folding.modelfile import Model, token
 from folding.plan import Warned
 from folding.protos import graphs
 from folding.source import Content, Span
 from folding.target import Target, storage
-from folding.waiting import Waiting, remove_stale
+from folding.waiting import Waiting
 
 #: What protobuf can read as one message.
 _PROTOBUF_LIMIT = (1 << 31) - 1
@@ -92,15 +93,16 @@ def _target(model: Model | None, path: Path) -> Iterator[Target]:
     target = Target(
         path, frozenset(file.identity for file in model.files) if model else frozenset()
     )
-    remove_stale(path)
     try:
         yield target
     finally:
-        target.discard()
+        with held_back():
+            target.discard()
 
 
 def _write_model(target: Target, pieces: Sequence[sink.Piece], *, digest: bool = False) -> None:
-    target.model = Waiting(target.path)
+    with held_back():
+        target.model = Waiting(target.path)
     descriptor = target.model.descriptor
     if digest:
         size, target.sha256 = sink.write_in_order(descriptor, pieces)
@@ -152,24 +154,26 @@ def _size(model: Model, apart: set[int]) -> int:
 def _write_data(model: Model, target: Target, apart: set[int]) -> dict[int, bytes]:
     """Write the tensors that are kept apart to one file; the fields that refer to each.
 
-    What two tensors share in the source they share here.
+    What two tensors share in the source they share here, be it a part of them only: otherwise
+    tensors that overlap could be written to far more bytes than the source has.
     """
-    target.data = Waiting(target.path)
+    with held_back():
+        target.data = Waiting(target.path)
     pieces: list[sink.Piece] = []
     end = 0
-    first: dict[object, tuple[int, int]] = {}
+    first: dict[int, int] = {}
     places: dict[int, tuple[int, int]] = {}
-    for index in model.tokens():
-        if index not in apart:
-            continue
+    indices = [index for index in model.tokens() if index in apart]
+    shared = _shared(model.contents[index] for index in indices)
+    for index in indices:
         content = model.contents[index]
-        key = _identity(content)
-        if key not in first:
-            padding = -end % (_PAGE if content.size >= _SMALL else _ALIGNED)
-            first[key] = end + padding, content.size
-            end += padding + content.size
-            pieces += [bytes(padding), content]
-        places[index] = first[key]
+        whole, start = shared.get(_key(content), (content, 0))
+        if id(whole) not in first:
+            padding = -end % (_PAGE if whole.size >= _SMALL else _ALIGNED)
+            first[id(whole)] = end + padding
+            end += padding + whole.size
+            pieces += [bytes(padding), whole]
+        places[index] = first[id(whole)] + start, content.size
     size, fingerprint = sink.write_tensors(target.data.descriptor, pieces)
     target.bytes += size
     target.data_path = target.path.with_name(f"weights-{fingerprint[:16]}.data")
@@ -181,7 +185,30 @@ def _write_data(model: Model, target: Target, apart: set[int]) -> dict[int, byte
     }
 
 
-def _identity(content: Content) -> object:
+def _shared(contents: Iterable[Content]) -> dict[object, tuple[Span, int]]:
+    """For each range of a file the whole that ranges overlapping it make, and its place there."""
+    spans = [content for content in contents if isinstance(content, Span)]
+    spans.sort(key=lambda span: (span.file.identity, span.start, -span.size))
+    found: dict[object, tuple[Span, int]] = {}
+    first = 0
+    while first < len(spans):
+        span, end, last = spans[first], spans[first].start + spans[first].size, first + 1
+        while last < len(spans) and _overlaps(spans[last], span, end):
+            end = max(end, spans[last].start + spans[last].size)
+            last += 1
+        whole = Span(span.file, span.start, end - span.start, span.apart)
+        found |= {_key(part): (whole, part.start - span.start) for part in spans[first:last]}
+        first = last
+    return found
+
+
+def _overlaps(span: Span, other: Span, end: int) -> bool:
+    """Whether a range begins in another one that goes to ``end``, or is the same."""
+    same = span.file.identity == other.file.identity
+    return same and (span.start < end or _key(span) == _key(other))
+
+
+def _key(content: Content) -> object:
     if isinstance(content, Span):
         return content.file.identity, content.start, content.size
     return id(content)

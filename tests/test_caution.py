@@ -200,6 +200,16 @@ def split_into_many() -> ModelProto:
     return bare(net)
 
 
+def squeezed() -> ModelProto:
+    """Of the negative axes, inference ignores those of old operator sets."""
+    net = Net()
+    x = net.input(2)
+    for index in range(200):
+        more = net.node("Unsqueeze", x, out=f"u{index}", name=f"u{index}", axes=[0])
+        x = net.node("Squeeze", more, out=f"v{index}", axes=[-1])
+    return bare(net, opset=10)
+
+
 DIMENSIONS: dict[str, tuple[Callable[[], ModelProto], str]] = {
     "Gather": (lambda: gathered("Gather"), "Gather node 'v4'"),
     "GatherND": (lambda: gathered("GatherND"), "GatherND node 'v4'"),
@@ -212,6 +222,7 @@ DIMENSIONS: dict[str, tuple[Callable[[], ModelProto], str]] = {
         lambda: reshaped_by_an_input("ConstantOfShape"),
         "ConstantOfShape node 'y'",
     ),
+    "Squeeze": (squeezed, "Unsqueeze node 'u63'"),
     "OneHot": (encoded, "OneHot node"),
     "Einsum": (summed, "Einsum node 'y'"),
     "RandomNormal": (drawn, "RandomNormal node 'y'"),
@@ -238,7 +249,8 @@ def test_too_many_dimensions_are_the_reason_why_no_shape_is_known(what: str) -> 
 
 def concatenated() -> ModelProto:
     net = Net()
-    return bare(_with(net, chain(net, "Concat", net.integers(1, 2), 40, axis=0)))
+    net.node("Size", chain(net, "Concat", net.integers(1, 2), 40, axis=0))
+    return bare(net)
 
 
 def propagated_from(operator: str, *inputs: Array, **given: Any) -> ModelProto:
@@ -269,10 +281,18 @@ def normalised() -> ModelProto:
     return bare(net)
 
 
+def measured() -> ModelProto:
+    """The second output is a scalar, whatever the first is."""
+    net = Net()
+    net.node("DynamicQuantizeLinear", net.input(2, 2), out="q,scale,zero")
+    net.node("Cast", net.node("Expand", "scale", net.integers(1 << 50)), out="last", to=INT64)
+    return bare(net)
+
+
 def multiplied() -> ModelProto:
     """The length of a vector is a product of the numbers of a shape."""
     net = Net()
-    length = net.node("Shape", net.input(1 << 20))
+    length = net.node("Shape", net.input(1 << 12))
     for _ in range(2):
         length = net.node("Mul", length, length)
     net.node("Cast", net.node("ConstantOfShape", length), out="last", to=INT64)
@@ -298,6 +318,7 @@ NUMBERS: dict[str, Callable[[], ModelProto]] = {
     "RandomNormal": lambda: propagated_from("RandomNormal", shape=[1 << 50]),
     "Reshape": flattened,
     "MeanVarianceNormalization": normalised,
+    "a second output": measured,
     "the numbers of a shape": multiplied,
 }
 
@@ -378,9 +399,11 @@ def sliced(
 KERNEL = np.ones((1, 1, 9, 9), np.float32)
 NEGATIVE: dict[str, Callable[[], ModelProto]] = {
     "MaxPool": lambda: sliced("MaxPool", kernel_shape=[9, 9]),
-    "MaxPool of kernels apart": lambda: sliced("MaxPool", kernel_shape=[2, 2], dilations=[9, 9]),
-    "AveragePool, VALID": lambda: sliced(
-        "AveragePool", kernel_shape=[9, 9], pads=[8] * 4, auto_pad="VALID"
+    "MaxPool of kernels apart": lambda: sliced(
+        "MaxPool", kernel_shape=[2, 2], strides=[2, 2], dilations=[9, 9]
+    ),
+    "MaxPool, SAME but for its pads": lambda: sliced(
+        "MaxPool", kernel_shape=[9, 9], pads=[0] * 4, auto_pad="SAME_UPPER"
     ),
     "Conv": lambda: sliced("Conv", KERNEL, kernel_shape=[9, 9]),
     "Conv that does not say so": lambda: sliced("Conv", KERNEL),

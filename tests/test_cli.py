@@ -56,6 +56,29 @@ def test_done_is_0(runner: CliRunner, source: Path) -> None:
     assert call(runner, "fold", source).exit_code == 0
 
 
+@pytest.mark.parametrize("name", ["", "/", "."])
+def test_a_source_without_a_name_is_2(runner: CliRunner, name: str) -> None:
+    """There is no name to make the target's of; in Python, too."""
+    found = call(runner, "fold", name)
+
+    assert found.exit_code == 2
+    assert found.stderr == f"fold-model: {name!r} names no file; name the .onnx file.\n"
+    with pytest.raises(folding.BadCall, match="names no file"):
+        folding.fold(name)
+
+
+@pytest.mark.parametrize("name", ["x/", "x/.", ""])
+def test_a_target_that_is_called_like_a_folder_is_2(
+    runner: CliRunner, source: Path, name: str
+) -> None:
+    """Whoever writes it wants a file in it."""
+    found = call(runner, "fold", source, "-o", f"{source.parent}/{name}" if name else "")
+
+    assert found.exit_code == 2
+    assert "names a folder; name a file in it." in found.stderr
+    assert list(contents(source.parent)) == ["m.onnx"]
+
+
 def test_nothing_to_fold_is_0_and_one_sentence_says_so(runner: CliRunner, tmp_path: Path) -> None:
     found = call(runner, "fold", save(relu_net(), tmp_path / "m.onnx"))
 

@@ -22,9 +22,10 @@ from onnx import TensorProto, helper, numpy_helper
 from folding.constant_ops import Value
 from folding.constants import Constants
 from folding.doubled import Doubled
-from folding.expressions import evaluate
+from folding.expressions import MOST_BYTES, evaluate
 from folding.graph import index
 from folding.modelfile import in_memory
+from folding.planner import plan_model
 
 
 def constants(net: Net, output: str, elem_type: int = FLOAT) -> Constants:
@@ -424,3 +425,58 @@ def test_a_range_keeps_the_type_and_every_digit_of_its_numbers() -> None:
 
     assert found.tolist() == [2**62 + 1, 2**62 + 3]
     assert expression("Range", *map(np.asarray, np.array([3, 0, -1], np.int32))).dtype == np.int32
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def added(count: int) -> Net:
+    """A chain of additions of a million integers each."""
+    net = Net()
+    name = net.store(np.arange((1 << 20) - 8), elem_type=0)
+    for number in range(count):
+        name = net.node("Add", name, net.integers(number))
+    net.node("Identity", name, out="k")
+    return net
+
+
+def test_what_is_evaluated_takes_no_more_memory_than_it_may() -> None:
+    """However long the chain is; then the constant is none that is known."""
+    short, long = (constants(added(count), "k", INT64) for count in (3, 60))
+    tracemalloc.start()
+    try:
+        assert short.value("k") is not None
+        assert long.value("k") is None
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 2 * MOST_BYTES
+
+
+def test_small_constants_are_known_beside_one_that_takes_too_much() -> None:
+    """They find room where it did not."""
+    net = added(60)
+    net.node("Add", net.integers(1, 2), net.integers(3, 4), out="small")
+    found = constants(net, "k", INT64)
+
+    assert found.value("k") is None
+    small = found.value("small")
+    assert isinstance(small, np.ndarray)
+    assert small.tolist() == [4, 6]
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_the_scopes_of_a_model_share_the_memory(count: int) -> None:
+    """Or as many functions would take as much of it each."""
+    net = added(count)
+    body = helper.make_node("Identity", ["a"], ["b"])
+    imports = [helper.make_opsetid("", net.opset), helper.make_opsetid("own", 1)]
+    function = helper.make_function("own", "F", ["a"], ["b"], [body], imports[:1])
+    model = helper.make_model(
+        net.graph("k"), functions=[function], ir_version=8, opset_imports=imports
+    )
+
+    first, second = (draft.constants.budget for draft in plan_model(in_memory(model), {}).drafts)
+
+    assert first is second

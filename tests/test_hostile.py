@@ -528,7 +528,7 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("apart", [False, True])
 def test_an_interrupt_at_any_stage_leaves_nothing(

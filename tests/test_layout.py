@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -308,6 +309,33 @@ def test_what_only_begins_at_the_same_place_is_not_the_same(into: Path, out: Pat
     assert {t.name: t.raw_data for t in big(loaded(out / "f.onnx"))} == expected
 
 
+def overlapping(folder: Path, count: int) -> Path:
+    """A model in which so many tensors lie in one range, each a little further than the last."""
+    model = conv_net(16)
+    data = np.random.default_rng(1).normal(size=(1 << 16) + count).astype("f4").tobytes()
+    (folder / "w.bin").write_bytes(data)
+    for number in (*range(1, count, 2), *range(0, count, 2)):
+        tensor = TensorProto(name=f"z{number}", data_type=TensorProto.FLOAT, dims=[1 << 16])
+        refer(tensor, location="w.bin", offset=str(4 * number), length=str(4 << 16))
+        model.graph.initializer.append(tensor)
+    return save(model, folder / "m.onnx")
+
+
+@pytest.mark.parametrize("layout", [Layout.AS_SOURCE, Layout.EXTERNAL_DATA])
+def test_what_overlaps_in_the_source_overlaps_in_the_target(
+    into: Path, out: Path, layout: Layout
+) -> None:
+    """Or a megabyte could become any number of them."""
+    path = overlapping(into, 50)
+    expected, _ = folding.fold_model(loaded(path), verify=False)
+
+    fold(path, out / "f.onnx", layout)
+
+    assert loaded(out / "f.onnx") == expected
+    (data,) = out.glob("*.data")
+    assert data.stat().st_size <= 1.05 * (into / "w.bin").stat().st_size
+
+
 def test_a_layout_is_an_option_of_the_command(into: Path, out: Path) -> None:
     """One for each, and they exclude each other."""
     path = single(into)
@@ -548,6 +576,41 @@ def test_a_cache_can_hold_the_target_too(tmp_path: Path) -> None:
 
     assert contents(tmp_path / "blobs") == before
     assert source.is_symlink()
+
+
+@pytest.mark.parametrize("place", ["given", "between", "last"])
+def test_data_may_be_in_every_folder_on_the_way_of_links(
+    tmp_path: Path, out: Path, place: str
+) -> None:
+    """A link may lead to another link, and the data be beside any of them."""
+    folders = {name: tmp_path / name for name in ("given", "between", "last")}
+    for folder in folders.values():
+        folder.mkdir()
+    save_apart(conv_net(16), folders["last"] / "m.onnx", "w.bin")
+    if place != "last":
+        (folders["last"] / "w.bin").rename(folders[place] / "w.bin")
+    (folders["between"] / "b.onnx").symlink_to("../last/m.onnx")
+    (folders["given"] / "a.onnx").symlink_to(folders["between"] / "b.onnx")
+
+    assert_folded(folders["given"] / "a.onnx", out / "f.onnx")
+
+
+def test_data_that_nobody_may_look_for_is_not_missing(
+    into: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder lets nobody search it."""
+    source = save_apart(conv_net(16), into / "m.onnx", "sub/w.bin")
+    real = Path.stat
+
+    def stat(path: Path, **more: Any) -> os.stat_result:
+        if path.parent.name == "sub":
+            raise PermissionError(13, "Permission denied")
+        return real(path, **more)
+
+    monkeypatch.setattr(Path, "stat", stat)
+
+    with pytest.raises(StorageFailed, match=r"'sub/w.bin', where tensor 'w' is kept: Permission"):
+        folding.fold(source, out / "f.onnx")
 
 
 def test_a_model_whose_files_are_hard_links_is_folded(tmp_path: Path, into: Path) -> None:

@@ -346,13 +346,7 @@ class Sabotage:
 @pytest.fixture
 def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The frame of a spoilt fold is as it should be."""
-    check = gate.check_frame
-
-    def checked(reference: Any, candidate: Any, drafts: Any) -> Check:
-        check(reference, candidate, drafts)
-        return Check("frame", Status.PASSED)
-
-    monkeypatch.setattr(gate, "check_frame", checked)
+    monkeypatch.setattr(gate, "check_frame", lambda *_: Check("frame", Status.PASSED))
 
 
 def outcomes(report: folding.Report) -> dict[str, str]:

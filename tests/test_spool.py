@@ -493,7 +493,7 @@ cli.main()
 """
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_leaves_nothing(source: Path, temporary: Path, sent: signal.Signals) -> None:
     """What had arrived goes with it."""
     with (

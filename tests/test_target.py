@@ -3,7 +3,9 @@
 # ruff: noqa: S607 - unshare is the system's
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import filecmp
 import functools
 import json
 import os
@@ -23,9 +25,9 @@ from files import command, contents, conv_net, read, save, save_apart
 from onnx import ModelProto, numpy_helper
 
 import folding
-from folding import Layout, waiting
+from folding import Layout, superseded, waiting
 from folding.errors import BadCall, StorageFailed
-from folding.modelfile import open_model
+from folding.modelfile import locations, open_model
 from folding.protos import entries_of, tensors
 from folding.target import check_target
 
@@ -216,6 +218,56 @@ def test_other_data_under_the_name_of_the_data_is_never_replaced(one: Path, out:
     assert contents(out) == before
 
 
+OWN = f"weights-{KEY}0123.data"
+
+
+@pytest.mark.parametrize("name", [OWN, OWN.upper()])
+def test_a_target_cannot_have_a_name_for_data(one: Path, out: Path, name: str) -> None:
+    """Its own data could need it; nor can the report."""
+    for target, note in ((name, "r.json"), ("f.onnx", name)):
+        with pytest.raises(BadCall, match="a name for external data"):
+            folding.fold(one, out / target, report_to=out / note)
+
+    assert not contents(out)
+
+
+@pytest.mark.parametrize("name", ["f.onnx", "r.json"])
+def test_the_inputs_are_not_replaced(one: Path, out: Path, name: str) -> None:
+    """Neither by the target nor by the report."""
+    with (out / name).open("wb") as file:
+        np.savez(file, x=np.zeros((1, 3, 5, 5), "f4"))
+    os.link(out / name, out / "i.npz")
+    before = contents(out)
+
+    for inputs in (out / name, out / "i.npz"):
+        with pytest.raises(BadCall, match=f"{name}' is the file of the inputs too"):
+            folding.fold(one, out / "f.onnx", inputs=inputs, report_to=out / "r.json")
+
+    assert contents(out) == before
+
+
+def test_a_file_is_closed_before_it_is_removed(
+    one: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows refuses it otherwise."""
+    fold(one, out / "f.onnx")
+    unlink, removed = os.unlink, []
+
+    def checked(path: Any, **more: Any) -> None:
+        found = Path(path).stat()
+        for link in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):
+                assert not os.path.samestat(link.stat(), found)
+        removed.append(path)
+        unlink(path, **more)
+
+    monkeypatch.setattr(os, "unlink", checked)
+
+    fold(one, out / "f.onnx")
+
+    assert removed
+
+
 # --- what dead runs left -------------------------------------------------------------------------
 
 
@@ -292,6 +344,23 @@ def test_a_name_that_is_a_pattern_is_only_a_name(one: Path, out: Path, name: str
     assert sorted(contents(out)) == sorted([other, name])
 
 
+LEFT = f".f.onnx.{KEY}.part"
+
+
+def test_what_a_run_reads_may_be_called_like_that(one: Path, two: Path, out: Path) -> None:
+    """The source, its data and the inputs, be it like what the target or the report leaves."""
+    note, x = out / "r.json", np.zeros((1, 3, 5, 5), "f4")
+    source = out / f".r.json.{KEY}.part"
+    save_apart(conv_net(16), source, LEFT)
+    with (out / f".f.onnx.{KEY[::-1]}.part").open("wb") as file:
+        np.savez(file, x=x)
+    before = contents(out)
+
+    folding.fold(source, out / "f.onnx", inputs=out / f".f.onnx.{KEY[::-1]}.part", report_to=note)
+
+    assert before.items() < contents(out).items()
+
+
 def test_a_pipe_among_them_is_not_waited_for(one: Path, out: Path) -> None:
     """Nor is a folder or a link touched, and what stands behind them goes all the same."""
     os.mkfifo(out / f".f.onnx.{'0' * 12}.part")
@@ -356,20 +425,102 @@ def test_the_mode_of_the_old_target_is_that_of_the_new(
     assert {path.stat().st_mode & 0o777 for path in out.iterdir()} == {mode}
 
 
-def test_a_folder_that_somebody_holds_for_good_is_not_waited_for_for_ever(
-    one: Path, two: Path, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """``flock FOLDER fold-model fold ...`` does; then superseded data stays."""
+@pytest.fixture
+def locked(out: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Somebody holds the folder, and nobody waits for it for long."""
     monkeypatch.setattr(waiting, "_PATIENCE", 0.1)
-    fold(one, out / "f.onnx")
     held = os.open(out, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
+    yield
+    os.close(held)
+
+
+@pytest.mark.usefixtures("locked")
+def test_a_folder_that_somebody_holds_for_good_is_not_waited_for_for_ever(
+    one: Path, out: Path
+) -> None:
+    """``flock FOLDER fold-model fold ...`` does."""
+    fold(one, out / "f.onnx", SINGLE)
+
+    assert list(contents(out)) == ["f.onnx"]
+
+
+def test_without_the_lock_no_data_is_removed(
+    one: Path, two: Path, out: Path, request: pytest.FixtureRequest
+) -> None:
+    """Whoever has it may be about to name it."""
+    fold(one, out / "f.onnx")
+    data = data_of(out / "f.onnx")
+    request.getfixturevalue("locked")
+
+    fold(two, out / "f.onnx", SINGLE)
+
+    assert sorted(contents(out)) == ["f.onnx", data]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_without_the_lock_no_model_is_kept_that_has_its_data_apart(
+    one: Path, out: Path, request: pytest.FixtureRequest, *, is_there: bool
+) -> None:
+    """Whoever has it may be about to remove that data, the same for both."""
+    if is_there:
+        fold(one, out / "f.onnx")
+    before = contents(out)
+    request.getfixturevalue("locked")
+
+    with pytest.raises(StorageFailed, match="another program has locked its folder"):
+        fold(one, out / "f.onnx")
+
+    assert contents(out) == before
+
+
+def test_what_takes_long_is_done_before_the_folder_is_locked(
+    one: Path, two: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Big data is compared and neighbours are read while other runs may rename."""
+    for name in ("f.onnx", "g.onnx"):
+        fold(one, out / name)
+    fold(two, out / "h.onnx")
+    calls: list[str] = []
+
+    def free(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            folder = os.open(out, os.O_RDONLY)
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.close(folder)
+            calls.append(name)
+            return real(*arguments)
+
+        return call
+
+    monkeypatch.setattr(superseded, "locations", free("read", locations))
+    monkeypatch.setattr(filecmp, "_do_cmp", free("compare", getattr(filecmp, "_do_cmp")))  # noqa: B009
 
     fold(two, out / "f.onnx")
+    fold(two, out / "g.onnx")
 
-    os.close(held)
-    assert loaded(out / "f.onnx") == folding.fold_model(nets()[1], verify=False)[0]
-    assert len(contents(out)) == 3
+    assert {*calls} == {"read", "compare"}
+    assert sorted(contents(out)) == ["f.onnx", "g.onnx", "h.onnx", data_of(out / "h.onnx")]
+
+
+def test_data_that_goes_before_the_folder_is_locked_is_written_again(
+    one: Path, two: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run to the same target may just have been keeping another model."""
+    fold(one, out / "f.onnx")
+    before = contents(out)
+    compare = filecmp.cmp
+
+    def late(*arguments: Any, **more: Any) -> bool:
+        monkeypatch.undo()
+        fold(two, out / "f.onnx")
+        return compare(*arguments, **more)
+
+    monkeypatch.setattr(filecmp, "cmp", late)
+
+    fold(one, out / "f.onnx")
+
+    assert contents(out) == before
 
 
 def test_runs_wait_for_each_other_before_they_rename(one: Path, out: Path) -> None:

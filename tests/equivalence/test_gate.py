@@ -299,8 +299,8 @@ def test_a_wrong_fold_under_other_names_is_found_and_named_as_in_the_reference()
 def test_sites_are_matched_by_name_where_the_frame_is_not_established(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    idle = (Check(name, NOT_RUN, "nobody knows") for name in NAMES[:2])
-    unknown = Comparison(*idle, {})
+    frame, parameters = (Check(name, NOT_RUN, "nobody knows") for name in NAMES[:2])
+    unknown = Comparison(frame, parameters, {})
     monkeypatch.setattr(gate, "check_foreign", lambda *_: unknown)
     right, wrong = folded(conv_net()), shifted(folded(conv_net()))
     for model in (right, wrong):

@@ -129,5 +129,5 @@ def test_nan_and_inf_are_where_they_were_and_of_the_same_sign(
 def test_numbers_whose_squares_no_type_holds_are_compared(dtype: Any, size: float) -> None:
     noise = size * 1e-3
 
-    assert of([size], [size + 2 * noise], noise, dtype).worst == pytest.approx(2, rel=1e-6)
-    assert of([size], [size + 9 * noise], noise, dtype).worst == pytest.approx(9, rel=1e-6)
+    assert of([size], [size + 2 * noise], noise, dtype).worst == pytest.approx(2, rel=1e-4)
+    assert of([size], [size + 9 * noise], noise, dtype).worst == pytest.approx(9, rel=1e-4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from files import conv_net, save
@@ -21,12 +21,12 @@ from folding.modelfile import Model, open_model
 class Spied(Session):
     """A session that is counted."""
 
-    made: list[Spied]
-    engines: list[Engine]
+    made: ClassVar[list[Spied]]
+    engines: ClassVar[list[Engine]]
 
     def __init__(self, *models: Any, engine: Engine, **more: Any) -> None:
-        type(self).made.append(self)
-        type(self).engines.append(engine)
+        Spied.made.append(self)
+        Spied.engines.append(engine)
         super().__init__(*models, engine=engine, **more)
         self.is_open = True
 
@@ -37,9 +37,9 @@ class Spied(Session):
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Spied]:
-    kind = type("Spied", (Spied,), {"made": [], "engines": []})
-    monkeypatch.setattr(module, "Session", kind)
-    return kind.made
+    Spied.made, Spied.engines = [], []
+    monkeypatch.setattr(module, "Session", Spied)
+    return Spied.made
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from onnx import ModelProto, helper, numpy_helper
 import folding
 from folding.equivalence import activations, site_check
 from folding.equivalence.runs import Answer
+from folding.equivalence.sampling import Unsupported
 from folding.equivalence.verdict import Status
 
 
@@ -300,7 +301,7 @@ def test_a_site_that_cannot_be_evaluated_is_not_compared_and_makes_noise_neverth
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reason = "no way to compute it"
-    monkeypatch.setattr(site_check, "evaluate", lambda *_: site_check.Unsupported(reason))
+    monkeypatch.setattr(site_check, "evaluate", lambda *_: Unsupported(reason))
     source = conv_net()
 
     found = compared(source, folded(source))

@@ -1,0 +1,287 @@
+"""Interrupts: one is taken, wherever it arrives, and nothing incomplete is left of it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from files import contents, conv_net, save, save_apart
+from onnx import ModelProto
+
+import folding
+from folding import waiting
+from folding.interrupts import SIGNALS, held_back
+
+STORAGE = {"interrupts.py", "target.py", "waiting.py", "writing.py"}
+
+
+@pytest.fixture(autouse=True)
+def as_python_does() -> Iterator[None]:
+    """Let an interrupt raise whenever it arrives, whatever other tests have set."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+# --- signals that are held back ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_is_held_back_comes_after_the_block(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """To the handler that was there before, which stays."""
+    said: list[str] = []
+
+    def handler(*_: Any) -> None:
+        said.append("handled")
+
+    usual = signal.signal(number, handler)
+    with held_back():
+        signal.raise_signal(number)
+        said.append("done")
+
+    assert said == ["done", "handled"]
+    assert signal.signal(number, usual) is handler
+
+
+def test_what_a_handler_raises_comes_out_of_the_block() -> None:
+    """Whatever it is."""
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(7))
+
+    with pytest.raises(SystemExit, match="7"), held_back():
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    """Inside of the block and after it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    with held_back():
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_another_thread_holds_nothing_back() -> None:
+    """It cannot, and is not interrupted either."""
+    said: list[Any] = []
+
+    def work() -> None:
+        with held_back():
+            said.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+    assert said == [signal.default_int_handler]
+
+
+# --- folds that are interrupted ------------------------------------------------------------------
+
+
+class Interruption:
+    """Sends SIGINT before a line of the modules that store files, counted from the first."""
+
+    def __init__(self, line: int) -> None:
+        self.left = line
+
+    def __call__(self, frame: FrameType, event: str, _: Any) -> Any:
+        if event == "call":
+            return self if Path(frame.f_code.co_filename).name in STORAGE else None
+        if event == "line":
+            self.left -= 1
+            if not self.left:
+                sys.settrace(None)
+                signal.raise_signal(signal.SIGINT)
+        return self
+
+    def fold(self, source: Path, target: Path) -> bool:
+        """Whether the fold came to its end before the line."""
+        usual = sys.gettrace()
+        sys.settrace(self)
+        try:
+            folding.fold(source, target, verify=False)
+        except KeyboardInterrupt:
+            assert self.left == 0
+        finally:
+            sys.settrace(usual)
+        return self.left > 0
+
+
+def nets() -> tuple[ModelProto, ModelProto]:
+    return conv_net(16, seed=1), conv_net(16, seed=2)
+
+
+@pytest.mark.parametrize("is_apart", [True, False])
+def test_an_interrupt_at_any_line_leaves_the_old_pair_or_the_new(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_apart: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """And nothing else: no data of the other pair, no file that waits."""
+    old, new = (
+        (save_apart if is_apart else save)(net, tmp_path / f"{number}.onnx", *more)
+        for number, net in enumerate(nets())
+        for more in [[f"{number}.bin"] if is_apart else []]
+    )
+    monkeypatch.setattr(waiting, "_PATIENCE", 1.0)  # Nobody may go on holding the folder.
+    out = tmp_path / "out"
+    pairs = []
+    for source in (old, new):
+        out.mkdir()
+        folding.fold(source, out / "f.onnx", verify=False)
+        pairs.append(contents(out))
+        for path in out.iterdir():
+            path.unlink()
+        out.rmdir()
+    out.mkdir()
+    found = []
+    for line in range(1, 2000):
+        for path in out.iterdir():
+            path.unlink()
+        for name, data in pairs[0].items():
+            (out / name).write_bytes(data)
+        is_done = Interruption(line).fold(new, out / "f.onnx")
+        found.append(pairs.index(contents(out)))
+        if is_done:
+            break
+
+    assert found[-1] == 1
+    assert found == sorted(found)
+    assert len(found) > 100
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+BEGINNING = """
+import os, signal, sys
+def interrupt():
+    os.kill(os.getpid(), signal.{sent})
+"""
+AGAIN_WHILE_IT_IS_TOLD = """
+import folding.exits, folding.pipeline
+complain = folding.exits.complain
+def twice(text):
+    complain(text)
+    interrupt()
+folding.exits.complain = twice
+folding.pipeline._write = lambda *_: interrupt()
+"""
+WHILE_A_LIBRARY_IS_LOADED = """
+import folding.pipeline
+def loading(*_):
+    try:
+        interrupt()
+    except KeyboardInterrupt:
+        raise {error}("initialization failed") from None
+folding.pipeline._write = loading
+"""
+BEFORE_THE_COMMAND_IS_LOADED = """
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "folding.cli":
+            interrupt()
+sys.meta_path.insert(0, Finder())
+"""
+BEFORE_THE_COMMAND_BEGINS = """
+import click
+click.Group.resolve_command = lambda *_: interrupt()
+"""
+AFTER_THE_COMMAND = """
+import click
+click.exceptions.Exit.__init__ = lambda self, code: interrupt()
+"""
+END = """
+from folding.__main__ import main
+main()
+"""
+
+
+def interrupted(
+    source: Path, code: str, sent: str = "SIGINT", **more: Any
+) -> subprocess.CompletedProcess[str]:
+    """Fold where something interrupts."""
+    words = [sys.executable, "-c", BEGINNING.format(sent=sent) + code + END, "fold", str(source)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, **more)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return save(conv_net(), tmp_path / "m.onnx")
+
+
+SAID = "fold-model: interrupted; no incomplete file was written.\n"
+
+
+@pytest.mark.parametrize("sent", SIGNALS)
+def test_a_second_interrupt_while_the_first_is_told_does_nothing(
+    source: Path, sent: signal.Signals
+) -> None:
+    """Click would make an exit code of it that says something about the model."""
+    found = interrupted(source, AGAIN_WHILE_IT_IS_TOLD, sent.name)
+
+    assert (found.returncode, found.stderr.splitlines()[-1] + "\n") == (130, SAID)
+    assert list(contents(source.parent)) == ["m.onnx"]
+
+
+@pytest.mark.parametrize("error", ["ImportError", "SystemError", "RuntimeError", "AttributeError"])
+def test_an_interrupt_that_a_library_makes_another_error_of_is_one(
+    source: Path, error: str
+) -> None:
+    """It failed to load because of it, and there is nothing to report to us."""
+    found = interrupted(source, WHILE_A_LIBRARY_IS_LOADED.format(error=error))
+
+    assert (found.returncode, found.stderr.splitlines()[-1] + "\n") == (130, SAID)
+
+
+@pytest.mark.parametrize(
+    "code", [BEFORE_THE_COMMAND_IS_LOADED, BEFORE_THE_COMMAND_BEGINS, AFTER_THE_COMMAND]
+)
+def test_an_interrupt_before_and_after_the_work_is_one_too(source: Path, code: str) -> None:
+    """Click would say that the model is another one."""
+    found = interrupted(source, code)
+
+    assert found.returncode == 130
+    assert found.stderr.endswith(SAID)
+    assert "Traceback" not in found.stderr
+
+
+HANG_UP = """
+import folding.pipeline
+write = folding.pipeline._write
+def _write(*arguments):
+    interrupt()
+    return write(*arguments)
+folding.pipeline._write = _write
+"""
+
+
+def test_a_signal_that_was_to_be_ignored_is_ignored(source: Path) -> None:
+    """``nohup fold-model ...`` goes on when the terminal is closed."""
+    nohup = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+
+    found = interrupted(source, nohup + HANG_UP, "SIGHUP")
+    without = interrupted(source, HANG_UP, "SIGHUP")
+
+    assert (found.returncode, without.returncode) == (0, 130)
+
+
+def test_an_interrupt_can_be_told_to_nobody(source: Path) -> None:
+    """The terminal that is closed takes no words any more; the exit code is the same."""
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-c", BEGINNING.format(sent="SIGHUP") + HANG_UP + END]
+        found = subprocess.run(
+            [*words, "fold", str(source), "--quiet"], stderr=full, timeout=60, check=False
+        )
+
+    assert found.returncode in (130, 120)  # Python's own for a stream that it cannot flush.
+    assert list(contents(source.parent)) == ["m.onnx"]
