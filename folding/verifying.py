@@ -19,6 +19,7 @@ from folding._version import __version__
 from folding.clock import Clock, Progress
 from folding.digests import sha256_beside
 from folding.equivalence import gate
+from folding.equivalence.foreign import lenient
 from folding.equivalence.inputs import Inputs
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.equivalence.running import Wish, running
@@ -182,5 +183,5 @@ def _opened(
         open_model(path, name=name, follow_links=follow_links, nesting=limits.nesting)
     )
     guards.check(model.proto, name, limits)
-    soundness.check(model, name)
+    soundness.check(lenient(model), name)
     return _Side(None if isinstance(given, ModelProto) else name, model)

@@ -31,6 +31,7 @@ from folding.floats import FLOATS, FloatType
 from folding.modelfile import Model
 
 _POSITIONS = 8
+_NOT_FOUND = "they lie inside of bodies, or the candidate has other names for what is around them"
 #: For a site that cannot be evaluated: noise of so many roundings of its largest element.
 _ROUNDINGS = 64.0
 
@@ -166,7 +167,7 @@ class SiteCheck:
             text = found.reasons.get(worst, "")
             return Check("sites", Status.FAILED, text, found.worst[worst], 1.0, worst)
         if not compared:
-            reason = next(iter(found.reasons.values()), "they lie inside of bodies")
+            reason = next(iter(found.reasons.values()), _NOT_FOUND)
             return Check(
                 "sites", Status.NOT_RUN, f"no site can be compared: {reason}", excused=True
             )

@@ -54,7 +54,7 @@ def check_foreign(reference: Model, candidate: Model) -> Comparison:
 def compare(reference: Model, candidate: Model) -> Result:
     """Whether two models are the same function, as far as can be told without a run."""
     try:
-        soundness.check(_lenient(candidate), "the candidate")
+        soundness.check(lenient(candidate), "the candidate")
         found = _apart(reference.proto, candidate.proto)
         if found is not None:
             return found
@@ -72,7 +72,7 @@ def compare(reference: Model, candidate: Model) -> Result:
     ).result()
 
 
-def _lenient(model: Model) -> Model:
+def lenient(model: Model) -> Model:
     """The model as one whose initializers need not be inputs, as runtimes take it for."""
     copy = ModelProto()
     copy.CopyFrom(model.proto)
@@ -90,7 +90,7 @@ def _called_alike(candidate: Model, reference: Model) -> Model:
     kept = [value for value in inputs if value.name in given or value.name not in stored]
     if len(kept) == len(inputs):
         return candidate
-    alike = _lenient(candidate)
+    alike = lenient(candidate)
     holder = GraphProto(input=kept)
     del alike.proto.graph.input[:]
     alike.proto.graph.input.extend(holder.input)
