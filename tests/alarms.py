@@ -113,11 +113,12 @@ def without_noise(elem_type: int, seed: int) -> Case:
     """Every number is a small integer or a power of two, so that nothing is rounded at all."""
     net = Net(elem_type, seed=seed)
     weight = net.store(net.random.integers(-3, 4, (8, 3, 3, 3)))
-    conv = net.node("Conv", net.node("Round", _image(net)), weight)
+    conv = net.node("Conv", _image(net), weight)
     gamma, beta, mean = (net.store(net.random.integers(-2, 3, 8) * 1.0) for _ in range(3))
     variance = net.store(np.full(8, 0.25))
     net.node("BatchNormalization", conv, gamma, beta, mean, variance, epsilon=0.0, out="y")
-    return Case(net.model("y"))
+    whole = net.random.integers(-4, 5, (2, 2, 3, 12, 12)).astype(net.stored[weight].dtype)
+    return Case(net.model("y"), tuple({"x": feed} for feed in whole))
 
 
 def dead(elem_type: int, seed: int) -> Case:
@@ -131,7 +132,7 @@ def dead(elem_type: int, seed: int) -> Case:
 def near_the_maximum(elem_type: int, seed: int) -> Case:
     """Inputs next to the largest number of their type, with and without an overflow behind."""
     net = Net(elem_type, seed=seed)
-    exponent = {FLOAT: 127, DOUBLE: 1023, HALF: 15}[elem_type]
+    exponent = 15 if elem_type == HALF else 127
     weight = net.store(net.random.uniform(-1, 1, (8, 3, 3, 3)) * 2.0**-6)
     conv = net.node("Conv", _image(net), weight)
     net.node("Relu", net.batch_norm(conv, 8), out="y")

@@ -7,19 +7,21 @@ taken; a few are done to those tensors themselves; the last kind reads another v
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto, NodeProto, TensorProto
-from testbed import Bed
+from faulty_sources import FAULTS, Affine
+from onnx import ModelProto
+from testbed import Bed, Found
 
 from folding.doubled import Doubled, Doubles
 from folding.equivalence.sites import Site
+from folding.equivalence.verdict import Check
 from folding.planner import plan_model
-from folding.protos import attribute, named_tensors, title
+from folding.protos import named_tensors, title
 from folding.recipes import Changed, Scaled
 
 Array = npt.NDArray[Any]
@@ -48,6 +50,16 @@ class Fault:
     places: frozenset[str]
     size: float
 
+    def is_located(self, found: Found) -> bool:
+        """Whether it is found, and its place named by all who name one."""
+        named = [check for check in found.failed if check.name != "outputs"]
+        return bool(named) and all(self._is_at(check) for check in named)
+
+    def _is_at(self, check: Check) -> bool:
+        if check.name == "sites":
+            return self.site is not None and check.at == self.site.name
+        return check.at in self.places
+
     def save(self, right: ModelProto, path: Path) -> None:
         """Write the right fold with this fault in it; ``right`` stays as it is."""
         stored = named_tensors(right)
@@ -66,17 +78,16 @@ class Fault:
 
 def faults(bed: Bed, site: Site) -> Iterator[Fault]:
     """Every kind of fault that the numbers of a folded place can have."""
-    right = {
-        name: changed for name, changed in bed.drafts[0].changed.items() if site.name in changed.because
-    }
-    for kind, change in _OF_SOURCES.items():
-        source = change(_Affine(bed, site))
+    changed = bed.drafts[0].changed
+    right = {name: one for name, one in changed.items() if site.name in one.because}
+    for kind, change in FAULTS.items():
+        source = change(Affine(bed, site))
         wrong = {} if source is None else _tensors(bed, source, right)
         if wrong:
             yield _fault(kind, site, wrong, right)
     for kind, spoil in _OF_TENSORS.items():
-        for name, changed in right.items():
-            if (array := spoil(bed, site, changed)) is not None:
+        for name, one in right.items():
+            if (array := spoil(bed, site, one)) is not None:
                 yield _fault(kind, site, {name: array}, right)
                 break
 
@@ -99,9 +110,12 @@ def _size(stored: Array, changed: Changed) -> float:
 
 def _exact(changed: Changed) -> tuple[Doubles, Doubles]:
     """T and A."""
-    pairs = [(p.exact.copy(), p.magnitude + np.zeros_like(p.exact)) for p in changed.recipe.parts()]
-    exact, magnitude = (np.concatenate([one.reshape(-1) for one in ones]) for ones in zip(*pairs, strict=True))
-    return exact.reshape(changed.recipe.dims), magnitude.reshape(changed.recipe.dims)
+    exact, magnitude = (np.empty(changed.recipe.dims) for _ in range(2))
+    for part in changed.recipe.parts():
+        place = slice(part.start, part.start + part.exact.size)
+        exact.reshape(-1)[place] = part.exact.reshape(-1)
+        magnitude.reshape(-1)[place] = np.broadcast_to(part.magnitude, part.exact.shape).reshape(-1)
+    return exact, magnitude
 
 
 def _rounded(changed: Changed) -> Array:
@@ -115,127 +129,6 @@ def _tensors(bed: Bed, source: Any, right: Mapping[str, Changed]) -> dict[str, A
         return {}
     found = {name: _rounded(changed[name]) for name in right}
     return {n: a for n, a in found.items() if a.tobytes() != _rounded(right[n]).tobytes()}
-
-
-# --- faults of a source ---------------------------------------------------------------------------
-class _Affine:
-    """The affine at the end of a folded place, and how to change its constants."""
-
-    def __init__(self, bed: Bed, site: Site) -> None:
-        self.model = bed.reference
-        nodes = self.model.proto.graph.node
-        makers = {nodes[index].op_type: index for index in site.before.nodes}
-        self._constants = bed.constants
-        self.norm = makers.get("BatchNormalization")
-        self.factor = makers.get("Mul", makers.get("Div"))
-        self.term = makers.get("Add", makers.get("Sub"))
-        self.channels = {i: self._slot(nodes[i]) for i in (self.factor, self.term) if i is not None}
-
-    def _slot(self, node: NodeProto) -> int | None:
-        return next((k for k, name in enumerate(node.input) if name in self._constants), None)
-
-    def value(self, index: int, slot: int) -> Doubles:
-        found = self._constants.value(self.model.proto.graph.node[index].input[slot])
-        assert isinstance(found, Doubled)
-        return found.high
-
-    @property
-    def epsilon(self) -> float:
-        assert self.norm is not None
-        found = attribute(self.model.proto.graph.node[self.norm], "epsilon")
-        return float(np.float32(1e-5)) if found is None else found.f
-
-    @property
-    def scale(self) -> Doubles:
-        """What the affine multiplies by."""
-        assert self.norm is not None
-        return self.value(self.norm, 1) / np.sqrt(self.value(self.norm, 4) + self.epsilon)
-
-    def with_constants(
-        self, index: int, values: Mapping[int, Doubles], epsilon: float | None = None
-    ) -> Any:
-        """The source with other constants in a node."""
-        copy = ModelProto()
-        copy.CopyFrom(self.model.proto)
-        node = copy.graph.node[index]
-        for slot, array in values.items():
-            kind = self._constants.scope.type(node.input[slot])
-            from folding.floats import FLOATS
-
-            name = f"faulty:{slot}"
-            stored = FLOATS[kind].round(array)
-            copy.graph.initializer.append(
-                TensorProto(name=name, dims=array.shape, data_type=kind, raw_data=stored.tobytes())
-            )
-            node.input[slot] = name
-        if epsilon is not None:
-            kept = [a for a in node.attribute if a.name != "epsilon"]
-            del node.attribute[:]
-            node.attribute.extend(kept)
-            node.attribute.add(name="epsilon", type=1, f=epsilon)
-        return replace(self.model, proto=copy)
-
-    def rescaled(self, change: Callable[[Doubles], Doubles]) -> Any:
-        """The source with another factor for each channel."""
-        if self.norm is not None:
-            scale = change(self.scale)
-            one = np.full_like(scale, 1 - self.epsilon)
-            return self.with_constants(self.norm, {1: scale, 4: one})
-        if self.factor is None or (slot := self.channels[self.factor]) is None:
-            return None
-        return self.with_constants(self.factor, {slot: change(self.value(self.factor, slot))})
-
-    def changed(self, slot: int, change: Callable[[Doubles], Doubles]) -> Any:
-        """The source with another parameter of the normalisation."""
-        if self.norm is None:
-            return None
-        return self.with_constants(self.norm, {slot: change(self.value(self.norm, slot))})
-
-    def with_epsilon(self, times: float) -> Any:
-        return None if self.norm is None else self.with_constants(self.norm, {}, self.epsilon * times)
-
-    def shifted(self, change: Callable[[Doubles], Doubles]) -> Any:
-        """The source with another term for each channel."""
-        if self.norm is not None:
-            return self.changed(2, change)
-        if self.term is None or (slot := self.channels[self.term]) is None:
-            return None
-        return self.with_constants(self.term, {slot: change(self.value(self.term, slot))})
-
-
-def _middle(change: Callable[[Doubles], Doubles]) -> Callable[[Doubles], Doubles]:
-    """Do something to the number in the middle."""
-
-    def changed(values: Doubles) -> Doubles:
-        flat = values.reshape(-1).copy()
-        place = slice(flat.size // 2, flat.size // 2 + 1)
-        flat[place] = change(flat[place])
-        return flat.reshape(values.shape)
-
-    return changed
-
-
-def _rolled(values: Doubles) -> Doubles:
-    return np.roll(values.reshape(-1), 1).reshape(values.shape)
-
-
-def _half(values: Doubles) -> Doubles:
-    return values.astype(np.float16).astype(np.float64)
-
-
-_OF_SOURCES: dict[str, Callable[[_Affine], Any]] = {
-    "epsilon x10": lambda a: a.with_epsilon(10),
-    "epsilon x100": lambda a: a.with_epsilon(100),
-    "gamma omitted": lambda a: a.changed(1, np.ones_like) if a.norm is not None else a.rescaled(np.ones_like),
-    "beta omitted": lambda a: a.shifted(np.zeros_like),
-    "mean omitted": lambda a: a.changed(3, np.zeros_like),
-    "sign of mean": lambda a: a.changed(3, np.negative),
-    "channels rolled": lambda a: a.rescaled(_rolled),
-    "one channel off by 0.1 %": lambda a: a.rescaled(_middle(lambda v: v * 1.001)),
-    "one channel off by 0.01 %": lambda a: a.rescaled(_middle(lambda v: v * 1.0001)),
-    "one bias off by 0.001": lambda a: a.shifted(_middle(lambda v: v + 1e-3)),
-    "scale rounded to half": lambda a: a.rescaled(_half),
-}
 
 
 # --- faults of tensors ----------------------------------------------------------------------------
@@ -279,8 +172,8 @@ def _times(changed: Changed, channel: Array) -> Array:
     assert isinstance(recipe, Scaled)
     scale, source = recipe.factor.scale.high, recipe.source
     values = source.high if isinstance(source, Doubled) else recipe.constants.load(source)
-    with np.errstate(all="ignore"):
-        return changed.float_type.round(values.astype(np.float64).reshape(recipe.dims) * scale[channel])
+    wide = values.astype(np.float64).reshape(recipe.dims)
+    return changed.float_type.round(wide * scale[channel])
 
 
 _OF_TENSORS: dict[str, Callable[[Bed, Site, Changed], Array | None]] = {
@@ -289,7 +182,7 @@ _OF_TENSORS: dict[str, Callable[[Bed, Site, Changed], Array | None]] = {
     "wrong axis of a square": _across,
 }
 REWIRED = "edge rewired"
-KINDS: Sequence[str] = (*_OF_SOURCES, *_OF_TENSORS, REWIRED)
+KINDS: Sequence[str] = (*FAULTS, *_OF_TENSORS, REWIRED)
 
 
 # --- wires ----------------------------------------------------------------------------------------

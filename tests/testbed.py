@@ -175,9 +175,7 @@ class Bed(AbstractContextManager["Bed"]):
     def _observed(self) -> dict[str, tuple[str, ...]]:
         return observed(self.reference.proto.graph, self.constants.scope.type)
 
-    def compare(
-        self, theirs: Remembered, sites: Sequence[Site], givens: Sequence[Given]
-    ) -> Found:
+    def compare(self, theirs: Remembered, sites: Sequence[Site], givens: Sequence[Given]) -> Found:
         """All checks of a candidate, of its sites only some."""
         frame = check_frame(self.reference, theirs.model, self.drafts)
         is_proved = frame.status is Status.PASSED
@@ -206,8 +204,10 @@ class Bed(AbstractContextManager["Bed"]):
     @contextmanager
     def candidate(self, path: Path) -> Iterator[Remembered]:
         """A candidate, to be compared."""
-        with open_model(path) as model, Remembered(model) as theirs:
-            yield theirs
+        with open_model(path) as model:
+            theirs = Remembered(model)
+            with theirs:
+                yield theirs
 
     def _outputs(self, theirs: Sessions, *, measured: bool) -> OutputCheck:
         main = self.drafts[0]

@@ -20,10 +20,11 @@ from folding.equivalence.feeds import Feed
 from folding.equivalence.kinds import Kind
 from folding.equivalence.made_up import made_up
 from folding.equivalence.sites import Site
-from folding.equivalence.verdict import Check, Status
+from folding.equivalence.verdict import Status
 
 #: Models of fewer bytes are quick to run, so that more of their folds are tried.
 _SMALL = 1 << 23
+_MOST_WIRES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +44,12 @@ class Outcome:
     @property
     def is_located(self) -> bool:
         """Whether its place is named, and no other."""
-        named = [check for check in self.found.failed if check.name != "outputs"]
-        return bool(named) and all(_is_right(check, self.fault) for check in named)
-
-
-def _is_right(check: Check, fault: Fault) -> bool:
-    if check.name == "sites":
-        return fault.site is not None and check.at == fault.site.name
-    return check.at in fault.places
+        return self.fault.is_located(self.found)
 
 
 @dataclass(slots=True)
 class Trial:
-    """All that was tried on one model. ``false`` are those others who take its right fold for wrong."""
+    """What was tried on a model. ``false`` are the others that take its right fold for wrong."""
 
     name: str
     folds: int = 0
@@ -110,7 +104,7 @@ def _faults(
 ) -> Iterator[Fault]:
     for site in sites:
         yield from faults.faults(bed, site)
-    yield from faults.rewirings(bed, right, count)
+    yield from faults.rewirings(bed, right, _MOST_WIRES if count is None else count)
 
 
 def _outcome(name: str, fault: Fault, found: Found, others: frozenset[str]) -> Outcome:
