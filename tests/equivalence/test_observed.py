@@ -75,6 +75,14 @@ def test_what_lies_behind_a_decision_is_judged_by_what_came_before_it() -> None:
     assert watched(net.model("y", "other")) == {"y": ("h",), "other": ("other",)}
 
 
+def test_a_float_that_was_an_integer_is_a_decision_s() -> None:
+    net = Net()
+    whole = net.node("Cast", net.node("Relu", net.input(2, 8), out="h"), to=INT64)
+    net.node("Cast", whole, to=TensorProto.FLOAT, out="y")
+
+    assert watched(net.model("y"))["y"] == ("h",)
+
+
 def test_both_what_is_compared_and_what_is_chosen_stand_for_a_choice() -> None:
     net = Net()
     net.node("Relu", net.input(2, 8), out="h")

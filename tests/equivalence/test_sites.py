@@ -73,6 +73,20 @@ def test_affines_one_behind_the_other_are_one_site() -> None:
     assert site.name == "c"
 
 
+def test_an_affine_that_a_later_one_takes_along_is_no_site_of_its_own() -> None:
+    """The value behind it exists no more."""
+    net = Net()
+    hidden = net.node("MatMul", net.input(2, 3, 4), net.weight(4, 5))
+    hidden = net.node("Transpose", net.node("Mul", hidden, net.weight(5), out="a"), perm=[0, 2, 1])
+    net.node("Relu", net.batch_norm(hidden, 5, out="b"), out="y")
+
+    ((before, after, site),) = sited(net.model("y"))
+
+    assert before == ["MatMul", "Mul", "Transpose", "BatchNormalization"]
+    assert after == ["MatMul", "Add", "Transpose"]
+    assert site.name == "b"
+
+
 def test_a_folded_place_ends_where_the_next_begins() -> None:
     """Each has its own layer, and no node of another."""
     net = Net()
@@ -88,17 +102,17 @@ def test_a_folded_place_ends_where_the_next_begins() -> None:
 
 
 def test_a_piece_has_its_nodes_in_order() -> None:
-    """The runtime wants them so."""
+    """The runtime wants them so, however far apart they are."""
     net = Net()
-    hidden = net.node("Conv", net.input(1, 3, 9, 9), net.weight(4, 3, 3, 3))
-    for _ in range(12):
-        hidden = net.node("Identity", hidden)
-    net.node("Relu", net.batch_norm(hidden, 4), out="y")
+    net.node("Abs", net.input(1, 3, 9, 9), out="p0")
+    hidden = net.node("Conv", "x", net.weight(4, 3, 3, 3))
+    for number in range(6):
+        net.node("Abs", f"p{number}", out=f"p{number + 1}")
+    net.node("Relu", net.batch_norm(net.node("Identity", hidden), 4), out="y")
 
-    ((_, _, site),) = sited(net.model("y"))
+    ((_, _, site),) = sited(net.model("y", "p6"))
 
-    for piece in (site.before, site.after):
-        assert list(piece.nodes) == sorted(piece.nodes)
+    assert (site.before.nodes, site.after.nodes) == ((1, 8, 9), (1, 8))
 
 
 def test_where_nothing_is_folded_there_is_none() -> None:
