@@ -30,7 +30,7 @@ from folding.equivalence.verdict import Check, Status
 from folding.floats import FLOATS, FloatType
 from folding.modelfile import Model
 
-_POSITIONS = 8
+_POSITIONS = 16
 _NOT_FOUND = "they lie inside of bodies, or the candidate has other names for what is around them"
 #: For a site that cannot be evaluated: noise of so many roundings of its largest element.
 _ROUNDINGS = 64.0

@@ -108,8 +108,8 @@ def with_noise(proto: ModelProto, types: Mapping[str, int], seed: int) -> ModelP
                 wide = _wide(types[name])
                 added.output[slot] = f"{_MARK}clean:{name}"
                 # Far apart: the runtime's draws of seeds that are near are the same, or nearly so.
-                drawn = int(rng.integers(1, _SEEDS))
-                copy.graph.node.extend(_noisy(name, types[name], wide, drawn))
+                drawn = rng.integers(1, _SEEDS, 2)
+                copy.graph.node.extend(_noisy(name, types[name], wide, *map(float, drawn)))
                 copy.graph.input.append(
                     helper.make_tensor_value_info(noise_input(name), wide, None)
                 )
@@ -120,7 +120,9 @@ def _wide(elem_type: int) -> int:
     return TensorProto.DOUBLE if elem_type == TensorProto.DOUBLE else TensorProto.FLOAT
 
 
-def _noisy(name: str, elem_type: int, wide: int, seed: int) -> Iterable[NodeProto]:
+def _noisy(
+    name: str, elem_type: int, wide: int, first: float, second: float
+) -> Iterable[NodeProto]:
     """Nodes that add uniform noise to a value, in float32 or what is wider.
 
     Half of it is drawn for each element, as sums round, and half for each channel, as the folded
@@ -130,10 +132,8 @@ def _noisy(name: str, elem_type: int, wide: int, seed: int) -> Iterable[NodeProt
         f"{_MARK}{part}:{name}" for part in ("clean", "draw", "shared", "both", "product", "noise")
     )
     size, uniform = noise_input(name), "RandomUniformLike"
-    for like, given, start in ((clean, draw, seed), (size, shared, seed + 1)):
-        yield helper.make_node(
-            uniform, [like], [given], dtype=wide, low=-1.0, high=1.0, seed=float(start)
-        )
+    for like, given, seed in ((clean, draw, first), (size, shared, second)):
+        yield helper.make_node(uniform, [like], [given], dtype=wide, low=-1.0, high=1.0, seed=seed)
     yield helper.make_node("Add", [draw, shared], [both])
     yield helper.make_node("Mul", [both, size], [product])
     yield helper.make_node("Cast", [product], [noise], to=elem_type)
