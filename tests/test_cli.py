@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,34 @@ def test_not_equivalent_is_1_and_nothing_is_written(
 
     assert found.exit_code == 1
     assert "'relu'" in found.stderr
+    assert contents(source.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (("--time-limit", "0.001"), 4, "took longer than 0.001 s"),
+        pytest.param(
+            *(("--memory-limit", "1"), 4, "needed more memory than 1 MB"),
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="as Linux does it"),
+        ),
+        (("--provider", "NoExecutionProvider"), 2, "no provider 'NoExecutionProvider'"),
+        (("--custom-ops", "nothing.so"), 2, "nothing.so"),
+    ],
+)
+@pytest.mark.parametrize("does", ["fold", "verify"])
+def test_runs_that_do_not_come_to_an_end_are_4_and_those_that_cannot_begin_are_2(
+    runner: CliRunner, source: Path, does: str, words: tuple[str, str], code: int, why: str
+) -> None:
+    """Either way one sentence says why, and nothing is written."""
+    folded = source.with_name("f.onnx")
+    folding.fold(source, folded, verify=False)
+    before = contents(source.parent)
+
+    found = call(runner, does, source, *([folded] if does == "verify" else []), *words)
+
+    assert found.exit_code == code
+    assert why in found.output
     assert contents(source.parent) == before
 
 

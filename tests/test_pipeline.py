@@ -436,6 +436,27 @@ def test_a_fold_that_fails_once_more_is_no_endless_loop(
     assert list(contents(source.parent)) == ["m.onnx"]
 
 
+def test_what_was_undone_stays_undone_when_another_fold_fails_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A layer that feeds others that were kept may be judged otherwise."""
+    proof = tuple(Check(name, Status.PASSED) for name in ("frame", "parameters"))
+    failed = Check("sites", Status.FAILED, "it is off")
+    verdicts = [Verdict((*proof, failed), guilty=(name,)) for name in "ac"] + [Verdict(proof)]
+    asked: list[set[str]] = []
+
+    def verify(_: Any, __: Any, refused: Any, *___: Any) -> Verdict:
+        asked.append({name for _, name in refused})
+        return verdicts[len(asked) - 1]
+
+    monkeypatch.setattr(gate, "verify_fold", verify)
+
+    report = folding.fold(save(three_layers(), tmp_path / "m.onnx"))
+
+    assert asked == [set(), {"a"}, {"a", "c"}]
+    assert [d.is_folded for d in report.plan.decisions] == [False, True, False]
+
+
 def test_a_fold_is_not_undone_for_what_the_files_say(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
