@@ -188,7 +188,7 @@ class Bed(AbstractContextManager["Bed"]):
             check.run(given.feed, given.first.shapes, given.seed)
             noise = given.noise or check.found.noise
             for one in (outputs, alone) if not check.found.overflows else ():
-                one.run(given.feed, given.first.values, noise, given.seed)
+                one.run(given.feed, given.first, noise)
             if check.found.guilty:
                 break
         return Found(frame, parameters, check.check(self.missing), outputs.check(), alone.check())

@@ -14,11 +14,12 @@ from alarms import Case
 from faults import Fault
 from onnx import ModelProto
 from testbed import Bed, Found, Remembered
-from tolerances import TOLERANCES
+from tolerances import TOLERANCES, Tolerance
 
 from folding.equivalence.feeds import Feed
 from folding.equivalence.kinds import Kind
 from folding.equivalence.made_up import made_up
+from folding.equivalence.runtime import RuntimeRefused
 from folding.equivalence.sites import Site
 from folding.equivalence.verdict import Status
 
@@ -163,14 +164,14 @@ class _Peers:
                     self._feeds[key] = found.arrays
 
     def finding(self, theirs: Remembered) -> frozenset[str]:
-        """The names of those that find something wrong."""
+        """The names of those that find something wrong; all do where it does not even run."""
+        try:
+            return frozenset(one.name for one in TOLERANCES if self._is_found(one, theirs))
+        except RuntimeRefused:
+            return frozenset(one.name for one in TOLERANCES)
+
+    def _is_found(self, tolerance: Tolerance, theirs: Remembered) -> bool:
+        keys = ((tolerance.kind, seed) for seed in range(tolerance.inputs))
+        feeds = (self._feeds[key] for key in keys if key in self._feeds)
         results = self._bed.results
-        return frozenset(
-            tolerance.name
-            for tolerance in TOLERANCES
-            if any(
-                tolerance.finds(results(feed), results(feed, theirs))
-                for seed in range(tolerance.inputs)
-                if (feed := self._feeds.get((tolerance.kind, seed))) is not None
-            )
-        )
+        return any(tolerance.finds(results(feed), results(feed, theirs)) for feed in feeds)
