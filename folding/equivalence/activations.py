@@ -17,6 +17,7 @@ from folding.equivalence.variants import shape_name, with_outputs
 
 Array = npt.NDArray[Any]
 Values = Mapping[str, Any]
+Shapes = Mapping[str, tuple[int, ...]]
 
 #: Bytes of activations that are outside of the runtime at a time.
 _MOST_BYTES = 1 << 26
@@ -28,7 +29,7 @@ class First:
     """A first run: the values that are watched, and the shapes of all that is in the sites."""
 
     values: Values
-    shapes: dict[str, tuple[int, ...]]
+    shapes: Shapes
 
 
 def first_run(
@@ -53,7 +54,7 @@ def first_run(
     return First(values, shapes)
 
 
-def grouped(sites: Sequence[Site], shapes: Mapping[str, tuple[int, ...]]) -> Iterator[list[Site]]:
+def grouped(sites: Sequence[Site], shapes: Shapes) -> Iterator[list[Site]]:
     """The sites, as many at a time as there should be activations outside of the runtime."""
     group: list[Site] = []
     held = 0

@@ -20,15 +20,17 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto
 
 from folding.doubled import Doubles
+from folding.equivalence.activations import First, Shapes
 from folding.equivalence.distance import distance
+from folding.equivalence.draws import draws
 from folding.equivalence.feeds import Feed
 from folding.equivalence.noise import RATIO, ratio
 from folding.equivalence.runtime import RuntimeRefused
 from folding.equivalence.sessions import Sessions
-from folding.equivalence.variants import noise_input, with_noise, with_outputs
+from folding.equivalence.variants import with_noise, with_outputs
 from folding.equivalence.verdict import Check, Status
 from folding.floats import FLOATS
 from folding.plan import Warned
@@ -39,6 +41,8 @@ _MOST = 0.1
 #: How often the noise is drawn: of outputs of few elements more often, for chance plays its part.
 #: (Not of large models, of which each run takes its time.)
 _DRAWS, _MORE_DRAWS = 2, 8
+_SEED = 0
+_OVERFLOW = "numbers overflow on all inputs"
 _FEW_ELEMENTS, _FEW_BYTES = 1 << 14, 1 << 22
 
 Values = Mapping[str, Any]
@@ -64,13 +68,14 @@ class OutputCheck:
     insensitive: set[str] = field(default_factory=set)
     sensitive: set[str] = field(default_factory=set)
     compared: bool = False
+    skipped: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The values of the reference that are compared."""
         return tuple(ours for pairs in self.watched.values() for ours, _ in pairs)
 
-    def run(self, feed: Feed, expected: Values, noise: Mapping[str, Doubles], seed: int) -> None:
+    def run(self, feed: Feed, first: First, noise: Mapping[str, Doubles]) -> None:
         """Compare the candidate with what the reference gave for some inputs.
 
         Raises:
@@ -87,30 +92,31 @@ class OutputCheck:
         except RuntimeRefused as refusal:
             self._fail(f"the candidate does not run: {refusal}")
             return
-        draws = cache(partial(self._draws, feed, noise, seed))
+        drawn = cache(partial(self._draws, feed, noise, first.shapes))
         for output, pairs in self.watched.items():
-            self._compare(output, pairs, expected, given, draws)
+            self._compare(output, pairs, first.values, given, drawn)
         if self.worst.status is Status.PASSED:
-            self._run_optimised(feed, expected, given)
+            self._run_optimised(feed, first.values, given)
 
-    def _draws(self, feed: Feed, noise: Mapping[str, Doubles], seed: int) -> list[Values]:
+    def skip(self, why: str) -> None:
+        """Compare no outputs."""
+        self.skipped = why
+
+    def _draws(self, feed: Feed, noise: Mapping[str, Doubles], shapes: Shapes) -> list[Values]:
         """What the reference gives with noise on its sites."""
         types = {name: self.types[name] for name in noise}
         if not types:
             return []
-        sizes = {
-            noise_input(name): size.astype(
-                np.float64 if types[name] == TensorProto.DOUBLE else np.float32
-            )
-            for name, size in noise.items()
-        }
-        variant = partial(_noisy, self.reference.model.proto, self.names, types, seed)
-        with self.reference.of(("noise", seed), variant) as session:
-            first = session.run_named({**feed, **sizes})
-            least = min((np.size(first[name]) for name in self.names), default=0)
+        rng = np.random.default_rng(_SEED)
+        variant = partial(_noisy, self.reference.model.proto, self.names, types)
+        with self.reference.of("noise", variant) as session:
+            found: list[Values]
+            found = [session.run_named({**feed, **draws(noise, shapes, types, rng)})]
+            least = min((np.size(found[0][name]) for name in self.names), default=0)
             is_small = least < _FEW_ELEMENTS and self.reference.model.size <= _FEW_BYTES
-            more = _MORE_DRAWS if is_small else _DRAWS
-            return [first, *(session.run_named({**feed, **sizes}) for _ in range(more - 1))]
+            while len(found) < (_MORE_DRAWS if is_small else _DRAWS):
+                found.append(session.run_named({**feed, **draws(noise, shapes, types, rng)}))
+        return found
 
     def _compare(
         self,
@@ -118,7 +124,7 @@ class OutputCheck:
         pairs: tuple[tuple[str, str], ...],
         expected: Values,
         given: Values,
-        draws: Callable[[], list[Values]],
+        drawn: Callable[[], list[Values]],
     ) -> None:
         if not pairs:
             apart = distance(expected[output], given[output])
@@ -133,8 +139,8 @@ class OutputCheck:
             found = None if self._is_measured(one) else distance(one, other)
             # What is far off may be no better known: then the noise of the sites says so.
             is_far = isinstance(found, float) and not found <= self._bound()
-            if found is None or (is_far and self.tolerance is None and draws()):
-                noisy = [draw[ours] for draw in draws()] or [one]
+            if found is None or (is_far and self.tolerance is None and drawn()):
+                noisy = [draw[ours] for draw in drawn()] or [one]
                 self._note_ratio(what, ours, one, other, noisy)
             else:
                 self._note_distance(what, ours, found)
@@ -215,9 +221,8 @@ class OutputCheck:
 
     def check(self) -> Check:
         """The result."""
-        if not self.compared:
-            why = "numbers overflow on all inputs"
-            return Check("outputs", Status.NOT_RUN, why, excused=True)
+        if not self.compared or self.skipped:
+            return Check("outputs", Status.NOT_RUN, self.skipped or _OVERFLOW, excused=True)
         found, notes = self.worst, []
         if self.tolerance is not None:
             notes.append("the tolerance is the user's")
@@ -236,7 +241,5 @@ def general_bound(model: ModelProto) -> float:
     return min(_MOST, _ROUNDINGS * roundoff)
 
 
-def _noisy(
-    proto: ModelProto, names: tuple[str, ...], types: dict[str, int], seed: int
-) -> ModelProto:
-    return with_outputs(with_noise(proto, types, seed), names, shapes=())
+def _noisy(proto: ModelProto, names: tuple[str, ...], types: dict[str, int]) -> ModelProto:
+    return with_outputs(with_noise(proto, types), names, shapes=())

@@ -22,6 +22,7 @@ from folding.equivalence.kinds import KINDS, Kind
 from folding.equivalence.made_up import candidates, made_up
 from folding.equivalence.observed import observed
 from folding.equivalence.outputs import OutputCheck
+from folding.equivalence.runnable import cannot_run
 from folding.equivalence.runtime import NotLoaded, RuntimeRefused, check_engine
 from folding.equivalence.sessions import Sessions
 from folding.equivalence.site_check import SiteCheck
@@ -30,18 +31,11 @@ from folding.errors import BadCall
 from folding.graph import index
 from folding.modelfile import Model, open_model
 from folding.plan import Warned
-from folding.protos import graphs, is_default_domain, opset
 
 SEED = 0
-_KERNELS_SINCE = 7
 #: With at most so many elements in its sites and bytes in its files, a model costs little to run,
 #: and is run on every kind of input.
 _FEW_ELEMENTS, _FEW_BYTES = 1 << 20, 1 << 22
-_RANDOM = frozenset(
-    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
-    | {"Bernoulli"}
-)
-_KNOWN_DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +85,7 @@ def compare(job: Job) -> Answer:
             )
             for place in (job.reference, job.candidate)
         )
-        reason = _cannot_run(reference.proto, job.engine)
+        reason = cannot_run(reference.proto, job.engine)
         if reason:
             return _not_run(reason, excused=True)
         ours = stack.enter_context(Sessions(reference, Engine(custom_ops=job.engine.custom_ops)))
@@ -99,7 +93,7 @@ def compare(job: Job) -> Answer:
         try:
             return _compared(job, ours, theirs)
         except NotLoaded as refusal:
-            return _not_run(f"the source does not load: {refusal}", excused=True)
+            return _refused(ours, str(refusal))
 
 
 def _compared(job: Job, ours: Sessions, theirs: Sessions) -> Answer:
@@ -126,12 +120,13 @@ def _compared(job: Job, ours: Sessions, theirs: Sessions) -> Answer:
         for label, seed, feed, first in _inputs(job, ours, sites, outputs):
             sites.run(feed, first.shapes, SEED)
             overflows = sites.found.overflows
-            if not overflows:
-                outputs.run(feed, first.values, sites.found.noise, seed)
             labels.append(f"{label} (not its outputs, which overflow)" if overflows else label)
             seeds.append(seed)
             if sites.found.guilty:
+                outputs.skip("a site failed")
                 break
+            if not overflows:
+                outputs.run(feed, first, sites.found.noise)
     except RuntimeRefused as refusal:
         if isinstance(refusal, NotLoaded):
             raise
@@ -214,6 +209,15 @@ def _more(
         yield made.label, made.seed, made.arrays, again
 
 
+def _refused(source: Sessions, why: str) -> Answer:
+    """What it means that the runtime does not take the source, or what was made of it."""
+    try:
+        with source.of("plain"):
+            return _not_run(f"the source does not load with more outputs: {why}", excused=False)
+    except NotLoaded:
+        return _not_run(f"the source does not load: {why}", excused=True)
+
+
 def _not_run(why: str, *, excused: bool) -> Answer:
     sites, outputs = (
         Check(name, Status.NOT_RUN, why, excused=excused) for name in ("sites", "outputs")
@@ -230,18 +234,3 @@ def _only_loaded(candidate: Sessions, why: str) -> Answer:
         text = f"the candidate does not load: {refusal}"
         sites = Check("sites", Status.NOT_RUN, why, excused=True)
         return Answer(sites, Check("outputs", Status.FAILED, text))
-
-
-def _cannot_run(model: ModelProto, engine: Engine) -> str:
-    """Why no runtime here can run a model, or nothing."""
-    if opset(model.opset_import) < _KERNELS_SINCE:
-        return "onnxruntime has no kernels for operator sets below 7"
-    local = {(function.domain, function.name) for function in model.functions}
-    for graph in graphs(model):
-        for node in graph.node:
-            if node.op_type in _RANDOM and is_default_domain(node):
-                return f"{node.op_type} is random"
-            known = node.domain in _KNOWN_DOMAINS or engine.custom_ops is not None
-            if not known and (node.domain, node.op_type) not in local:
-                return f"{node.op_type} is an operator of the domain {node.domain!r}"
-    return ""

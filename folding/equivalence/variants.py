@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from folding.equivalence.sites import Piece
 
 #: What a name of ours begins with; no exporter's does, and a model's own would only refuse to load.
 _MARK = "fold-model:"
-#: The runtime keeps a seed in a float32, and takes 0 for 1.
-_SEEDS = 1 << 24
 
 
 def shape_name(name: str) -> str:
@@ -84,59 +81,54 @@ def pieces(
     return made
 
 
-def noise_input(name: str) -> str:
-    """The input that says by how much a value may change; it broadcasts to that."""
-    return f"{_MARK}size:{name}"
+def noise_inputs(name: str) -> tuple[str, str, str]:
+    """What a noisy value is given: a draw for each element, and what it and all are worth.
+
+    The draws are 8-bit integers of the value's shape. The other two broadcast to it: each draw is
+    multiplied by the first, and the second is added.
+    """
+    return f"{_MARK}draw:{name}", f"{_MARK}size:{name}", f"{_MARK}shift:{name}"
 
 
-def with_noise(proto: ModelProto, types: Mapping[str, int], seed: int) -> ModelProto:
-    """A model in which some values are a little more or less, by seeded draws.
+def with_noise(proto: ModelProto, types: Mapping[str, int]) -> ModelProto:
+    """A model in which some values are a little more or less, as inputs of it say.
+
+    (The runtime has operators that draw numbers, but not of every operator set.)
 
     Args:
         proto: the model.
         types: the element types of those values.
-        seed: of the draws; each run goes on where the last one ended.
     """
-    copy, rng = _copy(proto), np.random.default_rng(seed)
-    nodes = list(proto.graph.node)
+    copy, nodes = _copy(proto), list(proto.graph.node)
     del copy.graph.node[:]
     for node in nodes:
         added = copy.graph.node.add()
         added.CopyFrom(node)
         for slot, name in enumerate(node.output):
             if name in types:
-                wide = _wide(types[name])
                 added.output[slot] = f"{_MARK}clean:{name}"
-                # Far apart: the runtime's draws of seeds that are near are the same, or nearly so.
-                drawn = rng.integers(1, _SEEDS, 2)
-                copy.graph.node.extend(_noisy(name, types[name], wide, *map(float, drawn)))
-                copy.graph.input.append(
-                    helper.make_tensor_value_info(noise_input(name), wide, None)
-                )
+                wide = wide_type(types[name])
+                copy.graph.node.extend(_noisy(name, types[name], wide))
+                kinds = (TensorProto.INT8, wide, wide)
+                for given, kind in zip(noise_inputs(name), kinds, strict=True):
+                    copy.graph.input.append(helper.make_tensor_value_info(given, kind, None))
     return copy
 
 
-def _wide(elem_type: int) -> int:
+def wide_type(elem_type: int) -> int:
+    """The type that noise on a value is computed in."""
     return TensorProto.DOUBLE if elem_type == TensorProto.DOUBLE else TensorProto.FLOAT
 
 
-def _noisy(
-    name: str, elem_type: int, wide: int, first: float, second: float
-) -> Iterable[NodeProto]:
-    """Nodes that add uniform noise to a value, in float32 or what is wider.
-
-    Half of it is drawn for each element, as sums round, and half for each channel, as the folded
-    constants do: an average over many elements makes the one vanish but not the other.
-    """
-    clean, draw, shared, both, product, noise = (
-        f"{_MARK}{part}:{name}" for part in ("clean", "draw", "shared", "both", "product", "noise")
+def _noisy(name: str, elem_type: int, wide: int) -> Iterable[NodeProto]:
+    draw, size, shift = noise_inputs(name)
+    clean, number, product, both, noise = (
+        f"{_MARK}{part}:{name}" for part in ("clean", "number", "product", "both", "noise")
     )
-    size, uniform = noise_input(name), "RandomUniformLike"
-    for like, given, seed in ((clean, draw, first), (size, shared, second)):
-        yield helper.make_node(uniform, [like], [given], dtype=wide, low=-1.0, high=1.0, seed=seed)
-    yield helper.make_node("Add", [draw, shared], [both])
-    yield helper.make_node("Mul", [both, size], [product])
-    yield helper.make_node("Cast", [product], [noise], to=elem_type)
+    yield helper.make_node("Cast", [draw], [number], to=wide)
+    yield helper.make_node("Mul", [number, size], [product])
+    yield helper.make_node("Add", [product, shift], [both])
+    yield helper.make_node("Cast", [both], [noise], to=elem_type)
     yield helper.make_node("Add", [clean, noise], [name])
 
 

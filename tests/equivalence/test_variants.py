@@ -12,9 +12,9 @@ from inprocess import drafts_of
 from onnx import ModelProto, helper
 
 import folding
+from folding.equivalence.draws import draws
 from folding.equivalence.sites import Piece, find_sites
 from folding.equivalence.variants import (
-    noise_input,
     piece_input,
     pieces,
     shape_name,
@@ -53,7 +53,7 @@ def test_the_model_itself_is_not_changed() -> None:
     model, before = conv_net(), conv_net()
 
     with_outputs(model, ["c"], shapes=["c"])
-    with_noise(model, {"n": FLOAT}, 0)
+    with_noise(model, {"n": FLOAT})
 
     assert model == before
 
@@ -147,10 +147,15 @@ def test_outputs_that_a_node_does_not_have_stay_out() -> None:
 
 
 def noisy(model: ModelProto, feed: Feed, sizes: dict[str, Any], kind: int, seed: int = 0) -> Array:
-    made = with_noise(model, dict.fromkeys(sizes, kind), seed)
-    wide = np.float64 if kind == DOUBLE else np.float32
-    given = {noise_input(name): np.asarray(size, wide) for name, size in sizes.items()}
-    return run(made, {**feed, **given})[0]
+    types = dict.fromkeys(sizes, kind)
+    looked = with_outputs(model, [], shapes=list(sizes))
+    shapes = {
+        name: tuple(map(int, shape))
+        for name, shape in zip(sizes, run(looked, feed)[-len(sizes) :], strict=True)
+    }
+    doubles = {name: np.asarray(size, np.float64) for name, size in sizes.items()}
+    given = draws(doubles, shapes, types, np.random.default_rng(seed))
+    return run(with_noise(model, types), {**feed, **given})[0]
 
 
 @pytest.mark.parametrize("kind", [FLOAT, DOUBLE, HALF])
