@@ -168,22 +168,22 @@ def interrupt():
     os.kill(os.getpid(), signal.{sent})
 """
 AGAIN_WHILE_IT_IS_TOLD = """
-import folding.exits, folding.pipeline
+import folding.carrying, folding.exits
 complain = folding.exits.complain
 def twice(text):
     complain(text)
     interrupt()
 folding.exits.complain = twice
-folding.pipeline._write = lambda *_: interrupt()
+folding.carrying._write = lambda *_: interrupt()
 """
 WHILE_A_LIBRARY_IS_LOADED = """
-import folding.pipeline
+import folding.carrying
 def loading(*_):
     try:
         interrupt()
     except KeyboardInterrupt:
         raise {error}("initialization failed") from None
-folding.pipeline._write = loading
+folding.carrying._write = loading
 """
 BEFORE_THE_COMMAND_IS_LOADED = """
 class Finder:
@@ -256,12 +256,12 @@ def test_an_interrupt_before_and_after_the_work_is_one_too(source: Path, code: s
 
 
 HANG_UP = """
-import folding.pipeline
-write = folding.pipeline._write
+import folding.carrying
+write = folding.carrying._write
 def _write(*arguments):
     interrupt()
     return write(*arguments)
-folding.pipeline._write = _write
+folding.carrying._write = _write
 """
 
 
