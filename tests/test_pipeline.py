@@ -514,10 +514,10 @@ def test_no_process_is_left(source: Path) -> None:
         found = Path("/proc/self/task").glob("*/children")
         return {child for task in found for child in task.read_text().split()}
 
-    before = children()
-    folding.fold(source)
+    before, own = children(), RunLimits(seconds=60)
+    folding.fold(source, run_limits=own)
     with pytest.raises(folding.BadCall):
-        folding.fold(source, provider="NoExecutionProvider")
+        folding.fold(source, provider="NoExecutionProvider", run_limits=own)
 
     assert children() <= before
 

@@ -290,7 +290,7 @@ def test_a_process_that_crashes_leaves_the_verdict_open_and_says_why(
 ) -> None:
     monkeypatch.setattr(gate, "_ANSWER", "misbehaviour:crash_on")
 
-    verdict = folding.verify(*pair)
+    verdict = folding.verify(*pair, run_limits=RunLimits(seconds=60))
 
     assert verdict.name == "unproven"
     assert verdict.failure is not None
