@@ -59,10 +59,12 @@ def test_a_right_fold_passes_all_four_checks() -> None:
     assert verdict.rests_on.startswith("frame and parameters, a proof from the files; sites and")
 
 
-def test_a_wrong_channel_sets_off_the_alarms_as_well() -> None:
+def test_a_wrong_channel_sets_off_the_alarm_as_well() -> None:
+    """Once a site has failed, the outputs say nothing more."""
     verdict = fold_verdict(conv_net(), shifted(folded(conv_net())))
 
-    assert statuses(verdict) == [PASSED, FAILED, FAILED, FAILED]
+    assert statuses(verdict) == [PASSED, FAILED, FAILED, NOT_RUN]
+    assert verdict.checks[3].why == "a site failed"
     assert verdict.name is VerdictName.DIFFERENT
     assert verdict.guilty == ("n",)
 
