@@ -8,9 +8,11 @@ take for wrong ones, prints tables, and fails if a fault is missed or a right fo
 A fault counts if a number is off by more than 8 u A, with u the unit roundoff of its type and A the
 folding formula with absolute values and plus signs; an edge that was rewired always does. It is
 found if one of the four checks fails; its place is named if all that name a place name the right
-one: the tensor, the affine, the node. The columns behind are comparisons by outputs only: sites and
+one: the tensor, the affine, the node. The columns behind are comparisons by runs only: sites and
 outputs as they judge a file of which nothing is proved, then the tolerances of others
-(``tolerances``).
+(``tolerances``). Outputs are judged here even where a site has failed; users are told of the site.
+
+Everything runs in this process, since one for each fault would take most of the time.
 """
 
 from __future__ import annotations
