@@ -25,6 +25,7 @@ from folding.errors import (
 )
 
 if TYPE_CHECKING:
+    from folding.equivalence.limits import RunLimits
     from folding.guards import Limits
     from folding.inmemory import fold_model
     from folding.pipeline import explain, fold
@@ -48,6 +49,7 @@ __all__ = [
     "Plan",
     "Reason",
     "Report",
+    "RunLimits",
     "StorageFailed",
     "Unproven",
     "__version__",
@@ -58,6 +60,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "folding.equivalence.limits": ("RunLimits",),
     "folding.guards": ("Limits",),
     "folding.inmemory": ("fold_model",),
     "folding.pipeline": ("explain", "fold"),

@@ -42,7 +42,8 @@ def one_process() -> Iterator[None]:
                 return
             worker = kept.pop() if kept else stack.enter_context(Worker(_LONG))
             yield worker
-            kept.append(worker)
+            if worker._failure is None:
+                kept.append(worker)
 
         patch.setattr(running, "Worker", lent)
         yield

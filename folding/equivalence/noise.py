@@ -26,6 +26,8 @@ RATIO = 4.0
 _ULPS = 4.0
 #: A channel of fewer elements says too little: the noise of all may happen to be small.
 _LEAST = 16
+#: Of what was decided, so many may differ.
+_ONE_IN = 100
 #: A result this far below the largest number may have overflowed on the way to it.
 _MARGIN = 256.0
 #: Squares of numbers below this are finite.
@@ -81,7 +83,7 @@ def _worst(apart: Doubles, noise: Doubles, size: int) -> Ratio:
     arrived = bool(noise.sum() > 0)
     worst = _quotient(float(apart.sum()), float(noise.sum()))
     if size >= _LEAST:
-        worst = max(worst, *(map(_quotient, apart.tolist(), noise.tolist())))
+        worst = max((worst, *map(_quotient, apart.tolist(), noise.tolist())))
     return Ratio(worst, arrived)
 
 
@@ -92,11 +94,11 @@ def _quotient(apart: float, noise: float) -> float:
 
 
 def _scale(values: npt.NDArray[Any], kind: FloatType) -> float:
-    """What to multiply by so that no square overflows."""
+    """What to multiply by so that no square overflows, nor vanishes."""
     if kind.largest < _LARGE:
         return 1.0
     largest = float(np.max(np.abs(values), where=np.isfinite(values), initial=0.0))
-    return 1.0 if largest < _LARGE else 1 / largest
+    return 1 / max(largest, kind.tiny) if largest else 1.0
 
 
 def _squares(
@@ -154,11 +156,33 @@ def _form(shape: tuple[int, ...]) -> tuple[int, int, int]:
 def _pieces(outer: int, channels: int, inner: int) -> Iterator[tuple[slice, slice, slice]]:
     """The whole in slices of some elements."""
     width = max(1, _PIECE // max(1, inner))
-    for first in range(outer):
+    depth = max(1, _PIECE // max(1, inner * channels))
+    for first in range(0, outer, depth):
         for channel in range(0, channels, width):
             for start in range(0, inner, _PIECE):
                 yield (
-                    slice(first, first + 1),
+                    slice(first, first + depth),
                     slice(channel, channel + width),
                     slice(start, start + _PIECE),
                 )
+
+
+def flipped(
+    expected: npt.NDArray[Any], given: npt.NDArray[Any], draws: Sequence[npt.NDArray[Any]]
+) -> str:
+    """What is wrong with a value that was decided, or nothing.
+
+    What no noise changes must be the same, but for one in a hundred: noise is a draw. If its very
+    shape depends on it, nothing is said.
+    """
+    if given.shape != expected.shape or given.dtype != expected.dtype:
+        if any(draw.shape != expected.shape for draw in draws):
+            return ""
+        return f"{expected.dtype} {expected.shape} became {given.dtype} {given.shape}"
+    wrong = given != expected
+    for draw in draws:
+        wrong &= draw == expected if draw.shape == expected.shape else False
+    count = int(np.count_nonzero(wrong))
+    if count <= max(1, wrong.size // _ONE_IN):
+        return ""
+    return f"{count} elements differ, which noise does not change"

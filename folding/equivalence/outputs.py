@@ -27,7 +27,7 @@ from folding.equivalence.activations import First, Shapes
 from folding.equivalence.distance import distance
 from folding.equivalence.draws import draws
 from folding.equivalence.feeds import Feed
-from folding.equivalence.noise import RATIO, ratio
+from folding.equivalence.noise import RATIO, flipped, ratio
 from folding.equivalence.runtime import RuntimeRefused
 from folding.equivalence.sessions import Sessions
 from folding.equivalence.variants import with_noise, with_outputs
@@ -98,10 +98,6 @@ class OutputCheck:
         if self.worst.status is Status.PASSED:
             self._run_optimised(feed, first.values, given)
 
-    def skip(self, why: str) -> None:
-        """Compare no outputs."""
-        self.skipped = why
-
     def _draws(self, feed: Feed, noise: Mapping[str, Doubles], shapes: Shapes) -> list[Values]:
         """What the reference gives with noise on its sites."""
         types = {name: self.types[name] for name in noise}
@@ -126,11 +122,6 @@ class OutputCheck:
         given: Values,
         drawn: Callable[[], list[Values]],
     ) -> None:
-        if not pairs:
-            apart = distance(expected[output], given[output])
-            if isinstance(apart, str):
-                self._fail(f"output {output!r}: {apart}", output)
-            return
         for ours, theirs in pairs:
             what = (
                 f"output {output!r}" if ours == output else f"{ours!r}, behind which is {output!r},"
@@ -144,6 +135,19 @@ class OutputCheck:
                 self._note_ratio(what, ours, one, other, noisy)
             else:
                 self._note_distance(what, ours, found)
+        if (output, output) not in pairs:
+            apart = self._decided(output, expected[output], given[output], drawn)
+            if isinstance(apart, str) and apart:
+                self._fail(f"output {output!r}: {apart}", output)
+
+    def _decided(
+        self, output: str, one: Any, other: Any, drawn: Callable[[], list[Values]]
+    ) -> float | str:
+        """What is wrong with an output that was decided, if anything is."""
+        if self._is_measured(one) and isinstance(other, np.ndarray):
+            return flipped(one, other, [draw[output] for draw in drawn()])
+        is_float = isinstance(one, np.ndarray) and one.dtype.kind not in "biuOSU"
+        return 0.0 if is_float else distance(one, other)
 
     def _is_measured(self, value: Any) -> bool:
         return isinstance(value, np.ndarray) and self.measured and self.tolerance is None

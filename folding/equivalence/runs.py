@@ -123,7 +123,7 @@ def _compared(job: Job, ours: Sessions, theirs: Sessions) -> Answer:
             labels.append(f"{label} (not its outputs, which overflow)" if overflows else label)
             seeds.append(seed)
             if sites.found.guilty:
-                outputs.skip("a site failed")
+                outputs.skipped = "a site failed"
                 break
             if not overflows:
                 outputs.run(feed, first, sites.found.noise)

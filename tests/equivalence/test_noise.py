@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from onnx import TensorProto
 
-from folding.equivalence.noise import RATIO, Ratio, ratio
+from folding.equivalence.noise import RATIO, Ratio, flipped, ratio
 from folding.floats import FLOATS
 
 Array = npt.NDArray[Any]
@@ -81,7 +81,7 @@ def test_more_than_the_pieces_looked_at_at_a_time_are_looked_at() -> None:
     assert found.worst == pytest.approx(1 / NOISE / (2 * 70_000) ** 0.5, rel=1e-2)
 
 
-@pytest.mark.parametrize("shape", [(), (0,), (5,), (0, 3), (0, 3, 4), (2, 3), (2, 3, 0)])
+@pytest.mark.parametrize("shape", [(), (0,), (5,), (0, 3), (0, 3, 4), (2, 3), (2, 3, 0), (16, 0)])
 def test_any_shape_will_do(shape: tuple[int, ...]) -> None:
     found = of(ones(*shape), ones(*shape), NOISE)
 
@@ -124,10 +124,58 @@ def test_nan_and_inf_are_where_they_were_and_of_the_same_sign(
 
 
 @pytest.mark.parametrize(
-    ("dtype", "size"), [(np.float64, 1e200), (np.float64, 1e-100), (np.float32, 1e37)]
+    ("dtype", "size"),
+    [(np.float64, 1e200), (np.float64, 1e-200), (np.float64, 1e-100), (np.float32, 1e37)],
 )
 def test_numbers_whose_squares_no_type_holds_are_compared(dtype: Any, size: float) -> None:
     noise = size * 1e-3
 
     assert of([size], [size + 2 * noise], noise, dtype).worst == pytest.approx(2, rel=1e-4)
     assert of([size], [size + 9 * noise], noise, dtype).worst == pytest.approx(9, rel=1e-4)
+
+
+def test_many_rows_take_no_longer_than_as_many_columns() -> None:
+    """Rows that are short are looked at together."""
+    rows, columns = ones(100_000, 2), ones(2, 100_000)
+    calls: list[int] = []
+    kind = FLOATS[TensorProto.FLOAT]
+
+    class Counted(type(kind)):  # type: ignore[misc]  # a class that is known when it runs
+        def half_ulp(self, values: Any) -> Any:
+            calls.append(1)
+            return super().half_ulp(values)
+
+    counted = Counted(kind.name, kind.dtype, kind.roundoff, kind.tiny, kind.largest)
+    for array in (rows, columns):
+        ratio(array, array, [array], counted)
+
+    assert len(calls) < 20
+
+
+def draw_of(*differing: int, size: int = 300) -> Array:
+    """Zeros, but for some ones."""
+    found = np.zeros(size, np.int64)
+    found[list(differing)] = 1
+    return found
+
+
+@pytest.mark.parametrize(
+    ("given", "draws", "what"),
+    [
+        (draw_of(), [draw_of()], ""),
+        (draw_of(*range(3)), [draw_of()], ""),
+        (draw_of(*range(4)), [draw_of()], "4 elements differ"),
+        (draw_of(*range(9)), [draw_of(), draw_of(*range(6))], ""),
+        (draw_of(*range(9)), [draw_of(), draw_of(*range(20, 90))], "9 elements differ"),
+        (draw_of(size=7), [draw_of()], r"int64 (300,) became int64 (7,)"),
+        (draw_of(size=7), [draw_of(), draw_of(size=9)], ""),
+    ],
+)
+def test_what_was_decided_is_the_same_where_noise_decides_nothing(
+    given: Array, draws: list[Array], what: str
+) -> None:
+    """But for one element in a hundred."""
+    found = flipped(draw_of(), given, draws)
+
+    assert found.startswith(what)
+    assert bool(found) is bool(what)
