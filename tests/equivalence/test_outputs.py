@@ -255,6 +255,18 @@ def test_what_an_index_is_made_from_is_compared_in_its_place() -> None:
     assert "behind which is 'y'" in wrong.why
 
 
+def test_another_decision_from_the_same_floats_is_noticed() -> None:
+    """What no rounding flips must be the same."""
+    source = behind(("Sigmoid", {}), ("ArgMax", {"axis": 1}))
+    candidate = folded(source)
+    node_of(candidate, "ArgMax").op_type = "ArgMin"
+
+    check = outcome(source, candidate)
+
+    assert check.status is Status.FAILED
+    assert "which noise does not change" in check.why
+
+
 def test_roundings_that_flip_decisions_are_no_alarm() -> None:
     """Here every score is a tie of many."""
     source = behind(("Relu", {}), ("ReduceSum", {"keepdims": 0}), ("Floor", {}))
