@@ -10,7 +10,7 @@ import pytest
 from alarms import CASES
 from faults import REWIRED, Fault
 from graphs import Net
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 from testbed import Bed, Found
 
 from folding.equivalence import runs
@@ -119,4 +119,6 @@ def test_a_right_fold_raises_no_alarm(name: str, elem_type: int, tmp_path: Path)
             found = bed.compare(theirs, bed.sites, givens)
 
             assert not found.failed
-            assert found.sites.status is Status.PASSED
+            # A bias of 1e4 is next to what a float16 can hold: nothing is said of such numbers.
+            is_near = name.startswith("bias and mean") and elem_type == TensorProto.FLOAT16
+            assert found.sites.status is (Status.NOT_RUN if is_near else Status.PASSED)

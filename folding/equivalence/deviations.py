@@ -42,13 +42,15 @@ class Deviation:
     """The candidate's worst, in units of what is allowed, and half of that for each channel.
 
     ``channel`` is where the worst was found. ``half`` has the size that noise may have which stands
-    for the rounding errors of the site. ``overflows`` is whether numbers of the site may have.
+    for the rounding errors of the site. ``overflows`` is whether numbers of the site may have, and
+    ``compared`` how many elements say anything.
     """
 
     worst: float
     channel: int
     half: Doubles
     overflows: bool
+    compared: int
 
 
 def deviation(
@@ -88,5 +90,6 @@ def deviation(
     worst = apart.max(0, initial=0.0)
     channel = int(worst.argmax()) if channels else 0
     half = (roundings.max(0, initial=0.0) + 2 * error) / 2
+    compared = int(np.count_nonzero(is_safe))
     overflows = bool((size >= kind.largest / _MARGIN).any())
-    return Deviation(float(worst[channel]) if channels else 0.0, channel, half, overflows)
+    return Deviation(float(worst[channel]) if channels else 0.0, channel, half, overflows, compared)

@@ -8,9 +8,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from onnx import ModelProto
 
 from folding.doubled import Doubles
+from folding.floats import FLOATS
+from folding.protos import graphs
 
+#: How far an output may be off where nothing measures it: so many roundings, and so much at most.
+ROUNDINGS = 2.0**12
+MOST = 0.1
 #: Elements compared at a time, so that no copy in float64 is larger than the processor's cache.
 _PIECE = 1 << 15
 
@@ -75,3 +81,12 @@ def _pieces(
     for start in range(0, one.size, _PIECE):
         a, b = (x[start : start + _PIECE].astype(np.float64) for x in (one, other))
         yield a, b, np.isfinite(a)
+
+
+def general_bound(model: ModelProto) -> float:
+    """2^12 roundings of the coarsest float type among the weights and the signature."""
+    types = {tensor.data_type for graph in graphs(model) for tensor in graph.initializer}
+    for value in (*model.graph.input, *model.graph.output):
+        types.add(value.type.tensor_type.elem_type)
+    roundoff = max((FLOATS[t].roundoff for t in types if t in FLOATS), default=2.0**-24)
+    return min(MOST, ROUNDINGS * roundoff)

@@ -42,6 +42,8 @@ class Job:
         values: what values of the reference are called in the candidate, where that is known; all
             others have the same names, except for those that are ``gone``.
         gone: values of the reference that the candidate does not have.
+        matched: whether it is established which value of the candidate is which of the reference;
+            else they are taken for the same if they are called the same, which is no proof.
         measured: whether the noise of the sites is all that explains a difference.
         feeds: the user's inputs, if any.
         shapes: the user's shapes for inputs that are made up.
@@ -56,6 +58,7 @@ class Job:
     skipped: Sequence[str] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     gone: frozenset[str] = frozenset()
+    matched: bool = True
     measured: bool = True
     feeds: Sequence[Feed] | None = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)

@@ -24,7 +24,7 @@ from onnx import ModelProto
 
 from folding.doubled import Doubles
 from folding.equivalence.activations import First, Shapes
-from folding.equivalence.distance import distance
+from folding.equivalence.distance import MOST, ROUNDINGS, distance, general_bound
 from folding.equivalence.draws import draws
 from folding.equivalence.feeds import Feed
 from folding.equivalence.noise import RATIO, flipped, ratio
@@ -34,10 +34,7 @@ from folding.equivalence.variants import with_noise, with_outputs
 from folding.equivalence.verdict import Check, Status
 from folding.floats import FLOATS
 from folding.plan import Warned
-from folding.protos import graphs
 
-_ROUNDINGS = 2.0**12
-_MOST = 0.1
 #: How often the noise is drawn: of outputs of few elements more often, for chance plays its part.
 #: (Not of large models, of which each run takes its time.)
 _DRAWS, _MORE_DRAWS = 2, 8
@@ -92,6 +89,10 @@ class OutputCheck:
         except RuntimeRefused as refusal:
             self._fail(f"the candidate does not run: {refusal}")
             return
+        missing = [output for output in self.watched if output not in given]
+        if missing:
+            self._fail(f"the candidate has no output {missing[0]!r}", missing[0])
+            return
         drawn = cache(partial(self._draws, feed, noise, first.shapes))
         for output, pairs in self.watched.items():
             self._compare(output, pairs, first.values, given, drawn)
@@ -136,18 +137,27 @@ class OutputCheck:
             else:
                 self._note_distance(what, ours, found)
         if (output, output) not in pairs:
-            apart = self._decided(output, expected[output], given[output], drawn)
-            if isinstance(apart, str) and apart:
+            alike = all(np.array_equal(expected[o], given[t]) for o, t in pairs) and bool(pairs)
+            apart = self._decided(output, expected[output], given[output], drawn, alike=alike)
+            if apart:
                 self._fail(f"output {output!r}: {apart}", output)
 
     def _decided(
-        self, output: str, one: Any, other: Any, drawn: Callable[[], list[Values]]
-    ) -> float | str:
-        """What is wrong with an output that was decided, if anything is."""
+        self, output: str, one: Any, other: Any, drawn: Callable[[], list[Values]], *, alike: bool
+    ) -> str:
+        """What is wrong with an output that was decided, if anything is.
+
+        ``alike`` is whether all that it was decided from is the very same in both.
+        """
+        if alike:
+            found = distance(one, other)
+            is_near = isinstance(found, float) and found <= self._bound()
+            return "" if is_near else "it differs, though what it is made from does not"
         if self._is_measured(one) and isinstance(other, np.ndarray):
             return flipped(one, other, [draw[output] for draw in drawn()])
         is_float = isinstance(one, np.ndarray) and one.dtype.kind not in "biuOSU"
-        return 0.0 if is_float else distance(one, other)
+        found = 0.0 if is_float else distance(one, other)
+        return found if isinstance(found, str) else ""
 
     def _is_measured(self, value: Any) -> bool:
         return isinstance(value, np.ndarray) and self.measured and self.tolerance is None
@@ -206,7 +216,7 @@ class OutputCheck:
     def _optimised(self, sessions: Sessions, feed: Feed, plain: Values) -> Check | None:
         """What the runtime's default level does to a model, if it is more than rounding."""
         # The optimiser may compute in float32 what the model has in float64.
-        bound = max(self._bound(), min(_MOST, _ROUNDINGS * 2.0**-24))
+        bound = max(self._bound(), min(MOST, ROUNDINGS * 2.0**-24))
         try:
             with sessions.of("optimised", optimised=True) as session:
                 given = session.run_named(feed)
@@ -234,15 +244,6 @@ class OutputCheck:
         if blind and found.status is Status.PASSED:
             notes.append(f"insensitive to the folds: {', '.join(map(repr, blind[:3]))}")
         return replace(found, why="; ".join(filter(None, (found.why, *notes))))
-
-
-def general_bound(model: ModelProto) -> float:
-    """2^12 roundings of the coarsest float type among the weights and the signature."""
-    types = {tensor.data_type for graph in graphs(model) for tensor in graph.initializer}
-    for value in (*model.graph.input, *model.graph.output):
-        types.add(value.type.tensor_type.elem_type)
-    roundoff = max((FLOATS[t].roundoff for t in types if t in FLOATS), default=2.0**-24)
-    return min(_MOST, _ROUNDINGS * roundoff)
 
 
 def _noisy(proto: ModelProto, names: tuple[str, ...], types: dict[str, int]) -> ModelProto:

@@ -1,10 +1,12 @@
-"""Which models no runtime here can run, or would run otherwise each time."""
+"""What no runtime here can run, or would run otherwise each time."""
 
 from __future__ import annotations
 
+import onnxruntime
 from onnx import ModelProto
 
 from folding.equivalence.jobs import Engine
+from folding.errors import BadCall
 from folding.protos import graphs, is_default_domain, opset
 
 _KERNELS_SINCE = 7
@@ -28,3 +30,11 @@ def cannot_run(model: ModelProto, engine: Engine) -> str:
             if not known and (node.domain, node.op_type) not in local:
                 return f"{node.op_type} is an operator of the domain {node.domain!r}"
     return ""
+
+
+def check_engine(engine: Engine) -> None:
+    """Raise BadCall for a provider that this onnxruntime does not have."""
+    known = onnxruntime.get_available_providers()
+    if engine.provider not in known:
+        text = f"onnxruntime has no provider {engine.provider!r} here"
+        raise BadCall(text, hint=f"It has {', '.join(known)}.")

@@ -56,14 +56,6 @@ _RUNTIME_ERRORS: tuple[type[Exception], ...] = (
 )
 
 
-def check_engine(engine: Engine) -> None:
-    """Raise BadCall for a provider that this onnxruntime does not have."""
-    known = onnxruntime.get_available_providers()
-    if engine.provider not in known:
-        text = f"onnxruntime has no provider {engine.provider!r} here"
-        raise BadCall(text, hint=f"It has {', '.join(known)}.")
-
-
 class RuntimeRefused(Exception):
     """The runtime cannot load or run a model. Callers turn it into a check that says so."""
 
@@ -98,9 +90,8 @@ class Session(AbstractContextManager["Session"]):
         model = replace(model, proto=model.proto if proto is None else proto)
         is_large = model.size > _LARGE
         options = _options(folder, optimised=optimised, is_large=is_large)
+        _register(options, engine)
         try:
-            if engine.custom_ops is not None:
-                options.register_custom_ops_library(engine.custom_ops)
             maps = Maps()
             weights = dict(_weights(model, maps))
             for name, value in weights.items():
@@ -148,6 +139,15 @@ class Session(AbstractContextManager["Session"]):
             _check_memory(error)
             raise RuntimeRefused(_first_line(error)) from error
         return found
+
+
+def _register(options: Any, engine: Engine) -> None:
+    if engine.custom_ops is not None:
+        try:
+            options.register_custom_ops_library(engine.custom_ops)
+        except _RUNTIME_ERRORS as error:
+            text = f"{engine.custom_ops!r} is no library of custom operators: {_first_line(error)}"
+            raise BadCall(text, hint="Give one that was built for onnxruntime.") from error
 
 
 def _options(folder: str, *, optimised: bool, is_large: bool) -> Any:

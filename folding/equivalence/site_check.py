@@ -25,7 +25,7 @@ from folding.equivalence.runtime import RuntimeRefused
 from folding.equivalence.sampling import Region, Unsupported, choose, evaluate
 from folding.equivalence.sessions import Sessions
 from folding.equivalence.sites import Site
-from folding.equivalence.variants import piece_input, pieces
+from folding.equivalence.variants import piece_input, piece_output, pieces
 from folding.equivalence.verdict import Check, Status
 from folding.floats import FLOATS, FloatType
 from folding.modelfile import Model
@@ -111,13 +111,10 @@ class SiteCheck:
             for ours, theirs in zip(site.before.inputs, site.after.inputs, strict=True):
                 feed[piece_input(number, theirs)] = values[ours]
         types = {name: _element_type(array) for name, array in feed.items()}
-        outputs = [f"out:{number}" for number in range(len(group))]
-        variant = partial(
-            pieces, self._candidate.model.proto, [s.after for s in group], types, outputs
-        )
+        variant = partial(pieces, self._candidate.model.proto, [s.after for s in group], types)
         with self._candidate.of(("pieces", *(site.name for site in group)), variant) as session:
             found = session.run_named(feed)
-        return [found[name] for name in outputs]
+        return [found[piece_output(number)] for number in range(len(group))]
 
     def _compare(
         self,
@@ -145,7 +142,10 @@ class SiteCheck:
         at = deviation(exact, expected[places], output[places], channels, self._kinds[name])
         found.noise[name] = _aligned(at.half, site.axis)
         found.overflows |= at.overflows
-        self._note(site, at)
+        if at.compared:
+            self._note(site, at)
+        else:
+            found.reasons.setdefault(name, "there are no finite numbers at it")
 
     def _note(self, site: Site, at: Deviation) -> None:
         if not at.worst <= self.found.worst.get(site.name, -1.0):

@@ -41,16 +41,18 @@ def piece_input(number: int, name: str) -> str:
     return f"{_MARK}{number}:{name}"
 
 
-def pieces(
-    proto: ModelProto, parts: Sequence[Piece], inputs: Mapping[str, int], outputs: Sequence[str]
-) -> ModelProto:
+def piece_output(number: int) -> str:
+    """What the output of one of several pieces is called."""
+    return f"{_MARK}{number}"
+
+
+def pieces(proto: ModelProto, parts: Sequence[Piece], inputs: Mapping[str, int]) -> ModelProto:
     """Some pieces of a main graph side by side, none of which sees the values of another.
 
     Args:
         proto: the model.
         parts: the pieces.
         inputs: the element type of each input, by ``piece_input``.
-        outputs: what the outputs of the pieces are to be called.
     """
     made = ModelProto(
         ir_version=proto.ir_version, opset_import=proto.opset_import, functions=proto.functions
@@ -72,8 +74,10 @@ def pieces(
             value = helper.make_tensor_value_info(piece_input(number, name), kind, None)
             made.graph.input.append(value)
         end = piece_input(number, part.output)
-        made.graph.node.append(NodeProto(op_type="Identity", input=[end], output=[outputs[number]]))
-        made.graph.output.append(ValueInfoProto(name=outputs[number]))
+        made.graph.node.append(
+            NodeProto(op_type="Identity", input=[end], output=[piece_output(number)])
+        )
+        made.graph.output.append(ValueInfoProto(name=piece_output(number)))
     made.graph.initializer.extend(t for t in proto.graph.initializer if t.name in used)
     made.graph.sparse_initializer.extend(
         t for t in proto.graph.sparse_initializer if t.values.name in used

@@ -120,6 +120,7 @@ class Verdict:
             "checks": [check.to_dict() for check in self.checks],
             "inputs": self.inputs or None,
             "seeds": list(self.seeds),
+            "guilty": list(self.guilty),
         }
 
 

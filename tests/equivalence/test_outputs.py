@@ -15,8 +15,8 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import folding
 from folding.equivalence import outputs
+from folding.equivalence.distance import general_bound
 from folding.equivalence.noise import RATIO
-from folding.equivalence.outputs import general_bound
 from folding.equivalence.runs import Answer
 from folding.equivalence.runtime import Session
 from folding.equivalence.verdict import Check, Status

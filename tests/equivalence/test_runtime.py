@@ -20,7 +20,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from folding.equivalence import runtime
 from folding.equivalence.jobs import CPU, Engine
-from folding.equivalence.runtime import NotLoaded, RuntimeRefused, Session, check_engine
+from folding.equivalence.runnable import check_engine
+from folding.equivalence.runtime import NotLoaded, RuntimeRefused, Session
 from folding.errors import BadCall
 from folding.modelfile import in_memory, open_model
 
@@ -349,7 +350,7 @@ def test_a_library_of_operators_is_loaded_or_the_model_is_not(tmp_path: Path) ->
     library.write_bytes(b"no library")
     model = in_memory(net([matmul("x", "w", "y")], [2, 3], w=np.eye(3)))
 
-    with pytest.raises(NotLoaded, match=r"ops\.so"):
+    with pytest.raises(BadCall, match=r"ops\.so' is no library of custom operators"):
         Session(model, engine=Engine(custom_ops=str(library)))
 
 

@@ -250,7 +250,9 @@ def test_a_right_fold_passes_at_the_ends_of_the_type(size: float) -> None:
 
     found = compared(source, folded(source), feeds=[scaled_input(source, size)])
 
-    assert found.sites.status is Status.PASSED, found.sites
+    is_near = size > 1e36
+    assert found.sites.status is (Status.NOT_RUN if is_near else Status.PASSED), found.sites
+    assert found.sites.excused is is_near
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e30])

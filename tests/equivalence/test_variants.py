@@ -16,6 +16,7 @@ from folding.equivalence.draws import draws
 from folding.equivalence.sites import Piece, find_sites
 from folding.equivalence.variants import (
     piece_input,
+    piece_output,
     pieces,
     shape_name,
     with_noise,
@@ -75,7 +76,7 @@ def side_by_side(source: ModelProto) -> tuple[ModelProto, list[Piece]]:
     sites, _ = find_sites(drafts_of(in_memory(source))[0], folded.graph)
     parts = [site.after for site in sites]
     kinds = {piece_input(n, name): FLOAT for n, part in enumerate(parts) for name in part.inputs}
-    return pieces(folded, parts, kinds, [f"out{n}" for n in range(len(parts))]), parts
+    return pieces(folded, parts, kinds), parts
 
 
 def test_pieces_do_not_see_each_other_s_values() -> None:
@@ -104,8 +105,8 @@ def test_pieces_do_not_see_each_other_s_values() -> None:
         helper.make_model(rest, opset_imports=source.opset_import, ir_version=8),
         {"a": a.astype(np.float32)},
     )["b"]
-    np.testing.assert_allclose(found["out0"], one, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(found["out1"], other, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found[piece_output(0)], one, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found[piece_output(1)], other, rtol=1e-4, atol=1e-4)
 
 
 def test_pieces_have_the_weights_that_they_read_and_no_others() -> None:
@@ -113,7 +114,7 @@ def test_pieces_have_the_weights_that_they_read_and_no_others() -> None:
     folded, _ = folding.fold_model(source, verify=False)
     (site, _), _ = find_sites(drafts_of(in_memory(source))[0], folded.graph)
 
-    made = pieces(folded, [site.after], {piece_input(0, "x"): FLOAT}, ["out"])
+    made = pieces(folded, [site.after], {piece_input(0, "x"): FLOAT})
 
     assert {tensor.name for tensor in made.graph.initializer} == set(made.graph.node[0].input[1:])
 
@@ -121,14 +122,12 @@ def test_pieces_have_the_weights_that_they_read_and_no_others() -> None:
 def test_a_piece_that_is_there_twice_is_run_twice() -> None:
     """Two affines may share what they are computed with."""
     part = Piece(("x",), "c", (0,))
-    made = pieces(
-        conv_net(), [part, part], {piece_input(n, "x"): FLOAT for n in (0, 1)}, ["p", "q"]
-    )
+    made = pieces(conv_net(), [part, part], {piece_input(n, "x"): FLOAT for n in (0, 1)})
     x = feed_for(conv_net())["x"]
 
     found = named(made, {piece_input(0, "x"): x, piece_input(1, "x"): 2 * x})
 
-    assert not np.array_equal(found["p"], found["q"])
+    assert not np.array_equal(found[piece_output(0)], found[piece_output(1)])
 
 
 def test_outputs_that_a_node_does_not_have_stay_out() -> None:
@@ -136,7 +135,7 @@ def test_outputs_that_a_node_does_not_have_stay_out() -> None:
     dropped = net.node("Dropout", net.input(2, 3), out="d,")
     net.node("Relu", dropped, out="y")
 
-    made = pieces(net.model("y"), [Piece(("x",), "d", (0,))], {piece_input(0, "x"): FLOAT}, ["o"])
+    made = pieces(net.model("y"), [Piece(("x",), "d", (0,))], {piece_input(0, "x"): FLOAT})
 
     assert list(made.graph.node[0].output) == [piece_input(0, "d"), ""]
     x = np.ones((2, 3), np.float32)
