@@ -89,7 +89,8 @@ class OutputCheck:
         except RuntimeRefused as refusal:
             self._fail(f"the candidate does not run: {refusal}")
             return
-        missing = [output for output in self.watched if output not in given]
+        there = {value.name for value in self.candidate.model.proto.graph.output}
+        missing = [output for output in self.watched if output not in there]
         if missing:
             self._fail(f"the candidate has no output {missing[0]!r}", missing[0])
             return

@@ -6,10 +6,8 @@ or crashes it costs no more than an answer (``worker``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 from onnx import ModelProto
@@ -18,24 +16,18 @@ from folding.constants import Constants
 from folding.equivalence.activations import First, first_run
 from folding.equivalence.feeds import Feed
 from folding.equivalence.jobs import Engine, Job
-from folding.equivalence.kinds import KINDS, Kind
-from folding.equivalence.made_up import candidates, made_up
 from folding.equivalence.observed import observed
 from folding.equivalence.outputs import OutputCheck
 from folding.equivalence.runnable import cannot_run, check_engine
 from folding.equivalence.runtime import NotLoaded, RuntimeRefused
 from folding.equivalence.sessions import Sessions
 from folding.equivalence.site_check import SiteCheck
+from folding.equivalence.trying import SEED, accepted_inputs
 from folding.equivalence.verdict import Check, Status
 from folding.errors import BadCall
 from folding.graph import index
-from folding.modelfile import Model, open_model
+from folding.modelfile import open_model
 from folding.plan import Warned
-
-SEED = 0
-#: With at most so many elements in its sites and bytes in its files, a model costs little to run,
-#: and is run on every kind of input.
-_FEW_ELEMENTS, _FEW_BYTES = 1 << 20, 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +107,15 @@ def _compared(job: Job, ours: Sessions, theirs: Sessions) -> Answer:
         job.measured,
         job.tolerance,
     )
-    labels, seeds = [], []
+
+    def first(feed: Feed) -> First:
+        return first_run(ours, feed, outputs.names, sites.values)
+
+    labels: list[str] = []
+    seeds: list[int] = []
     try:
-        for label, seed, feed, first in _inputs(job, ours, sites, outputs):
-            sites.run(feed, first.shapes, SEED)
+        for label, seed, feed, found in accepted_inputs(job, ours.model, first):
+            sites.run(feed, found.shapes, SEED)
             overflows = sites.found.overflows
             labels.append(f"{label} (not its outputs, which overflow)" if overflows else label)
             seeds.append(seed)
@@ -126,23 +123,30 @@ def _compared(job: Job, ours: Sessions, theirs: Sessions) -> Answer:
                 outputs.skipped = "a site failed"
                 break
             if not overflows:
-                outputs.run(feed, first, sites.found.noise)
+                outputs.run(feed, found, sites.found.noise)
     except RuntimeRefused as refusal:
         if isinstance(refusal, NotLoaded):
             raise
         if job.feeds is not None or job.shapes:
             raise BadCall(f"the source does not run on these inputs: {refusal}") from refusal
         return _only_loaded(theirs, f"the source does not run on made-up inputs: {refusal}")
-    found, ended = sites.check(job.skipped), outputs.check()
+    return _answer(job, sites, outputs, labels, seeds)
+
+
+def _answer(
+    job: Job, sites: SiteCheck, outputs: OutputCheck, labels: list[str], seeds: list[int]
+) -> Answer:
+    """What all inputs together say."""
+    checked, ended = sites.check(job.skipped), outputs.check()
     if not job.matched and ended.status is Status.PASSED and sites.found.guilty:
-        why = f"{found.at!r} may be another value in the candidate: the outputs agree"
-        found = Check("sites", Status.NOT_RUN, why, at=found.at)
+        why = f"{checked.at!r} may be another value in the candidate: the outputs agree"
+        checked = Check("sites", Status.NOT_RUN, why, at=checked.at)
     return Answer(
-        found,
+        checked,
         ended,
         "; ".join(dict.fromkeys(labels)),
         tuple(dict.fromkeys(seeds)),
-        tuple(sites.found.guilty) if found.status is Status.FAILED else (),
+        tuple(sites.found.guilty) if checked.status is Status.FAILED else (),
         tuple(outputs.warnings),
     )
 
@@ -153,64 +157,6 @@ def _names(job: Job, candidate: ModelProto) -> dict[str, str]:
     there |= {value.name for value in candidate.graph.output}
     names = {name: name for name in there - job.gone} if job.matched else {}
     return {**names, **{ours: name for ours, name in job.values.items() if name in there}}
-
-
-def _inputs(
-    job: Job, sessions: Sessions, sites: SiteCheck, outputs: OutputCheck
-) -> Iterator[tuple[str, int, Feed, First]]:
-    """Inputs that the source accepts, what they are called, and a first run on each.
-
-    Raises:
-        RuntimeRefused: it accepts none.
-    """
-
-    def first(feed: Feed) -> First:
-        return first_run(sessions, feed, outputs.names, sites.values)
-
-    if job.feeds is not None:
-        for feed in job.feeds:
-            yield "the user's inputs", SEED, feed, first(feed)
-        return
-    last = RuntimeRefused("an input is no tensor, or too large to be made up")
-    proto = sessions.model.proto
-    for made in candidates(proto, (Kind.NORMAL,), SEED, shapes=job.shapes):
-        if isinstance(made, str):
-            last = RuntimeRefused(made)
-            continue
-        try:
-            found = first(made.arrays)
-        except NotLoaded:
-            raise
-        except RuntimeRefused as refusal:
-            last = refusal
-            continue
-        yield made.label, made.seed, made.arrays, found
-        yield from _more(sessions.model, made.arrays, found, first)
-        return
-    raise last
-
-
-def _more(
-    model: Model, accepted: Feed, found: First, first: Callable[[Feed], First]
-) -> Iterator[tuple[str, int, Feed, First]]:
-    """Other kinds of inputs of the same shapes, where they cost little."""
-    shapes = {name: array.shape for name, array in accepted.items()}
-    has_flag = any(array.dtype == bool for array in accepted.values())
-    elements = sum(map(prod, found.shapes.values()))
-    is_small = elements <= _FEW_ELEMENTS and model.size <= _FEW_BYTES
-    others: list[tuple[Kind, int]]
-    others = [(kind, SEED) for kind in KINDS if kind is not Kind.NORMAL] if is_small else []
-    if has_flag:
-        others.insert(0, (Kind.NORMAL, 1))
-    for kind, seed in others:
-        made = made_up(model.proto, (kind,), seed, shapes=shapes)
-        if isinstance(made, str):
-            continue
-        try:
-            again = first(made.arrays)
-        except RuntimeRefused:
-            continue  # One kind that it accepts is enough.
-        yield made.label, made.seed, made.arrays, again
 
 
 def _refused(source: Sessions, why: str) -> Answer:

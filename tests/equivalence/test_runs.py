@@ -15,7 +15,7 @@ from inprocess import compared, job_for, opened
 from onnx import ModelProto, helper, numpy_helper
 
 import folding
-from folding.equivalence import runs
+from folding.equivalence import trying
 from folding.equivalence.jobs import Engine
 from folding.equivalence.runs import answer
 from folding.equivalence.runtime import Session
@@ -185,7 +185,7 @@ def test_a_small_model_is_run_on_numbers_of_every_kind_and_a_large_one_on_normal
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     few = compared(conv_net(), folded(conv_net()))
-    monkeypatch.setattr(runs, "_FEW_ELEMENTS", 10)
+    monkeypatch.setattr(trying, "_FEW_ELEMENTS", 10)
     many = compared(conv_net(), folded(conv_net()))
 
     for kind in ("normal", "uniform", "zeros", "impulses", "large", "tiny"):

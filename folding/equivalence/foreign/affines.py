@@ -69,7 +69,8 @@ def _product(first: Constant, second: Constant) -> Constant | None:
 def batch_norm(call: Call, make: Make) -> Value | None:
     """A BatchNormalization in inference form behind a layer."""
     layer = _layer(call.input(0))
-    if layer is None or call.attributes.get("training_mode") or len(call.inputs) != _NORM_INPUTS:
+    is_training = call.attributes.get("training_mode") or "outputs" in call.attributes
+    if layer is None or is_training or len(call.inputs) != _NORM_INPUTS:
         return None
     given = [value for value in call.inputs[1:] if isinstance(value, Constant)]
     numbers = [value.doubled() for value in given]

@@ -92,9 +92,12 @@ def attributes_of(
     operator = node.op_type
     found = dict(_schema(operator, domain, opset)[1])
     found.update({a.name: plain(a) for a in node.attribute if a.type not in _BODIES})
+    count = sum(map(bool, node.output))
     if operator == "Split":
         found["outputs"] = len(node.output)
-    if operator == "BatchNormalization" and not found.get("training_mode"):
+    elif operator == "BatchNormalization" and count > 1:
+        found["outputs"] = count  # Before version 14, these ask for the training form.
+    elif operator == "BatchNormalization" and not found.get("training_mode"):
         found.pop("momentum", None)
     if domain or operator not in _WINDOWS:
         return found

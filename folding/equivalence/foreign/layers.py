@@ -2,7 +2,7 @@
 
 Conv(x, W)                 Conv(x, W, b)                  b zero
 Conv(Pad(x), W, b)         Conv(x, W, b) with more pads   zeros around the image
-MatMul(x, W)               Linear(x, W, b)                W a constant matrix, b zero
+MatMul(x, W)               Linear(x, W, b)                W a constant float matrix, b zero
 Gemm(x, W, c)              Linear(x, W', beta * c)        W' as transB says; alpha 1
 Linear(Reshape to(x))      Reshape to(Linear(x))          the last axis being the same
 """
@@ -19,6 +19,7 @@ from folding.equivalence.foreign.numbers import Constant, counts
 from folding.equivalence.foreign.reshaping import reshaped
 from folding.equivalence.foreign.shapes import Make
 from folding.equivalence.foreign.terms import LINEAR, RESHAPE, Call, Term, Value, shape_of
+from folding.floats import FLOATS
 
 LAYERS = frozenset({"Conv", "ConvTranspose", LINEAR})
 _ONE = np.float32(1).tobytes()
@@ -30,7 +31,8 @@ def convolution(call: Call, make: Make) -> Value | None:
     """A convolution with a bias, be it zero, and with the padding before it."""
     call = _padded(call)
     weight = call.input(1)
-    if not isinstance(weight, Constant) or len(weight.shape) <= _MATRIX:
+    is_plain = isinstance(weight, Constant) and weight.elem_type in FLOATS
+    if not isinstance(weight, Constant) or not is_plain or len(weight.shape) <= _MATRIX:
         return Term(replace(call, version=0), 0)
     groups = call.attributes.get("group", 1)
     width = weight.shape[0] if call.operator == "Conv" else weight.shape[1] * groups
@@ -80,6 +82,8 @@ def matmul(call: Call, make: Make) -> Value | None:
     x, weight = call.input(0), call.input(1)
     if not isinstance(x, Term) or not isinstance(weight, Constant) or len(weight.shape) != _MATRIX:
         return None
+    if weight.elem_type not in FLOATS:
+        return None
     return _linear(call, x, weight, _zeros(weight, weight.shape[1]))
 
 
@@ -104,6 +108,8 @@ def gemm(call: Call, make: Make) -> Value | None:
     if not isinstance(x, Term) or not isinstance(weight, Constant) or said.get("alpha") != _ONE:
         return None
     if call.version < _BROADCASTS_SINCE or len(weight.shape) != _MATRIX:
+        return None
+    if weight.elem_type not in FLOATS:
         return None
     weight = weight.transposed((1, 0)) if said.get("transB") else weight
     x = _turned(call, x, make) if said.get("transA") else x

@@ -31,7 +31,7 @@ from folding.equivalence.foreign.terms import (
 )
 from folding.modelfile import Model
 from folding.planner import plan_model
-from folding.protos import graphs, opset
+from folding.protos import graphs, integer, opset
 from folding.skeleton import LEAST
 
 #: The bodies of a node: the name of the attribute and the number of the graph.
@@ -130,6 +130,8 @@ class _Reading:
         made = [name for name in node.output if draft.is_read(name)] or [node.output[0]]
         is_constant = all(name in draft.constants for name in made) and not _is_big(draft, node)
         if is_constant and all(names.constant(name) is not None for name in made):
+            if integer(node, "broadcast", 0):
+                raise NotFollowed(f"{title!r} broadcasts constants by an attribute", title)
             return
         inputs = [names.value(name) if name else None for name in node.input]
         while inputs and inputs[-1] is None:

@@ -7,8 +7,10 @@ Slice(Slice(x)), Slice(x) of everything         Slice(x), x
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import prod
+
+from onnx import TensorProto
 
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.terms import LINEAR, PAIRED, UNARY, Call, Term, Value, shape_of
@@ -23,7 +25,11 @@ _DEEPEST = 16
 _BATCHED = frozenset(
     {"AveragePool", "Conv", "ConvTranspose", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"}
 )
-_PASSES = frozenset({"Cast", "Identity", "Reshape", "Reshape to", "Squeeze", "Unsqueeze"})
+_PASSES = frozenset({"Identity", "Reshape", "Reshape to", "Squeeze", "Unsqueeze"})
+#: Types that hold any dimension; a float or a truth value does not.
+_WHOLE = frozenset({TensorProto.INT32, TensorProto.INT64})
+#: A vector of more dimensions than this is not followed, nor one made of so many values.
+_MOST_DIMENSIONS, _MOST_VALUES = 64, 512
 _STEPS = 4
 
 
@@ -33,7 +39,7 @@ def asked_for(call: Call, x: Term) -> Shape | None:
     None unless that one must be what is left of the elements of ``x``: it is -1, or the one
     dimension of ``x`` that is not known, the others being as many as before.
     """
-    asked = _dimensions(call.input(1), _DEEPEST)
+    asked = _Dimensions().of(call.input(1), _DEEPEST)
     if asked is None or (0 in asked and call.attributes.get("allowzero")):
         return None
     given = x.shape or ()
@@ -94,32 +100,62 @@ def _keeps(term: Term, axis: int) -> bool:
     return term.operator in UNARY or (term.operator in PAIRED and max(lengths) == 1)
 
 
-def _dimensions(value: Value | None, depth: int) -> list[_Dimension] | None:
-    """The numbers of a vector of dimensions, each known or traced to where it comes from."""
-    if isinstance(value, Constant):
-        numbers = value.integers()
-        return None if numbers is None else list(numbers)
-    if value is None or not depth or value.call.domain or len(value.shape or ()) > 1:
-        return None
-    call = value.call
-    if call.operator == "Shape":
-        return _of(call)
-    if call.operator in _PASSES:
-        return _dimensions(call.input(0), depth - 1)
-    if call.operator == "Concat":
+@dataclass(slots=True)
+class _Dimensions:
+    """What vectors of dimensions hold, each looked at once for each depth that it is found at."""
+
+    known: dict[tuple[int, int], list[_Dimension] | None] = field(default_factory=dict)
+
+    def of(self, value: Value | None, depth: int) -> list[_Dimension] | None:
+        """The numbers of a vector, each known or traced to where it comes from."""
+        if isinstance(value, Constant):
+            is_short = prod(value.shape) <= _MOST_DIMENSIONS
+            numbers = value.integers() if is_short else None
+            return None if numbers is None else list(numbers)
+        if value is None or not depth or value.call.domain or len(value.shape or ()) > 1:
+            return None
+        place = id(value), depth
+        if place not in self.known and len(self.known) < _MOST_VALUES:
+            self.known[place] = None
+            found = self._made(value.call, depth)
+            is_long = found is not None and len(found) > _MOST_DIMENSIONS
+            self.known[place] = None if is_long else found
+        return self.known.get(place)
+
+    def _made(self, call: Call, depth: int) -> list[_Dimension] | None:
+        if call.operator == "Shape":
+            return _of(call)
+        whole_cast = call.operator == "Cast" and call.attributes.get("to") in _WHOLE
+        if call.operator in _PASSES or whole_cast:
+            return self.of(call.input(0), depth - 1)
+        if call.operator == "Concat":
+            return self._joined(call, depth)
+        whole = self.of(call.input(0), depth - 1) if call.operator in ("Gather", _SLICE) else None
+        if whole is None:
+            return None
+        return _sliced(call, whole) if call.operator == _SLICE else _picked(call, whole)
+
+    def _joined(self, call: Call, depth: int) -> list[_Dimension] | None:
         if any(len(shape_of(part) or ()) != 1 for part in call.inputs):
             return None
-        parts = [_dimensions(part, depth - 1) for part in call.inputs]
-        return None if None in parts else [d for part in parts if part is not None for d in part]
-    if call.operator not in ("Gather", _SLICE):
-        return None
-    whole = _dimensions(call.input(0), depth - 1)
-    if whole is not None and call.operator == _SLICE:
-        ((_, (start, stop, step)),) = call.attributes["ranges"]
-        return whole[start:stop:step]
+        whole: list[_Dimension] = []
+        for value in call.inputs:
+            part = self.of(value, depth - 1)
+            if part is None or len(whole) > _MOST_DIMENSIONS:
+                return None
+            whole += part
+        return whole
+
+
+def _sliced(call: Call, whole: list[_Dimension]) -> list[_Dimension]:
+    ((_, (start, stop, step)),) = call.attributes["ranges"]
+    return whole[start:stop:step]
+
+
+def _picked(call: Call, whole: list[_Dimension]) -> list[_Dimension] | None:
     index = call.input(1)
     picked = index.integers() if isinstance(index, Constant) else None
-    if whole is None or picked is None or any(not -len(whole) <= i < len(whole) for i in picked):
+    if picked is None or any(not -len(whole) <= i < len(whole) for i in picked):
         return None
     return [whole[i] for i in picked]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import process_time
 
 import numpy as np
 import pytest
-from graphs import BOOL, HALF, Net
+from graphs import BOOL, FLOAT, HALF, INT64, Net
 from onnx import ModelProto, helper
 
 from folding.equivalence.foreign import Matched
@@ -445,6 +446,106 @@ def input_left_out() -> Pair:
     return models(one, other)
 
 
+def legacy(one_axis: int, other_axis: int, operator: str = "Add") -> Pair:
+    """A constant laid along an axis of a product as operator sets below 7 say it."""
+    both = nets(4, 4, opset=6)
+    for net, axis in zip(both, (one_axis, other_axis), strict=True):
+        net.ir_version = 3
+        product = net.node("MatMul", "x", net.weight(4, 4, name="w"))
+        net.node(operator, product, net.weight(4, name="c"), axis=axis, broadcast=1, out="y")
+    return models(*both)
+
+
+@pair
+def constant_along_another_axis_by_an_attribute() -> Pair:
+    return legacy(0, 1)
+
+
+@pair
+def factor_along_another_axis_by_an_attribute() -> Pair:
+    return legacy(0, 1, "Mul")
+
+
+@pair
+def constant_along_an_axis_by_an_attribute_or_without() -> Pair:
+    modern = nets(4, 4, opset=13)[0]
+    product = modern.node("MatMul", "x", modern.weight(4, 4, name="w"))
+    modern.node("Add", product, modern.weight(4, name="c"), out="y")
+    return legacy(0, 0)[0], modern.model("y")
+
+
+@pair
+def slope_of_each_channel_below_opset_7() -> Pair:
+    old, new = nets(2, 4, 4, opset=6)[0], nets(2, 4, 4, opset=13)[0]
+    old.ir_version = 3
+    for net in (old, new):
+        turned = net.node("Transpose", "x", perm=[0, 2, 1])
+        net.node("PRelu", turned, net.weight(4, name="slope"), out="y")
+    return models(old, new)
+
+
+def norm_of_old(behind: str) -> Pair:
+    """A BatchNormalization of version 9 at inference, and with the outputs of training."""
+    both = nets(2, 4, 4, 4, opset=9)
+    for net, outputs in zip(both, ("y", "y,mean,var,saved_mean,saved_var"), strict=True):
+        before = [net.weight(4, 4, 1, 1, name="w")] if behind == "Conv" else []
+        net.batch_norm(net.node(behind, "x", *before), 4, out=outputs)
+    return models(*both)
+
+
+@pair
+def norm_with_the_outputs_of_training() -> Pair:
+    return norm_of_old("Relu")
+
+
+@pair
+def norm_with_the_outputs_of_training_behind_a_layer() -> Pair:
+    return norm_of_old("Conv")
+
+
+@pair
+def dimension_that_became_a_truth_value() -> Pair:
+    return reshaped(lambda net: through(net, BOOL), -1)
+
+
+@pair
+def dimension_that_was_rounded() -> Pair:
+    return reshaped(lambda net: through(net, HALF), -1)
+
+
+def through(net: Net, elem_type: int) -> str:
+    """The first dimension of x, converted to a type and back."""
+    return net.node("Cast", net.node("Cast", first(net, "x"), to=elem_type), to=INT64)
+
+
+@pair
+def function_with_the_name_of_a_fused_operator() -> Pair:
+    steps = [helper.make_node("Conv", ["a", "b"], ["t"]), helper.make_node("Neg", ["t"], ["z"])]
+    own = helper.make_opsetid("", 17)
+    domain = "com.microsoft"
+    function = helper.make_function(domain, "FusedConv", ["a", "b"], ["z"], steps, [own])
+    both = nets(1, 3, 6, 6)
+    for net, operator in zip(both, ("Conv", "FusedConv"), strict=True):
+        net.node(operator, "x", net.weight(4, 3, 3, 3, name="w"), out="y")
+    both[1].nodes[0].domain = domain
+    one, other = (net.model("y", functions=[function]) for net in both)
+    one.opset_import.append(helper.make_opsetid(domain, 1))
+    return one, other
+
+
+@pair
+def whole_numbers_that_are_halved_and_doubled() -> Pair:
+    both = nets()
+    for net in both:
+        net.inputs.clear()
+        net.input(2, 4, elem_type=INT64)
+        matrix = net.store(np.arange(16).reshape(4, 4), elem_type=0)
+        net.node("MatMul", "x", matrix, out="m")
+    both[0].node("Mul", both[0].node("Div", "m", both[0].integers(2)), both[0].integers(2), out="y")
+    both[1].node("Identity", "m", out="y")
+    return models(*both)
+
+
 @pytest.mark.parametrize("build", PAIRS, ids=lambda build: build.__name__)
 def test_it_does_not_match(build: Callable[[], Pair]) -> None:
     """Another function does not match, whichever of both is the reference; each matches itself."""
@@ -454,3 +555,35 @@ def test_it_does_not_match(build: Callable[[], Pair]) -> None:
     assert not isinstance(compare(other, one), Matched)
     assert isinstance(compare(one, one), Matched)
     assert isinstance(compare(other, other), Matched)
+
+
+def test_dimensions_that_are_joined_over_and_over_are_not_followed() -> None:
+    """A graph that makes eight of each value, time and again, is read as fast as any other."""
+    net = nets("n", 6)[0]
+    joined = net.node("Shape", "x")
+    for _ in range(14):
+        joined = net.node("Concat", *[joined] * 8, axis=0)
+    wanted = net.node("Gather", joined, net.integers(0))
+    shape = net.node("Concat", wanted, net.integers(-1), axis=0)
+    net.node("Reshape", "x", shape, out="y")
+    # Not Net.model: ONNX's own inference would follow them.
+    opsets = [helper.make_opsetid("", 17)]
+    graph = net.graph("y")
+    graph.output[0].type.CopyFrom(helper.make_tensor_type_proto(FLOAT, None))
+    model = in_memory(helper.make_model(graph, ir_version=8, opset_imports=opsets))
+    start = process_time()
+    assert isinstance(compare(model, model), Matched)
+    assert process_time() - start < 5
+
+
+def test_whole_numbers_are_compared_as_they_are() -> None:
+    """A product of whole numbers is one like any other operator: its matrix decides."""
+    made = []
+    for number in (3, 3, 4):
+        net = Net()
+        net.input(2, 4, elem_type=INT64)
+        net.node("MatMul", "x", net.store(np.full((4, 4), number), elem_type=0), out="m")
+        net.node("Identity", "m", out="y")
+        made.append(in_memory(net.model("y")))
+    assert isinstance(compare(made[0], made[1]), Matched)
+    assert not isinstance(compare(made[0], made[2]), Matched)
