@@ -123,7 +123,7 @@ class _Walk:
             return self._with_bodies(node, inputs)
         if not known:
             return [NOTHING] * len(node.output)
-        if is_hazard(node):
+        if is_hazard(node, inputs):
             raise _hazard(node, "would crash or hang it")
         found = of_operator(node, inputs)
         if inputs and self._opset < _NEGATIVE_AXES_SINCE and _has_negative_axes(node):
