@@ -425,11 +425,21 @@ def of_a_failure(net: Net) -> str:
     return net.node("Relu", of_two_values(net))
 
 
-@pytest.mark.parametrize("reads", [of_two_values, of_a_failure])
+def of_a_function(net: Net) -> str:
+    return net.node("F", domain="own")
+
+
+@pytest.mark.parametrize("reads", [of_two_values, of_a_failure, of_a_function])
 def test_a_type_that_inference_may_not_find_is_not_relied_on(reads: Callable[[Net], str]) -> None:
     net = Net()
     net.node("EyeLike", reads(net), out="last", name="node", dtype=FLOAT)
-    problem, _ = found(bare(net, opset=20))
+    nodes = [
+        helper.make_node("Constant", [], ["b"], value=_ZERO),
+        helper.make_node("Constant", [], ["c"], value=_ZERO, value_float=1.0),
+    ]
+    imports = [helper.make_opsetid("", 20)]
+    function = helper.make_function("own", "F", [], ["b"], nodes, imports)
+    problem, _ = found(bare(net, function, opset=20))
 
     assert problem is not None
     assert "node 'node' would crash or hang it" in problem
