@@ -17,6 +17,7 @@ from folding._version import __version__
 from folding.clock import Clock, Progress
 from folding.errors import BadCall, ModelTooLarge, StorageFailed
 from folding.guards import LIMITS, Limits
+from folding.interrupts import held_back
 from folding.modelfile import Model, open_model
 from folding.opening import Call, opened
 from folding.plan import Plan
@@ -134,7 +135,7 @@ def explained(
         report = _report(call, model, sha256, plan, Verdict())
     if note is not None:
         with writing.noted(report.to_json(), note) as waiting:
-            waiting.keep()
+            waiting.replace()
     return report
 
 
@@ -204,7 +205,7 @@ def _write(model: Model, done: Trial, call: Call, sha256: Future[str] | None) ->
 def _keep_note(note: Target, written: str) -> None:
     """Put the report in its place; ``written`` is what stands already."""
     try:
-        note.keep()
+        note.replace()
     except StorageFailed as error:
         if not written:
             raise
@@ -213,7 +214,8 @@ def _keep_note(note: Target, written: str) -> None:
 
 
 def _verify(model: Model, target: Target, done: Trial, inputs: Inputs | None) -> Verdict:
-    from folding.verify.gate import verify_fold
+    with held_back():  # C++ ends the process if it is interrupted as it loads.
+        from folding.verify.gate import verify_fold
 
     with open_model(target.waiting, data_names=target.data_names) as candidate:
         return verify_fold(model, candidate, done.refused, inputs)

@@ -348,13 +348,13 @@ def alone(operator: str, *inputs: str, opset: int = 20, **given: Any) -> ModelPr
 
 
 _ZERO = helper.make_tensor("", FLOAT, [1], [0.0])
-TREE = {
+TREE: dict[str, Any] = {
     "nodes_splits": _ZERO,
     "leaf_weights": _ZERO,
     "nodes_modes": helper.make_tensor("", TensorProto.UINT8, [1], [0]),
-    **dict.fromkeys(("nodes_falseleafs", "nodes_trueleafs"), [1]),
-    **dict.fromkeys(("nodes_featureids", "nodes_falsenodeids", "nodes_truenodeids"), [0]),
-    **dict.fromkeys(("leaf_targetids", "tree_roots"), [0]),
+    **{name: [1] for name in ("nodes_falseleafs", "nodes_trueleafs")},
+    **{f"nodes_{name}": [0] for name in ("featureids", "falsenodeids", "truenodeids")},
+    **{name: [0] for name in ("leaf_targetids", "tree_roots")},
     "n_targets": 1,
 }
 NODES: dict[str, Callable[[], ModelProto]] = {
