@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -438,8 +439,18 @@ folding.pipeline._write = unheard
 """
 
 
-def test_the_exit_code_is_ours_whatever_python_remembers(source: Path) -> None:
-    """It would kill itself at the end with the signal that it was interrupted by."""
-    found = interrupted(source, WHILE_PYTHON_RUNS_FOR_C)
+def test_the_exit_code_is_ours_whatever_python_remembers(source: Path, tmp_path: Path) -> None:
+    """Of a module it would kill itself at the end, with the signal that it was interrupted by."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(WHILE_PYTHON_RUNS_FOR_C)
+    path = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
+    found = subprocess.run(
+        [sys.executable, "-m", "folding", "fold", str(source)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
 
     assert (found.returncode, found.stderr.endswith(SAID)) == (130, True)

@@ -483,13 +483,13 @@ def test_without_room_for_standard_input_the_place_is_told(source: Path, tempora
 
 
 WHILE_IT_IS_REMOVED = """
-import os, signal
-from folding import __main__, spool
-made = spool.TemporaryDirectory.cleanup
-def cleanup(self):
+import os, shutil, signal
+from folding import __main__
+rmtree = shutil.rmtree
+def interrupted(*arguments, **more):
     os.kill(os.getpid(), signal.SIGINT)
-    made(self)
-spool.TemporaryDirectory.cleanup = cleanup
+    rmtree(*arguments, **more)
+shutil.rmtree = interrupted
 __main__.main()
 """
 
