@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
+from contextlib import suppress
+
+_INTERRUPTED = 130
+_INTERRUPTION = b"fold-model: interrupted; no incomplete file was written.\n"
 
 
 def main() -> None:
@@ -18,6 +23,7 @@ def main() -> None:
     gc.disable()
     from folding import interrupts
 
+    atexit.register(_leave)  # As the first, so that it comes last.
     interrupts.take_one()
     try:
         from folding import cli
@@ -26,8 +32,10 @@ def main() -> None:
     except BaseException as error:
         if not interrupts.arrived() or not _is_by_interrupt(error):
             raise
-        print("fold-model: interrupted; no incomplete file was written.", file=sys.stderr)
-        sys.exit(130)
+        interrupts.taken()
+        with suppress(OSError):  # The terminal may be gone.
+            os.write(2, _INTERRUPTION)
+        sys.exit(_INTERRUPTED)
     finally:
         gc.freeze()  # The interpreter would look for cycles once more before it ends.
 
@@ -38,6 +46,20 @@ def _is_by_interrupt(error: BaseException) -> bool:
     Click makes an exit with 1 of it, which would mean something else.
     """
     return not isinstance(error, SystemExit) or error.code == 1
+
+
+def _leave() -> None:
+    """End with the code of an interrupt if that was the end.
+
+    Python has others if a stream cannot be flushed, or if C++ met the interrupt on its way.
+    """
+    from folding import interrupts
+
+    if interrupts.is_taken():
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(_INTERRUPTED)
 
 
 def _fill_closed_streams() -> None:

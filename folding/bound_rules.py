@@ -23,7 +23,7 @@ Rule = Callable[[NodeProto, Bounds], Bound]
 def _constant(node: NodeProto, inputs: Bounds) -> Bound:
     given = next(iter(node.attribute), AttributeProto())
     if given.type == AttributeProto.TENSOR:
-        return of_tensor(given.t)
+        return of_tensor(given.t)._replace(typed=len(node.attribute) == 1)
     if given.type in (AttributeProto.INT, AttributeProto.INTS):
         return of_integers(given.ints or [given.i], int(given.type == AttributeProto.INTS))
     rank, count = len(given.sparse_tensor.dims), len(given.floats) + len(given.strings)

@@ -31,6 +31,7 @@ class Bound(NamedTuple):
         written: how many numbers are written when it is read.
         values: its integers if it is a constant of a few, () if it is another, None if none.
         dims: the dimensions of a stored constant of other values.
+        typed: it certainly has a type, since that is declared or it is stored.
     """
 
     rank: int = 0
@@ -40,6 +41,7 @@ class Bound(NamedTuple):
     written: int = 0
     values: tuple[int, ...] | None = None
     dims: tuple[int, ...] = ()
+    typed: bool = False
 
 
 Bounds = Sequence[Bound]
@@ -66,8 +68,10 @@ def of_tensor(tensor: TensorProto) -> Bound:
     """The bound of a constant. Floats are never propagated."""
     rank, known = len(tensor.dims), tensor.data_location != TensorProto.EXTERNAL
     if rank <= 1 and known and tensor.data_type in (TensorProto.INT64, TensorProto.INT32):
-        return of_integers(numpy_helper.to_array(tensor).ravel().tolist(), rank)
-    return Bound(rank, max(tensor.dims, default=1), values=(), dims=tuple(tensor.dims))
+        integers = numpy_helper.to_array(tensor).ravel().tolist()
+        return of_integers(integers, rank)._replace(typed=True)
+    dims = tuple(tensor.dims)
+    return Bound(rank, max(dims, default=1), values=(), dims=dims, typed=True)
 
 
 def of_value(value: ValueInfoProto) -> Bound:
@@ -77,4 +81,5 @@ def of_value(value: ValueInfoProto) -> Bound:
         held = getattr(held, str(kind)).elem_type
     dims = held.tensor_type.shape.dim
     longest = max((dim.dim_value for dim in dims), default=1)
-    return computed(len(dims), longest, exact=held is value.type)
+    bound = computed(len(dims), longest, exact=held is value.type)
+    return bound._replace(typed=value.type.WhichOneof("value") is not None)

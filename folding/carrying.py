@@ -94,7 +94,7 @@ def _write(
 def _keep_note(note: Target, written: str) -> None:
     """Put the report in its place; ``written`` is what stands already."""
     try:
-        note.keep()
+        note.replace()
     except StorageFailed as error:
         if not written:
             raise

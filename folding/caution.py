@@ -123,7 +123,7 @@ class _Walk:
             return self._with_bodies(node, inputs)
         if not known:
             return [NOTHING] * len(node.output)
-        if is_hazard(node):
+        if is_hazard(node, inputs):
             raise _hazard(node, "would crash or hang it")
         found = of_operator(node, inputs)
         if inputs and self._opset < _NEGATIVE_AXES_SINCE and _has_negative_axes(node):
@@ -142,7 +142,8 @@ class _Walk:
         self._arguments = {a.name: a for a in (*function.attribute_proto, *node.attribute)}
         for inner in function.node:
             self._pass(inner)
-        outputs = [self._find(name) for name in function.output]
+        # What is known of them is lost where inference of the function fails.
+        outputs = [self._find(name)._replace(typed=False) for name in function.output]
         self._scopes, self._arguments = outside
         return outputs
 

@@ -34,6 +34,8 @@ def guarded(run: Callable[..., Outcome]) -> Callable[..., None]:
     def wrapped(*args: Any, **kwargs: Any) -> None:
         interrupts.take_one()
         try:
+            with interrupts.held_back():  # C++ ends the process if it is interrupted as it loads.
+                from folding import pipeline  # noqa: F401, PLC0415
             code, show = run(*args, **kwargs)
             code = code if show_safely(show) else BAD
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - none is shown as it is
@@ -48,6 +50,7 @@ def fault(error: BaseException) -> tuple[int, str]:
     """The exit code for what went wrong, and one sentence; never a traceback."""
     # A library that is interrupted while it is loaded fails with an error of its own.
     if interrupts.arrived() or isinstance(error, KeyboardInterrupt):
+        interrupts.taken()
         return INTERRUPTED, INTERRUPTION
     if isinstance(error, FoldError):
         return _EXIT_CODES.get(type(error), BAD), _sentence(error)

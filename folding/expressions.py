@@ -26,18 +26,23 @@ class Budget:
     """The memory that the constants of a model may take once they are evaluated, and are kept.
 
     Without it, a chain of additions takes as much of it for each node as for a stored tensor.
+    What a view shows is counted too, unless the array that it belongs to is.
     """
 
     def __init__(self) -> None:
         self._left = MOST_BYTES
+        self._kept: dict[int, npt.NDArray[Any]] = {}
 
     def take(self, value: Value | None) -> Value | None:
         """A value if there is still room for it; None otherwise."""
         parts = (value.high, value.low, value.magnitude) if isinstance(value, Doubled) else (value,)
-        size = sum(p.nbytes for p in parts if p is not None and p.base is None)
+        new = {id(p): p for p in parts if p is not None and id(p) not in self._kept}
+        new = {key: p for key, p in new.items() if id(p.base) not in self._kept.keys() | new.keys()}
+        size = sum(p.nbytes for p in new.values())
         if size > self._left:
             return None
         self._left -= size
+        self._kept |= new
         return value
 
 

@@ -19,11 +19,11 @@ _FARTHEST_AXIS = 64
 _SIZED = frozenset({"CenterCropPad", "Pad", "Split", "TopK"})
 
 
-def is_hazard(node: NodeProto) -> bool:
-    """Whether inference must not see a node of ONNX's own, whatever its inputs are."""
+def is_hazard(node: NodeProto, inputs: Bounds) -> bool:
+    """Whether inference must not see a node of ONNX's own."""
     match node.op_type:
-        case "DictVectorizer" | "EyeLike" | "LabelEncoder" | "RegexFullMatch":
-            return True  # They read the type of an input that may have none.
+        case "DictVectorizer" | "EyeLike" | "LabelEncoder" | "RegexFullMatch" | "TreeEnsemble":
+            return not inputs or not inputs[0].typed  # They read a type that may not be there.
         case "Einsum":  # Anything but a letter is waited at for a letter.
             equation = attribute(node, "equation")
             return equation is not None and not _EQUATION.fullmatch(equation.s.replace(b" ", b""))

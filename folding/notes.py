@@ -75,4 +75,4 @@ def write_notes(texts: Sequence[tuple[Path, str]]) -> None:
     with ExitStack() as stack:
         waiting = [stack.enter_context(noted(text, path)) for path, text in texts]
         for note in waiting:
-            note.keep()
+            note.replace()

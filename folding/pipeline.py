@@ -149,7 +149,7 @@ def explained(
         report = report_on(call, model, sha256, plan, Verdict())
     if note is not None:
         with writing.noted(report.to_json(), note) as waiting:
-            waiting.keep()
+            waiting.replace()
     return report
 
 

@@ -84,10 +84,15 @@ def _send(rest: memoryview) -> None:
 
 @contextmanager
 def _folder(what: str) -> Iterator[Path]:
-    with _storage(f"keep {what}", "Let TMPDIR name a folder with room."), held_back():
-        made = TemporaryDirectory(prefix="fold-model-")
-    with made as folder:
-        yield Path(folder)
+    made = None
+    try:
+        with _storage(f"keep {what}", "Let TMPDIR name a folder with room."), held_back():
+            made = TemporaryDirectory(prefix="fold-model-")
+        yield Path(made.name)
+    finally:
+        with held_back():
+            if made is not None:
+                made.cleanup()
 
 
 @contextmanager

@@ -22,10 +22,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from folding.errors import BadCall, StorageFailed
+from folding.interrupts import held_back
 from folding.modelfile import Model
 from folding.plan import Warned
 from folding.superseded import OWN_DATA, Neighbours
-from folding.waiting import Waiting, alone_in, sync_folder
+from folding.waiting import A_MOMENT, PATIENCE, Waiting, alone_in, sync_folder
 
 
 @dataclass(slots=True)
@@ -65,7 +66,7 @@ class Target:
         that names it: what one run relies on, the next one sees named. A run that does not get
         the lock therefore keeps no data apart; where there are no locks, nothing is removed.
         Whatever takes long is done before and remembered, so the lock is held for a moment only,
-        in which signals wait.
+        in which signals wait. Without any data, no more than that moment of others is waited for.
 
         Raises:
             StorageFailed: the operating system refused, or another program has locked the folder;
@@ -73,8 +74,8 @@ class Target:
         """
         neighbours = Neighbours(self.path.parent)
         with storage(self.path):
-            self._look(neighbours)
-            with alone_in(self.path.parent) as alone:
+            has_data = self._look(neighbours) or self.data is not None
+            with alone_in(self.path.parent, PATIENCE if has_data else A_MOMENT) as alone:
                 if alone is False and self.data is not None:
                     raise StorageFailed(
                         f"cannot write {str(self.path)!r}: another program has locked its folder",
@@ -84,16 +85,29 @@ class Target:
                 self._rename(alone=bool(alone))
                 self._remove(neighbours.unneeded(old))
 
-    def _look(self, neighbours: Neighbours) -> None:
+    def replace(self) -> None:
+        """Put a file that has nothing to do with data in its place.
+
+        Raises:
+            StorageFailed: the operating system refused; what was there before still is.
+        """
+        with storage(self.path), held_back():
+            self._rename(alone=False)
+
+    def _look(self, neighbours: Neighbours) -> bool:
         """Do what takes long: ``neighbours`` and ``filecmp`` remember what they found.
 
         Others may rename meanwhile. What counts is what is found under the lock.
+
+        Returns:
+            Whether the old model has data that may have to go.
         """
         with suppress(OSError, StorageFailed):
             self._is_data_there()
         if old := neighbours.own_data(self.path):
             neighbours.unneeded(old)
             neighbours.own_data(self.waiting)
+        return bool(old)
 
     def _is_data_there(self) -> bool:
         """Whether the same data stands in its place; it may be another model's too, and stays.

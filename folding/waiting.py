@@ -24,7 +24,9 @@ if sys.platform != "win32":
 WAITING = ".part"
 #: Seconds to wait for another run that renames, which takes a moment; whoever holds a folder
 #: longer is none of ours, or is stopped.
-_PATIENCE = 60.0
+PATIENCE = 60.0
+#: And if the next one only would have to clear up.
+A_MOMENT = 1.0
 _KEY_BYTES = 6
 #: No file name may be longer than 255 bytes, and a character has up to 4.
 _LONGEST = 50
@@ -90,18 +92,18 @@ def _remove_if_dead(path: Path, protected: Container[tuple[int, int]]) -> None:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[bool | None]:
+def alone_in(folder: Path, seconds: float) -> Iterator[bool | None]:
     """Keep other runs from renaming in a folder, and signals from interrupting this one.
 
     Yields:
-        False if somebody holds the folder for good, as ``flock FOLDER fold-model ...`` does;
+        False if somebody holds the folder for longer, as ``flock FOLDER fold-model ...`` does;
         None where no run can be kept out.
     """
     descriptor = -1
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
     try:
-        alone = _lock(descriptor, _PATIENCE) if descriptor >= 0 else None
+        alone = _lock(descriptor, seconds) if descriptor >= 0 else None
         with held_back():
             yield alone
             if descriptor >= 0:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from graphs import BOOL, FLOAT, INT64, Array, Net
-from onnx import FunctionProto, ModelProto, helper
+from onnx import FunctionProto, ModelProto, TensorProto, helper
 
 from folding import caution
 from folding.inference import Settled, infer
@@ -67,7 +67,7 @@ def bare(net: Net, *functions: FunctionProto, opset: int = 17) -> ModelProto:
     return helper.make_model(graph, ir_version=10, opset_imports=imports, functions=list(functions))
 
 
-_VERSIONS = {"ai.onnx.ml": 1}
+_VERSIONS = {"ai.onnx.ml": 5}
 
 
 def chain(net: Net, operator: str, start: str, length: int, *more: str, **given: Any) -> str:
@@ -347,6 +347,16 @@ def alone(operator: str, *inputs: str, opset: int = 20, **given: Any) -> ModelPr
     return bare(net, opset=opset)
 
 
+_ZERO = helper.make_tensor("", FLOAT, [1], [0.0])
+TREE: dict[str, Any] = {
+    "nodes_splits": _ZERO,
+    "leaf_weights": _ZERO,
+    "nodes_modes": helper.make_tensor("", TensorProto.UINT8, [1], [0]),
+    **{name: [1] for name in ("nodes_falseleafs", "nodes_trueleafs")},
+    **{f"nodes_{name}": [0] for name in ("featureids", "falsenodeids", "truenodeids")},
+    **{name: [0] for name in ("leaf_targetids", "tree_roots")},
+    "n_targets": 1,
+}
 NODES: dict[str, Callable[[], ModelProto]] = {
     "a digit": lambda: alone("Einsum", "x", "x", equation="a1b,b->a"),
     "two dots": lambda: alone("Einsum", "x", equation="..ab->ab"),
@@ -358,6 +368,7 @@ NODES: dict[str, Callable[[], ModelProto]] = {
     "RegexFullMatch": lambda: alone("RegexFullMatch", "u", pattern="a"),
     "DictVectorizer": lambda: alone("DictVectorizer", "u", domain="ai.onnx.ml"),
     "LabelEncoder": lambda: alone("LabelEncoder", "u", domain="ai.onnx.ml"),
+    "TreeEnsemble": lambda: alone("TreeEnsemble", "u", domain="ai.onnx.ml", **TREE),
 }
 
 
@@ -366,6 +377,69 @@ def test_a_node_that_crashes_or_hangs_inference_is_the_reason_why_no_shape_is_kn
     what: str,
 ) -> None:
     problem, _ = found(NODES[what]())
+
+    assert problem is not None
+    assert "node 'node' would crash or hang it" in problem
+
+
+def _named(net: Net, kind: str, elem_type: int) -> str:
+    """A matrix that has a type for certain."""
+    if kind == "input":
+        return net.input(2, 2, elem_type=elem_type)
+    if kind == "initializer":
+        return net.store(np.ones((2, 2)), elem_type=elem_type)
+    return net.node("Constant", value=helper.make_tensor("", elem_type, [2, 2], [1] * 4))
+
+
+TYPED: dict[str, tuple[int, dict[str, Any]]] = {
+    "EyeLike": (FLOAT, {"dtype": FLOAT}),
+    "LabelEncoder": (
+        INT64,
+        {"domain": "ai.onnx.ml", "keys_int64s": [1], "values_int64s": [2]},
+    ),
+    "TreeEnsemble": (FLOAT, {"domain": "ai.onnx.ml", **TREE}),
+}
+
+
+@pytest.mark.parametrize("kind", ["input", "initializer", "Constant"])
+@pytest.mark.parametrize("operator", TYPED)
+def test_a_node_that_reads_a_type_that_is_there_is_seen_by_inference(
+    operator: str, kind: str
+) -> None:
+    """Such models lose nothing."""
+    elem_type, given = TYPED[operator]
+    net = Net()
+    net.node(operator, _named(net, kind, elem_type), out="last", name="node", **given)
+    problem, shapes = found(bare(net, opset=20))
+
+    assert problem is None
+    assert shapes["last"] == [2, 1 if operator == "TreeEnsemble" else 2]
+
+
+def of_two_values(net: Net) -> str:
+    """Inference fails at it, and goes on without a type."""
+    return net.node("Constant", value=_ZERO, value_float=1.0)
+
+
+def of_a_failure(net: Net) -> str:
+    return net.node("Relu", of_two_values(net))
+
+
+def of_a_function(net: Net) -> str:
+    return net.node("F", domain="own")
+
+
+@pytest.mark.parametrize("reads", [of_two_values, of_a_failure, of_a_function])
+def test_a_type_that_inference_may_not_find_is_not_relied_on(reads: Callable[[Net], str]) -> None:
+    net = Net()
+    net.node("EyeLike", reads(net), out="last", name="node", dtype=FLOAT)
+    nodes = [
+        helper.make_node("Constant", [], ["b"], value=_ZERO),
+        helper.make_node("Constant", [], ["c"], value=_ZERO, value_float=1.0),
+    ]
+    imports = [helper.make_opsetid("", 20)]
+    function = helper.make_function("own", "F", [], ["b"], nodes, imports)
+    problem, _ = found(bare(net, function, opset=20))
 
     assert problem is not None
     assert "node 'node' would crash or hang it" in problem

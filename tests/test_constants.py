@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from folding.constant_ops import Value
 from folding.constants import Constants
 from folding.doubled import Doubled
-from folding.expressions import MOST_BYTES, evaluate
+from folding.expressions import MOST_BYTES, Budget, evaluate
 from folding.graph import index
 from folding.modelfile import in_memory
 from folding.planner import plan_model
@@ -433,7 +433,7 @@ def test_a_range_keeps_the_type_and_every_digit_of_its_numbers() -> None:
 def added(count: int) -> Net:
     """A chain of additions of a million integers each."""
     net = Net()
-    name = net.store(np.arange((1 << 20) - 8), elem_type=0)
+    name = net.store(np.arange((1 << 20) - 16), elem_type=0)
     for number in range(count):
         name = net.node("Add", name, net.integers(number))
     net.node("Identity", name, out="k")
@@ -452,6 +452,18 @@ def test_what_is_evaluated_takes_no_more_memory_than_it_may() -> None:
         tracemalloc.stop()
 
     assert most < 2 * MOST_BYTES
+
+
+def test_views_of_what_nobody_else_keeps_take_memory_too() -> None:
+    """As stored integers do, which are views of the bytes that were read; their parts do not."""
+    budget = Budget()
+    whole = budget.take(np.frombuffer(bytes(MOST_BYTES - 8), np.int64))
+    assert isinstance(whole, np.ndarray)
+
+    assert budget.take(whole.reshape(-1, 1)) is not None
+    assert budget.take(whole) is not None
+    assert budget.take(np.frombuffer(bytes(8), np.int64)) is not None
+    assert budget.take(np.frombuffer(bytes(8), np.int64)) is None
 
 
 def test_small_constants_are_known_beside_one_that_takes_too_much() -> None:

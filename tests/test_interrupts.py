@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -16,7 +18,6 @@ from files import contents, conv_net, save, save_apart
 from onnx import ModelProto
 
 import folding
-from folding import waiting
 from folding.interrupts import SIGNALS, held_back
 
 STORAGE = {"interrupts.py", "target.py", "waiting.py", "writing.py"}
@@ -85,6 +86,64 @@ def test_another_thread_holds_nothing_back() -> None:
     assert said == [signal.default_int_handler]
 
 
+class Stop(BaseException):
+    """What the handler of a library's user may raise."""
+
+
+def stop(*_: Any) -> None:
+    raise Stop
+
+
+def test_whatever_a_handler_raises_as_it_comes_back_the_others_come_back_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And what waited for them is delivered."""
+    said: list[int] = []
+    others = SIGNALS[1:]
+    usual = [(number, signal.getsignal(number)) for number in SIGNALS]
+    handlers: list[Any] = [stop, *(lambda number, _: said.append(number) for _ in others)]
+    for number, handler in zip(SIGNALS, handlers, strict=True):
+        signal.signal(number, handler)
+    real = signal.signal
+
+    def interrupted(number: int, handler: Any) -> Any:
+        before = real(number, handler)
+        if handler is stop:
+            signal.raise_signal(number)
+        return before
+
+    def hold() -> None:
+        with monkeypatch.context() as patch, held_back():
+            patch.setattr(signal, "signal", interrupted)
+            for number in others:
+                signal.raise_signal(number)
+
+    try:
+        with pytest.raises(Stop):
+            hold()
+        assert [signal.getsignal(number) for number in SIGNALS] == handlers
+        assert said == others
+    finally:
+        for number, before in usual:
+            signal.signal(number, before)
+
+
+def test_an_event_loop_hears_of_a_signal_once() -> None:
+    """The system has told it already, past the handler."""
+    heard: list[int] = []
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, lambda: heard.append(signal.SIGTERM))
+        with held_back():
+            signal.raise_signal(signal.SIGTERM)
+        await asyncio.sleep(0.1)
+
+    asyncio.run(work())
+
+    assert heard == [signal.SIGTERM]
+
+
 # --- folds that are interrupted ------------------------------------------------------------------
 
 
@@ -133,7 +192,7 @@ def test_an_interrupt_at_any_line_leaves_the_old_pair_or_the_new(
         for number, net in enumerate(nets())
         for more in [[f"{number}.bin"] if is_apart else []]
     )
-    monkeypatch.setattr(waiting, "_PATIENCE", 1.0)  # Nobody may go on holding the folder.
+    monkeypatch.setattr("folding.target.PATIENCE", 1.0)  # Nobody may go on holding the folder.
     out = tmp_path / "out"
     pairs = []
     for source in (old, new):
@@ -275,13 +334,123 @@ def test_a_signal_that_was_to_be_ignored_is_ignored(source: Path) -> None:
     assert (found.returncode, without.returncode) == (0, 130)
 
 
-def test_an_interrupt_can_be_told_to_nobody(source: Path) -> None:
+@pytest.mark.parametrize("code", [HANG_UP, BEFORE_THE_COMMAND_IS_LOADED])
+def test_an_interrupt_can_be_told_to_nobody(source: Path, code: str) -> None:
     """The terminal that is closed takes no words any more; the exit code is the same."""
     with Path("/dev/full").open("w") as full:
-        words = [sys.executable, "-c", BEGINNING.format(sent="SIGHUP") + HANG_UP + END]
+        words = [sys.executable, "-c", BEGINNING.format(sent="SIGHUP") + code + END]
         found = subprocess.run(
             [*words, "fold", str(source), "--quiet"], stderr=full, timeout=60, check=False
         )
 
-    assert found.returncode in (130, 120)  # Python's own for a stream that it cannot flush.
+    assert found.returncode == 130
     assert list(contents(source.parent)) == ["m.onnx"]
+
+
+SWALLOWED = """
+import weakref
+import folding.pipeline
+class Thing: pass
+def swallowing():
+    thing = Thing()
+    reference = weakref.ref(thing, lambda _: interrupt())
+    del thing
+write = folding.pipeline._write
+def _write(*arguments):
+    for _ in range({times}):
+        swallowing()
+    {then}
+    return write(*arguments)
+folding.pipeline._write = _write
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_after_one_that_was_swallowed_is_taken(source: Path, times: int) -> None:
+    """Nobody has heard of the first."""
+    found = interrupted(source, SWALLOWED.format(times=times, then="interrupt()"))
+
+    assert (found.returncode, found.stderr.endswith(SAID)) == (130, True)
+    assert list(contents(source.parent)) == ["m.onnx"]
+
+
+@pytest.mark.parametrize("sent", SIGNALS)
+def test_a_process_that_swallows_every_interrupt_ends_all_the_same(
+    source: Path, sent: signal.Signals
+) -> None:
+    """By the signal itself."""
+    found = interrupted(source, SWALLOWED.format(times=10, then=""), sent.name)
+
+    assert found.returncode == -sent
+    assert "m.folded.onnx" not in contents(source.parent)
+
+
+WHILE_IT_IS_CLEARED_UP = """
+import folding.pipeline
+from folding import writing
+held_back = writing.held_back
+def twice():
+    interrupt()
+    return held_back()
+def _verify(*_):
+    writing.held_back = twice
+    interrupt()
+folding.pipeline._verify = _verify
+"""
+
+
+def test_a_second_interrupt_while_the_first_is_cleared_up_after_does_nothing(
+    source: Path,
+) -> None:
+    """Both may arrive at once, and nothing may be left."""
+    found = interrupted(source, WHILE_IT_IS_CLEARED_UP)
+
+    assert (found.returncode, found.stderr.endswith(SAID)) == (130, True)
+    assert list(contents(source.parent)) == ["m.onnx"]
+
+
+WHILE_C_LOADS_IT = """
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "{name}":
+            interrupt()
+            print("loaded on", flush=True)
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize("name", ["numpy", "onnx", "onnxruntime"])
+def test_no_library_is_interrupted_while_it_is_loaded(source: Path, name: str) -> None:
+    """In C++, that ends the process."""
+    found = interrupted(source, WHILE_C_LOADS_IT.format(name=name))
+
+    assert (found.returncode, found.stdout) == (130, "loaded on\n")
+    assert found.stderr.endswith(SAID)
+
+
+WHILE_PYTHON_RUNS_FOR_C = """
+import folding.pipeline, ctypes
+def unheard(*_):
+    # As pybind11 does with what it executes: Python remembers that it was interrupted there.
+    interrupt_there = b"import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    ctypes.pythonapi.PyRun_SimpleString(interrupt_there)
+    raise KeyboardInterrupt
+folding.pipeline._write = unheard
+"""
+
+
+def test_the_exit_code_is_ours_whatever_python_remembers(source: Path, tmp_path: Path) -> None:
+    """Of a module it would kill itself at the end, with the signal that it was interrupted by."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(WHILE_PYTHON_RUNS_FOR_C)
+    path = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
+    found = subprocess.run(
+        [sys.executable, "-m", "folding", "fold", str(source)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+    assert (found.returncode, found.stderr.endswith(SAID)) == (130, True)

@@ -482,6 +482,34 @@ def test_without_room_for_standard_input_the_place_is_told(source: Path, tempora
     assert_refused(found, f"cannot keep standard input in '{temporary}': File too large", "TMPDIR")
 
 
+WHILE_IT_IS_REMOVED = """
+import os, shutil, signal
+from folding import __main__
+rmtree = shutil.rmtree
+def interrupted(*arguments, **more):
+    os.kill(os.getpid(), signal.SIGINT)
+    rmtree(*arguments, **more)
+shutil.rmtree = interrupted
+__main__.main()
+"""
+
+
+def test_an_interrupt_while_what_arrived_is_removed_leaves_nothing(
+    source: Path, temporary: Path
+) -> None:
+    """It waits until that is done."""
+    found = subprocess.run(
+        [sys.executable, "-c", WHILE_IT_IS_REMOVED, "explain", "-"],
+        input=source.read_bytes(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert found.returncode == 130
+    assert not contents(temporary)
+
+
 STUCK = """
 import time
 from folding import cli, soundness

@@ -428,7 +428,7 @@ def test_the_mode_of_the_old_target_is_that_of_the_new(
 @pytest.fixture
 def locked(out: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Somebody holds the folder, and nobody waits for it for long."""
-    monkeypatch.setattr(waiting, "_PATIENCE", 0.1)
+    monkeypatch.setattr("folding.target.PATIENCE", 0.1)
     held = os.open(out, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     yield
@@ -521,6 +521,35 @@ def test_data_that_goes_before_the_folder_is_locked_is_written_again(
     fold(one, out / "f.onnx")
 
     assert contents(out) == before
+
+
+@pytest.mark.parametrize("old", [None, SINGLE, APART])
+@pytest.mark.parametrize("layout", [SINGLE, APART])
+def test_only_a_run_with_data_to_write_or_remove_waits_for_long(
+    one: Path,
+    two: Path,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    layout: Layout,
+    old: Layout | None,
+) -> None:
+    """The others need no lock, and a report never asks for one."""
+    if old is not None:
+        fold(two, out / "f.onnx", old)
+    lock, waits = getattr(waiting, "_lock"), []  # noqa: B009
+
+    def watched(descriptor: int, seconds: float = 0.0) -> Any:
+        waits.append(seconds)
+        return lock(descriptor, seconds)
+
+    monkeypatch.setattr(waiting, "_lock", watched)
+
+    folding.fold(one, out / "f.onnx", layout=layout, verify=False, report_to=out / "report.json")
+    folding.explain(one)
+
+    has_data = APART in (layout, old)
+    assert [s for s in waits if s] == [waiting.PATIENCE if has_data else waiting.A_MOMENT]
+    assert waiting.PATIENCE > 10 * waiting.A_MOMENT
 
 
 def test_runs_wait_for_each_other_before_they_rename(one: Path, out: Path) -> None:
