@@ -8,7 +8,7 @@ from time import process_time
 import numpy as np
 import pytest
 from graphs import BOOL, FLOAT, HALF, INT64, Net
-from onnx import ModelProto, helper
+from onnx import ModelProto, helper, numpy_helper
 
 from folding.equivalence.foreign import Matched
 from folding.equivalence.foreign.check import compare
@@ -476,12 +476,13 @@ def constant_along_an_axis_by_an_attribute_or_without() -> Pair:
 
 @pair
 def slope_of_each_channel_below_opset_7() -> Pair:
-    old, new = nets(2, 4, 4, opset=6)[0], nets(2, 4, 4, opset=13)[0]
-    old.ir_version = 3
-    for net in (old, new):
-        turned = net.node("Transpose", "x", perm=[0, 2, 1])
-        net.node("PRelu", turned, net.weight(4, name="slope"), out="y")
-    return models(old, new)
+    one, other = nets(2, 4, 4, opset=6)
+    for net, shape in ((one, (4,)), (other, (4, 1))):
+        net.ir_version = 3
+        net.store(np.arange(4.0).reshape(shape), "slope")
+    one.node("PRelu", one.node("Transpose", "x", perm=[0, 2, 1]), "slope", out="y")
+    other.node("Transpose", other.node("PRelu", "x", "slope"), perm=[0, 2, 1], out="y")
+    return models(one, other)
 
 
 def norm_of_old(behind: str) -> Pair:
@@ -587,3 +588,15 @@ def test_whole_numbers_are_compared_as_they_are() -> None:
         made.append(in_memory(net.model("y")))
     assert isinstance(compare(made[0], made[1]), Matched)
     assert not isinstance(compare(made[0], made[2]), Matched)
+
+
+def test_constants_laid_over_each_other_by_an_attribute_are_not_established() -> None:
+    """Nothing is said of a constant that an operator set below 7 computes along an axis."""
+    made = []
+    for axis in (0, 1):
+        net = nets(4, 4, opset=6)[0]
+        matrix = net.node("Constant", value=numpy_helper.from_array(np.ones((4, 4), np.float32)))
+        row = net.node("Constant", value=numpy_helper.from_array(np.arange(4, dtype=np.float32)))
+        net.node("Add", "x", net.node("Add", matrix, row, axis=axis, broadcast=1), out="y")
+        made.append(in_memory(net.model("y")))
+    assert not isinstance(compare(*made), Matched)
