@@ -5,10 +5,11 @@ formula with absolute values and plus signs, the other tool's number must satisf
 
     |stored - T| <= 8 * u * max(A, tiny)
 
-u is the unit roundoff of the stored type: an expression of k operations in that type is within
-k * u * A of its value to first order (Higham, Accuracy and Stability of Numerical Algorithms, 2nd
-ed., lemma 3.1), and a fold has fewer than eight. Below ``tiny``, the least normal number, the
-distance of stored numbers no longer shrinks with them.
+u is the unit roundoff of the stored type, or of a coarser one that was rounded to on the way: an
+expression of k operations in that type is within k * u * A of its value to first order (Higham,
+Accuracy and Stability of Numerical Algorithms, 2nd ed., lemma 3.1), and a fold has fewer than
+eight. Below ``tiny``, the least normal number, the distance of stored numbers no longer shrinks
+with them.
 
 What neither side computed must be the same bytes.
 """
@@ -18,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
-from math import inf, isnan, prod
+from math import inf, isnan, nan, prod
 
 import numpy as np
 from onnx import TensorProto
@@ -26,6 +27,7 @@ from onnx import TensorProto
 from folding.constants import Stored
 from folding.doubled import Doubled, Doubles
 from folding.equivalence.foreign.numbers import Constant, Whole, is_whole
+from folding.equivalence.foreign.rounding import way_to
 from folding.floats import FLOATS, FloatType
 from folding.recipes import Direct, Factor, Part, Recipe, Scaled
 from folding.scratch import ELEMENTS, scratch
@@ -39,7 +41,7 @@ _Piece = tuple[int, Doubles, Callable[[], Doubles]]
 def deviation(ours: Constant, theirs: Constant) -> float:
     """The largest |stored - T| over what is allowed; infinite where nothing is and they differ.
 
-    NaN where T is not finite, so that nothing can be said.
+    NaN where nothing can be said: T is not finite, or may not be what roundings on the way give.
     """
     if ours.shape != theirs.shape or ours.elem_type != theirs.elem_type:
         return inf
@@ -49,7 +51,17 @@ def deviation(ours: Constant, theirs: Constant) -> float:
     if kind is None or isinstance(ours.source, np.ndarray) or isinstance(theirs.source, np.ndarray):
         return inf
     with closing(_pieces(ours)) as one, closing(_pieces(theirs)) as other:
-        return _furthest(one, other, kind)
+        found = _furthest(one, other, kind)
+    return found if found <= 1 or isnan(found) else _on_the_way(found, ours, theirs, kind)
+
+
+def _on_the_way(found: float, ours: Constant, theirs: Constant, kind: FloatType) -> float:
+    """A deviation in units of what the roundings on the way to both allow; NaN if not known."""
+    ways = way_to(ours), way_to(theirs)
+    coarsest = max(kind.roundoff, *(way.roundoff for way in ways))
+    strays = any(way.roundoff > kind.roundoff and not way.is_own for way in ways)
+    is_known = not strays and all(way.is_certain for way in ways)
+    return found * kind.roundoff / coarsest if is_known else nan
 
 
 def _is_given(constant: Constant) -> bool:

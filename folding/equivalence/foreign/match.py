@@ -168,7 +168,8 @@ class Match:
         """What constants that do not match mean, everything else being alike."""
         unknown = next((fault for fault in self.faults if isnan(fault.excess)), None)
         if unknown is not None:
-            return NotEstablished(f"a number of {unknown.at!r} is not finite", unknown.at)
+            why = f"what {unknown.at!r} must be is not finite, or rounded beyond what can be told"
+            return NotEstablished(why, unknown.at)
         first = max(self.faults, key=lambda fault: fault.excess)
         layers = {fault.layer for fault in self.faults}
         if not self.is_certain:
@@ -183,7 +184,7 @@ class Match:
             why = (
                 f"the constants of several layers differ, which may make up for each other: {names}"
             )
-            return NotEstablished(why, first.at)
+            return NotEstablished(why, first.at, self.values, check="parameters")
         return Different(_what(first), first.at, first.excess, self.values)
 
 

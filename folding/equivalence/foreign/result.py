@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,15 @@ class Different:
 
 @dataclass(frozen=True, slots=True)
 class NotEstablished:
-    """Perhaps the same function, perhaps not."""
+    """Perhaps the same function, perhaps not.
+
+    ``check`` is which check cannot tell: the parameters if all operators and wires match.
+    """
 
     why: str
     at: str = ""
+    values: dict[str, str] = field(default_factory=dict)
+    check: str = "frame"
 
 
 Result = Matched | Different | NotEstablished

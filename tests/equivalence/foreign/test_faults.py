@@ -186,6 +186,100 @@ def test_faults_in_several_layers_may_make_up_for_each_other() -> None:
     assert found.why.endswith("make up for each other: 'c', 'second'")
 
 
+def test_the_frame_of_two_layers_with_other_numbers_has_passed() -> None:
+    """Where all wires match, only the parameters are open, and the layers are named."""
+    candidate = folded(two_layers())
+    change(candidate, "w", lambda a: a * 1.01)
+    change(candidate, "v", lambda a: a * 1.02)
+    found = check_foreign(in_memory(two_layers()), in_memory(candidate))
+    assert found.frame.status is Status.PASSED
+    assert found.parameters.status is Status.NOT_RUN
+    assert found.parameters.why.endswith("make up for each other: 'c', 'second'")
+    assert found.values["r"] == "r"
+
+
+# --- what is rounded on the way ------------------------------------------------------------------
+def third(elem_type: int, factor: float | None = None, where: str = "") -> ModelProto:
+    """A product with 1/3 as it is computed in a type, or with that times a factor, stored."""
+    net = Net()
+    net.input(1, 3, 4, 4)
+    ends = [net.store(np.full(1, number), elem_type=elem_type) for number in (1.0, 3.0)]
+    exactly = net.stored[ends[0]] / net.stored[ends[1]]
+    if factor is None:
+        number = net.node("Cast", net.node("Div", *ends, out="t"), to=FLOAT, out="s")
+    else:
+        number = net.store(exactly.astype(np.float64) * factor, "s")
+    x = net.node("Conv", "x", net.weight(4, 3, 1, 1, name="w")) if where == "layer" else "x"
+    net.node("Mul", x, number, out="y")
+    return net.model("y")
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"), [(1.0, Matched), (1.003, Matched), (1.01, Different)]
+)
+def test_the_coarsest_type_on_the_way_bounds_a_constant(factor: float, expected: type) -> None:
+    """A number that was computed in float16 and then converted is within 8 u A of float16."""
+    found = judged(third(HALF), third(HALF, factor))
+    assert isinstance(found, expected), found
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, Matched), (1.0001, Different)])
+def test_without_a_coarser_type_the_bound_is_that_of_the_stored_one(
+    factor: float, expected: type
+) -> None:
+    """A number that was computed in float32 alone has no more room than before."""
+    assert isinstance(judged(third(FLOAT), third(FLOAT, factor)), expected)
+
+
+def test_nothing_is_said_of_a_layer_that_something_coarser_was_folded_into() -> None:
+    """Which roundings are in a folded weight is not known: it is not blamed, nor passed."""
+    found = judged(third(HALF, where="layer"), third(HALF, 1.0, where="layer"))
+    assert isinstance(found, NotEstablished)
+    assert "rounded" in found.why
+    assert isinstance(judged(third(FLOAT), third(FLOAT, 1.01)), Different)
+
+
+def product(*numbers: float, stored: float | None = None) -> ModelProto:
+    net = Net()
+    net.input(2, 3)
+    made = net.store(numbers[0] if stored is None else stored, "k")
+    for number in numbers[1:] if stored is None else ():
+        made = net.node("Mul", made, net.store(number))
+    net.node("Add", "x", made, out="y")
+    return net.model("y")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "given"),
+    [((3e38, 10.0), np.inf), ((1e-30, 1e-30, 1e30), 0.0), ((3e38, 10.0, 1e-3), np.inf)],
+    ids=["overflow", "underflow on the way", "overflow on the way"],
+)
+def test_nothing_is_said_where_a_step_may_leave_the_range(
+    numbers: tuple[float, ...], given: float
+) -> None:
+    """What an overflow or underflow on the way gives is no fault, nor is it passed."""
+    found = judged(product(*numbers), product(stored=given))
+    assert isinstance(found, NotEstablished)
+    assert isinstance(judged(product(3.0, 10.0, 0.1), product(stored=3.5)), Different)
+
+
+def test_nothing_is_said_of_a_small_rest_that_was_converted() -> None:
+    """A conversion behind terms that cancel hides how far off their rest may be."""
+    models = []
+    for rest in (None, 0.125):
+        net = Net()
+        net.input(2, 3)
+        if rest is None:
+            tenth = net.node("Mul", net.store(1000.0), net.store(0.1, elem_type=FLOAT))
+            small = net.node("Sub", tenth, net.store(100.0))
+            number = net.node("Cast", small, to=DOUBLE, out="k")
+        else:
+            number = net.store(rest, "k", DOUBLE)
+        net.node("Add", net.node("Cast", "x", to=DOUBLE), number, out="y")
+        models.append(net.model("y"))
+    assert isinstance(judged(*models), NotEstablished)
+
+
 def test_a_constant_that_need_not_matter_is_not_blamed() -> None:
     """Another number where it may be without effect is no certain fault."""
     net, other = Net(), Net()
