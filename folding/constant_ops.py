@@ -54,6 +54,8 @@ def _arithmetic(combine: Callable[[Any, Any], Any]) -> Operator:
         first, second = inputs
         if first is None or second is None or not _broadcasts(first, second):
             return None
+        if attribute(node, "broadcast") is not None:
+            return None  # Below operator set 7 operands were aligned by other rules.
         if isinstance(first, Doubled) != isinstance(second, Doubled):
             return None
         with np.errstate(all="ignore"):  # Integers overflow here as in the runtime.

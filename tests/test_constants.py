@@ -275,6 +275,16 @@ def test_a_narrowing_cast_is_no_mere_move() -> None:
     assert constants(net, "k").stored("k") is None
 
 
+@pytest.mark.parametrize("operator", ["Add", "Sub", "Mul", "Div"])
+def test_operands_that_are_aligned_by_old_rules_are_left_to_the_runtime(operator: str) -> None:
+    """Below operator set 7 an attribute says along which axis."""
+    net = Net(opset=6)
+    square, row = net.store(np.ones((2, 2))), net.store(np.array([1.0, 2.0]))
+    net.node(operator, square, row, out="k", axis=0, broadcast=1)
+
+    assert constants(net, "k").value("k") is None
+
+
 def test_a_division_of_integers_by_zero_is_left_to_the_runtime() -> None:
     net = Net()
     net.node("Div", net.integers(1), net.integers(0), out="k")
