@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from hypothesis import HealthCheck, settings
 
+from folding import interrupts
 from folding.equivalence import running
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.equivalence.worker import Worker
@@ -47,3 +48,10 @@ def one_process() -> Iterator[None]:
 
         patch.setattr(running, "Worker", lent)
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_interrupt() -> None:
+    """A command of this process is not ended by an interrupt that another test has sent."""
+    interrupts._ARRIVED.clear()
+    interrupts._TAKEN.clear()

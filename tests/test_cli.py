@@ -359,6 +359,7 @@ def test_no_verify_is_skipped_in_json(runner: CliRunner, source: Path) -> None:
         "checks": [],
         "inputs": None,
         "seeds": [],
+        "guilty": [],
     }
 
 

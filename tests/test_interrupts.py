@@ -349,19 +349,19 @@ def test_an_interrupt_can_be_told_to_nobody(source: Path, code: str) -> None:
 
 SWALLOWED = """
 import weakref
-import folding.pipeline
+import folding.carrying
 class Thing: pass
 def swallowing():
     thing = Thing()
     reference = weakref.ref(thing, lambda _: interrupt())
     del thing
-write = folding.pipeline._write
+write = folding.carrying._write
 def _write(*arguments):
     for _ in range({times}):
         swallowing()
     {then}
     return write(*arguments)
-folding.pipeline._write = _write
+folding.carrying._write = _write
 """
 
 
@@ -386,7 +386,7 @@ def test_a_process_that_swallows_every_interrupt_ends_all_the_same(
 
 
 WHILE_IT_IS_CLEARED_UP = """
-import folding.pipeline
+import folding.carrying
 from folding import writing
 held_back = writing.held_back
 def twice():
@@ -395,7 +395,7 @@ def twice():
 def _verify(*_):
     writing.held_back = twice
     interrupt()
-folding.pipeline._verify = _verify
+folding.carrying._verify = _verify
 """
 
 
@@ -419,7 +419,7 @@ sys.meta_path.insert(0, Finder())
 """
 
 
-@pytest.mark.parametrize("name", ["numpy", "onnx", "onnxruntime"])
+@pytest.mark.parametrize("name", ["numpy", "onnx"])
 def test_no_library_is_interrupted_while_it_is_loaded(source: Path, name: str) -> None:
     """In C++, that ends the process."""
     found = interrupted(source, WHILE_C_LOADS_IT.format(name=name))
@@ -429,13 +429,13 @@ def test_no_library_is_interrupted_while_it_is_loaded(source: Path, name: str) -
 
 
 WHILE_PYTHON_RUNS_FOR_C = """
-import folding.pipeline, ctypes
+import folding.carrying, ctypes
 def unheard(*_):
     # As pybind11 does with what it executes: Python remembers that it was interrupted there.
     interrupt_there = b"import os, signal; os.kill(os.getpid(), signal.SIGINT)"
     ctypes.pythonapi.PyRun_SimpleString(interrupt_there)
     raise KeyboardInterrupt
-folding.pipeline._write = unheard
+folding.carrying._write = unheard
 """
 
 

@@ -156,7 +156,7 @@ def test_the_fields_are_those_of_the_contract(tmp_path: Path) -> None:
         *("name", "kind", "nodes", "outcome", "into", "reason", "at", "text"),
     }
     assert set(report["verification"]) == {
-        *("verdict", "rests_on", "checks", "inputs", "seeds"),
+        *("verdict", "rests_on", "checks", "inputs", "seeds", "guilty"),
     }
     assert set(report["verification"]["checks"][0]) == {
         *("name", "status", "why", "worst", "bound", "at"),

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from folding.errors import BadCall
+from folding.interrupts import held_back
 
 _CPU = "CPUExecutionProvider"
 _MEGABYTE = 1_000_000
@@ -99,7 +100,8 @@ def model_limits(command: Command) -> Command:
 
     @functools.wraps(command)
     def wrapped(*, max_nesting: int, max_expanded_nodes: int, **rest: Any) -> Any:
-        from folding.guards import Limits
+        with held_back():  # C++ ends the process if it is interrupted as it loads.
+            from folding.guards import Limits
 
         return command(limits=Limits(max_nesting, max_expanded_nodes), **rest)
 

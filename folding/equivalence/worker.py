@@ -35,6 +35,8 @@ _PATIENCE = 5.0
 #: What every reason begins with.
 _SUBJECT = "the process that ran the models"
 _GIGA, _MEGA = 1e9, 1e6
+#: With so few bytes libraries crash before they can say what they lack.
+_TOO_LITTLE = 100_000_000
 
 Kind = Literal["crash", "memory", "time", "start"]
 _Request = list[bytes | memoryview]
@@ -207,7 +209,7 @@ class Worker(AbstractContextManager["Worker"]):
         death = process.death()
         if death.by_time:
             return self._too_long()
-        if death.by_memory:
+        if death.by_memory or (self._memory is not None and self._memory < _TOO_LITTLE):
             return self._too_much()
         if death.by_kill:
             why = "was killed, as the system does when memory runs out"
