@@ -35,8 +35,7 @@ from folding.equivalence.verdict import Check, Status
 from folding.floats import FLOATS
 from folding.plan import Warned
 
-#: How often the noise is drawn: of outputs of few elements more often, for chance plays its part.
-#: (Not of large models, of which each run takes its time.)
+#: How often noise is drawn: for small outputs of small models more often, as chance plays a part.
 _DRAWS, _MORE_DRAWS = 2, 8
 _SEED = 0
 _OVERFLOW = "numbers overflow on all inputs"
