@@ -169,7 +169,7 @@ def _job(reference: Model, candidate: Model, compared: Compared, running: Runnin
         skipped,
         dict(compared.values),
         frozenset(main.vanished | main.renamed.keys()) if compared.is_ours else frozenset(),
-        compared.frame.status is Status.PASSED,
+        Status.NOT_RUN not in (compared.frame.status, compared.parameters.status),
         compared.is_ours and compared.frame.status is Status.PASSED and not skipped,
         running.feeds,
         running.shapes,

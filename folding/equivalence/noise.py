@@ -26,8 +26,8 @@ RATIO = 4.0
 _ULPS = 4.0
 #: A channel of fewer elements says too little: the noise of all may happen to be small.
 _LEAST = 16
-#: Of what was decided, so many may differ.
-_ONE_IN = 100
+#: Of what was decided, so many may differ; one at least, unless noise was drawn so often.
+_ONE_IN, _MANY = 100, 4
 #: A result this far below the largest number may have overflowed on the way to it.
 _MARGIN = 256.0
 #: Squares of numbers below this are finite.
@@ -183,6 +183,6 @@ def flipped(
     for draw in draws:
         wrong &= draw == expected if draw.shape == expected.shape else False
     count = int(np.count_nonzero(wrong))
-    if count <= max(1, wrong.size // _ONE_IN):
+    if count <= max(int(len(draws) < _MANY), wrong.size // _ONE_IN):
         return ""
     return f"{count} elements differ, which noise does not change"

@@ -155,9 +155,9 @@ class OutputCheck:
             return "" if is_near else "it differs, though what it is made from does not"
         if self._is_measured(one) and isinstance(other, np.ndarray):
             return flipped(one, other, [draw[output] for draw in drawn()])
-        is_float = isinstance(one, np.ndarray) and one.dtype.kind not in "biuOSU"
-        found = 0.0 if is_float else distance(one, other)
-        return found if isinstance(found, str) else ""
+        found = distance(one, other)
+        flips = isinstance(one, np.ndarray) and one.dtype.kind == "f" and one.shape == other.shape
+        return found if isinstance(found, str) and not flips else ""
 
     def _is_measured(self, value: Any) -> bool:
         return isinstance(value, np.ndarray) and self.measured and self.tolerance is None

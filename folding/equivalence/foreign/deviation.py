@@ -27,7 +27,7 @@ from onnx import TensorProto
 from folding.constants import Stored
 from folding.doubled import Doubled, Doubles
 from folding.equivalence.foreign.numbers import Constant, Whole, is_whole
-from folding.equivalence.foreign.rounding import way_to
+from folding.equivalence.foreign.rounding import is_own, way_to
 from folding.floats import FLOATS, FloatType
 from folding.recipes import Direct, Factor, Part, Recipe, Scaled
 from folding.scratch import ELEMENTS, scratch
@@ -52,16 +52,17 @@ def deviation(ours: Constant, theirs: Constant) -> float:
         return inf
     with closing(_pieces(ours)) as one, closing(_pieces(theirs)) as other:
         found = _furthest(one, other, kind)
-    return found if found <= 1 or isnan(found) else _on_the_way(found, ours, theirs, kind)
+    return found if isnan(found) else _on_the_way(found, ours, theirs, kind)
 
 
 def _on_the_way(found: float, ours: Constant, theirs: Constant, kind: FloatType) -> float:
-    """A deviation in units of what the roundings on the way to both allow; NaN if not known."""
-    ways = way_to(ours), way_to(theirs)
-    coarsest = max(kind.roundoff, *(way.roundoff for way in ways))
-    strays = any(way.roundoff > kind.roundoff and not way.is_own for way in ways)
-    is_known = not strays and all(way.is_certain for way in ways)
-    return found * kind.roundoff / coarsest if is_known else nan
+    """A deviation, or NaN where T leaves out roundings to a coarser type that both do not share."""
+    if found <= 1:
+        one, other = (way_to(c).roundoff if is_own(c) else 0.0 for c in (ours, theirs))
+        return found if one == other or max(one, other) <= kind.roundoff else nan
+    ways = [way_to(ours), way_to(theirs)]
+    is_exact = all(way.is_certain and way.roundoff <= kind.roundoff for way in ways)
+    return found if is_exact else nan
 
 
 def _is_given(constant: Constant) -> bool:

@@ -169,7 +169,7 @@ class Match:
         unknown = next((fault for fault in self.faults if isnan(fault.excess)), None)
         if unknown is not None:
             why = f"what {unknown.at!r} must be is not finite, or rounded beyond what can be told"
-            return NotEstablished(why, unknown.at)
+            return NotEstablished(why, unknown.at, self.values, check="parameters")
         first = max(self.faults, key=lambda fault: fault.excess)
         layers = {fault.layer for fault in self.faults}
         if not self.is_certain:

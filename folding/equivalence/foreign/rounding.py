@@ -46,14 +46,16 @@ def way_to(constant: Constant) -> Way:
     """What is rounded on the way to a constant."""
     if isinstance(constant.source, Stored):
         return Way(0.0, is_certain=True, is_own=True)
-    is_own = _is_own(constant)
-    found = _behind(constant) if is_own else _all(constant.constants)
+    own = is_own(constant)
+    found = _behind(constant) if own else _all(constant.constants)
     steps = [step for step in found if _rounds(*step)]
+    if all(_is_cast(*step) for step in steps):
+        return Way(0.0, is_certain=True, is_own=own)  # T rounds where numbers are converted.
     roundoff = max((_roundoff(*step) for step in steps), default=0.0)
-    return Way(roundoff, all(_is_certain(*step) for step in steps), is_own)
+    return Way(roundoff, all(_is_certain(*step) for step in steps), own)
 
 
-def _is_own(constant: Constant) -> bool:
+def is_own(constant: Constant) -> bool:
     """Whether a constant is what the expression of its name gives, perhaps in other dimensions."""
     source = constant.source
     if not isinstance(source, Direct) or constant.name not in constant.constants:
@@ -71,6 +73,11 @@ def _rounds(home: Constants, name: str) -> bool:
     if node is None or node.op_type not in _ROUNDING or not isinstance(home.value(name), Doubled):
         return False
     return node.op_type != "Cast" or home.stored(node.input[0]) is None
+
+
+def _is_cast(home: Constants, name: str) -> bool:
+    node = home.node(name)
+    return node is not None and node.op_type == "Cast"
 
 
 def _roundoff(home: Constants, name: str) -> float:
