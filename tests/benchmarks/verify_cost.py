@@ -2,9 +2,8 @@
 
     python -m pip install '.[bench]' && python tests/benchmarks/verify_cost.py REFERENCE.onnx ...
 
-folds each model (without arguments the ResNet-50 of the onnx package, and a CNN of 236 MB), and
-measures in processes of their own, all in turn: creating a session of each of the two files and
-running it once; ``verify``, with the process that runs the models; and in this process the proof
+folds each model (without arguments a CNN of 236 MB), and measures in processes of their own, all in
+turn: creating a session of each of the two files and running it once; ``verify``, with the process that runs the models; and in this process the proof
 alone, frame and parameters, beside reading both files. Medians of some runs.
 """
 
@@ -47,10 +46,6 @@ def _models(folder: Path, given: list[Path]) -> Iterator[Path]:
     if given:
         yield from given
         return
-    import onnx.backend.test
-
-    data = Path(onnx.backend.test.__file__).parent / "data" / "light"
-    yield data / "light_resnet50.onnx"
     cnn = folder / "cnn.onnx"
     architectures.cnn(100)(cnn)
     yield cnn
