@@ -3,8 +3,9 @@
     python -m pip install '.[bench]' && python tests/benchmarks/verify_cost.py REFERENCE.onnx ...
 
 folds each model (without arguments a CNN of 236 MB), and measures in processes of their own, all in
-turn: creating a session of each of the two files and running it once; ``verify``, with the process that runs the models; and in this process the proof
-alone, frame and parameters, beside reading both files. Medians of some runs.
+turn: creating a session of each of the two files and running it once; ``verify``, with the process
+that runs the models; and in this process the proof alone, frame and parameters, beside reading both
+files. Medians of some runs.
 """
 
 from __future__ import annotations
