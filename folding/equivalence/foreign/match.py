@@ -21,6 +21,7 @@ from folding.equivalence.foreign.deviation import deviation
 from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.result import Different, Matched, NotEstablished, Result
+from folding.equivalence.foreign.shifts import centred, is_forgotten
 from folding.equivalence.foreign.terms import COMMUTING, FORMAL, INPUT, Call, Term, Value
 from folding.floats import FLOATS
 
@@ -77,6 +78,7 @@ class Match:
     faults: list[Fault] = field(default_factory=list)
     unlike: dict[str, str] = field(default_factory=dict)
     is_certain: bool = True
+    _centred: list[Value] = field(default_factory=list)
     _seen: set[tuple[int, int]] = field(default_factory=set)
     _twins: dict[int, int] = field(default_factory=dict)
 
@@ -98,6 +100,7 @@ class Match:
         if isinstance(ours, Constant) and isinstance(theirs, Constant):
             self._constants(ours, theirs, reader)
         elif isinstance(ours, Term) and isinstance(theirs, Term):
+            self._centred += filter(None, [centred(ours)])
             self._terms(ours, theirs)
         else:
             said = "computed from the inputs" if isinstance(ours, Term) else "constant"
@@ -175,10 +178,11 @@ class Match:
         if not self.is_certain:
             why = f"{_what(first)}, if it is the right one of several that are alike"
             return NotEstablished(why, first.at)
-        doubtful = [fault for fault in self.faults if not _decides(fault)]
+        doubtful = [fault for fault in self.faults if not self._decides(fault)]
         if doubtful:
             fault = doubtful[0]
-            return NotEstablished(f"{_what(fault)}, which need not matter", fault.at)
+            why = f"{_what(fault)}, which need not matter"
+            return NotEstablished(why, fault.at, self.values, check="parameters")
         if len(layers) > 1 and len({fault.at for fault in self.faults}) > 1:
             names = ", ".join(sorted(map(repr, layers)))
             why = (
@@ -186,6 +190,13 @@ class Match:
             )
             return NotEstablished(why, first.at, self.values, check="parameters")
         return Different(_what(first), first.at, first.excess, self.values)
+
+    def _decides(self, fault: Fault) -> bool:
+        """Whether a constant makes another function of the model, whatever the others are."""
+        constant, reader = fault.constant, fault.reader
+        if reader is None or reader.call.domain or constant.elem_type not in FLOATS:
+            return False
+        return reader.operator in _COUNTS and not is_forgotten(constant, reader, self._centred)
 
 
 def _is_telling(one: Call, other: Call) -> bool:
@@ -208,15 +219,6 @@ def _name(value: Value) -> str:
 def _what(fault: Fault) -> str:
     at = f"tensor {fault.constant.name!r}" if fault.constant.name else "the bias"
     return f"{at} of {fault.layer!r} is not what the reference requires"
-
-
-def _decides(fault: Fault) -> bool:
-    reader = fault.reader
-    if reader is None:
-        return False
-    return (
-        fault.constant.elem_type in FLOATS and not reader.call.domain and reader.operator in _COUNTS
-    )
 
 
 def _unlike(ours: Term, theirs: Term) -> str | None:

@@ -319,6 +319,45 @@ def test_a_constant_that_need_not_matter_is_not_blamed() -> None:
     assert isinstance(judged(net.model("y"), other.model("y")), NotEstablished)
 
 
+def before_its_mean_goes(normalisation: str, carrier: str = "", bias: float = 0.7) -> ModelProto:
+    """A convolution with a bias, perhaps a carrier, and what takes the channels' means away."""
+    net = Net(opset=18)
+    net.input(1, 3, 5, 5)
+    weight = net.weight(4, 3, 3, 3, name="w")
+    value = net.node("Conv", "x", weight, net.store(np.full(4, bias), name="b"), out="c")
+    if carrier == "Transpose":
+        value = net.node("Transpose", value, perm=[0, 1, 3, 2])
+    elif carrier:
+        value = net.node(carrier, value)
+    if normalisation == "Sub":
+        net.node("Sub", value, net.node("ReduceMean", value, net.integers(2, 3)), out="y")
+    else:
+        ones = [net.store(np.ones(4)), net.store(np.zeros(4))]
+        net.node(normalisation, value, *ones, out="y")
+    return net.model("y")
+
+
+@pytest.mark.parametrize("carrier", ["", "Transpose"])
+@pytest.mark.parametrize("normalisation", ["InstanceNormalization", "Sub"])
+def test_a_shift_whose_mean_is_taken_away_is_not_blamed(normalisation: str, carrier: str) -> None:
+    """Without it the model is the same function, and some tool may know."""
+    models = [before_its_mean_goes(normalisation, carrier, bias) for bias in (0.7, 0.0)]
+
+    found = judged(*models)
+
+    assert isinstance(found, NotEstablished), found
+    assert (found.check, found.at) == ("parameters", "b")
+
+
+def test_a_shift_that_does_not_reach_a_mean_as_one_is_blamed() -> None:
+    """Behind a Relu it is no shift any more; nor is a weight one."""
+    models = [before_its_mean_goes("Sub", "Relu", bias) for bias in (0.7, 0.0)]
+    assert isinstance(judged(*models), Different)
+    other = before_its_mean_goes("Sub")
+    change(other, "w", one_channel(1.01))
+    assert isinstance(judged(before_its_mean_goes("Sub"), other), Different)
+
+
 # --- wires and attributes ------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "fault",

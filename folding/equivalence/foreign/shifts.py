@@ -1,0 +1,51 @@
+"""Shifts that a normalisation behind them takes away again, so that they need not matter.
+
+    layer ─ (Add, Transpose, Reshape) ─ InstanceNormalization
+    layer ─ (Add, Transpose, Reshape) ─ v ─ Sub(v, ReduceMean(v))
+
+A tool may drop such a shift, and the function is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from folding.equivalence.foreign.layers import LAYERS
+from folding.equivalence.foreign.numbers import Constant
+from folding.equivalence.foreign.terms import RESHAPE, Term, Value
+
+#: Operators that take the mean of their first input away, in training form if there are two.
+_NORMALISING = frozenset(
+    {"BatchNormalization", "GroupNormalization", "InstanceNormalization", "LayerNormalization"}
+    | {"MeanVarianceNormalization"}
+)
+#: Operators that carry a shift along.
+_CARRYING = frozenset({"Add", "Transpose", RESHAPE})
+_BIAS = 2
+
+
+def centred(term: Term) -> Value | None:
+    """The value whose mean a term takes away, if it does."""
+    first, second = term.call.input(0), term.call.input(1)
+    if term.operator in _NORMALISING:
+        return first
+    is_mean = isinstance(second, Term) and second.operator == "ReduceMean"
+    is_own = is_mean and isinstance(second, Term) and second.call.input(0) is first
+    return first if term.operator == "Sub" and is_own else None
+
+
+def is_forgotten(constant: Constant, reader: Term, values: Iterable[Value]) -> bool:
+    """Whether a constant only shifts a value whose mean is taken away; ``values`` are all such."""
+    inputs = reader.call.inputs
+    is_bias = reader.operator in LAYERS and len(inputs) > _BIAS and inputs[_BIAS] is constant
+    if not (is_bias or reader.operator == "Add"):
+        return False
+    todo, seen = list(values), set[int]()
+    while todo:
+        value = todo.pop()
+        if value is reader:
+            return True
+        if isinstance(value, Term) and value.operator in _CARRYING and id(value) not in seen:
+            seen.add(id(value))
+            todo += [given for given in value.call.inputs if given is not None]
+    return False
