@@ -19,8 +19,9 @@ _NORMALISING = frozenset(
     {"BatchNormalization", "GroupNormalization", "InstanceNormalization", "LayerNormalization"}
     | {"MeanVarianceNormalization"}
 )
-#: Operators that carry a shift along.
-_CARRYING = frozenset({"Add", "Transpose", RESHAPE})
+#: Operators that move elements, and those that carry a shift along.
+_MOVING = frozenset({"Transpose", RESHAPE})
+_CARRYING = _MOVING | {"Add"}
 _BIAS = 2
 
 
@@ -29,9 +30,17 @@ def centred(term: Term) -> Value | None:
     first, second = term.call.input(0), term.call.input(1)
     if term.operator in _NORMALISING:
         return first
-    is_mean = isinstance(second, Term) and second.operator == "ReduceMean"
-    is_own = is_mean and isinstance(second, Term) and second.call.input(0) is first
-    return first if term.operator == "Sub" and is_own else None
+    mean = _unmoved(second)
+    if term.operator != "Sub" or not isinstance(mean, Term) or mean.operator != "ReduceMean":
+        return None
+    return first if _unmoved(mean.call.input(0)) is _unmoved(first) else None
+
+
+def _unmoved(value: Value | None) -> Value | None:
+    """A value before its elements changed places."""
+    while isinstance(value, Term) and value.operator in _MOVING:
+        value = value.call.input(0)
+    return value
 
 
 def is_forgotten(constant: Constant, reader: Term, values: Iterable[Value]) -> bool:
