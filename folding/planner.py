@@ -16,7 +16,7 @@ from folding.search import Search
 
 _INPUTS_HOLD_INITIALIZERS_BELOW_IR = 4
 
-#: Affines that may not be folded, by scope and name: their numbers do not fit.
+#: Affines that may not be folded, by scope and name, and why.
 Refused = dict[tuple[int, str], Kept]
 
 

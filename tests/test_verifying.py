@@ -327,8 +327,10 @@ def test_no_temporary_file_is_left_after_an_error(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
+    candidate, _ = folding.fold_model(conv_net(), verify=False)
+
     with pytest.raises(folding.BadCall):
-        folding.verify(conv_net(), conv_net(), provider="NoExecutionProvider")
+        folding.verify(conv_net(), candidate, provider="NoExecutionProvider")
 
     assert not list(tmp_path.iterdir())
 

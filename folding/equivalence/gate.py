@@ -21,9 +21,9 @@ from folding.equivalence.verdict import Check, Status, Verdict
 from folding.equivalence.worker import WorkerFailed
 from folding.errors import FoldError
 from folding.modelfile import Model
-from folding.plan import Warned
+from folding.plan import Kept, Reason, Warned
 from folding.planner import Refused, plan_model
-from folding.trial import confirmed
+from folding.protos import graphs
 
 #: Of more folded places some are compared, evenly spread.
 _MOST_SITES = 1000
@@ -95,21 +95,29 @@ def verify_any(reference: Model, candidate: Model, running: Running) -> Verdict:
 
 
 def _as_ours(reference: Model, candidate: Model) -> Compared | None:
-    """The proof that a candidate is a fold of ours, if it is one."""
-    refused: Refused = {}
-    drafts = plan_model(reference, refused).drafts
+    """The proof that a candidate is a fold of ours, if it is one; perhaps not of all affines."""
+    drafts = plan_model(reference, {}).drafts
     frame = check_frame(reference, candidate, drafts)
-    if frame.status is not Status.PASSED:
-        refused = confirmed(reference).refused
-        if not refused:
-            return None
-        drafts = plan_model(reference, refused).drafts
+    left = {} if frame.status is Status.PASSED else _left(drafts, candidate)
+    if left:
+        drafts = plan_model(reference, left).drafts
         frame = check_frame(reference, candidate, drafts)
     if frame.status is not Status.PASSED:
         return None
     parameters = check_parameters(candidate, drafts)
     is_ours = parameters.status is Status.PASSED
     return Compared(frame, parameters, drafts) if is_ours else None
+
+
+def _left(drafts: Sequence[Draft], candidate: Model) -> Refused:
+    """The affines that the candidate has as they were, of those that could be folded."""
+    left: Refused = {}
+    for number, (draft, graph) in enumerate(zip(drafts, graphs(candidate.proto), strict=False)):
+        made = {name: node for node in graph.node for name in node.output}
+        for name in draft.axes:
+            if made.get(name) == draft.scope.nodes[draft.scope.producers[name]]:
+                left[number, name] = Kept(Reason.NO_RULE, name)
+    return left
 
 
 def _idle(frame: Check) -> Verdict:

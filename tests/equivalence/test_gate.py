@@ -23,7 +23,10 @@ from folding.equivalence.verdict import Check, Status, Verdict, VerdictName
 from folding.equivalence.worker import WorkerFailed
 from folding.errors import BadCall, StorageFailed
 from folding.guards import LIMITS
+from folding.inmemory import inlined
+from folding.modelfile import in_memory
 from folding.plan import Kept, Reason
+from folding.trial import attempt
 
 PASSED, FAILED, NOT_RUN = Status.PASSED, Status.FAILED, Status.NOT_RUN
 NAMES = ("frame", "parameters", "sites", "outputs")
@@ -331,10 +334,29 @@ def test_another_model_altogether_is_no_crash() -> None:
 
 
 def test_the_reference_itself_is_equivalent_to_itself() -> None:
+    """Whatever could be folded: it is byte for byte the same, so nothing need be run."""
     verdict = any_verdict(conv_net(), conv_net())
 
     assert verdict.name is VerdictName.EQUIVALENT
-    assert statuses(verdict)[2:] == [PASSED, PASSED]
+    assert statuses(verdict) == [PASSED, PASSED, NOT_RUN, NOT_RUN]
+
+
+def test_a_fold_of_ours_that_left_some_is_one_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its numbers did not fit, or it failed where it was run; the others are held to our bound."""
+    net = Net()
+    value = net.input(1, 3, 9, 9)
+    for name in ("first", "second"):
+        value = net.batch_norm(net.node("Conv", value, net.weight(3, 3, 3, 3)), 3, out=name)
+        value = net.node("Relu", value, out=f"{name} relu")
+    source = net.model(value)
+    left = {(0, "first"): Kept(Reason.FAILED_ITS_RUN, "first")}
+    candidate = inlined(attempt(in_memory(source), left).model).proto
+    monkeypatch.setattr(gate, "check_foreign", lambda *_: pytest.fail("taken for another tool's"))
+
+    verdict = any_verdict(source, candidate)
+
+    assert statuses(verdict) == [PASSED] * 4
+    assert [node.op_type for node in candidate.graph.node].count("BatchNormalization") == 1
 
 
 def test_a_model_without_anything_to_fold_is_compared_without_a_run() -> None:
