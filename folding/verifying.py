@@ -22,7 +22,7 @@ from folding.equivalence import gate
 from folding.equivalence.foreign import lenient
 from folding.equivalence.inputs import Inputs
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
-from folding.equivalence.running import Wish, running
+from folding.equivalence.running import AS_USUAL, Wish, running
 from folding.equivalence.verdict import Verdict
 from folding.guards import LIMITS, Limits
 from folding.junit import to_junit
@@ -100,33 +100,20 @@ def verify(
     Raises:
         FoldError: a model, an input or the call is bad.
     """
-    return verified(
-        reference,
-        candidate,
-        inputs=inputs,
-        shapes=shapes,
-        tolerance=tolerance,
-        provider=provider,
-        custom_ops=custom_ops,
-        follow_links=follow_links,
-        limits=limits,
-        run_limits=run_limits,
-        progress=progress,
-    ).verdict
+    wish = Wish(inputs, shapes, tolerance, provider, custom_ops, run_limits)
+    done = verified(
+        reference, candidate, wish, follow_links=follow_links, limits=limits, progress=progress
+    )
+    return done.verdict
 
 
 def verified(
     reference: AnyModel,
     candidate: AnyModel,
+    wish: Wish = AS_USUAL,
     *,
-    inputs: Inputs | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    tolerance: float | None = None,
-    provider: str = _CPU,
-    custom_ops: AnyPath | None = None,
     follow_links: bool = False,
     limits: Limits = LIMITS,
-    run_limits: RunLimits = RUN_LIMITS,
     digests: bool = False,
     report_to: AnyPath | None = None,
     junit_to: AnyPath | None = None,
@@ -134,10 +121,10 @@ def verified(
 ) -> Verification:
     """Like ``verify``, with the facts about both files.
 
-    ``report_to`` and ``junit_to`` are files for the report, as JSON and as JUnit XML, which are
-    written whatever the verdict is; ``digests`` asks for the SHA-256 of both models.
+    ``wish`` is how both are run. ``report_to`` and ``junit_to`` are files for the report, as JSON
+    and as JUnit XML, which are written whatever the verdict is; ``digests`` asks for the SHA-256 of
+    both models.
     """
-    wish = Wish(inputs, shapes, tolerance, provider, custom_ops, run_limits)
     clock = Clock(progress)
     with ExitStack() as stack:
         with clock.stage("read"):

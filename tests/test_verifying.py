@@ -86,12 +86,12 @@ def test_what_is_no_fold_of_ours_is_not_called_different_for_that(
 
 @pytest.mark.parametrize("in_memory", [(True, True), (True, False), (False, True)])
 def test_models_may_be_in_memory(pair: tuple[Path, Path], in_memory: tuple[bool, bool]) -> None:
-    given = [
+    reference, candidate = (
         ModelProto.FromString(path.read_bytes()) if is_in_memory else path
         for path, is_in_memory in zip(pair, in_memory, strict=True)
-    ]
+    )
 
-    done = verified(*given)
+    done = verified(reference, candidate)
 
     assert done.verdict.name == "equivalent"
     assert (done.reference.path is None, done.candidate.path is None) == in_memory

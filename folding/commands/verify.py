@@ -46,6 +46,7 @@ def verify(
 
     Exit codes: 0 equivalent, 1 different, 2 bad input or call, 4 unproven, 130 interrupted.
     """
+    from folding.equivalence.running import Wish
     from folding.show import Progress, show_verification
     from folding.verifying import verified as run
 
@@ -55,7 +56,7 @@ def verify(
         done = run(
             reference,
             candidate,
-            **runs.arguments(),
+            Wish(**runs.arguments()),
             follow_links=follow_links,
             limits=limits,
             digests=json_path is not None,

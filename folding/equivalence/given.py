@@ -79,7 +79,7 @@ def _users(what: str) -> Iterator[None]:
     """Around the user's own code, which may raise anything."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # What users write has no common base; the BadCall names it.
         text = " ".join(str(error).split()) or type(error).__name__
         raise BadCall(f"{what}: {text}", hint="Correct what gives the inputs.") from error
 

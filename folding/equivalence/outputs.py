@@ -80,6 +80,11 @@ class OutputCheck:
         self.compared = True
         if self.worst.status is not Status.PASSED:
             return
+        there = {value.name for value in self.candidate.model.proto.graph.output}
+        missing = [output for output in self.watched if output not in there]
+        if missing:
+            self._fail(f"the candidate has no output {missing[0]!r}", missing[0])
+            return
         theirs = tuple(name for pairs in self.watched.values() for _, name in pairs)
         variant = partial(with_outputs, self.candidate.model.proto, theirs, shapes=())
         try:
@@ -87,11 +92,6 @@ class OutputCheck:
                 given = session.run_named(feed)
         except RuntimeRefused as refusal:
             self._fail(f"the candidate does not run: {refusal}")
-            return
-        there = {value.name for value in self.candidate.model.proto.graph.output}
-        missing = [output for output in self.watched if output not in there]
-        if missing:
-            self._fail(f"the candidate has no output {missing[0]!r}", missing[0])
             return
         drawn = cache(partial(self._draws, feed, noise, first.shapes))
         for output, pairs in self.watched.items():

@@ -29,7 +29,7 @@ class Wish:
         tolerance: the user's, relative to the size of an output.
         provider: the execution provider that runs the candidate.
         custom_ops: a library of custom operators.
-        limits: what it may cost.
+        run_limits: what it may cost.
 
     Raises:
         BadCall: the tolerance is no number that can be one.
@@ -40,12 +40,15 @@ class Wish:
     tolerance: float | None = None
     provider: str = CPU.provider
     custom_ops: str | os.PathLike[str] | None = None
-    limits: RunLimits = RUN_LIMITS
+    run_limits: RunLimits = RUN_LIMITS
 
     def __post_init__(self) -> None:
         if self.tolerance is not None and not 0 <= self.tolerance < inf:
             text = f"the tolerance is {self.tolerance}"
             raise BadCall(text, hint="Give a number that is not negative.")
+
+
+AS_USUAL = Wish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +79,5 @@ def running(wish: Wish, model: ModelProto, nesting: int) -> Iterator[Running]:
     if custom_ops is not None and not Path(custom_ops).is_file():
         raise BadCall(f"there is no library {custom_ops!r}", hint="Check the path.")
     engine = Engine(wish.provider, custom_ops)
-    with Worker(wish.limits) as worker:
+    with Worker(wish.run_limits) as worker:
         yield Running(worker, nesting, feeds, dict(wish.shapes or {}), wish.tolerance, engine)

@@ -21,6 +21,7 @@ from verifications import HOSTILE, VERDICTS, verification
 import folding
 from folding import cli, verifying
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
+from folding.equivalence.running import AS_USUAL, Wish
 
 Json = dict[str, Any]
 CODES = {"equivalent": 0, "not run": 0, "different": 1, "unproven": 4, "hostile": 1}
@@ -57,8 +58,9 @@ def answer(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Json]:
     """Let every verification come out like this; what was asked is in the list."""
     asked: list[Json] = []
 
-    def verified(*_: Any, **how: Any) -> Any:
-        asked.append(how)
+    def verified(reference: str, candidate: str, wish: Wish, **how: Any) -> Any:
+        assert (reference, candidate) == ("a", "b")
+        asked.append({"wish": wish, **how})
         return verification(name)
 
     monkeypatch.setattr(verifying, "verified", verified)
@@ -293,12 +295,7 @@ def test_by_default_it_is_run_as_the_function_does(monkeypatch: pytest.MonkeyPat
     (how,) = asked
     assert callable(how.pop("progress"))
     assert how == {
-        "inputs": None,
-        "shapes": None,
-        "tolerance": None,
-        "provider": "CPUExecutionProvider",
-        "custom_ops": None,
-        "run_limits": RUN_LIMITS,
+        "wish": AS_USUAL,
         "follow_links": False,
         "limits": folding.Limits(),
         "digests": False,
@@ -320,12 +317,14 @@ def test_every_option_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     (how,) = asked
     del how["progress"]
     assert how == {
-        "inputs": Path("i.npz"),
-        "shapes": {"x": (1, 3), "n:0": (2,)},
-        "tolerance": 0.5,
-        "provider": "P",
-        "custom_ops": Path("lib.so"),
-        "run_limits": RunLimits(1.5, 7_000_000),
+        "wish": Wish(
+            Path("i.npz"),
+            {"x": (1, 3), "n:0": (2,)},
+            0.5,
+            "P",
+            Path("lib.so"),
+            RunLimits(1.5, 7_000_000),
+        ),
         "follow_links": True,
         "limits": folding.Limits(9, 11),
         "digests": True,

@@ -238,7 +238,7 @@ def test_a_model_that_wants_too_much_costs_the_verdict_and_not_the_caller(
 
     with (
         opened(source, target) as (ours, theirs),
-        running(Wish(limits=limits), ours.proto, LIMITS.nesting) as run,
+        running(Wish(run_limits=limits), ours.proto, LIMITS.nesting) as run,
     ):
         verdict = verify_fold(ours, theirs, {}, run)
 

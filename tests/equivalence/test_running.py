@@ -43,7 +43,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[Spied]:
 def test_the_process_lives_as_long_as_the_block(workers: list[Spied]) -> None:
     limits = RunLimits(seconds=3)
 
-    with running(Wish(limits=limits), conv_net(), 7) as run:
+    with running(Wish(run_limits=limits), conv_net(), 7) as run:
         assert workers[0].events == ["started"]
         assert run.worker is workers[0]  # type: ignore[comparison-overlap]  # a stand-in
         assert run.nesting == 7
