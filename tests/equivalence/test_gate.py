@@ -368,3 +368,48 @@ def test_a_model_without_anything_to_fold_is_compared_without_a_run() -> None:
     )
 
     assert statuses(any_verdict(make(graph), make(graph))) == [PASSED, PASSED, NOT_RUN, NOT_RUN]
+
+
+# --- files that cannot be matched ----------------------------------------------------------------
+
+
+def doubled_branches(operator: str) -> ModelProto:
+    """2 x in one of two ways that no check knows to be the same, and two layers behind it."""
+    net = Net()
+    x = net.input("n", 3, 5, 5)
+    addend = x if operator == "Add" else net.store([2.0])
+    both = net.node(operator, x, addend, out="doubled")
+    for branch in "ab":
+        layer = net.node("Conv", both, net.weight(4, 3, 3, 3), out=f"conv_{branch}")
+        net.node("Relu", net.batch_norm(layer, 4, out=f"bn_{branch}"), out=f"y_{branch}")
+    return net.model("y_a", "y_b")
+
+
+def test_values_that_swapped_their_names_are_not_blamed_where_the_outputs_agree() -> None:
+    """Sites of a file that could not be matched are found by name, which may mean another value."""
+    swapped = {"bn_a": "bn_b", "bn_b": "bn_a"}
+    candidate = folded(doubled_branches("Add"))
+    for node in candidate.graph.node:
+        for names in (node.input, node.output):
+            names[:] = [swapped.get(name, name) for name in names]
+
+    verdict = any_verdict(doubled_branches("Mul"), candidate)
+
+    assert statuses(verdict) == [NOT_RUN, NOT_RUN, NOT_RUN, PASSED]
+    assert "differs, or is another value" in verdict.checks[2].why
+    assert verdict.name is VerdictName.UNPROVEN
+    assert verdict.guilty == ()
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_batch_size_that_a_small_candidate_fixes_is_noticed(batch: int) -> None:
+    candidate = doubled_branches("Mul")
+    shape = np.array([batch, 3, 5, 5], np.int64)
+    candidate.graph.initializer.append(numpy_helper.from_array(shape, "fixed"))
+    candidate.graph.node[0].input[0] = "reshaped"
+    candidate.graph.node.insert(0, helper.make_node("Reshape", ["x", "fixed"], ["reshaped"]))
+
+    verdict = any_verdict(doubled_branches("Mul"), candidate)
+
+    assert verdict.name is VerdictName.DIFFERENT
+    assert "the candidate does not run" in verdict.checks[3].why
