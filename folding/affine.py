@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from folding.doubled import Doubled
 
 
@@ -25,6 +28,25 @@ class ChannelAffine:
         """The number of channels, None if it acts on all alike."""
         return None if self.axis is None else max(self.scale.size, self.shift.size)
 
+    @property
+    def is_shift(self) -> bool:
+        """Whether nothing is multiplied."""
+        return self.scale.equals(1)
+
+    @property
+    def is_scale(self) -> bool:
+        """Whether nothing is added."""
+        return self.shift.equals(0)
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether no scale is negative, so that of two values the larger one stays it."""
+        return bool((self.scale.high >= 0).all())
+
+    @property
+    def is_identity(self) -> bool:
+        return self.is_shift and self.is_scale
+
     def agrees_with(self, other: ChannelAffine) -> bool:
         """Whether both act along one axis, so that they compose."""
         return None in (self.axis, other.axis) or (self.axis, self.channels) == (
@@ -43,6 +65,30 @@ class ChannelAffine:
     def along(self, axis: int) -> ChannelAffine:
         """The same map on a value whose channels stand on another axis."""
         return self if self.axis is None else replace(self, axis=axis)
+
+    def narrowed(self) -> ChannelAffine:
+        """The same map as a scalar, if all channels have the same numbers."""
+        if self.axis is None:
+            return self
+        parts = (self.scale, self.shift)
+        if any((p.high != p.high.flat[0]).any() or (p.low != p.low.flat[0]).any() for p in parts):
+            return self
+        first = [part.reshape(part.size)[0] for part in parts]
+        return ChannelAffine(first[0], first[1], None)
+
+    def of_channels(self, index: npt.NDArray[np.intp], axis: int) -> ChannelAffine:
+        """The map whose channel ``i``, on an axis from the right, is this one's ``index[i]``.
+
+        A negative index is a channel that the map leaves as it is.
+        """
+        whole = self.spread(self.channels or 1)
+        scale, shift = whole.scale[index], whole.shift[index]
+        new = index < 0
+        if new.any():
+            one, zero = np.where(new, 1.0, 0.0), np.where(new, 0.0, 1.0)
+            scale = scale * Doubled.exact(zero) + Doubled.exact(one)
+            shift = shift * Doubled.exact(zero)
+        return ChannelAffine(scale, shift, axis)
 
     def spread(self, channels: int) -> ChannelAffine:
         """The same map with one number for each of so many channels."""

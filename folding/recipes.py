@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from folding.constants import Constants, Stored
 from folding.doubled import Doubled, Doubles
+from folding.factor import Factor
 from folding.floats import FLOATS, FloatType
 from folding.plan import Reason
 from folding.scratch import scratch, tiles
@@ -75,22 +76,6 @@ class Direct:
 
     def parts(self) -> Iterator[Part]:
         yield Part(0, self.value.high, self.value.magnitude, np.ones(()))
-
-
-@dataclass(frozen=True, slots=True)
-class Factor:
-    """One number for each channel; ``channel`` says which one each element of the weight gets."""
-
-    channel: npt.NDArray[np.intp]
-    scale: Doubled
-
-    def times(self, other: Factor) -> Factor:
-        """Both: by the same channels, or by each pair of channels where they are others."""
-        if np.array_equal(self.channel, other.channel):
-            return Factor(self.channel, self.scale * other.scale)
-        pairs = self.scale.reshape(self.scale.size, 1) * other.scale.reshape(1, other.scale.size)
-        channel = self.channel * other.scale.size + other.channel
-        return Factor(channel, pairs.reshape(pairs.size))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from definitions import DEFINITIONS
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 Array = npt.NDArray[Any]
@@ -42,6 +43,8 @@ def _node(node: NodeProto, values: dict[str, Array], opset: int) -> Sequence[Arr
     if node.op_type == "If":
         condition = values[node.input[0]]
         return _graph(given["then_branch" if condition.all() else "else_branch"], values, opset)
+    if node.op_type in DEFINITIONS:
+        return DEFINITIONS[node.op_type](given, inputs, opset)
     return [_OPERATORS[node.op_type](given, inputs)]
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 from onnx import NodeProto
 
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
+from folding.factor import Factor, Index
 from folding.inference import Shape
 from folding.plan import Kept, Reason
 from folding.protos import title
-
-Index = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,42 +47,46 @@ class Layer(Protocol):
         """The small constant in an input slot; None if the slot is empty."""
         ...
 
+    def summed(self, slot: int, factor: Factor, axes: tuple[int, ...]) -> Doubled | Kept:
+        """The weight in a slot times a factor, summed over some axes, which disappear.
+
+        Kept if a number of the weight is not finite.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Absorbed:
     """How a layer changes.
 
-    The element of the weight at ``slot`` is multiplied by the ``scale``, [C], of the output channel
-    that ``channel`` gives for it; ``channel`` has the weight's rank and broadcasts against it.
-    ``constants`` are new values of other slots, ``attributes`` of float attributes. ``shift`` is
-    what the layer has no room for, [C] along ``shift_axis`` from the right: it becomes an Add.
+    ``factors`` are what the weights in its slots are multiplied by, ``constants`` the new values of
+    other slots, and ``attributes`` those of float attributes. ``shift`` is what the layer has no
+    room for, [C] along ``shift_axis`` of its output from the right: it becomes an Add.
     """
 
-    slot: int
-    channel: Index
-    scale: Doubled
-    constants: dict[int, Doubled] = field(default_factory=dict)
-    attributes: dict[str, float] = field(default_factory=dict)
+    factors: Mapping[int, Factor] = field(default_factory=dict)
+    constants: Mapping[int, Doubled] = field(default_factory=dict)
+    attributes: Mapping[str, float] = field(default_factory=dict)
     shift: Doubled | None = None
     shift_axis: int = -1
 
 
+AtOutput = Callable[[Layer, ChannelAffine], Absorbed | Kept]
+AtInput = Callable[[Layer, ChannelAffine, int], Absorbed | Kept]
+
+
 @dataclass(frozen=True, slots=True)
 class Absorber:
-    """One operator. ``at_output`` says how it takes in an affine that stands behind it.
+    """One operator.
 
-    The affine given has one scale and shift for each channel of the layer, or is a scalar.
+    ``at_output(layer, affine)`` says how it takes in an affine that stands behind its first output,
+    ``at_input(layer, affine, slot)`` one that stands before an input slot; None if it never does.
+    The affine's axis is any; it may be a scalar.
     """
 
     operator: str
-    at_output: Callable[[Layer, ChannelAffine], Absorbed | Kept]
-
-
-def along(axis: int, dims: tuple[int, ...]) -> Index:
-    """The indices of one axis, shaped to broadcast against ``dims``."""
-    shape = [1] * len(dims)
-    shape[axis] = dims[axis]
-    return np.arange(dims[axis]).reshape(shape)
+    at_output: AtOutput | None = None
+    at_input: AtInput | None = None
 
 
 def refuse(reason: Reason, layer: Layer) -> Kept:
@@ -129,7 +130,7 @@ def convolution(
         return refuse(Reason.BAD_LAYER, layer)
     else:
         constants = {_CONVOLUTION_BIAS: whole.scale * bias + whole.shift}
-    return Absorbed(1, channel, whole.scale, constants)
+    return Absorbed({1: Factor(channel, whole.scale)}, constants)
 
 
 def has_groups(weight: Weight, group: int) -> bool:

@@ -15,8 +15,9 @@ W is stored [out, in / group, *kernel]: its rows are the output channels, whatev
 
 from __future__ import annotations
 
-from folding.absorbers.base import Absorbed, Absorber, Layer, along, convolution, has_groups, refuse
+from folding.absorbers.base import Absorbed, Absorber, Layer, convolution, has_groups, refuse
 from folding.affine import ChannelAffine
+from folding.factor import along
 from folding.plan import Kept, Reason
 from folding.protos import integer
 

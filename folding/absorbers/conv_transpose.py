@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from folding.absorbers.base import Absorbed, Absorber, Index, Layer, convolution, has_groups, refuse
+from folding.absorbers.base import Absorbed, Absorber, Layer, convolution, has_groups, refuse
 from folding.affine import ChannelAffine
+from folding.factor import Index
 from folding.plan import Kept, Reason
 from folding.protos import integer
 

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from folding.absorbers.base import Absorbed, Absorber, Layer, along, for_channels, refuse
+from folding.absorbers.base import Absorbed, Absorber, Layer, for_channels, refuse
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
+from folding.factor import Factor, along
 from folding.plan import Kept, Reason
 from folding.protos import integer, number
 
@@ -48,7 +49,8 @@ def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
         return refuse(Reason.BAD_LAYER, layer)
     shifted = _shifted(channels, bias, number(layer.node, "beta", 1.0))
     constants = {} if shifted is None else {_C: shifted}
-    return Absorbed(_B, along(axis, weight.dims), channels.scale, constants, {"beta": 1.0})
+    factor = Factor(along(axis, weight.dims), channels.scale)
+    return Absorbed({_B: factor}, constants, {"beta": 1.0})
 
 
 def _shifted(affine: ChannelAffine, bias: Doubled | None, beta: float) -> Doubled | None:

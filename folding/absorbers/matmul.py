@@ -17,8 +17,9 @@ kernels depend on it.)
 
 from __future__ import annotations
 
-from folding.absorbers.base import Absorbed, Absorber, Layer, along, for_channels, refuse
+from folding.absorbers.base import Absorbed, Absorber, Layer, for_channels, refuse
 from folding.affine import ChannelAffine
+from folding.factor import Factor, along
 from folding.plan import Kept, Reason
 
 _MATRIX = 2
@@ -46,8 +47,8 @@ def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
     shift = None if channels.shift.equals(0) else channels.shift
     if shift is not None and layer.opset < _BROADCASTS_SINCE:
         return refuse(Reason.OLD_OPSET, layer)
-    index = along(axis, weight.dims)
-    return Absorbed(slot, index, channels.scale, shift=shift, shift_axis=axis)
+    factor = Factor(along(axis, weight.dims), channels.scale)
+    return Absorbed({slot: factor}, shift=shift, shift_axis=axis)
 
 
 RULE = Absorber("MatMul", at_output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from folding.carriers import cast, dropout, identity, squeeze, transpose
-from folding.carriers.base import Carrier, Passage
+from folding.carriers.base import Carrier, Moved, Passage, Surroundings
 
 CARRIERS: dict[str, Carrier] = {
     operator: carrier
@@ -18,4 +18,4 @@ CARRIERS: dict[str, Carrier] = {
     for operator in carrier.operators
 }
 
-__all__ = ["CARRIERS", "Carrier", "Passage"]
+__all__ = ["CARRIERS", "Carrier", "Moved", "Passage", "Surroundings"]

@@ -1,16 +1,25 @@
-"""What a carrier is asked, and what it is told."""
+"""What a carrier is asked, and what it answers.
+
+a ─ op ─ affine ─ y        an affine behind a node,
+a ─ affine' ─ op' ─ y      which went up
+
+x ─ affine ─ op ─ y        an affine before a node,
+x ─ op' ─ affine' ─ y      which went down
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from onnx import NodeProto
 
 from folding.affine import ChannelAffine
+from folding.doubled import Doubled
 from folding.inference import Shape
-from folding.plan import Kept
+from folding.plan import Kept, Reason
+from folding.protos import title
 
 
 class Surroundings(Protocol):
@@ -23,8 +32,14 @@ class Surroundings(Protocol):
 
     def type(self, name: str) -> int: ...
 
+    def is_constant(self, name: str) -> bool: ...
+
     def integers(self, name: str) -> tuple[int, ...] | None:
         """A constant of integers or booleans; None if it is none."""
+        ...
+
+    def numbers(self, name: str) -> Doubled | None:
+        """A constant of floats; None if it is none, or too large."""
         ...
 
     def is_read(self, name: str) -> bool: ...
@@ -32,24 +47,53 @@ class Surroundings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """An affine behind a node that it might pass.
+    """A node that an affine might pass.
 
+    ``place`` is the output that the affine stands behind, or the input slot that it stands before.
     ``narrows_to`` is the element type that every reader of the affine's own output converts it to,
     0 if they do not.
     """
 
     node: NodeProto
     around: Surroundings
-    narrows_to: int
+    narrows_to: int = 0
+    place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where an affine stands that went over a node.
+
+    ``affines`` has one for each input slot (of one that went up) or each output (of one that went
+    down) where there is one now; elsewhere nothing changes. ``constants`` are new values of the
+    node's constant inputs.
+    """
+
+    affines: Mapping[int, ChannelAffine]
+    constants: Mapping[int, Doubled] = field(default_factory=dict)
+
+
+#: A single affine is one at the first input (or output); of several ways the first that leads
+#: somewhere is taken.
+Answer = ChannelAffine | Moved | tuple[Moved, ...] | Kept
+Rule = Callable[[ChannelAffine, Passage], Answer]
 
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """A family of operators.
+    """A family of operators, and how an affine gets over one: upward, and downward.
 
-    ``up(affine, passage)`` is the affine that may stand before the node instead of behind it, or
-    why there is none. The data is the node's first input.
+    ``keeps_numbers`` says that what goes over it up is the same affine, on another axis at most,
+    and that nothing is asked of it but its axis, and of its numbers but ``keeps_order`` and
+    ``is_scale``.
     """
 
     operators: tuple[str, ...]
-    up: Callable[[ChannelAffine, Passage], ChannelAffine | Kept]
+    up: Rule
+    down: Rule | None = None
+    keeps_numbers: bool = False
+
+
+def stay(reason: Reason, passage: Passage) -> Kept:
+    """The answer that an affine does not get over the node."""
+    return Kept(reason, title(passage.node), passage.node.op_type)

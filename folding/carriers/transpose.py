@@ -27,4 +27,4 @@ def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
     return affine.along(perm[affine.axis] - len(perm))
 
 
-RULE = Carrier(("Transpose",), up)
+RULE = Carrier(("Transpose",), up, keeps_numbers=True)

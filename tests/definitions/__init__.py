@@ -1,0 +1,14 @@
+"""Operators by the text of the ONNX specification, to test rules against; one family a file."""
+
+from __future__ import annotations
+
+from definitions import branching, joining, moving, normalising, pooling, resizing
+
+DEFINITIONS = (
+    branching.DEFINITIONS
+    | joining.DEFINITIONS
+    | moving.DEFINITIONS
+    | normalising.DEFINITIONS
+    | pooling.DEFINITIONS
+    | resizing.DEFINITIONS
+)
