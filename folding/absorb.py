@@ -27,7 +27,8 @@ def absorb(draft: Draft, way: Way, out: str) -> list[Stop]:
     What is left between the two are carriers, which are returned.
     """
     node = draft.node(way.layer)
-    weight = weight_of(draft, node.input[way.absorbed.slot], "")
+    (slot,) = way.absorbed.factors
+    weight = weight_of(draft, node.input[slot], "")
     assert isinstance(weight, Weight)  # The absorber has looked at it.
     name = draft.node(way.path[-1].node).name
     host = _host(draft, way)
@@ -66,7 +67,8 @@ def _host(draft: Draft, way: Way) -> Stop | None:
 
 def _give(draft: Draft, way: Way, elem_type: int, out: str) -> None:
     """The layer's own constants and attributes."""
-    scale_weight(draft, way.layer, way.absorbed, out)
+    for slot, factor in way.absorbed.factors.items():
+        scale_weight(draft, way.layer, slot, factor, out)
     for slot, value in way.absorbed.constants.items():
         set_constant(draft, way.layer, slot, value, elem_type, out)
     for name, number in way.absorbed.attributes.items():

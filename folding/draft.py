@@ -121,6 +121,13 @@ class Draft:
             return None
         return tuple(int(element) for element in value.ravel())
 
+    def is_constant(self, name: str) -> bool:
+        """Whether a value is the same in every run."""
+        return name in self.changed or name in self.constants
+
+    def numbers(self, name: str) -> Doubled | None:
+        return self.constants.doubled(name) if name in self.constants else None
+
     def edit(self, index: int) -> NodeProto:
         """A copy of a node that may be changed."""
         if index not in self.nodes:

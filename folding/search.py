@@ -170,7 +170,7 @@ class Search:
         if shift is not None:
             wanted.append((shift.size, *[1] * (-1 - reached.absorbed.shift_axis)))
         new = sum(dims not in freed for dims in wanted) + (shift is not None)
-        weight = node.input[reached.absorbed.slot]
+        weight = node.input[next(iter(reached.absorbed.factors))]
         own = weight in stored and draft.is_alone(reached.layer, weight)
         self.walker.crowded += [*given, weight]
         return new + (not own) <= len(gone)
@@ -186,7 +186,7 @@ class Search:
     def _is_free(self, reached: Reached) -> bool:
         """Whether a layer takes in a scalar without a new node or tensor."""
         node = self.draft.node(reached.layer)
-        slots = [reached.absorbed.slot, *reached.absorbed.constants]
+        slots = [*reached.absorbed.factors, *reached.absorbed.constants]
         if any(slot >= len(node.input) or not node.input[slot] for slot in slots):
             return False
         names = [node.input[slot] for slot in slots]

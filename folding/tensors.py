@@ -11,14 +11,15 @@ from math import prod
 
 from onnx import NodeProto
 
-from folding.absorbers import Absorbed, Weight
+from folding.absorbers import Weight
 from folding.constants import Stored
 from folding.doubled import Doubled
 from folding.draft import Draft
+from folding.factor import Factor
 from folding.floats import FLOATS
 from folding.inference import Shape
 from folding.plan import Kept, Reason
-from folding.recipes import Changed, Direct, Factor, Scaled
+from folding.recipes import Changed, Direct, Scaled
 
 #: A weight that is computed may be stored in its place up to this many elements.
 _MOST_COMPUTED = 1024
@@ -28,11 +29,6 @@ def constant_dims(draft: Draft, name: str) -> tuple[int, ...] | None:
     """The shape of a constant."""
     changed = draft.changed.get(name)
     return changed.recipe.dims if changed else draft.constants.dims(name)
-
-
-def is_constant(draft: Draft, name: str) -> bool:
-    """Whether a value is the same in every run."""
-    return name in draft.changed or name in draft.constants
 
 
 def weight_of(draft: Draft, name: str, at: str) -> Weight | Kept:
@@ -69,10 +65,9 @@ def small_constant(draft: Draft, name: str, at: str) -> Doubled | Kept:
     return value if value.is_finite() else Kept(Reason.NOT_FINITE, name)
 
 
-def scale_weight(draft: Draft, index: int, absorbed: Absorbed, because: str) -> None:
-    """Multiply the weight of a layer."""
-    name = draft.node(index).input[absorbed.slot]
-    factor = Factor(absorbed.channel, absorbed.scale)
+def scale_weight(draft: Draft, index: int, slot: int, factor: Factor, because: str) -> None:
+    """Multiply the weight in a slot of a layer."""
+    name = draft.node(index).input[slot]
     before = draft.changed.get(name)
     if before is not None and isinstance(before.recipe, Scaled):
         recipe = before.recipe.times(factor)
@@ -84,7 +79,7 @@ def scale_weight(draft: Draft, index: int, absorbed: Absorbed, because: str) -> 
             source = draft.constants.doubled(name)
         assert source is not None  # weight_of refuses what is neither stored nor small.
         recipe = Scaled(draft.constants, source, factor)
-    _store(draft, index, absorbed.slot, recipe, because)
+    _store(draft, index, slot, recipe, because)
 
 
 def set_constant(
@@ -146,7 +141,7 @@ class DraftLayer:
         return self.draft.shape(name)
 
     def is_constant(self, slot: int) -> bool:
-        return slot < len(self.node.input) and is_constant(self.draft, self.node.input[slot])
+        return slot < len(self.node.input) and self.draft.is_constant(self.node.input[slot])
 
     def weight(self, slot: int) -> Weight | Kept:
         return weight_of(self.draft, self.node.input[slot], self.draft.title(self.index))
@@ -155,3 +150,6 @@ class DraftLayer:
         if slot >= len(self.node.input) or not self.node.input[slot]:
             return None
         return small_constant(self.draft, self.node.input[slot], self.draft.title(self.index))
+
+    def summed(self, slot: int, factor: Factor, axes: tuple[int, ...]) -> Doubled | Kept:
+        raise NotImplementedError

@@ -89,7 +89,9 @@ class Walker:
         if not is_default_domain(node):
             return Kept(Reason.CUSTOM_OPERATOR, title(node), node.op_type)
         if node.op_type in ABSORBERS:
-            absorbed = ABSORBERS[node.op_type].at_output(DraftLayer(draft, at), affine)
+            at_output = ABSORBERS[node.op_type].at_output
+            assert at_output is not None
+            absorbed = at_output(DraftLayer(draft, at), affine)
             return (
                 self._as_in_source(absorbed, at) if isinstance(absorbed, Kept) else (at, absorbed)
             )
@@ -145,8 +147,9 @@ class Walker:
     def _carried(self, index: int, affine: ChannelAffine, narrows_to: int) -> ChannelAffine | Kept:
         node = self.draft.node(index)
         moved = CARRIERS[node.op_type].up(affine, Passage(node, self.draft, narrows_to))
-        if not isinstance(moved, Kept):
+        if isinstance(moved, ChannelAffine):
             return moved
+        assert isinstance(moved, Kept)
         if moved.reason is Reason.OUTPUT_USED:
             self.crowded += node.output[1:]
         return self._as_in_source(moved, index)

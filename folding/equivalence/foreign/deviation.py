@@ -28,8 +28,9 @@ from folding.constants import Stored
 from folding.doubled import Doubled, Doubles
 from folding.equivalence.foreign.numbers import Constant, Whole, is_whole
 from folding.equivalence.foreign.rounding import is_own, way_to
+from folding.factor import Factor
 from folding.floats import FLOATS, FloatType
-from folding.recipes import Direct, Factor, Part, Recipe, Scaled
+from folding.recipes import Direct, Part, Recipe, Scaled
 from folding.scratch import ELEMENTS, scratch
 
 #: What a float32 tool that computes carefully never reaches: 3.3 was measured.
