@@ -12,10 +12,11 @@ from onnx import TensorProto, helper
 
 from folding.constants import Constants, Stored
 from folding.doubled import Doubled
+from folding.factor import Factor
 from folding.floats import FLOATS
 from folding.inference import Shape
 from folding.protos import BITS
-from folding.recipes import Direct, Factor, Recipe, Scaled
+from folding.recipes import Direct, Recipe, Scaled
 from folding.scratch import ELEMENTS
 
 _BYTE = 8
