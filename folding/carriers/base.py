@@ -85,13 +85,14 @@ class Carrier:
 
     ``keeps_numbers`` says that what goes over it up is the same affine, on another axis at most,
     and that nothing is asked of it but its axis, and of its numbers but ``keeps_order`` and
-    ``is_scale``.
+    ``is_scale``; ``asks_numbers`` whether those are asked at all.
     """
 
     operators: tuple[str, ...]
     up: Rule
     down: Rule | None = None
     keeps_numbers: bool = False
+    asks_numbers: bool = True
 
 
 def stay(reason: Reason, passage: Passage) -> Kept:

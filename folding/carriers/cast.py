@@ -35,4 +35,4 @@ def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
     return Kept(Reason.CAST_ROUNDS, title(passage.node), "Cast")
 
 
-RULE = Carrier(("Cast",), up, keeps_numbers=True)
+RULE = Carrier(("Cast",), up, keeps_numbers=True, asks_numbers=False)

@@ -38,4 +38,4 @@ def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
     return Kept(Reason.DROPOUT_ACTIVE, title(node), "Dropout") if active else affine
 
 
-RULE = Carrier(("Dropout",), up, keeps_numbers=True)
+RULE = Carrier(("Dropout",), up, keeps_numbers=True, asks_numbers=False)

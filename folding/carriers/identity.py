@@ -16,4 +16,4 @@ def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine:
     return affine
 
 
-RULE = Carrier(("Identity",), up, keeps_numbers=True)
+RULE = Carrier(("Identity",), up, keeps_numbers=True, asks_numbers=False)

@@ -58,5 +58,5 @@ def up_unsqueeze(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kep
     return affine.along(affine.axis + sum(axis > affine.axis for axis in new))
 
 
-RULE = Carrier(("Squeeze",), up_squeeze, keeps_numbers=True)
-UNSQUEEZE = Carrier(("Unsqueeze",), up_unsqueeze, keeps_numbers=True)
+RULE = Carrier(("Squeeze",), up_squeeze, keeps_numbers=True, asks_numbers=False)
+UNSQUEEZE = Carrier(("Unsqueeze",), up_unsqueeze, keeps_numbers=True, asks_numbers=False)

@@ -27,4 +27,4 @@ def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
     return affine.along(perm[affine.axis] - len(perm))
 
 
-RULE = Carrier(("Transpose",), up, keeps_numbers=True)
+RULE = Carrier(("Transpose",), up, keeps_numbers=True, asks_numbers=False)
