@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from folding.absorbers import conv, conv_transpose, gemm, matmul
+from folding.absorbers import (
+    conv,
+    conv_transpose,
+    einsum,
+    embedding,
+    gemm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    matmul,
+    rms_norm,
+)
 from folding.absorbers.base import Absorbed, Absorber, Layer, Weight
 
 ABSORBERS: dict[str, Absorber] = {
     absorber.operator: absorber
-    for absorber in (conv.RULE, conv_transpose.RULE, gemm.RULE, matmul.RULE)
+    for absorber in (
+        conv.RULE,
+        conv_transpose.RULE,
+        einsum.RULE,
+        embedding.RULE,
+        gemm.RULE,
+        group_norm.RULE,
+        instance_norm.RULE,
+        layer_norm.RULE,
+        matmul.RULE,
+        rms_norm.RULE,
+    )
 }
 
 __all__ = ["ABSORBERS", "Absorbed", "Absorber", "Layer", "Weight"]
