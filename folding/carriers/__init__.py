@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from folding.carriers import cast, dropout, identity, squeeze, transpose
+from folding.carriers import (
+    addition,
+    cast,
+    clip,
+    dropout,
+    extremes,
+    identity,
+    product,
+    relu,
+    squeeze,
+    transpose,
+)
 from folding.carriers.base import Carrier, Moved, Passage, Surroundings
 
 CARRIERS: dict[str, Carrier] = {
     operator: carrier
     for carrier in (
+        addition.RULE,
         cast.RULE,
+        clip.RULE,
         dropout.RULE,
+        extremes.RULE,
         identity.RULE,
+        product.RULE,
+        relu.RULE,
         squeeze.RULE,
         squeeze.UNSQUEEZE,
         transpose.RULE,

@@ -1,0 +1,109 @@
+"""What an operand of an operator with several inputs may take, and what becomes of a constant one.
+
+Operands are broadcast to the shape of the result. One that lacks the affine's channels, or has a
+single one for all of them, cannot take one number for each: it would grow, and with it all that is
+computed before it. A constant one is free to grow, since the result has the channels anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from folding.affine import ChannelAffine
+from folding.carriers.base import Moved, Passage
+from folding.doubled import Doubled
+from folding.plan import Reason
+
+_BROADCASTS_SINCE = 7
+_ARITHMETIC = frozenset({"Add", "Div", "Mul", "Sub"})
+
+
+def broadcasts_by_attribute(passage: Passage) -> bool:
+    """Whether an attribute says how the operands are broadcast, as it did once."""
+    return passage.around.opset < _BROADCASTS_SINCE and passage.node.op_type in _ARITHMETIC
+
+
+def twins(passage: Passage, slot: int) -> tuple[int, ...]:
+    """All slots that read the same value as this one."""
+    inputs = passage.node.input
+    return tuple(other for other, name in enumerate(inputs) if name == inputs[slot])
+
+
+def scale_of(affine: ChannelAffine) -> ChannelAffine:
+    """The affine without its shift."""
+    return ChannelAffine(affine.scale, Doubled.exact(0.0), affine.axis)
+
+
+def inverse(affine: ChannelAffine) -> ChannelAffine | None:
+    """What takes an affine back; None where a scale is zero."""
+    if not affine.scale.high.all():
+        return None
+    scale = Doubled.exact(1.0) / affine.scale
+    return ChannelAffine(scale, -(scale * affine.shift), affine.axis)
+
+
+def applied(affine: ChannelAffine, value: Doubled) -> Doubled:
+    """``scale * value + shift`` along the affine's axis, of no more dimensions than that needs."""
+    behind = 0 if affine.axis is None else -1 - affine.axis
+    scale, shift = (
+        part.reshape(part.size, *[1] * behind) if part.shape else part
+        for part in (affine.scale, affine.shift)
+    )
+    return value * scale + shift
+
+
+def handed(parts: Mapping[int, ChannelAffine], passage: Passage) -> Moved | Reason:
+    """An affine for each of some input slots: constants take theirs in, the others have room."""
+    affines: dict[int, ChannelAffine] = {}
+    constants: dict[int, Doubled] = {}
+    for slot, wide in parts.items():
+        part, name = wide.narrowed(), passage.node.input[slot]
+        if part.is_identity:
+            continue
+        if passage.around.is_constant(name):
+            value = passage.around.numbers(name)
+            if value is None:
+                return Reason.TOO_COMPLEX
+            constants[slot] = applied(part, value)
+            if not constants[slot].is_finite():
+                return Reason.NOT_FINITE
+            continue
+        obstacle = _obstacle(part, name, passage)
+        if obstacle is not None:
+            return obstacle
+        affines[slot] = part
+    return Moved(affines, constants)
+
+
+def _obstacle(affine: ChannelAffine, name: str, passage: Passage) -> Reason | None:
+    """Why a value cannot take an affine as it is; None if it can."""
+    if affine.axis is None:
+        return None
+    shape = passage.around.shape(name)
+    if shape is None:
+        return Reason.SIZES_UNKNOWN
+    if len(shape) < -affine.axis:
+        return Reason.OPERAND_GROWS
+    size = shape[affine.axis]
+    if size is None:
+        return Reason.SIZES_UNKNOWN
+    return None if size == affine.channels else Reason.OPERAND_GROWS
+
+
+def ways(
+    choices: Sequence[Mapping[int, ChannelAffine]], passage: Passage
+) -> tuple[Moved, ...] | Reason:
+    """Those of some choices that have no obstacle; else what is in the way of the first."""
+    found = [handed(choice, passage) for choice in choices]
+    moved = tuple(way for way in found if isinstance(way, Moved))
+    return moved or next(reason for reason in found if isinstance(reason, Reason))
+
+
+def constants_first(slots: Sequence[int], passage: Passage) -> list[int]:
+    """Of some slots the first constant one alone, which asks nothing of what comes before.
+
+    All of them if no constant is among them.
+    """
+    node, around = passage.node, passage.around
+    constant = [slot for slot in slots if around.numbers(node.input[slot]) is not None]
+    return constant[:1] or list(slots)
