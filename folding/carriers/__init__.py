@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from folding.carriers import (
+    absolute,
     addition,
     cast,
     clip,
     dropout,
     extremes,
     identity,
+    pooling,
     product,
+    reduction,
     relu,
     squeeze,
     transpose,
@@ -19,13 +22,24 @@ from folding.carriers.base import Carrier, Moved, Passage, Surroundings
 CARRIERS: dict[str, Carrier] = {
     operator: carrier
     for carrier in (
+        absolute.RULE,
         addition.RULE,
         cast.RULE,
         clip.RULE,
         dropout.RULE,
         extremes.RULE,
         identity.RULE,
+        pooling.RULE,
+        pooling.AVERAGE,
+        pooling.GLOBAL_AVERAGE,
+        pooling.GLOBAL_MAX,
+        pooling.GLOBAL_NORM,
+        pooling.NORM,
         product.RULE,
+        reduction.RULE,
+        reduction.EXTREME,
+        reduction.NORM,
+        reduction.SUM,
         relu.RULE,
         squeeze.RULE,
         squeeze.UNSQUEEZE,
