@@ -1,0 +1,119 @@
+"""Concat, which joins values along an axis.
+
+    x0, x1, … ─ Concat(axis) ─ affine ─ y                     before
+    x0 ─ affine0 ─┐
+    x1 ─ affine1 ─┴ Concat(axis) ─ y                          after
+
+    x0 ─ affine ─┐
+    x1, … ───────┴ Concat(axis) ─ y                           before
+    x0, x1, … ─ Concat(axis) ─ affine, identity, … ─ y        after
+
+Upward, an affine along the joined axis is cut where the inputs meet; an input whose piece does
+nothing gets none. An affine along another axis, and a scalar, stand before every input.
+
+Downward, an affine along the joined axis is filled up with the identity for the other inputs, and
+so is a scalar: its channels are then those of the input it stood before.
+
+1. Below opset 4 the axis has a default, and nothing passes.
+2. The axis of the channels must be known, and the sizes on the joined axis where it is cut.
+3. Upward, a constant input is scaled itself, and its numbers must be known.
+4. Upward, a value joined to itself is one tensor: its pieces must agree.
+5. Downward, an affine along another axis would also act on the other inputs: refused, unless the
+   same value is joined to itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from folding.affine import ChannelAffine
+from folding.carriers.axes import axis_from_right, size
+from folding.carriers.base import Carrier, Moved, Passage, stay
+from folding.doubled import Doubled
+from folding.plan import Kept, Reason
+from folding.protos import integer
+
+_AXIS_IS_GIVEN = 4
+
+
+def _axis(passage: Passage) -> int | Kept:
+    """The joined axis, from the right."""
+    if passage.around.opset < _AXIS_IS_GIVEN:
+        return stay(Reason.UNUSUAL_FORM, passage)
+    axis = axis_from_right(integer(passage.node, "axis", 0), passage)
+    return stay(Reason.MISSING_AXES, passage) if axis is None else axis
+
+
+def _sizes(axis: int, passage: Passage) -> list[int] | None:
+    found = [size(name, axis, passage.around) for name in passage.node.input]
+    known = [each for each in found if each is not None]
+    return known if len(known) == len(found) else None
+
+
+def up(affine: ChannelAffine, passage: Passage) -> Moved | Kept:
+    axis = _axis(passage)
+    if isinstance(axis, Kept):
+        return axis
+    if affine.axis != axis:
+        return _placed([affine] * len(passage.node.input), passage)
+    sizes = _sizes(axis, passage)
+    if sizes is None:
+        return stay(Reason.SIZES_UNKNOWN, passage)
+    parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    return _placed([affine.of_channels(part, axis) for part in parts], passage)
+
+
+def _placed(pieces: Sequence[ChannelAffine], passage: Passage) -> Moved | Kept:
+    """The answer that has a piece at each input, or in it if it is constant."""
+    affines: dict[int, ChannelAffine] = {}
+    constants: dict[int, Doubled] = {}
+    first: dict[str, ChannelAffine] = {}
+    for slot, (name, piece) in enumerate(zip(passage.node.input, pieces, strict=True)):
+        if passage.around.is_constant(name):
+            number = passage.around.numbers(name)
+            if number is None:
+                return stay(Reason.UNUSUAL_FORM, passage)
+            constants[slot] = _scaled(number, piece)
+        elif not _agree(first.setdefault(name, piece), piece):
+            return stay(Reason.OTHER_BRANCH, passage)
+        elif not piece.is_identity:
+            affines[slot] = piece
+    return Moved(affines, constants)
+
+
+def _agree(one: ChannelAffine, other: ChannelAffine) -> bool:
+    return (one.scale - other.scale).equals(0) and (one.shift - other.shift).equals(0)
+
+
+def _scaled(number: Doubled, affine: ChannelAffine) -> Doubled:
+    tail = [1] * (-1 - affine.axis) if affine.axis is not None else []
+    form = () if affine.axis is None else (-1, *tail)
+    return affine.scale.reshape(*form) * number + affine.shift.reshape(*form)
+
+
+def down(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
+    axis = _axis(passage)
+    if isinstance(axis, Kept):
+        return axis
+    name = passage.node.input[passage.place]
+    mine = [other == name for other in passage.node.input]
+    if affine.axis != axis:
+        if all(mine):
+            return affine
+        affine = affine.narrowed()
+        if affine.axis is not None:
+            return stay(Reason.OTHER_BRANCH, passage)
+    sizes = _sizes(axis, passage)
+    if sizes is None:
+        return stay(Reason.SIZES_UNKNOWN, passage)
+    channels = affine.channels or 1
+    parts = [
+        np.arange(each) % channels if is_mine else np.full(each, -1)
+        for each, is_mine in zip(sizes, mine, strict=True)
+    ]
+    return affine.of_channels(np.concatenate(parts), axis)
+
+
+RULE = Carrier(("Concat",), up, down)
