@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from folding.constants import Constants, Stored
 from folding.doubled import Doubled, Doubles
-from folding.factor import Factor
+from folding.factor import Factor, Index
 from folding.floats import FLOATS, FloatType
 from folding.plan import Reason
-from folding.scratch import scratch, tiles
+from folding.scratch import ELEMENTS, scratch, tiles
 from folding.source import Block
 
 #: A channel whose largest weight was below this did nothing before; it may vanish altogether.
@@ -104,17 +104,11 @@ class Scaled:
             product = self.source * self.factor.scale[self.factor.channel]
             yield Part(0, product.high, product.magnitude, np.ones(())), self.factor.channel
             return
-        tensor, model = self.source.tensor, self.constants.model
-        moved = self.constants.load(self.source).reshape(-1) if self.source.moves else None
-        read = model.reader(tensor)
-        with scratch(2) as (stored, doubles):
-            for start, index, shape in tiles(self.dims):
-                stop = start + prod(shape)
-                flat = read(start, stop, stored) if moved is None else moved[start:stop]
-                values = flat.reshape(shape)
-                channel = _along(self.factor.channel, index)
+        with scratch(1) as (doubles,):
+            for start, place, values in stored_tiles(self.constants, self.source):
+                channel = channels_of(self.factor, place)
                 scale = self.factor.scale[channel]
-                exact = _product(values, scale, doubles.array(np.float64, shape))
+                exact = _product(values, scale, doubles.array(np.float64, values.shape))
                 yield Part(start, exact, values, scale.magnitude), channel
 
     def peaks(self) -> Doubles:
@@ -135,10 +129,28 @@ class Scaled:
         return np.unique(np.concatenate(found))
 
 
-def _along(channel: npt.NDArray[np.intp], index: tuple[slice, ...]) -> npt.NDArray[np.intp]:
+def stored_tiles(
+    constants: Constants, source: Stored, most: int = ELEMENTS
+) -> Iterator[tuple[int, tuple[slice, ...], npt.NDArray[Any]]]:
+    """The numbers of a weight as they are stored, in pieces of at most so many elements.
+
+    Yields:
+        The place of the first element, the index of the piece along the leading axes, the piece:
+        a work buffer, which holds until the next one is asked for.
+    """
+    moved = constants.load(source).reshape(-1) if source.moves else None
+    read = constants.model.reader(source.tensor)
+    with scratch(1) as (stored,):
+        for start, place, shape in tiles(source.dims, most):
+            stop = start + prod(shape)
+            flat = read(start, stop, stored) if moved is None else moved[start:stop]
+            yield start, place, flat.reshape(shape)
+
+
+def channels_of(factor: Factor, place: tuple[slice, ...]) -> Index:
     """The channels of a piece; axes along which they do not change have a length of 1."""
-    pairs = zip(index, channel.shape, strict=False)
-    return channel[tuple(i if size > 1 else slice(None) for i, size in pairs)]
+    pairs = zip(place, factor.channel.shape, strict=False)
+    return factor.channel[tuple(i if size > 1 else slice(None) for i, size in pairs)]
 
 
 def _product(part: npt.NDArray[Any], scale: Doubled, out: Doubles) -> Doubles:

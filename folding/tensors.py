@@ -20,6 +20,7 @@ from folding.floats import FLOATS
 from folding.inference import Shape
 from folding.plan import Kept, Reason
 from folding.recipes import Changed, Direct, Scaled
+from folding.sums import weighted_sum
 
 #: A weight that is computed may be stored in its place up to this many elements.
 _MOST_COMPUTED = 1024
@@ -67,19 +68,21 @@ def small_constant(draft: Draft, name: str, at: str) -> Doubled | Kept:
 
 def scale_weight(draft: Draft, index: int, slot: int, factor: Factor, because: str) -> None:
     """Multiply the weight in a slot of a layer."""
-    name = draft.node(index).input[slot]
+    source, before = _made_of(draft, draft.node(index).input[slot])
+    whole = before.times(factor) if before else factor
+    _store(draft, index, slot, Scaled(draft.constants, source, whole), because)
+
+
+def _made_of(draft: Draft, name: str) -> tuple[Stored | Doubled, Factor | None]:
+    """The numbers that a weight is made of, and what earlier folds multiply them by."""
     before = draft.changed.get(name)
     if before is not None and isinstance(before.recipe, Scaled):
-        recipe = before.recipe.times(factor)
-    else:
-        source: Stored | Doubled | None = draft.constants.stored(name)
-        if before is not None and isinstance(before.recipe, Direct):
-            source = before.recipe.value
-        elif source is None:
-            source = draft.constants.doubled(name)
-        assert source is not None  # weight_of refuses what is neither stored nor small.
-        recipe = Scaled(draft.constants, source, factor)
-    _store(draft, index, slot, recipe, because)
+        return before.recipe.source, before.recipe.factor
+    if before is not None and isinstance(before.recipe, Direct):
+        return before.recipe.value, None
+    source = draft.constants.stored(name) or draft.constants.doubled(name)
+    assert source is not None  # weight_of refuses what is neither stored nor small.
+    return source, None
 
 
 def set_constant(
@@ -156,4 +159,8 @@ class DraftLayer:
         return self.draft.is_alone(self.index, name) and not self.draft.is_seen(name)
 
     def summed(self, slot: int, factor: Factor, axes: tuple[int, ...]) -> Doubled | Kept:
-        raise NotImplementedError
+        name = self.node.input[slot]
+        source, before = _made_of(self.draft, name)
+        factors = [before, factor] if before else [factor]
+        found = weighted_sum(self.draft.constants, source, factors, axes)
+        return found if found.is_finite() else Kept(Reason.NOT_FINITE, name)
