@@ -98,16 +98,21 @@ def refuse(reason: Reason, layer: Layer) -> Kept:
 
 
 def for_channels(
-    affine: ChannelAffine, layer: Layer, axis: int, channels: int
+    affine: ChannelAffine,
+    layer: Layer,
+    axis: int,
+    channels: int,
+    other: Reason = Reason.NOT_OUTPUT_CHANNELS,
 ) -> ChannelAffine | Kept:
     """The affine with one number a channel, or Kept if it acts along another axis.
 
-    ``axis`` is where the layer's channels stand in its output, from the right.
+    ``axis`` is where the layer's channels stand in its output or input, from the right; ``other``
+    is why it is refused if it acts along another one.
     """
     if affine.axis is None:
         return affine.spread(channels)
     if affine.axis != axis:
-        return refuse(Reason.NOT_OUTPUT_CHANNELS, layer)
+        return refuse(other, layer)
     if affine.channels != channels:
         return refuse(Reason.BAD_LAYER, layer)
     is_spread = affine.scale.shape == affine.shift.shape == (channels,)
@@ -123,18 +128,48 @@ def convolution(
     if there is something to put into it.
     """
     whole = for_channels(affine, layer, 1 - channel.ndim, channels)
-    bias = layer.bias(_CONVOLUTION_BIAS)
     if isinstance(whole, Kept):
         return whole
+    constants = convolution_bias(layer, whole.scale, whole.shift)
+    if isinstance(constants, Kept):
+        return constants
+    return Absorbed({1: Factor(channel, whole.scale)}, constants)
+
+
+def convolution_input(
+    layer: Layer,
+    affine: ChannelAffine,
+    channel: Index,
+    channels: int,
+    added: Callable[[Factor], Doubled | Kept],
+) -> Absorbed | Kept:
+    """Their answer to an affine before the data.
+
+    ``added`` says what it adds to each output channel when the weight's input channels are shifted.
+    """
+    whole = for_channels(affine, layer, 1 - channel.ndim, channels, Reason.NOT_INPUT_CHANNELS)
+    if isinstance(whole, Kept):
+        return whole
+    factors = {1: Factor(channel, whole.scale)}
+    if whole.is_scale:
+        return Absorbed(factors)
+    shift = added(Factor(channel, whole.shift))
+    if isinstance(shift, Kept):
+        return shift
+    constants = convolution_bias(layer, Doubled.exact(1.0), shift)
+    return constants if isinstance(constants, Kept) else Absorbed(factors, constants)
+
+
+def convolution_bias(layer: Layer, scale: Doubled, shift: Doubled) -> dict[int, Doubled] | Kept:
+    """``scale * bias + shift``, by its slot; nothing if there is no bias and nothing to put in."""
+    bias = layer.bias(_CONVOLUTION_BIAS)
     if isinstance(bias, Kept):
         return bias
     if bias is None:
-        constants = {} if whole.shift.equals(0) else {_CONVOLUTION_BIAS: whole.shift}
-    elif bias.shape != (channels,):
+        return {} if shift.equals(0) else {_CONVOLUTION_BIAS: shift}
+    if bias.shape != shift.shape:
         return refuse(Reason.BAD_LAYER, layer)
-    else:
-        constants = {_CONVOLUTION_BIAS: whole.scale * bias + whole.shift}
-    return Absorbed({1: Factor(channel, whole.scale)}, constants)
+    return {_CONVOLUTION_BIAS: scale * bias + shift}
 
 
 def has_groups(weight: Weight, group: int) -> bool:
