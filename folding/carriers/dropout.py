@@ -1,7 +1,7 @@
 """Dropout at inference, which passes its input on.
 
     x ─ Dropout ─ affine ─ y        before
-    x ─ affine ─ Dropout ─ y        after
+    x ─ affine ─ Dropout ─ y        after, and the other way round
 
 Cases, by the versions of the operator in the ONNX specification:
 
@@ -9,25 +9,26 @@ Cases, by the versions of the operator in the ONNX specification:
    constant false; with ``ratio`` 0 alone nothing is said about the mask.
 2. opset 7 to 11: inference only.
 3. opset 6 and below: ``is_test`` must be set.
-4. the second output, the mask, must have no reader.
+4. nothing passes from or to the mask, which may have readers: it does not depend on the data.
+5. nothing passes from the other inputs.
 """
 
 from __future__ import annotations
 
 from folding.affine import ChannelAffine
-from folding.carriers.base import Carrier, Passage
+from folding.carriers.base import Carrier, Passage, stay
 from folding.plan import Kept, Reason
-from folding.protos import integer, title
+from folding.protos import integer
 
 _ALWAYS_INFERENCE = 7
 _TRAINING_INPUT = 12
 _TRAINING_SLOT = 2
 
 
-def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
+def _pass(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
     node, around = passage.node, passage.around
-    if any(around.is_read(name) for name in node.output[1:]):
-        return Kept(Reason.OUTPUT_USED, title(node), "Dropout")
+    if passage.place != 0:
+        return stay(Reason.UNUSUAL_FORM, passage)
     if around.opset < _ALWAYS_INFERENCE:
         active = not integer(node, "is_test", 0)
     elif around.opset < _TRAINING_INPUT or len(node.input) <= _TRAINING_SLOT:
@@ -35,7 +36,7 @@ def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
     else:
         mode = node.input[_TRAINING_SLOT]
         active = bool(mode) and around.integers(mode) != (0,)
-    return Kept(Reason.DROPOUT_ACTIVE, title(node), "Dropout") if active else affine
+    return stay(Reason.DROPOUT_ACTIVE, passage) if active else affine
 
 
-RULE = Carrier(("Dropout",), up, keeps_numbers=True, asks_numbers=False)
+RULE = Carrier(("Dropout",), _pass, _pass, keeps_numbers=True, asks_numbers=False)

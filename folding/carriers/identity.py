@@ -1,7 +1,7 @@
 """Identity.
 
     x ─ Identity ─ affine ─ y        before
-    x ─ affine ─ Identity ─ y        after
+    x ─ affine ─ Identity ─ y        after, and the other way round
 
 There is nothing to it: the same affine on the same values.
 """
@@ -12,8 +12,8 @@ from folding.affine import ChannelAffine
 from folding.carriers.base import Carrier, Passage
 
 
-def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine:
+def _pass(affine: ChannelAffine, passage: Passage) -> ChannelAffine:
     return affine
 
 
-RULE = Carrier(("Identity",), up, keeps_numbers=True, asks_numbers=False)
+RULE = Carrier(("Identity",), _pass, _pass, keeps_numbers=True, asks_numbers=False)

@@ -1,7 +1,7 @@
 """Squeeze and Unsqueeze, which take away and add axes of length one.
 
     x ─ Squeeze(axes) ─ affine on axis p ─ y         before
-    x ─ affine on axis p' ─ Squeeze(axes) ─ y        after
+    x ─ affine on axis p' ─ Squeeze(axes) ─ y        after, and the other way round
 
 1. The channels are never on an axis that comes or goes: one channel is a scalar, which has none.
 2. Counted from the right, an axis moves by the number of axes that come or go to its right.
@@ -13,9 +13,9 @@
 from __future__ import annotations
 
 from folding.affine import ChannelAffine
-from folding.carriers.base import Carrier, Passage
+from folding.carriers.base import Carrier, Passage, stay
 from folding.plan import Kept, Reason
-from folding.protos import integers, title
+from folding.protos import integers
 
 
 def _axes(passage: Passage, long_side: str) -> set[int] | None:
@@ -29,34 +29,51 @@ def _axes(passage: Passage, long_side: str) -> set[int] | None:
     else:
         given = integers(node, "axes")
         if given is None:
-            known = None not in shape
-            given = tuple(i for i, dim in enumerate(shape) if dim == 1) if known else None
-    if not given:
-        return None
-    return {a if a < 0 else a - len(shape) for a in given}
+            ones = {i - len(shape) for i, dim in enumerate(shape) if dim == 1}
+            return None if None in shape else ones
+    return {a if a < 0 else a - len(shape) for a in given} if given else None
 
 
 def up_squeeze(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
-    if affine.axis is None:
-        return affine
-    gone = _axes(passage, passage.node.input[0])
-    if gone is None:
-        return Kept(Reason.MISSING_AXES, title(passage.node), "Squeeze")
-    axis, left = 0, -affine.axis
-    while left:
-        axis -= 1
-        left -= axis not in gone
-    return affine.along(axis)
+    return _to_long(affine, passage, passage.node.input[0])
+
+
+def down_squeeze(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
+    return _to_short(affine, passage, passage.node.input[0])
 
 
 def up_unsqueeze(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
+    return _to_short(affine, passage, passage.node.output[0])
+
+
+def down_unsqueeze(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
+    return _to_long(affine, passage, passage.node.output[0])
+
+
+def _to_long(affine: ChannelAffine, passage: Passage, long_side: str) -> ChannelAffine | Kept:
+    """The affine on the side that has the axes of length one, from the other."""
     if affine.axis is None:
         return affine
-    new = _axes(passage, passage.node.output[0])
-    if new is None:
-        return Kept(Reason.MISSING_AXES, title(passage.node), "Unsqueeze")
-    return affine.along(affine.axis + sum(axis > affine.axis for axis in new))
+    ones = _axes(passage, long_side)
+    if ones is None:
+        return stay(Reason.MISSING_AXES, passage)
+    axis, left = 0, -affine.axis
+    while left:
+        axis -= 1
+        left -= axis not in ones
+    return affine.along(axis)
 
 
-RULE = Carrier(("Squeeze",), up_squeeze, keeps_numbers=True, asks_numbers=False)
-UNSQUEEZE = Carrier(("Unsqueeze",), up_unsqueeze, keeps_numbers=True, asks_numbers=False)
+def _to_short(affine: ChannelAffine, passage: Passage, long_side: str) -> ChannelAffine | Kept:
+    if affine.axis is None:
+        return affine
+    ones = _axes(passage, long_side)
+    if ones is None:
+        return stay(Reason.MISSING_AXES, passage)
+    return affine.along(affine.axis + sum(axis > affine.axis for axis in ones))
+
+
+RULE = Carrier(("Squeeze",), up_squeeze, down_squeeze, keeps_numbers=True, asks_numbers=False)
+UNSQUEEZE = Carrier(
+    ("Unsqueeze",), up_unsqueeze, down_unsqueeze, keeps_numbers=True, asks_numbers=False
+)
