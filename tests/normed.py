@@ -124,7 +124,7 @@ def assert_refused(
 
 
 def assert_defined(net: Net, feed: Feed | None = None) -> None:
-    """onnxruntime computes what the definition says."""
+    """The definition says what onnxruntime computes."""
     model = net.model(*[name for name in net.nodes[-1].output if name])
     feed = feed or {name: value.astype("f4") for name, value in feed_of(model).items()}
     for one, other in zip(evaluate(model, feed), run(model, feed), strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from graphs import DOUBLE, FLOAT, INT64, Feed, Net
@@ -40,7 +42,8 @@ def net(
     made = Net(elem_type, opset=opset)
     stored = made.weight(*table, name="table")
     i = made.input(*indices, name="i", elem_type=index_type)
-    made.node("Gather", stored, i, out="y", **({} if axis is None else {"axis": axis}))
+    given: dict[str, Any] = {} if axis is None else {"axis": axis}
+    made.node("Gather", stored, i, out="y", **given)
     return made
 
 

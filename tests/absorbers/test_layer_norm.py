@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from graphs import DOUBLE, FLOAT, INT64, Net
@@ -46,7 +48,7 @@ def net(
     made = Net(elem_type)
     inputs = [made.input(*shape), made.weight(*scale, name="scale")]
     inputs += [made.weight(*bias, name="bias")] if bias is not None else []
-    given = {} if axis is None else {"axis": axis}
+    given: dict[str, Any] = {} if axis is None else {"axis": axis}
     made.node("LayerNormalization", *inputs, out=outputs, epsilon=0.25, **given)
     return made
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from graphs import DOUBLE, FLOAT, Net
@@ -17,7 +19,7 @@ def net(
     shape: tuple[int, ...], axis: int | None, scale: tuple[int, ...], elem_type: int = DOUBLE
 ) -> Net:
     made = Net(elem_type, opset=23, ir_version=11)
-    given = {} if axis is None else {"axis": axis}
+    given: dict[str, Any] = {} if axis is None else {"axis": axis}
     x, weight = made.input(*shape), made.weight(*scale, name="scale")
     made.node("RMSNormalization", x, weight, out="y", epsilon=0.25, **given)
     return made
