@@ -5,7 +5,8 @@
 
 The division rounds down, or up with ``ceil_mode``; then the last window may reach beyond the end of
 the padding. If it even *starts* behind the input, it is left out since opset 22, and was not before
-(to the text: onnxruntime has always left it out).
+(to the text: onnxruntime has always left it out). VALID is no padding: to the text it never rounds
+up, which only makes fewer windows, but onnxruntime does.
 """
 
 from __future__ import annotations
@@ -68,13 +69,13 @@ class Windows:
             return None if self.kernel == 1 else Reason.SIZES_UNKNOWN
         if self.begin or self.end:
             return Reason.PADS
-        if not self.ceil or self.stride == 1:
+        if not self.ceil or self.stride == 1 or (self.drops and self.kernel == 1):
             return None
         if self.size is None:
             return Reason.SIZES_UNKNOWN
         last = self._last(self.size, 0, 0)
-        is_left_out = self.drops and last >= self.size
-        return None if is_left_out or last + self.reach < self.size else Reason.PADS
+        is_none = last < 0 or (self.drops and last >= self.size)
+        return None if is_none or last + self.reach < self.size else Reason.PADS
 
     def _lateness(self, begin: int, end: int) -> Reason | None:
         """Why a window may start behind the input."""
