@@ -1,13 +1,15 @@
-"""One fold on a draft: a layer takes an affine in, and the gap that it leaves is closed.
+"""One fold on a draft: layers take an affine in, and the gap that it leaves is closed.
 
     layer ─ v ─ carrier ─ w ─ affine ─ y         before
     layer' ─ v' ─ carrier ─ y                    after
 
-What is behind the layer keeps existing with other content, so ``v`` gets a new name; the last node
+What is behind a layer keeps existing with other content, so ``v`` gets a new name; the last node
 takes over the affine's output name, so that nothing behind it changes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from onnx import NodeProto
 
@@ -18,80 +20,182 @@ from folding.draft import Draft, Shift
 from folding.protos import attribute
 from folding.recipes import Direct
 from folding.tensors import constant_dims, scale_weight, set_constant, weight_of
-from folding.way import Stop, Way
+from folding.way import Line, Reached, Stop, Taken, Turn
 
 
-def absorb(draft: Draft, way: Way, out: str) -> list[Stop]:
-    """Fold an affine whose last output is ``out`` into the layer at the other end of the way.
+def absorb(draft: Draft, reached: Reached, out: str) -> list[Stop]:
+    """Fold an affine whose last output is ``out`` into the layers at the ends of its lines.
 
-    What is left between the two are carriers, which are returned.
+    What is left of the first line are carriers, which are returned.
     """
-    node = draft.node(way.layer)
-    (slot,) = way.absorbed.factors
-    weight = weight_of(draft, node.input[slot], "")
-    assert isinstance(weight, Weight)  # The absorber has looked at it.
-    name = draft.node(way.path[-1].node).name
-    host = _host(draft, way)
-    gone = {stop.node: draft.node(stop.node).output[0] for stop in way.path if stop.is_affine}
-    gone.pop(host.node if host else -1, None)
-    held = [
-        (stop.node, draft.node(stop.node).input[stop.slot])
-        for stop in way.path
-        if stop.node in gone
-    ]
+    paths = {line: [*line.stops()] for line in reached.lines}
+    root = reached.lines[0]
+    last = paths[root][-1]
+    hosts = {line: host for line, path in paths.items() if (host := _host(draft, line, path))}
+    keeper = keeper_of(draft, paths[root]) if reached.rest is not None else None
+    name = draft.node(last.node).name
+    stays = {stop.node for stop in (*hosts.values(), *([keeper] if keeper else []))}
+    gone = [s for path in paths.values() for s in path if s.is_affine and s.node not in stays]
+    names = {stop.node: draft.node(stop.node).output[0] for stop in gone}
+    held = [(stop.node, draft.node(stop.node).input[stop.slot]) for stop in gone]
     for index, data in held:
         draft.bypass(index, data)
-    draft.vanished.update(gone.values())
-    _give(draft, way, weight.elem_type, out)
-    stops = [*way.path]
-    if way.absorbed.shift is not None:
-        if host is None:
-            value = draft.names.fresh(f"{out}_shift")
-            added = NodeProto(op_type="Add", name=name, input=["", ""], output=[value])
-            host = Stop(draft.insert(added, way.layer), 0, is_affine=True)
-            draft.looks_like(value, node.output[0])
-            stops.insert(0, host)
-        _shift(draft, host, way.absorbed, weight.elem_type, out)
-    _rewire(draft, way.layer, stops, gone, out)
+    draft.vanished.update(names.values())
+    left = [stop for stop in paths[root] if not stop.is_affine]
+    for line, path in paths.items():
+        stops = path
+        if isinstance(line.end, Turn):
+            change(draft, line.end, out)
+        else:
+            stops = _take(draft, line.end, path, hosts.get(line), (name, out))
+            name = name if line in hosts or len(stops) == len(path) else ""
+        if line is root and reached.rest is not None:
+            added = stay(draft, reached.rest, keeper, last.node, (name, out))
+            stops = stops if keeper else [*stops, added]
+        _rewire(draft, line, stops, names, out)
     for index, data in held:
         draft.let_go(index, data)
-    return [stop for stop in way.path if not stop.is_affine]
+    return left
 
 
-def _host(draft: Draft, way: Way) -> Stop | None:
-    """The Add right behind the layer, if there is one that can hold the shift."""
-    first = way.path[0]
+def nodes_of(draft: Draft, reached: Reached) -> tuple[list[Stop], int]:
+    """The affine nodes that a fold takes away, and how many Adds it needs that are not there."""
+    stays, added = set(), 0
+    for line in reached.lines:
+        if isinstance(line.end, Taken) and line.end.absorbed.shift is not None:
+            host = _host(draft, line, line.stops())
+            added += host is None
+            stays.add(host.node if host else -1)
+    if reached.rest is not None:
+        keeper = keeper_of(draft, reached.lines[0].stops())
+        added += keeper is None
+        stays.add(keeper.node if keeper else -1)
+    return [stop for stop in affines_gone(reached) if stop.node not in stays], added
+
+
+def affines_gone(reached: Reached) -> list[Stop]:
+    """The affine nodes on the lines of a fold."""
+    return [stop for line in reached.lines for stop in line.stops() if stop.is_affine]
+
+
+def _host(draft: Draft, line: Line, path: Sequence[Stop]) -> Stop | None:
+    """The Add right behind a layer, if there is one that can hold the shift."""
+    if not path or not isinstance(line.end, Taken) or line.end.absorbed.shift is None:
+        return None
+    first = path[0]
     is_add = first.is_affine and draft.node(first.node).op_type == "Add"
-    return first if is_add and way.absorbed.shift is not None else None
+    return first if is_add else None
 
 
-def _give(draft: Draft, way: Way, elem_type: int, out: str) -> None:
-    """The layer's own constants and attributes."""
-    for slot, factor in way.absorbed.factors.items():
-        scale_weight(draft, way.layer, slot, factor, out)
-    for slot, value in way.absorbed.constants.items():
-        set_constant(draft, way.layer, slot, value, elem_type, out)
-    for name, number in way.absorbed.attributes.items():
-        found = attribute(draft.edit(way.layer), name)
+def keeper_of(draft: Draft, path: Sequence[Stop]) -> Stop | None:
+    """The last Add of an affine whose shift stays."""
+    for stop in reversed(path):
+        if not stop.is_affine:
+            return None
+        if draft.node(stop.node).op_type == "Add":
+            return stop
+    return None
+
+
+def change(draft: Draft, turn: Turn, out: str) -> None:
+    """Give a carrier the constants that change with what goes over it."""
+    kind = draft.type(draft.node(turn.node).output[0])
+    for slot, value in turn.moved.constants.items():
+        set_constant(draft, turn.node, slot, value, kind, out)
+
+
+def _take(
+    draft: Draft, end: Taken, path: list[Stop], host: Stop | None, named: tuple[str, str]
+) -> list[Stop]:
+    """Give a layer what it takes in; what is behind it then, with an Add for its shift."""
+    name, out = named
+    kind, absorbed = give(draft, end, out), end.absorbed
+    if absorbed.shift is None:
+        return path
+    if host is not None:
+        put_shift(draft, host, absorbed.shift, absorbed.shift_axis, (kind, out))
+        return path
+    value = draft.names.fresh(f"{out}_shift")
+    like = draft.node(end.node).output[0]
+    added = add_behind(draft, end.node, like, (value, name), absorbed, (kind, out))
+    return [added, *path]
+
+
+def give(draft: Draft, end: Taken, out: str) -> int:
+    """Give a layer its new constants and attributes; returns the constants' element type."""
+    index, absorbed = end.node, end.absorbed
+    kind = _float_type(draft, index, absorbed)
+    for slot, factor in absorbed.factors.items():
+        scale_weight(draft, index, slot, factor, out)
+    for slot, value in absorbed.constants.items():
+        set_constant(draft, index, slot, value, kind, out)
+    for key, number in absorbed.attributes.items():
+        found = attribute(draft.edit(index), key)
         if found is not None:
             found.f = number
+    return kind
 
 
-def _shift(draft: Draft, host: Stop, absorbed: Absorbed, elem_type: int, out: str) -> None:
-    """Put the shift into the Add, in the shape that its constant has or needs."""
-    shift, slot = absorbed.shift, 1 - host.slot
-    assert shift is not None
+def _float_type(draft: Draft, index: int, absorbed: Absorbed) -> int:
+    """The element type of a layer's constants."""
+    node = draft.node(index)
+    for slot in (*absorbed.factors, *absorbed.constants):
+        weight = weight_of(draft, node.input[slot], "") if slot < len(node.input) else None
+        if isinstance(weight, Weight):
+            return weight.elem_type
+    return draft.type(node.output[0])
+
+
+def add_behind(
+    draft: Draft,
+    index: int,
+    like: str,
+    called: tuple[str, str],
+    absorbed: Absorbed,
+    why: tuple[int, str],
+) -> Stop:
+    """A new Add behind a node, for a shift that the node has no room for; it reads nothing yet."""
+    value, name = called
+    assert absorbed.shift is not None
+    node = NodeProto(op_type="Add", name=name, input=["", ""], output=[value])
+    stop = Stop(draft.insert(node, index), 0, is_affine=True)
+    draft.looks_like(value, like)
+    put_shift(draft, stop, absorbed.shift, absorbed.shift_axis, why)
+    return stop
+
+
+def stay(
+    draft: Draft, rest: ChannelAffine, keeper: Stop | None, index: int, named: tuple[str, str]
+) -> Stop:
+    """Let the shift of an affine stay where it was, in an Add of its own or a new one."""
+    name, out = named
+    kind, axis = draft.type(out), rest.axis or -1
+    if keeper is not None:
+        put_shift(draft, keeper, rest.shift, axis, (kind, out))
+        return keeper
+    absorbed = Absorbed(shift=rest.shift, shift_axis=axis)
+    value = draft.names.fresh(f"{out}_shift")
+    return add_behind(draft, index, out, (value, name), absorbed, (kind, out))
+
+
+def put_shift(draft: Draft, host: Stop, shift: Doubled, axis: int, why: tuple[int, str]) -> None:
+    """Put a shift into an Add, in the shape that its constant has or needs."""
+    slot, (kind, out) = 1 - host.slot, why
     name = draft.node(host.node).input[slot]
     dims = constant_dims(draft, name) if name else None
     if dims is None or dims.count(1) < len(dims) - 1 or shift.size not in dims:
-        dims = (shift.size, *[1] * (-1 - absorbed.shift_axis))
-    set_constant(draft, host.node, slot, shift.reshape(*dims), elem_type, out)
-    draft.shifts[host.node] = Shift(slot, absorbed.shift_axis)
+        dims = (shift.size, *[1] * (-1 - axis)) if shift.shape else ()
+    elif shift.size > 1 and dims.index(shift.size) - len(dims) != axis:
+        dims = (shift.size, *[1] * (-1 - axis))
+    set_constant(draft, host.node, slot, shift.reshape(*dims), kind, out)
+    draft.shifts[host.node] = Shift(slot, axis)
 
 
-def _rewire(draft: Draft, layer: int, stops: list[Stop], gone: dict[int, str], out: str) -> None:
-    """Rename what stands on the way, and let each node read the one before it."""
-    stages: list[tuple[Stop, list[str]]] = [(Stop(layer, 0, is_affine=False), [])]
+def _rewire(draft: Draft, line: Line, stops: list[Stop], gone: dict[int, str], out: str) -> None:
+    """Rename what stands on a line, and let each node read the one before it."""
+    place = line.end.place if isinstance(line.end, Turn) else 0
+    top = Stop(line.end.node, 0, is_affine=False, place=place)
+    stages: list[tuple[Stop, list[str]]] = [(top, [])]
     for stop in stops:
         if stop.node in gone:
             stages[-1][1].append(gone[stop.node])
@@ -99,17 +203,21 @@ def _rewire(draft: Draft, layer: int, stops: list[Stop], gone: dict[int, str], o
             stages.append((stop, []))
     for number, (stage, stale) in enumerate(stages):
         following = stages[number + 1][0] if number + 1 < len(stages) else None
-        old = draft.node(stage.node).output[0]
-        new = out if following is None else draft.renamed_value(old)
-        draft.rename_output(stage.node, new)
+        old = draft.node(stage.node).output[stage.place]
+        is_end = following is None and line.start is None
+        new = out if is_end else draft.renamed_value(old)
+        draft.rename_output(stage.node, new, stage.place)
         for name in stale:
             draft.point_shapes(name, new)
         if following is not None:
             draft.set_input(following.entry, following.slot, new)
+        elif line.start is not None:
+            for slot in line.start.slots:
+                draft.set_input(line.start.node, slot, new)
 
 
 def shift_of(draft: Draft, index: int) -> ChannelAffine:
-    """The affine of an Add that an earlier fold left behind a layer."""
+    """The affine of an Add that an earlier fold left behind."""
     shift = draft.shifts[index]
     recipe = draft.changed[draft.node(index).input[shift.slot]].recipe
     assert isinstance(recipe, Direct)

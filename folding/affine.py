@@ -62,6 +62,17 @@ class ChannelAffine:
             inner.axis if self.axis is None else self.axis,
         )
 
+    def parts(self) -> tuple[ChannelAffine, ChannelAffine]:
+        """The scale alone, and the shift alone that follows it."""
+        one, zero = Doubled.exact(1.0), Doubled.exact(0.0)
+        return replace(self, shift=zero), replace(self, scale=one)
+
+    def shift_first(self) -> ChannelAffine | None:
+        """The shift that would have to come before the scale; None if a scale is zero."""
+        if (self.scale.high == 0).any():
+            return None
+        return replace(self, scale=Doubled.exact(1.0), shift=self.shift / self.scale)
+
     def along(self, axis: int) -> ChannelAffine:
         """The same map on a value whose channels stand on another axis."""
         return self if self.axis is None else replace(self, axis=axis)

@@ -37,8 +37,9 @@ class Draft:
     the scope's and stands behind the node that ``after`` gives for it. ``changed`` has the tensors
     with new content and ``tensors_dropped`` those without a reader; ``renamed`` the values that go
     on with other content, and ``vanished`` those that are gone. ``shifts`` has the Adds that stand
-    for a layer's bias since a fold, ``released`` the names that something stopped reading. ``axes``
-    says of the output of each folded affine where its channels are, from the right.
+    for a layer's bias since a fold, ``released`` the names that something stopped reading. ``ends``
+    has for each folded affine the values that are as they were again behind it, and for each where
+    its channels are, from the right.
     """
 
     scope: Scope
@@ -53,7 +54,7 @@ class Draft:
     vanished: set[str] = field(default_factory=set)
     shifts: dict[int, Shift] = field(default_factory=dict)
     released: list[str] = field(default_factory=list)
-    axes: dict[str, int | None] = field(default_factory=dict)
+    ends: dict[str, dict[str, int | None]] = field(default_factory=dict)
     _producers: dict[str, int | None] = field(default_factory=dict)
     _readers: dict[str, Slots] = field(default_factory=dict)
     _measurers: dict[str, Slots] = field(default_factory=dict)
@@ -146,22 +147,35 @@ class Draft:
         if old:
             self._stop_reading(old, index)
 
-    def rename_output(self, index: int, name: str) -> None:
-        """Call the first output of a node otherwise; readers of its shape follow."""
+    def rename_output(self, index: int, name: str, place: int = 0) -> None:
+        """Call an output of a node otherwise; readers of its shape follow."""
         node = self.edit(index)
-        old = node.output[0]
+        old = node.output[place]
         if old == name:
             return
         self._producers[old] = None
         self._producers[name] = index
         self.vanished.discard(name)
         self.looks_like(name, old)
-        node.output[0] = name
+        node.output[place] = name
         self.point_shapes(old, name)
         if old not in self.renamed:
             origin = self._origins.pop(old, old)
             self.renamed.pop(origin, None)
             self.vanished.add(origin)
+
+    def move_output(self, index: int) -> tuple[str, str]:
+        """Give the first output of a node a new name, for another node to make it.
+
+        Returns both names, the old one first.
+        """
+        node = self.edit(index)
+        old = node.output[0]
+        new = self.names.fresh(f"{old}_unshifted")
+        node.output[0] = new
+        self._producers[old], self._producers[new] = None, index
+        self.looks_like(new, old)
+        return old, new
 
     def looks_like(self, new: str, old: str) -> None:
         """A new value has the shape and type of an old one."""

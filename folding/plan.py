@@ -37,10 +37,12 @@ class Reason(StrEnum):
     OLD_OPSET = "operators below opset 7 broadcast by other rules"
     OUTPUT_USED = "another output of this node is used"
     OLD_IR = "below IR version 4 its shift would need a node more than are saved"
+    MORE_NODES = "folding it would leave more nodes than there are"
     IN_FUNCTION = "it stands inside a model-local function"
     # The way to a layer.
     GRAPH_INPUT = "nothing stands before it but this graph input"
     OUTER_VALUE = "what it acts on comes from outside of this body"
+    UNREAD = "nothing reads its result"
     GRAPH_OUTPUT = "the value before it is also a graph output"
     CAPTURED = "the value before it is also read inside a body of a control-flow node"
     FORKED = "the value before it is also used elsewhere"
@@ -80,26 +82,43 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One affine left alone. ``at`` names the value or node that decided it."""
+    """One affine left alone. ``at`` names the value or node that decided it.
+
+    ``below`` is why it cannot go down either, where that was tried.
+    """
 
     reason: Reason
     at: str
     operator: str = ""
+    below: Kept | None = None
 
     def __str__(self) -> str:
+        behind = f"; behind it, {self.below.sentence}" if self.below else ""
+        return f"kept: {self.sentence}{behind}"
+
+    @property
+    def sentence(self) -> str:
+        """The reason and the culprit."""
         culprit = f"{self.operator} {self.at!r}".strip()
-        return f"kept: {self.reason} ({culprit})"
+        return f"{self.reason} ({culprit})"
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """One affine that disappears into the layers named."""
+    """One affine that disappears into the layers named.
+
+    If something kept its shift from that, ``rest`` says what: it stays, as an Add.
+    """
 
     into: tuple[str, ...]
     operator: str = ""
+    rest: Kept | None = None
 
     def __str__(self) -> str:
-        return f"folded into {self.operator} {', '.join(map(repr, self.into))}"
+        where = f"{self.operator} {', '.join(map(repr, self.into))}"
+        if self.rest is None:
+            return f"folded into {where}"
+        return f"its scale folded into {where}; its shift stays: {self.rest.sentence}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,21 +139,29 @@ class Decision:
         return isinstance(self.outcome, Folded)
 
     @property
+    def is_partial(self) -> bool:
+        """Whether its shift stays."""
+        return isinstance(self.outcome, Folded) and self.outcome.rest is not None
+
+    @property
     def counts_for_strict(self) -> bool:
         """Whether ``--strict`` minds that it is kept."""
         return not self.is_folded and self.kind in (Kind.BATCH_NORM, Kind.SCALE_SHIFT)
 
     def to_dict(self) -> dict[str, Any]:
         outcome = self.outcome
-        kept = outcome if isinstance(outcome, Kept) else None
+        folded = isinstance(outcome, Folded)
+        kept = outcome.rest if isinstance(outcome, Folded) else outcome
+        below = kept.below if kept else None
         return {
             "name": self.name,
             "kind": str(self.kind),
             "nodes": list(self.nodes),
-            "outcome": "kept" if kept else "folded",
+            "outcome": "partial" if self.is_partial else "folded" if folded else "kept",
             "into": list(outcome.into) if isinstance(outcome, Folded) else [],
             "reason": kept.reason.name if kept else None,
             "at": kept.at if kept else None,
+            "below": {"reason": below.reason.name, "at": below.at} if below else None,
             "text": str(outcome),
         }
 
@@ -176,10 +203,11 @@ class Plan:
     @property
     def counts(self) -> dict[str, int]:
         folded = sum(decision.is_folded for decision in self.decisions)
+        partial = sum(decision.is_partial for decision in self.decisions)
         return {
             "affines": len(self.decisions),
-            "folded": folded,
-            "partial": 0,
+            "folded": folded - partial,
+            "partial": partial,
             "kept": len(self.decisions) - folded,
             "nodes_before": sum(before.nodes for before, _ in self.operators.values()),
             "nodes_after": sum(after.nodes for _, after in self.operators.values()),

@@ -1,30 +1,39 @@
-"""The search: from each affine up to a layer that takes it in.
+"""The search: from each affine up to the layers that take it in, else down.
 
     layer ─ carrier ─ affine ─ carrier ─ affine ─ y
+    x ─ affine ─ carrier ─ layer
 
 It walks from an affine towards the graph's inputs, through carriers and over other affines, which
-are taken along, until it meets an absorber; and folds only where nothing else can see the values
-in between. Decisions are made in graph order, each on the graph that the earlier ones leave; one
-that a later fold may have made wrong is made again, in the next round.
+are taken along, until it meets absorbers; and folds only where nothing else can see the values in
+between. Else it tries the way towards the outputs, and at last the scale alone. Decisions are made
+in graph order, each on the graph that the earlier ones leave; one that a later fold may have made
+wrong is made again, in the next round.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import TypeVar
 
 from onnx import TensorProto
 
-from folding.absorb import absorb
+from folding.absorb import absorb, affines_gone
+from folding.affine import ChannelAffine
 from folding.agenda import Agenda
 from folding.chains import Chain, chains
+from folding.descent import Descended, Descent
 from folding.draft import Draft
+from folding.lower import affine_at, lower
 from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
+from folding.prices import Prices
 from folding.protos import title
 from folding.ranges import range_warning
 from folding.recognise import Recogniser, Step
-from folding.tensors import constant_dims
 from folding.walk import Walker
-from folding.way import Reached, Way
+from folding.way import Reached, Taken
+
+F = TypeVar("F", Reached, Descended)
 
 #: Reasons that another affine, composed with this one, may not share.
 _MAY_CHANGE = frozenset({Reason.CAST_ROUNDS, Reason.OVERFLOW, Reason.UNDERFLOW, Reason.OTHER_AXIS})
@@ -35,11 +44,13 @@ class Search:
 
     def __init__(self, draft: Draft, refused: dict[str, Kept]) -> None:
         self.draft, self.refused = draft, refused
-        steps = Recogniser(draft.scope, draft.constants)
-        self.chains = chains(steps)
+        self.steps = Recogniser(draft.scope, draft.constants)
+        self.chains = chains(self.steps)
         self.places = {chain: place for place, chain in enumerate(self.chains)}
         self.chain_of = {node: chain for chain in self.chains for node in chain.nodes}
-        self.walker = Walker(draft, steps, self.chain_of, self._objection)
+        self.walker = Walker(draft, self.steps, self.chain_of, self._objection)
+        self.descent = Descent(draft, self._below)
+        self.prices = Prices(draft, self.steps, self.walker)
         self.agenda = Agenda(len(self.chains))
         self.outcomes: dict[Chain, Folded | Kept] = {}
         self.warnings: list[Warned] = []
@@ -85,41 +96,96 @@ class Search:
         return chain.refusal if closed is None else Kept(closed, name)
 
     def _searched(self, chain: Chain) -> Folded | Kept:
-        reached = self.walker.up(chain)
-        if isinstance(reached, Kept):
-            hopeless = chain.kind is Kind.LIVE_NORM and reached.reason is Reason.NO_RULE
-            reason = Reason.LIVE_STATISTICS if hopeless else reached.reason
-            outcome = Kept(reason, reached.at, reached.operator)
-        else:
-            at, operator = self.draft.title(reached.layer), self.draft.node(reached.layer).op_type
-            if chain.kind is Kind.SCALAR and not self._is_free(reached):
-                self.costly.add(chain)
-                outcome = Kept(Reason.NO_RULE, at, operator)
-            elif not self._has_room(reached):
-                outcome = Kept(Reason.OLD_IR, at, operator)
-            else:
-                folded = Folded((at,), operator)
-                self._fold(chain, reached.way(), folded)
-                return folded
+        self.walker.forget()
+        whole = self.walker.compose(chain)
+        if isinstance(whole, Kept):
+            return whole
+        up = self._fitting(chain, self.walker.up(chain, whole, follows=True))
+        if isinstance(up, Reached):
+            return self._fold(chain, up)
+        down = self._fitting(chain, self._down(chain, whole))
+        if isinstance(down, Descended):
+            return self._fold(chain, down)
         self._watch(chain)
-        return outcome
+        if chain.kind is Kind.LIVE_NORM and up.reason is Reason.NO_RULE:
+            up = replace(up, reason=Reason.LIVE_STATISTICS)
+        kept = replace(up, below=down)
+        return self._split(chain, whole, kept) or kept
 
-    def _fold(self, chain: Chain, way: Way, outcome: Folded) -> None:
-        for stop in way.path:
+    def _split(self, chain: Chain, whole: ChannelAffine, kept: Kept) -> Folded | None:
+        """Fold the scale alone if that saves a node; the shift stays as an Add."""
+        if chain.kind is Kind.SCALAR or len(chain.nodes) == 1 or whole.is_shift or whole.is_scale:
+            return None
+        scale, shift = whole.parts()
+        up = self.walker.up(chain, scale)
+        found: Reached | Descended | Kept = up
+        if isinstance(up, Reached):
+            found = self._fitting(chain, replace(up, rest=shift))
+        if isinstance(found, Kept) and (before := whole.shift_first()) is not None:
+            down = self._down(chain, scale)
+            found = down
+            if isinstance(down, Descended):
+                found = self._fitting(chain, replace(down, rest=before))
+        return None if isinstance(found, Kept) else self._fold(chain, found, kept)
+
+    def _down(self, chain: Chain, affine: ChannelAffine) -> Descended | Kept:
+        return self.descent.down(self.draft.node(chain.nodes[-1]).output[0], affine)
+
+    def _below(self, index: int) -> tuple[int, ChannelAffine] | Kept | None:
+        """An affine node on the way down, or why it may not be taken along."""
+        chain = None if index in self.draft.shifts else self.chain_of.get(index)
+        if chain is not None:
+            self.walker.met[chain] = None
+            objection = self._objection(chain)
+            if objection is not None:
+                return objection
+        return affine_at(self.draft, self.steps, index)
+
+    def _fitting(self, chain: Chain, found: F | Kept) -> F | Kept:
+        """What was found, unless the price is too high."""
+        if isinstance(found, Kept):
+            return found
+        refusal = self.prices.refusal(chain, found)
+        if refusal is not None and chain.kind is Kind.SCALAR:
+            self.costly.add(chain)
+        return refusal or found
+
+    def _fold(self, chain: Chain, found: Reached | Descended, rest: Kept | None = None) -> Folded:
+        draft = self.draft
+        titles = [draft.title(end.node) for end in found.layers]
+        outcome = Folded(tuple(titles), draft.node(found.layers[0].node).op_type, rest)
+        gone = affines_gone(found) if isinstance(found, Reached) else found.gone
+        for stop in gone:
             taken = self.chain_of.get(stop.node)
             if taken is not None and self.outcomes.get(taken) is not outcome:
                 self.outcomes[taken] = outcome
                 self._disturb(taken)
-        self.draft.axes[self._name(chain)] = self._axis(chain)
-        self.walker.pave(absorb(self.draft, way, self._name(chain)))
+        name = self._name(chain)
+        if isinstance(found, Reached):
+            draft.ends[name] = {name: self._axis(chain)}
+            left = absorb(draft, found, name)
+            self.walker.roads.pave(left)
+        else:
+            ends = {draft.node(end.node).output[0]: end for end in found.layers}
+            draft.ends[name] = {value: self._output_axis(end) for value, end in ends.items()}
+            lower(draft, self.steps, self.walker.stops(chain)[::-1], found)
         self._warn_of_ranges(chain)
-        for name in self.draft.released:
-            if name in self.crowds and self.draft.readers(name).count <= 1:
-                self._again(self.crowds.pop(name))
-        self.draft.released.clear()
+        for released in draft.released:
+            if released in self.crowds and draft.readers(released).count <= 1:
+                self._again(self.crowds.pop(released))
+        draft.released.clear()
+        return outcome
+
+    def _output_axis(self, end: Taken) -> int | None:
+        """Where the channels of a layer's output are."""
+        node = self.draft.node(end.node)
+        shape = self.draft.shape(node.output[0])
+        if node.op_type in ("Conv", "ConvTranspose"):
+            return 1 - len(shape) if shape is not None else None
+        return end.absorbed.shift_axis
 
     def _axis(self, chain: Chain) -> int | None:
-        steps = (self.walker.steps.steps[index] for index in chain.nodes)
+        steps = (self.steps.steps[index] for index in chain.nodes)
         return next((s.axis for s in steps if isinstance(s, Step) and s.axis is not None), None)
 
     def _watch(self, chain: Chain) -> None:
@@ -153,28 +219,6 @@ class Search:
         is_open = outcome.reason in _MAY_CHANGE
         return None if is_open else Kept(Reason.BEHIND_KEPT, self._name(chain))
 
-    def _has_room(self, reached: Reached) -> bool:
-        """Whether the nodes do not increase where each new constant is a node, below IR 4.
-
-        A constant of the right shape that the fold sets free has room for one.
-        """
-        draft, node = self.draft, self.draft.node(reached.layer)
-        if not draft.keeps_inputs:
-            return True
-        gone = [draft.node(stop.node) for stop in reached.way().path if stop.is_affine]
-        stored = draft.scope.initializers
-        given = [name for affine in gone for name in affine.input if name in stored]
-        freed = [constant_dims(draft, name) for name in given if draft.is_read_once(name)]
-        wanted = [value.shape for value in reached.absorbed.constants.values()]
-        shift = reached.absorbed.shift
-        if shift is not None:
-            wanted.append((shift.size, *[1] * (-1 - reached.absorbed.shift_axis)))
-        new = sum(dims not in freed for dims in wanted) + (shift is not None)
-        weight = node.input[next(iter(reached.absorbed.factors))]
-        own = weight in stored and draft.is_alone(reached.layer, weight)
-        self.walker.crowded += [*given, weight]
-        return new + (not own) <= len(gone)
-
     def _warn_of_ranges(self, chain: Chain) -> None:
         scope = self.draft.scope
         for index in chain.nodes:
@@ -182,14 +226,3 @@ class Search:
             if is_batch_norm and scope.type(scope.reads[index][0]) == TensorProto.FLOAT16:
                 warning = range_warning(scope.nodes[index], self.draft.constants)
                 self.warnings += [warning] if warning else []
-
-    def _is_free(self, reached: Reached) -> bool:
-        """Whether a layer takes in a scalar without a new node or tensor."""
-        node = self.draft.node(reached.layer)
-        slots = [*reached.absorbed.factors, *reached.absorbed.constants]
-        if any(slot >= len(node.input) or not node.input[slot] for slot in slots):
-            return False
-        names = [node.input[slot] for slot in slots]
-        self.walker.crowded += names
-        unshared = all(self.draft.is_alone(reached.layer, name) for name in names)
-        return unshared and reached.absorbed.shift is None

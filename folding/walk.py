@@ -1,4 +1,4 @@
-"""The walk from an affine up to a layer that takes it in, or to what is in the way."""
+"""The walk from an affine up to the layers that take it in, or to what is in the way."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from folding.absorb import shift_of
-from folding.absorbers import ABSORBERS, Absorbed
+from folding.absorbers import ABSORBERS
 from folding.affine import ChannelAffine
-from folding.carriers import CARRIERS, Passage
+from folding.carriers import CARRIERS
 from folding.chains import Chain
 from folding.draft import Draft
 from folding.plan import Kept, Reason
 from folding.protos import integer, is_default_domain, title
 from folding.recognise import Recogniser, Step
+from folding.roads import Roads, as_in_source
 from folding.tensors import DraftLayer
-from folding.way import Passed, Reached, Road, Stop, Stretch
+from folding.way import Edge, Line, Passed, Reached, Stop, Stretch, Taken, Turn
+
+#: So many times another way is tried where an operator offers some.
+_MOST_TRIES = 64
 
 
 class Walker:
@@ -39,48 +43,118 @@ class Walker:
         self.met: dict[Chain, None] = {}
         self.crowded: list[str] = []
         self.stretches: dict[Chain, Stretch] = {}
+        self.roads = Roads(draft)
         self._last: Stretch | None = None
-        self._roads: dict[int, Road] = {}
+        self._asks = self._bends = False
 
-    def up(self, chain: Chain) -> Reached | Kept:
-        """Walk up from an affine until something takes it in or is in the way."""
+    def forget(self) -> None:
+        """Begin with another affine."""
         self.met, self.crowded, self._last = {}, [], None
-        start = self.steps.compose(chain.nodes)
-        if isinstance(start, Kept):
-            return start
+        self.roads.crowded = self.crowded
+
+    def compose(self, chain: Chain) -> ChannelAffine | Kept:
+        """The map of an affine, after the folds decided so far."""
+        if self.draft.shifts.keys().isdisjoint(chain.nodes):
+            return self.steps.compose(chain.nodes)
+        whole: ChannelAffine | None = None
+        for index in chain.nodes:
+            is_shift = index in self.draft.shifts
+            part = shift_of(self.draft, index) if is_shift else self.steps.compose((index,))
+            if isinstance(part, Kept):
+                return part
+            whole = part if whole is None else part.after(whole)
+        assert whole is not None
+        return whole
+
+    def stops(self, chain: Chain) -> list[Stop]:
+        """The nodes of an affine, the last one first."""
+        return [Stop(i, self._data_slot(i) or 0, is_affine=True) for i in reversed(chain.nodes)]
+
+    def up(self, chain: Chain, start: ChannelAffine, *, follows: bool = False) -> Reached | Kept:
+        """Walk up from an affine until layers take it in or something is in the way.
+
+        ``start`` is the affine, or the part of it that is to go up; ``follows`` is whether others
+        may follow this walk.
+        """
         narrows_to = self._narrows_to(self.draft.scope.makes[chain.nodes[-1]][0])
-        stops = [Stop(i, self._data_slot(i) or 0, is_affine=True) for i in reversed(chain.nodes)]
-        pieces: list[Stop | Stretch] = [*stops]
-        affine, last = start, stops[-1]
-        while isinstance(found := self._step(last, affine, narrows_to), Passed):
-            affine, last = found.affine, found.last
-            pieces.append(found.piece)
-        whole = tuple(pieces)
-        self._last = Stretch(start, affine, narrows_to, whole, last)
-        return found if isinstance(found, Kept) else Reached(*found, whole)
+        before = self._last
+        first = self._line(None, self.stops(chain), start, narrows_to)
+        if not follows:
+            self._last = before
+        return first if isinstance(first, Kept) else self._branches(first, narrows_to)
 
     def open_way(self, chain: Chain) -> None:
         """Let those behind an affine that stays follow its last walk."""
         if self._last is not None:
             self.stretches[chain] = self._last
 
-    def pave(self, carriers: list[Stop]) -> None:
-        """Make one road of what a fold left behind a layer, nearest to the layer first."""
-        if len(carriers) > 1:
-            first, *others = carriers
-            above = self._roads.get(first.node) if first.top is not None else None
-            own = [stop.node for stop in reversed(others if above else carriers)]
-            stop = Stop(carriers[-1].node, first.slot, is_affine=False, top=first.entry)
-            self._roads[stop.node] = Road(stop, tuple(own), above)
+    def _branches(self, first: Line, narrows_to: int) -> Reached | Kept:
+        """Follow all lines; where an operator offers several ways, the first one that leads on."""
+        lines, waiting, others = [first], self._beyond(first), self._others(first)
+        saved: list[tuple[int, list[tuple[Edge, ChannelAffine]], Line]]
+        saved = [(0, [], other) for other in others]
+        trouble: Kept | None = None
+        tries = 0
+        while waiting:
+            edge, affine = waiting.pop()
+            line = self._line(edge, [], affine, narrows_to)
+            if isinstance(line, Line):
+                saved += [(len(lines), [*waiting], other) for other in self._others(line)]
+                lines.append(line)
+                waiting += self._beyond(line)
+                continue
+            trouble, tries = trouble or line, tries + 1
+            if not saved or tries > _MOST_TRIES:
+                return trouble
+            place, waiting, lead = saved.pop()
+            lines = [*lines[:place], lead]
+            waiting = [*waiting, *self._beyond(lead)]
+        return Reached(tuple(lines))
+
+    def _beyond(self, line: Line) -> list[tuple[Edge, ChannelAffine]]:
+        """Where the lines behind a turn begin, the last first; slots of one value are one."""
+        if isinstance(line.end, Taken):
+            return []
+        node, affines = self.draft.node(line.end.node), line.end.moved.affines
+        slots: dict[str, list[int]] = {}
+        for slot in sorted(affines):
+            slots.setdefault(node.input[slot], []).append(slot)
+        begins = [(Edge(line.end.node, tuple(s)), affines[s[0]]) for s in slots.values()]
+        return begins[::-1]
+
+    @staticmethod
+    def _others(line: Line) -> list[Line]:
+        """The same line with the other ways that its end offers, the best last."""
+        end = line.end
+        if isinstance(end, Taken):
+            return []
+        ends = (replace(end, moved=way, others=()) for way in reversed(end.others))
+        return [replace(line, end=other) for other in ends]
+
+    def _line(
+        self, edge: Edge | None, stops: list[Stop], start: ChannelAffine, narrows_to: int
+    ) -> Line | Kept:
+        pieces: list[Stop | Stretch] = [*stops]
+        affine = start
+        last = stops[-1] if edge is None else Stop(edge.node, edge.slots[0], is_affine=False)
+        readers = 1 if edge is None else len(edge.slots)
+        self._asks = self._bends = False
+        while isinstance(found := self._step(last, affine, narrows_to, readers), Passed):
+            affine, last, readers = found.affine, found.last, 1
+            pieces.append(found.piece)
+        whole = tuple(pieces)
+        if edge is None and not self._bends:
+            self._last = Stretch(start, affine, narrows_to, whole, last, self._asks)
+        return found if isinstance(found, Kept) else Line(edge, whole, found)
 
     def _step(
-        self, last: Stop, affine: ChannelAffine, narrows_to: int
-    ) -> Passed | tuple[int, Absorbed] | Kept:
+        self, last: Stop, affine: ChannelAffine, narrows_to: int, readers: int
+    ) -> Passed | Taken | Turn | Kept:
         """Go over the node that makes what the last one reads, or find out why not."""
         draft = self.draft
         value = draft.node(last.entry).input[last.slot]
         at = draft.producer(value)
-        obstacle = self._guard(value, at)
+        obstacle = self._guard(value, at, readers)
         if at is None or obstacle is not None:
             return obstacle or Kept(Reason.OUTER_VALUE, value)
         node = draft.node(at)
@@ -88,22 +162,17 @@ class Walker:
             return self._over(Stop(at, slot, is_affine=True), affine, narrows_to)
         if not is_default_domain(node):
             return Kept(Reason.CUSTOM_OPERATOR, title(node), node.op_type)
-        if node.op_type in ABSORBERS:
-            at_output = ABSORBERS[node.op_type].at_output
-            assert at_output is not None
-            absorbed = at_output(DraftLayer(draft, at), affine)
-            return (
-                self._as_in_source(absorbed, at) if isinstance(absorbed, Kept) else (at, absorbed)
-            )
-        if node.op_type in CARRIERS and value == node.output[0]:
-            return self._past(at, affine, narrows_to)
+        refusal: Kept | None = None
+        absorber = ABSORBERS.get(node.op_type)
+        if absorber is not None and absorber.at_output is not None and value == node.output[0]:
+            absorbed = absorber.at_output(DraftLayer(draft, at), affine)
+            if not isinstance(absorbed, Kept):
+                return Taken(at, absorbed)
+            refusal = as_in_source(draft, absorbed, at)
+        if node.op_type in CARRIERS:
+            return self._past(at, [*node.output].index(value), affine, narrows_to)
         no_rule = Kept(Reason.NO_RULE, title(node), node.op_type)
-        return self.steps.refusals.get(at, no_rule)
-
-    def _as_in_source(self, kept: Kept, index: int) -> Kept:
-        """A refusal with the culprit's name in the source: an earlier fold may have renamed it."""
-        is_node = kept.at == title(self.draft.node(index))
-        return replace(kept, at=self.draft.title(index)) if is_node else kept
+        return refusal or self.steps.refusals.get(at, no_rule)
 
     def _data_slot(self, index: int) -> int | None:
         """Which input an affine node acts on; None if the node is no affine."""
@@ -124,6 +193,7 @@ class Walker:
             stretch = self.stretches.get(taken)
             is_whole = stretch is not None and index == taken.nodes[-1]
             if stretch is not None and is_whole and stretch.is_open_to(affine, narrows_to):
+                self._asks = self._asks or stretch.asks
                 return Passed(stretch.passed_by(affine), stretch, stretch.last)
         is_shift = index in draft.shifts
         inner = shift_of(draft, index) if is_shift else self.steps.compose((index,))
@@ -133,48 +203,29 @@ class Walker:
             return Kept(Reason.OTHER_AXIS, draft.title(index), draft.node(index).op_type)
         return Passed(affine.after(inner), stop, stop)
 
-    def _past(self, index: int, affine: ChannelAffine, narrows_to: int) -> Passed | Kept:
+    def _past(
+        self, index: int, place: int, affine: ChannelAffine, narrows_to: int
+    ) -> Passed | Turn | Kept:
         """An affine before a carrier, or before all those of a road, instead of behind."""
-        road = self._roads.get(index)
-        if road is None:
-            moved = self._carried(index, affine, narrows_to)
-            stop = Stop(index, 0, is_affine=False)
-        else:
-            moved = self._along(road, affine, narrows_to)
-            stop = road.stop
-        return moved if isinstance(moved, Kept) else Passed(moved, stop, stop)
+        road = self.roads.ending_at(index)
+        if road is not None:
+            moved = self.roads.along(road, affine, narrows_to)
+            self._asks = self._asks or road.asks
+            return moved if isinstance(moved, Kept) else Passed(moved, road.stop, road.stop)
+        ways = self.roads.over(index, place, affine, narrows_to)
+        if isinstance(ways, Kept):
+            return ways
+        carrier = self.roads.carrier(index)
+        self._asks = self._asks or carrier.asks_numbers
+        self._bends = self._bends or not carrier.keeps_numbers
+        first, *others = ways
+        if others or first.constants or len(first.affines) != 1:
+            return Turn(index, place, first, tuple(others))
+        ((slot, moved),) = first.affines.items()
+        stop = Stop(index, slot, is_affine=False, place=place)
+        return Passed(moved, stop, stop)
 
-    def _carried(self, index: int, affine: ChannelAffine, narrows_to: int) -> ChannelAffine | Kept:
-        node = self.draft.node(index)
-        moved = CARRIERS[node.op_type].up(affine, Passage(node, self.draft, narrows_to))
-        if isinstance(moved, ChannelAffine):
-            return moved
-        assert isinstance(moved, Kept)
-        if moved.reason is Reason.OUTPUT_USED:
-            self.crowded += node.output[1:]
-        return self._as_in_source(moved, index)
-
-    def _along(self, road: Road, affine: ChannelAffine, narrows_to: int) -> ChannelAffine | Kept:
-        key = affine.axis, narrows_to
-        if key not in road.axes:
-            moved = self._through(road, affine, narrows_to)
-            road.axes[key] = moved if isinstance(moved, Kept) else moved.axis
-        return road.leads(affine, narrows_to)
-
-    def _through(self, road: Road, affine: ChannelAffine, narrows_to: int) -> ChannelAffine | Kept:
-        part: Road | None = road
-        while part is not None:
-            for index in part.carriers:
-                carried = self._carried(index, affine, narrows_to)
-                if isinstance(carried, Kept):
-                    return carried
-                affine = carried
-            part = part.above
-            if part is not None and (affine.axis, narrows_to) in part.axes:
-                return part.leads(affine, narrows_to)
-        return affine
-
-    def _guard(self, value: str, producer: int | None) -> Kept | None:
+    def _guard(self, value: str, producer: int | None, readers: int) -> Kept | None:
         """What is in the way of changing a value: everything else that can see it."""
         scope = self.draft.scope
         if value in scope.inputs:
@@ -185,7 +236,8 @@ class Walker:
             return Kept(Reason.GRAPH_OUTPUT, value)
         if value in scope.captured:
             return Kept(Reason.CAPTURED, value)
-        return Kept(Reason.FORKED, value) if self.draft.readers(value).count > 1 else None
+        more = self.draft.readers(value).count > readers
+        return Kept(Reason.FORKED, value) if more else None
 
     def _narrows_to(self, value: str) -> int:
         """The element type that every reader of a value converts it to, 0 if there is none."""

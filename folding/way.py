@@ -1,6 +1,9 @@
-"""What lies between an affine and the layer that takes it in.
+"""What lies between an affine and the layers that take it in.
 
-    layer ─ carrier ─ affine ─ carrier ─ affine ─ y
+    layer ─ carrier ─ affine ─ carrier ─ affine ─ y        a line
+    layer ─ carrier ┐
+                    turn ─ carrier ─ affine ─ y            a line that ends at a turn, and those
+    layer ──────────┘                                      that begin there
 
 A long run of affines that stay, or of carriers that earlier folds left behind a layer, is not
 walked again by each affine after it. What is known to be open is one piece: a ``Stretch`` goes over
@@ -14,12 +17,13 @@ from dataclasses import dataclass, field
 
 from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
+from folding.carriers import Moved
 from folding.plan import Kept
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A node between a layer and an affine's output, and its input on the way.
+    """A node between a layer and an affine's output; its input and its output on the way.
 
     It may stand for several carriers that an earlier fold has put in order: ``top`` is then the
     first of them, and ``node`` the last.
@@ -29,6 +33,7 @@ class Stop:
     slot: int
     is_affine: bool
     top: int | None = None
+    place: int = 0
 
     @property
     def entry(self) -> int:
@@ -37,19 +42,40 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """From a layer to an affine's output, nearest to the layer first."""
+class Taken:
+    """The end of a line: a layer, and how it takes the affine in."""
 
-    layer: int
+    node: int
     absorbed: Absorbed
-    path: tuple[Stop, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The end of a line: a carrier behind several values, or one whose constants change.
+
+    ``others`` are other ways that it offers.
+    """
+
+    node: int
+    place: int
+    moved: Moved
+    others: tuple[Moved, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Where a line begins: slots of a node that read one and the same value."""
+
+    node: int
+    slots: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
     """How far an affine came, ``start`` where it was and ``end`` together with all it met.
 
-    ``last`` is the node where it came to, nearest to the layer.
+    ``last`` is the node where it came to, nearest to the layer. ``asks`` is whether a carrier on it
+    is not passed by every affine.
     """
 
     start: ChannelAffine
@@ -57,13 +83,15 @@ class Stretch:
     narrows_to: int
     pieces: tuple[Stop | Stretch, ...]
     last: Stop
+    asks: bool
 
     def is_open_to(self, affine: ChannelAffine, narrows_to: int) -> bool:
         """Whether another affine right behind comes as far."""
         same = affine.axis is None or (
             (affine.axis, affine.channels) == (self.start.axis, self.start.channels)
         )
-        return same and narrows_to == self.narrows_to
+        harmless = not self.asks or (affine.keeps_order and affine.is_scale)
+        return same and harmless and narrows_to == self.narrows_to
 
     def passed_by(self, affine: ChannelAffine) -> ChannelAffine:
         """The other affine at the end, together with this one and all that it met."""
@@ -80,36 +108,47 @@ class Passed:
     last: Stop
 
 
+#: What carriers that keep an affine's numbers ask of it.
+Key = tuple[int | None, int | None, int, bool, bool]
+
+
 @dataclass(slots=True)
 class Road:
     """Carriers behind a layer, all that is left of the way of a fold.
 
-    ``carriers`` are its own, the last first; ``above`` are those of the folds before. ``axes`` has
-    where an axis comes out, by the axis and the type that the affine's readers narrow it to.
+    ``carriers`` are its own, the last first; ``above`` are those of the folds before. ``asks`` is
+    whether not every affine passes them all, ``axes`` where an axis comes out, by what they ask.
     """
 
     stop: Stop
-    carriers: tuple[int, ...]
+    carriers: tuple[Stop, ...]
     above: Road | None
-    axes: dict[tuple[int | None, int], int | Kept | None] = field(default_factory=dict)
+    asks: bool
+    axes: dict[Key, int | Kept | None] = field(default_factory=dict)
 
     def leads(self, affine: ChannelAffine, narrows_to: int) -> ChannelAffine | Kept:
         """Where an affine comes out whose axis is known."""
-        axis = self.axes[affine.axis, narrows_to]
+        axis = self.axes[key_of(affine, narrows_to)]
         if isinstance(axis, Kept) or axis is None:
             return axis or affine
         return affine.along(axis)
 
 
+def key_of(affine: ChannelAffine, narrows_to: int) -> Key:
+    """All that carriers ask that keep an affine's numbers."""
+    return affine.axis, affine.channels, narrows_to, affine.keeps_order, affine.is_scale
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Reached:
-    """A layer that can take an affine in, and what lies between, nearest to the affine first."""
+class Line:
+    """From an affine's output, or from a turn, up to an end: nearest to the start first."""
 
-    layer: int
-    absorbed: Absorbed
+    start: Edge | None
     pieces: tuple[Stop | Stretch, ...]
+    end: Taken | Turn
 
-    def way(self) -> Way:
+    def stops(self) -> tuple[Stop, ...]:
+        """All stops, nearest to the end first."""
         stops: list[Stop] = []
         pieces = list(self.pieces)
         while pieces:
@@ -118,4 +157,19 @@ class Reached:
                 pieces += piece.pieces
             else:
                 stops.append(piece)
-        return Way(self.layer, self.absorbed, tuple(stops))
+        return tuple(stops)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reached:
+    """The lines from an affine to all layers that take it in; those before a turn come behind.
+
+    ``rest`` is the shift that stays where the affine was.
+    """
+
+    lines: tuple[Line, ...]
+    rest: ChannelAffine | None = None
+
+    @property
+    def layers(self) -> list[Taken]:
+        return [line.end for line in self.lines if isinstance(line.end, Taken)]

@@ -71,15 +71,17 @@ def _placed(pieces: Sequence[ChannelAffine], passage: Passage) -> Moved | Kept:
     constants: dict[int, Doubled] = {}
     first: dict[str, ChannelAffine] = {}
     for slot, (name, piece) in enumerate(zip(passage.node.input, pieces, strict=True)):
-        if passage.around.is_constant(name):
-            number = passage.around.numbers(name)
-            if number is None:
-                return stay(Reason.UNUSUAL_FORM, passage)
-            constants[slot] = _scaled(number, piece)
-        elif not _agree(first.setdefault(name, piece), piece):
+        is_constant = passage.around.is_constant(name)
+        if not is_constant and not _agree(first.setdefault(name, piece), piece):
             return stay(Reason.OTHER_BRANCH, passage)
-        elif not piece.is_identity:
+        if piece.is_identity:
+            continue
+        if not is_constant:
             affines[slot] = piece
+        elif (number := passage.around.numbers(name)) is not None:
+            constants[slot] = _scaled(number, piece)
+        else:
+            return stay(Reason.UNUSUAL_FORM, passage)
     return Moved(affines, constants)
 
 

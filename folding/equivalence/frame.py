@@ -1,21 +1,22 @@
 """Frame: with every folded place cut out of both models, nothing else differs.
 
-A fold takes away affine nodes, gives a layer new constants, and renames the values in between.
+A fold takes away affine nodes, gives layers new constants, and renames the values in between.
 So the two graphs must be the same when each affine's output counts as its input:
 
 1. Every node that no fold claims stands in the candidate as it was, byte for byte, in order.
 2. Every other node of the candidate is a claimed one of the reference, with the same operator,
-   name and attributes (a Gemm's ``beta`` becomes 1), or an Add that holds a layer's shift.
+   name and attributes (a Gemm's ``beta`` becomes 1), or an Add that holds a shift.
 3. Their inputs are the same values: constants where there were constants, else values that are
-   equal once the affines are cut out. Each has one reader, so that nothing sees it half-folded.
-4. Whatever an unclaimed node or the outside sees has the name of a value that did not change.
-5. Every tensor that no fold claims has the same header and bytes; none is missing that is read.
-6. All the rest is the same: signature, opsets, functions, metadata.
+   equal once the affines are cut out.
+4. A value under the name that it had is what it was. What a carrier reads is another value than
+   before if and only if what it makes is; a layer whose constants changed reads, or makes, one.
+5. Whatever an unclaimed node or the outside sees has the name of a value that did not change.
+6. Every tensor that no fold claims has the same header and bytes; none is missing that is read.
+7. All the rest is the same: signature, opsets, functions, metadata.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 from onnx import GraphProto, NodeProto
@@ -32,9 +33,17 @@ from folding.protos import attribute, bodies, graphs, is_default_domain, names, 
 #: What may disappear because it is an affine, and what else a fold may touch. Said here again, so
 #: that a mistake in the rules is not believed by the proof.
 _AFFINES = frozenset({"Add", "BatchNormalization", "Div", "Mul", "Neg", "Sub"})
-_PASSING = frozenset({"Cast", "Dropout", "Identity", "Squeeze", "Transpose", "Unsqueeze"})
-_LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-_CHANGING = _PASSING | _LAYERS | {"Add", "Shape", "Size"}
+_CARRIERS = """
+    Abs Add AveragePool Cast Clip Concat DepthToSpace Div Dropout Expand Flatten Gather
+    GlobalAveragePool GlobalLpPool GlobalMaxPool Identity LeakyRelu LpPool Max MaxPool Mean Min Mul
+    PRelu Pad ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize Slice
+    SpaceToDepth Split Squeeze Sub Sum Tile Transpose Unsqueeze Upsample
+"""
+_LAYERS = """
+    Conv ConvTranspose Einsum Gather Gemm GroupNormalization InstanceNormalization
+    LayerNormalization MatMul RMSNormalization
+"""
+_CHANGING = frozenset([*_CARRIERS.split(), *_LAYERS.split(), "Shape", "Size"])
 
 
 def check_frame(reference: Model, candidate: Model, drafts: list[Draft]) -> Check:
@@ -77,11 +86,11 @@ class _Frame:
         leftover = self._match_unclaimed(claimed)
         pairs = self._pair(leftover)
         self._cut_affines(claimed)
-        self._check_hidden(claimed)
         for node, twin in pairs:
             self._name_outputs(node, twin)
         for node, twin in pairs:
             self._same_inputs(node, twin)
+            self._check_balance(node, twin)
         self._check_seen({id(node) for node, _ in pairs}, pairs)
 
     def _match_unclaimed(self, claimed: set[int]) -> list[NodeProto]:
@@ -142,26 +151,6 @@ class _Frame:
                 if len(data) == 1:
                     self.cut[node.output[0]] = self._root(data[0])
 
-    def _check_hidden(self, claimed: set[int]) -> None:
-        """Nobody but the folded nodes saw the values between a layer and the affine's output."""
-        readers: Counter[str] = Counter()
-        for node in self.before.node:
-            readers.update(set(node.input) if not reads_shape(node) else ())
-        seen = {value.name for value in self.before.output} | self.draft.scope.captured
-        for index in claimed:
-            node, changed = self.before.node[index], self.draft.nodes.get(index)
-            inputs = node.input if changed is None else changed.input
-            passes = node.output[0] in self.cut or node.op_type in _PASSING
-            if not passes or (changed is not None and list(inputs) == list(node.input)):
-                continue
-            for name in node.input:
-                if (
-                    name
-                    and name not in self.draft.constants
-                    and (readers[name] > 1 or name in seen)
-                ):
-                    raise Differs(f"value {name!r} is seen by others too", name)
-
     def _root(self, name: str) -> str:
         while name in self.cut:
             name = self.cut[name]
@@ -180,15 +169,7 @@ class _Frame:
         else:
             self.value.update(zip(node.output, twin.output, strict=True))
 
-    def _check_unfinished(self, node: NodeProto, twin: NodeProto | None) -> None:
-        """What a fold leaves between a layer and the end has none of the finished names."""
-        if twin is None or node.op_type in _PASSING or node.output[0] in self.cut:
-            for name in node.input:
-                if name in self.cut and (twin is None or name not in twin.input):
-                    raise Differs(f"{name!r} has a finished name but is read unfinished", name)
-
     def _same_inputs(self, node: NodeProto, twin: NodeProto | None) -> None:
-        self._check_unfinished(node, twin)
         if twin is None:
             return
         beta = attribute(node, "beta") if node.op_type == "Gemm" else None
@@ -208,30 +189,42 @@ class _Frame:
             if not same:
                 raise Differs(f"input {slot} of node {title(node)!r} is another value", title(node))
 
+    def _check_balance(self, node: NodeProto, twin: NodeProto | None) -> None:
+        """A changed value comes out of a node if and only if one goes in, or constants changed."""
+        if twin is None or reads_shape(node):
+            return
+        held = [self.draft.changed.get(name) for name in node.input]
+        has_new = any(held)
+        reads = any(
+            name != was and new is None
+            for name, was, new in zip(node.input, twin.input, held, strict=False)
+        )
+        makes = list(node.output) != list(twin.output)
+        is_shift = twin.output[0] in self.cut
+        if not is_shift and reads != makes and not has_new:
+            raise Differs(f"node {title(node)!r} lets a value go on as another one", title(node))
+        if has_new and not (reads or makes or is_shift):
+            raise Differs(f"node {title(node)!r} makes something else", title(node))
+
     def _check_seen(self, ids: set[int], pairs: list[tuple[NodeProto, NodeProto | None]]) -> None:
-        """What was made by changed nodes is read once, or is a value that did not change."""
-        exact = set(self.cut)
+        """What was made by changed nodes is a value under its own name, or seen by none else."""
+        known = {name for node in self.before.node for name in node.output}
         private: set[str] = set()
-        for node, twin in pairs:
-            if reads_shape(node) and twin is not None:
-                exact.update(set(node.output) & set(twin.output))
+        for node, _ in pairs:
             private.update(name for name in node.output if name)
-        for name in private & self.cut.keys():
+        for name in private & known:
             if self._meaning(name) != self._root(name):
                 raise Differs(f"value {name!r} is another one than before", name)
-        self._check_private(private - exact, ids)
+        self._check_private(private - known, ids)
 
     def _check_private(self, private: set[str], ids: set[int]) -> None:
         """Nobody but folded nodes reads an unfinished value or a folded tensor."""
         hidden = private | self.draft.changed.keys()
-        reads: Counter[str] = Counter()
         for node in self.after.node:
             for name in node.input:
                 if name in hidden and id(node) not in ids:
                     raise Differs(f"node {title(node)!r} reads {name!r}, which changed", name)
-                reads[name] += not reads_shape(node)
         seen = {value.name for value in self.after.output} | self.draft.scope.captured
         seen |= {name for graph in bodies(self.after) for name in names(graph)}
-        for name in hidden:
-            if name in seen or (name in private and reads[name] > 1):
-                raise Differs(f"{name!r} is seen by others although it changed", name)
+        for name in hidden & seen:
+            raise Differs(f"{name!r} is seen by others although it changed", name)

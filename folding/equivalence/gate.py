@@ -114,7 +114,7 @@ def _left(drafts: Sequence[Draft], candidate: Model) -> Refused:
     left: Refused = {}
     for number, (draft, graph) in enumerate(zip(drafts, graphs(candidate.proto), strict=False)):
         made = {name: node for node in graph.node for name in node.output}
-        for name in draft.axes:
+        for name in draft.ends:
             if made.get(name) == draft.scope.nodes[draft.scope.producers[name]]:
                 left[number, name] = Kept(Reason.NO_RULE, name)
     return left
@@ -166,7 +166,7 @@ def _job(reference: Model, candidate: Model, compared: Compared, running: Runnin
     """What to run, where to compare, and whether rounding there explains all differences."""
     main, *inner = compared.drafts
     sites, missing = find_sites(main, candidate.proto.graph, compared.values)
-    skipped = [*missing, *(name for draft in inner for name in draft.axes)]
+    skipped = [*missing, *(name for draft in inner for name in draft.ends)]
     step = -(-len(sites) // _MOST_SITES)
     skipped += [site.name for place, site in enumerate(sites) if place % step]
     return Job(

@@ -35,10 +35,12 @@ class Piece:
 class Site:
     """One folded place. ``axis`` is where its channels are, from the right.
 
-    ``layers`` are the nodes of the reference that took the affine in, as users know them.
+    ``name`` is the value that is as it was again behind it, and ``affine`` the last that was folded
+    there. ``layers`` are the nodes of the reference that took it in, as users know them.
     """
 
     name: str
+    affine: str
     layers: tuple[str, ...]
     axis: int | None
     before: Piece
@@ -57,10 +59,13 @@ def find_sites(
     """
     there = _Index.of(candidate)
     found, missing = [], []
-    for name in draft.axes:
-        if name in draft.vanished or name in draft.renamed:
-            continue  # Taken along by another affine, whose site it belongs to.
-        site = _site(draft, name, there, values or {})
+    places = {
+        name: (affine, axis) for affine, ends in draft.ends.items() for name, axis in ends.items()
+    }
+    for name, place in places.items():
+        if not _is_finished(draft, name):
+            continue  # Another affine was folded there too, whose site it belongs to.
+        site = _site(draft, name, place, there, values or {})
         if site is None:
             missing.append(name)
         else:
@@ -68,14 +73,20 @@ def find_sites(
     return found, missing
 
 
-def _site(draft: Draft, name: str, candidate: _Index, values: Mapping[str, str]) -> Site | None:
+def _site(
+    draft: Draft,
+    name: str,
+    place: tuple[str, int | None],
+    candidate: _Index,
+    values: Mapping[str, str],
+) -> Site | None:
     before, layers = _before(draft, name)
     inputs = tuple(values.get(given, given) for given in before.inputs)
     nodes = _behind(candidate, values.get(name, name), inputs)
     if nodes is None:
         return None
     after = Piece(inputs, values.get(name, name), nodes)
-    return Site(name, layers, draft.axes[name], before, after)
+    return Site(name, place[0], layers, place[1], before, after)
 
 
 def _before(draft: Draft, name: str) -> tuple[Piece, tuple[str, ...]]:
@@ -100,8 +111,8 @@ def _before(draft: Draft, name: str) -> tuple[Piece, tuple[str, ...]]:
 
 
 def _is_finished(draft: Draft, name: str) -> bool:
-    """Whether a value is the output of a folded affine, and still there."""
-    return name in draft.axes and name not in draft.vanished and name not in draft.renamed
+    """Whether a value is still there: none has another content under the name that it had."""
+    return name not in draft.vanished and name not in draft.renamed
 
 
 def _reads(draft: Draft, index: int) -> Iterable[str]:

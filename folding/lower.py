@@ -1,0 +1,142 @@
+"""A fold downward on a draft: what reads the affine's value takes it in, and reads what was before.
+
+    x ─ affine ─ y ─ carrier ─ w ─ layer ─ z         before
+    x ─ carrier ─ w' ─ layer' ─ z                    after
+
+``w`` keeps existing with other content, so it gets a new name; what the layers make is as it was.
+"""
+
+from __future__ import annotations
+
+from onnx import NodeProto
+
+from folding.absorb import change, give, keeper_of, put_shift, shift_of, stay
+from folding.affine import ChannelAffine
+from folding.descent import Descended
+from folding.doubled import Doubled
+from folding.draft import Draft
+from folding.plan import Kept
+from folding.recognise import Recogniser, Step
+from folding.way import Stop, Taken, Turn
+
+
+def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -> None:
+    """Fold the affine of some nodes, the first one first, into all layers behind it."""
+    first, last = path[0], path[-1]
+    data, out = draft.node(first.node).input[first.slot], draft.node(last.node).output[0]
+    keeper = keeper_of(draft, path) if found.rest is not None else None
+    gone = [s for s in (*path, *found.gone) if keeper is None or s.node != keeper.node]
+    name = draft.node(last.node).name
+    held = [(s.node, draft.node(s.node).input[s.slot]) for s in gone]
+    made = {s.node: draft.node(s.node).output[0] for s in gone}
+    for index, given in held:
+        draft.bypass(index, given)
+    draft.vanished.update(made.values())
+    now = {out: data}
+    if found.rest is not None:
+        now[out] = _stay(draft, found.rest, keeper, (last.node, data), (name, out))
+    draft.point_shapes(out, now[out])
+    for reader in found.readers:
+        value = now[reader.value]
+        if isinstance(reader.becomes, Stop):
+            behind = made[reader.edge.node]
+            now[behind] = value
+            draft.point_shapes(behind, value)
+            continue
+        for slot in reader.edge.slots:
+            draft.set_input(reader.edge.node, slot, value)
+        if isinstance(reader.becomes, Turn):
+            now |= _carry(draft, reader.becomes, out)
+        else:
+            _take(draft, steps, reader.becomes, (name, out))
+    for index, given in held:
+        draft.let_go(index, given)
+
+
+def nodes_below(
+    draft: Draft, steps: Recogniser, path: list[Stop], found: Descended
+) -> tuple[list[Stop], int]:
+    """The affine nodes that a fold takes away, and how many Adds it needs that are not there."""
+    added = sum(
+        end.absorbed.shift is not None and _host(draft, steps, end) is None for end in found.layers
+    )
+    removed = [*path, *found.gone]
+    if found.rest is not None:
+        keeper = keeper_of(draft, path)
+        added += keeper is None
+        removed = [s for s in removed if keeper is None or s.node != keeper.node]
+    return removed, added
+
+
+def _stay(
+    draft: Draft,
+    rest: ChannelAffine,
+    keeper: Stop | None,
+    at: tuple[int, str],
+    named: tuple[str, str],
+) -> str:
+    """Let the shift of an affine stay where it was; the new name of its result."""
+    index, data = at
+    out = named[1]
+    added = stay(draft, rest, keeper, index, named)
+    draft.set_input(added.node, added.slot, data)
+    new = draft.renamed_value(out)
+    draft.rename_output(added.node, new)
+    return new
+
+
+def _carry(draft: Draft, turn: Turn, out: str) -> dict[str, str]:
+    """Let an affine go over a carrier; the new names of what stands behind it."""
+    change(draft, turn, out)
+    names = {}
+    for place in turn.moved.affines:
+        outputs = draft.node(turn.node).output
+        if place < len(outputs) and outputs[place]:
+            old = outputs[place]
+            names[old] = draft.renamed_value(old)
+            draft.rename_output(turn.node, names[old], place)
+    return names
+
+
+def _take(draft: Draft, steps: Recogniser, end: Taken, named: tuple[str, str]) -> None:
+    """Give a layer what it takes in, and an Add behind it the shift that it has no room for."""
+    name, out = named
+    kind, shift = give(draft, end, out), end.absorbed.shift
+    if shift is None:
+        return
+    axis = end.absorbed.shift_axis
+    host = _host(draft, steps, end)
+    if host is not None:
+        stop, inner = host
+        whole = inner.after(ChannelAffine(Doubled.exact(1.0), shift, axis))
+        put_shift(draft, stop, whole.shift, axis, (kind, out))
+        return
+    behind, before = draft.move_output(end.node)
+    node = NodeProto(op_type="Add", name=name, input=[before, ""], output=[behind])
+    added = Stop(draft.insert(node, end.node), 0, is_affine=True)
+    put_shift(draft, added, shift, axis, (kind, out))
+
+
+def _host(draft: Draft, steps: Recogniser, end: Taken) -> tuple[Stop, ChannelAffine] | None:
+    """The Add of a bias right behind a layer, and what it adds, if it can take more."""
+    value, shift = draft.node(end.node).output[0], end.absorbed.shift
+    assert shift is not None
+    if draft.is_seen(value) or not draft.is_read_once(value):
+        return None
+    wanted = ChannelAffine(Doubled.exact(1.0), shift, end.absorbed.shift_axis)
+    for index in draft.readers(value):
+        slot, inner = affine_at(draft, steps, index) or (0, None)
+        if inner is not None and draft.node(index).op_type == "Add" and inner.agrees_with(wanted):
+            return Stop(index, slot, is_affine=True), inner
+    return None
+
+
+def affine_at(draft: Draft, steps: Recogniser, index: int) -> tuple[int, ChannelAffine] | None:
+    """The slot that an affine node acts on and its affine, after the folds decided so far."""
+    if index in draft.shifts:
+        return 1 - draft.shifts[index].slot, shift_of(draft, index)
+    step = steps.steps.get(index)
+    if not isinstance(step, Step):
+        return None
+    affine = step.affine()
+    return None if isinstance(affine, Kept) else (step.slot, affine)

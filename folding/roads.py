@@ -1,0 +1,83 @@
+"""Carriers, asked one by one, or many at once where earlier folds have left them in a row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from folding.affine import ChannelAffine
+from folding.carriers import CARRIERS, Carrier, Moved, Passage
+from folding.draft import Draft
+from folding.plan import Kept, Reason
+from folding.protos import title
+from folding.way import Road, Stop, key_of
+
+
+def as_in_source(draft: Draft, kept: Kept, index: int) -> Kept:
+    """A refusal with the culprit's name in the source: an earlier fold may have renamed it."""
+    is_node = kept.at == title(draft.node(index))
+    return replace(kept, at=draft.title(index)) if is_node else kept
+
+
+class Roads:
+    """The carriers of one draft.
+
+    ``crowded`` collects the values whose readers are in the way.
+    """
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        self.crowded: list[str] = []
+        self._roads: dict[int, Road] = {}
+
+    def ending_at(self, index: int) -> Road | None:
+        """The road whose last carrier a node is."""
+        return self._roads.get(index)
+
+    def carrier(self, index: int) -> Carrier:
+        return CARRIERS[self.draft.node(index).op_type]
+
+    def pave(self, carriers: list[Stop]) -> None:
+        """Make one road of what a fold left behind a layer, nearest to the layer first."""
+        rules = [self.carrier(stop.node) for stop in carriers]
+        if len(carriers) > 1 and all(rule.keeps_numbers for rule in rules):
+            first, *others = carriers
+            above = self._roads.get(first.node) if first.top is not None else None
+            own = [*reversed(others if above else carriers)]
+            stop = Stop(carriers[-1].node, first.slot, is_affine=False, top=first.entry)
+            asks = any(rule.asks_numbers for rule in rules) or (above is not None and above.asks)
+            self._roads[stop.node] = Road(stop, tuple(own), above, asks)
+
+    def over(
+        self, index: int, place: int, affine: ChannelAffine, narrows_to: int
+    ) -> tuple[Moved, ...] | Kept:
+        """The ways over one carrier, from behind one of its outputs."""
+        node = self.draft.node(index)
+        answer = self.carrier(index).up(affine, Passage(node, self.draft, narrows_to, place))
+        if isinstance(answer, ChannelAffine):
+            return (Moved({0: answer}),)
+        if not isinstance(answer, Kept):
+            return answer if isinstance(answer, tuple) else (answer,)
+        if answer.reason is Reason.OUTPUT_USED:
+            self.crowded += node.output[1:]
+        return as_in_source(self.draft, answer, index)
+
+    def along(self, road: Road, affine: ChannelAffine, narrows_to: int) -> ChannelAffine | Kept:
+        """An affine before all carriers of a road instead of behind."""
+        key = key_of(affine, narrows_to)
+        if key not in road.axes:
+            moved = self._through(road, affine, narrows_to)
+            road.axes[key] = moved if isinstance(moved, Kept) else moved.axis
+        return road.leads(affine, narrows_to)
+
+    def _through(self, road: Road, affine: ChannelAffine, narrows_to: int) -> ChannelAffine | Kept:
+        part: Road | None = road
+        while part is not None:
+            for stop in part.carriers:
+                ways = self.over(stop.node, stop.place, affine, narrows_to)
+                if isinstance(ways, Kept):
+                    return ways
+                affine = ways[0].affines[stop.slot]
+            part = part.above
+            if part is not None and key_of(affine, narrows_to) in part.axes:
+                return part.leads(affine, narrows_to)
+        return affine
