@@ -70,7 +70,8 @@ def _clip(given: Attributes, inputs: Sequence[Any], opset: int) -> Sequence[Arra
     if opset < _CLIP_INPUTS_SINCE:
         lower, upper = given.get("min"), given.get("max")
     else:
-        lower, upper = (*bounds, None, None)[:2]
+        numbers = [None if bound is None else bound.item() for bound in bounds]
+        lower, upper = (*numbers, None, None)[:2]
     y = np.array(x)
     for place in product(*map(range, x.shape)):
         if lower is not None and y[place] < lower:
