@@ -51,7 +51,9 @@ class Windows:
         One that starts before the input and ends in it has a tap among the first ``dilation``
         elements, if there are so many.
         """
-        if self.begin is None or self.end is None:  # SAME pads less than the reach.
+        if self.size == 0:
+            return Reason.EMPTY_WINDOW
+        if self.begin is None or self.end is None:  # SAME pads no more than the reach.
             return None if self.dilation == 1 or self.kernel == 1 else Reason.SIZES_UNKNOWN
         if self.begin > self.reach:
             return Reason.EMPTY_WINDOW

@@ -136,6 +136,13 @@ def test_attributes_that_do_not_fit_together_are_refused(given: dict[str, Any]) 
     assert answer == Kept(Reason.UNUSUAL_FORM, "y", "MaxPool")
 
 
+def test_nothing_is_in_a_window_of_an_empty_input() -> None:
+    given = {"kernel_shape": [3], "pads": [2, 2], "dilations": [1]}
+
+    assert has_empty(0, 17, given)
+    assert along(0, 17, given).emptiness() is Reason.EMPTY_WINDOW
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_no_padding_may_be_said_with_any_mode(mode: str) -> None:
     given = {"kernel_shape": [2], "strides": [2], "pads": [0, 0], "auto_pad": mode}
