@@ -16,7 +16,8 @@ with, and L equal parts of the block.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from math import lcm, prod
 from typing import Any
@@ -33,6 +34,20 @@ LARGEST = 2**20
 #: Numbers of axes on both sides between which there is a border of blocks.
 Cut = tuple[int, int]
 Sizes = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Known sizes in place of a block's, with an axis before and one behind for unknown ones.
+
+    ``place`` is where the affine's axis is in the source, and ``end`` the number that the target's
+    axes are counted back from.
+    """
+
+    source: Sizes
+    target: Sizes
+    place: int
+    end: int
 
 
 def reshaped(
@@ -97,21 +112,27 @@ def refit(affine: ChannelAffine, source: Shape, target: Shape) -> ChannelAffine 
         return affine
     if 0 in source or 0 in target:
         return Reason.UNUSUAL_FORM
-    filled = (*source[: affine.axis], affine.channels, *source[affine.axis :][1:])
-    found = _sizes(*_completed(filled, target), len(source) + affine.axis)
-    if found is None or source[affine.axis] not in (None, affine.channels):
+    if source[affine.axis] not in (None, affine.channels):
         return Reason.SIZES_UNKNOWN
-    before, after, place, skipped = found
-    if prod(before) > LARGEST:
+    filled = (*source[: affine.axis], affine.channels, *source[affine.axis :][1:])
+    views = _views(*_completed(filled, target), len(source) + affine.axis)
+    found = [_seen(affine, view) for view in views] or [Reason.SIZES_UNKNOWN]
+    return next((moved for moved in found if not isinstance(moved, Reason)), found[0])
+
+
+def _seen(affine: ChannelAffine, view: _View) -> ChannelAffine | Reason:
+    """The affine on the one axis of the target that its numbers follow from."""
+    if prod(view.source) > LARGEST:
         return Reason.UNUSUAL_FORM
-    index = np.arange(before[place]).reshape(-1, *[1] * (len(before) - 1 - place))
-    channel = np.broadcast_to(index, before).reshape(after)
+    index = np.arange(view.source[view.place])
+    column = index.reshape(-1, *[1] * (len(view.source) - 1 - view.place))
+    channel = np.broadcast_to(column, view.source).reshape(view.target)
     axis = _only_axis(affine, channel)
     if axis is None:
         return Reason.MIXES_CHANNELS
-    if axis in (0, len(after) - 1):
+    if axis in (0, len(view.target) - 1):
         return Reason.SIZES_UNKNOWN
-    return affine.of_channels(_line(channel, axis).ravel(), axis - 1 + skipped - len(target))
+    return affine.of_channels(_line(channel, axis).ravel(), axis - view.end)
 
 
 def _completed(source: Shape, target: Shape) -> tuple[Shape, Shape]:
@@ -130,24 +151,19 @@ def _known(sizes: Shape) -> Sizes:
     return tuple(size for size in sizes if size is not None)
 
 
-def _sizes(source: Shape, target: Shape, place: int) -> tuple[Sizes, Sizes, int, int] | None:
-    """Known sizes in place of both, with one more axis before and one behind for the unknown ones.
-
-    With them come where ``place`` is in the source's, and how many of the target's axes are left
-    out before theirs.
-    """
+def _views(source: Shape, target: Shape, place: int) -> Iterator[_View]:
+    """What is known of a block: the sizes that both sides end with, or those they begin with."""
     ends, others = _trailing(source), _trailing(target)
-    left_out = len(source) - len(ends)
-    if place >= left_out:
+    first = len(source) - len(ends)
+    if place >= first:
         whole = lcm(prod(ends), prod(others))
         before, after = (whole // prod(ends), *ends, 1), (whole // prod(others), *others, 1)
-        return before, after, place - left_out + 1, len(target) - len(others)
+        yield _View(before, after, place - first + 1, len(others) + 1)
     ends, others = _leading(source), _leading(target)
-    if place >= len(ends):
-        return None
-    whole = lcm(prod(ends), prod(others))
-    before, after = (1, *ends, whole // prod(ends)), (1, *others, whole // prod(others))
-    return before, after, place + 1, 0
+    if place < len(ends) and (len(ends) < len(source) or len(others) < len(target)):
+        whole = lcm(prod(ends), prod(others))
+        before, after = (1, *ends, whole // prod(ends)), (1, *others, whole // prod(others))
+        yield _View(before, after, place + 1, len(target) + 1)
 
 
 def _trailing(sizes: Shape) -> Sizes:

@@ -13,7 +13,7 @@ after the node are made of which before it (see ``blocks``).
 3. The sizes of the axes merged or split must be known, those of others need not be. Where the
    shape is a constant, a 0 in it copies the size of the same axis of the data, unless
    ``allowzero`` (opset 14) says that it is a size.
-4. No size may be 0: such sizes do not tell axes apart.
+4. No size of what is merged or split may be 0: such products are all equal.
 5. Flatten merges the axes before ``axis``, which may be negative (opset 11), and those from it on.
 6. No block that is looked at may be very large.
 """

@@ -56,7 +56,7 @@ def flatten(given: dict[str, Any], inputs: Sequence[Any], opset: int) -> Sequenc
 
 
 def depth_to_space(given: dict[str, Any], inputs: Sequence[Any], opset: int) -> Sequence[Array]:
-    """Output pixel (h·b + i, w·b + j) of channel c is input pixel (h, w) of a channel of its own."""
+    """Output pixel (h·b + i, w·b + j) of channel c is pixel (h, w) of an input channel."""
     (n, depth, rows, columns), b = inputs[0].shape, given["blocksize"]
     channels = depth // b**2
     mode = _mode(given)
