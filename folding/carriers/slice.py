@@ -75,8 +75,6 @@ def _taken(axis: int, passage: Passage) -> _Taken | Kept | None:
 def _bounds(start: int, end: int, step: int, whole: int) -> range:
     """The channels from start to end, by the clamping of the specification."""
     start, end = (value + whole if value < 0 else value for value in (start, end))
-    if not whole:
-        return range(0)
     if step < 0:
         return range(min(max(start, 0), whole - 1), min(max(end, -1), whole - 1), step)
     return range(min(max(start, 0), whole), min(max(end, 0), whole), step)

@@ -69,7 +69,12 @@ def _weights(given: dict[str, Any], at: float, scale: float, old: int) -> dict[i
         inside = min(max(tap, 0), old - 1)
         found[inside] = found.get(inside, 0.0) + weight
     total = sum(found.values())
-    return {tap: weight / total for tap, weight in found.items()}
+    return {tap: weight / total for tap, weight in found.items() if weight}
+
+
+def _on_axis(given: dict[str, Any], scale: float, old: int, new: float) -> list[dict[int, float]]:
+    places = (_coordinate(given, x, scale, old, new) for x in range(floor(new)))
+    return [_weights(given, at, scale, old) for at in places]
 
 
 def _lengths(
@@ -109,22 +114,18 @@ def resize(given: dict[str, Any], inputs: Sequence[Any], opset: int) -> list[Arr
 def _resized(given: dict[str, Any], x: Array, scales: Any, sizes: Any) -> Array:
     scale, length = _lengths(given, x, scales, sizes)
     moved = {axis % x.ndim for axis in given.get("axes", range(x.ndim))}
+    weights = [
+        _on_axis(given, scale[axis], old, length[axis])
+        if axis in moved
+        else [{at: 1.0} for at in range(old)]
+        for axis, old in enumerate(x.shape)
+    ]
     y = np.full([floor(n) for n in length], np.nan)
     for place in product(*map(range, y.shape)):
-        taps = [
-            _weights(
-                given,
-                _coordinate(given, at, scale[axis], x.shape[axis], length[axis]),
-                scale[axis],
-                x.shape[axis],
-            )
-            if axis in moved
-            else {at: 1.0}
-            for axis, at in enumerate(place)
-        ]
+        taps = [weights[axis][at].items() for axis, at in enumerate(place)]
         y[place] = sum(
             prod(weight for _, weight in chosen) * x[tuple(tap for tap, _ in chosen)]
-            for chosen in product(*(each.items() for each in taps))
+            for chosen in product(*taps)
         )
     return y
 
