@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from graphs import (
@@ -9,6 +11,7 @@ from graphs import (
     DOUBLE,
     FLOAT,
     HALF,
+    INT64,
     Net,
     assert_same_function,
     fold,
@@ -16,8 +19,10 @@ from graphs import (
     refusal,
 )
 from onnx import helper
+from passing import affine_of, assert_goes_down, assert_goes_up, assert_stays, random_affine
 
-from folding.plan import Reason
+from folding.carriers import CARRIERS, Passage
+from folding.plan import Kept, Reason
 
 WIDENING = [(HALF, FLOAT), (HALF, DOUBLE), (FLOAT, DOUBLE), (BFLOAT, FLOAT), (BFLOAT, DOUBLE)]
 
@@ -134,3 +139,55 @@ def test_a_cast_of_another_domain_does_not_narrow() -> None:
     net.node("Cast", "u", out="y", domain="my", to=HALF)
 
     assert refusal(net.model("y", functions=[function])) == (Reason.CAST_ROUNDS, "w")
+
+
+def cast(before: int, after: int, opset: int = 17) -> Net:
+    """A Cast alone."""
+    net = Net(before, opset=opset)
+    net.node("Cast", net.input(2, 3, 5), out="y", to=after)
+    return net
+
+
+@pytest.mark.parametrize("opset", [6, 9, 13, 19, 21, 23, 24, 25])
+@pytest.mark.parametrize("axis", [None, -1, -2, -3])
+def test_to_the_same_type_it_is_passed_in_both_directions(opset: int, axis: int | None) -> None:
+    """Condition 1."""
+    affine = affine_of(-2.0, 3.0, None) if axis is None else random_affine((2, 3, 5)[axis], axis)
+
+    assert_goes_up(cast(DOUBLE, DOUBLE, opset), affine)
+    assert_goes_down(cast(DOUBLE, DOUBLE, opset), affine)
+
+
+@pytest.mark.parametrize(("narrow", "wide"), WIDENING)
+@pytest.mark.parametrize("axis", [None, -1, -2, -3])
+def test_downward_it_is_passed_to_a_wider_type(narrow: int, wide: int, axis: int | None) -> None:
+    """Condition 3."""
+    affine = affine_of(-2.0, 3.0, None) if axis is None else random_affine((2, 3, 5)[axis], axis)
+
+    assert_goes_down(cast(narrow, wide), affine)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(wide, narrow) for narrow, wide in WIDENING]
+    + [(HALF, BFLOAT), (BFLOAT, HALF), (FLOAT, INT64), (INT64, FLOAT)],
+)
+def test_downward_other_types_are_refused(before: int, after: int) -> None:
+    """Condition 4."""
+    affine = random_affine(3, -2)
+
+    assert_stays(cast(before, after), affine, Reason.CAST_ROUNDS, down=True)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_types_that_are_not_known_are_not_the_same(*, down: bool) -> None:
+    """Condition 1: below opset 6 the type is a string, which reads as type 0."""
+    around = Mock()
+    around.type.return_value = 0
+    node = helper.make_node("Cast", ["x"], ["y"], to="FLOAT16")
+    asked = CARRIERS["Cast"].down if down else CARRIERS["Cast"].up
+    assert asked is not None
+
+    assert asked(random_affine(3, -2), Passage(node, around)) == Kept(
+        Reason.CAST_ROUNDS, "y", "Cast"
+    )

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import BOOL, FLOAT, Net, assert_same_function, fold, refusal
+from graphs import BOOL, DOUBLE, FLOAT, Net, assert_same_function, feed_for, fold, refusal, run
 from onnx import ModelProto
+from oracle import evaluate
+from passing import affine_of, assert_goes_down, assert_goes_up, assert_stays, random_affine
 
 from folding.plan import Reason
 
@@ -130,3 +132,71 @@ def test_the_mask_itself_carries_nothing() -> None:
     net.batch_norm("m", 4, "y")
 
     assert refusal(net.model("y")) == (Reason.CAST_ROUNDS, "m")
+
+
+def dropout(opset: int, *more: str, net: Net | None = None, **attributes: Any) -> Net:
+    """A Dropout alone, of all kinds of outputs."""
+    net = net or Net(DOUBLE, opset=opset)
+    net.node("Dropout", net.input(2, 3, 5), *more, out="y,mask", **attributes)
+    return net
+
+
+@pytest.mark.parametrize("opset", [7, 10, 12, 13, 22])
+@pytest.mark.parametrize("axis", [None, -1, -2, -3])
+def test_it_is_passed_in_both_directions(opset: int, axis: int | None) -> None:
+    """Whatever the affine is."""
+    affine = affine_of(-2.0, 3.0, None) if axis is None else random_affine((2, 3, 5)[axis], axis)
+
+    assert_goes_up(dropout(opset), affine)
+    assert_goes_down(dropout(opset), affine)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_below_opset_7_both_directions_need_the_mark(*, down: bool) -> None:
+    """Condition 3."""
+    affine = random_affine(3, -2)
+
+    (assert_goes_down if down else assert_goes_up)(dropout(6, is_test=1), affine)
+    assert_stays(dropout(6), affine, Reason.DROPOUT_ACTIVE, down=down)
+
+
+@pytest.mark.parametrize("opset", [12, 13, 22])
+@pytest.mark.parametrize("down", [False, True])
+def test_a_training_mode_decides_in_both_directions(opset: int, *, down: bool) -> None:
+    """Condition 1."""
+    affine = random_affine(3, -2)
+    for mode in (False, True):
+        net = Net(DOUBLE, opset=opset)
+        inputs = net.store(0.5), net.store(np.array(mode), elem_type=0)
+        net = dropout(opset, *inputs, net=net)
+        if mode:
+            assert_stays(net, affine, Reason.DROPOUT_ACTIVE, down=down)
+        else:
+            (assert_goes_down if down else assert_goes_up)(net, affine)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_a_mask_that_is_read_is_refused_in_both_directions(*, down: bool) -> None:
+    """Condition 4."""
+    affine = random_affine(3, -2)
+
+    assert_stays(dropout(13), affine, Reason.OUTPUT_USED, down=down, read="mask")
+
+
+def test_an_affine_of_the_ratio_stays() -> None:
+    """Condition 5."""
+    net = Net(DOUBLE, opset=13)
+    net.node("Dropout", net.input(2, 3), net.input(name="ratio"), out="y")
+
+    assert_stays(net, affine_of(2.0, 0.0, None), Reason.UNUSUAL_FORM, down=True, place=1)
+
+
+@pytest.mark.parametrize("opset", [7, 10, 12, 13])
+def test_the_definition_agrees_with_onnxruntime(opset: int) -> None:
+    """What the rule is tested against; in old versions nothing is said about the mask."""
+    net = dropout(opset, net=Net(FLOAT, opset=opset))
+    model = net.model("y", "mask") if opset >= 12 else net.model("y")
+    feed = feed_for(model)
+
+    for found, wanted in zip(evaluate(model, feed), run(model, feed), strict=True):
+        assert (found == wanted).all()

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from graphs import INT64, TYPES, Net, assert_same_function, fold, refusal
+from graphs import (
+    DOUBLE,
+    FLOAT,
+    INT64,
+    TYPES,
+    Net,
+    assert_same_function,
+    feed_for,
+    fold,
+    refusal,
+    run,
+)
 from onnx import helper
+from oracle import evaluate
+from passing import affine_of, assert_goes_down, assert_goes_up, assert_stays, random_affine
 
 from folding.affine import ChannelAffine
 from folding.carriers import CARRIERS, Passage
@@ -180,3 +194,101 @@ def test_a_squeeze_without_axes_is_refused_where_its_shape_is_not_known(
     answer = CARRIERS["Squeeze"].up(affine, Passage(node, around, 0))
 
     assert answer == Kept(Reason.MISSING_AXES, "w", "Squeeze")
+
+
+def alone(
+    operator: str, dims: tuple[int | str, ...], axes: list[int] | None, opset: int, kind: int
+) -> Net:
+    """A Squeeze or Unsqueeze, in the form of its version."""
+    net = Net(kind, opset=opset)
+    x = net.input(*dims)
+    if axes is None:
+        net.node(operator, x, out="y")
+    elif opset < 13:
+        net.node(operator, x, out="y", axes=axes)
+    else:
+        net.node(operator, x, net.integers(*axes), out="y")
+    return net
+
+
+# The operator, what stands before, the axes, and what comes out.
+FORMS: list[tuple[str, tuple[int, ...], list[int] | None, tuple[int, ...]]] = [
+    ("Squeeze", (2, 1, 3, 1, 4), [1, 3], (2, 3, 4)),
+    ("Squeeze", (1, 2, 3, 1), [3, 0], (2, 3)),
+    ("Squeeze", (1, 2, 3, 1), [0], (2, 3, 1)),
+    ("Squeeze", (1, 2, 3, 1), None, (2, 3)),
+    ("Squeeze", (2, 3), None, (2, 3)),
+    ("Unsqueeze", (2, 3, 4), [1, 3], (2, 1, 3, 1, 4)),
+    ("Unsqueeze", (2, 3), [3, 0], (1, 2, 3, 1)),
+    ("Unsqueeze", (2, 3), [2], (2, 3, 1)),
+]
+#: Negative ones came with opset 11.
+NEGATIVE: list[tuple[str, tuple[int, ...], list[int] | None, tuple[int, ...]]] = [
+    ("Squeeze", (2, 1, 3, 1, 4), [-2, -4], (2, 3, 4)),
+    ("Unsqueeze", (2, 3, 4), [-1, -5], (1, 2, 3, 4, 1)),
+]
+VERSIONS = [(form, opset) for form in FORMS + NEGATIVE for opset in (11, 13, 21, 23, 24, 25)] + [
+    (form, opset) for form in FORMS for opset in (1, 7)
+]
+
+
+@pytest.mark.parametrize(("form", "opset"), VERSIONS)
+def test_on_every_axis_both_are_passed_in_both_directions(form: Any, opset: int) -> None:
+    """Conditions 2 and 3, in all versions."""
+    operator, before, axes, after = form
+    net = alone(operator, before, axes, opset, DOUBLE)
+    for check, sizes in ((assert_goes_down, before), (assert_goes_up, after)):
+        for axis in (i - len(sizes) for i, size in enumerate(sizes) if size > 1):
+            check(net, random_affine(sizes[axis], axis))
+        check(net, affine_of(-2.0, 3.0, None))
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_sizes_may_be_unknown_where_the_axes_are_given(*, down: bool) -> None:
+    """Condition 3 asks for the rank only."""
+    check = assert_goes_down if down else assert_goes_up
+    three = random_affine(3, -3 if down else -2)
+
+    check(alone("Squeeze", ("n", 3, 1, "t"), [2], 13, DOUBLE), three, n=2, t=4)
+    three = random_affine(3, -2 if down else -3)
+    check(alone("Unsqueeze", ("n", 3, "t"), [2], 13, DOUBLE), three, n=2, t=4)
+
+
+@pytest.mark.parametrize("operator", ["Squeeze", "Unsqueeze"])
+@pytest.mark.parametrize("down", [False, True])
+def test_axes_that_are_not_constant_are_refused_in_both_directions(
+    operator: str, *, down: bool
+) -> None:
+    """Condition 3."""
+    net = Net(DOUBLE)
+    net.node(operator, net.input(2, 3, 1), net.input(1, name="axes", elem_type=INT64), out="y")
+
+    assert_stays(net, random_affine(3, -2), Reason.MISSING_AXES, down=down)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_an_empty_list_of_axes_is_refused(*, down: bool) -> None:
+    """Condition 3."""
+    net = alone("Squeeze", (2, 3, 1), [], 13, DOUBLE)
+
+    assert_stays(net, random_affine(3, -2), Reason.MISSING_AXES, down=down)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_a_squeeze_without_axes_needs_all_sizes(*, down: bool) -> None:
+    """Condition 3: one that is not known may be one."""
+    net = alone("Squeeze", (2, 3, 1, "t"), None, 13, DOUBLE)
+
+    assert_stays(net, random_affine(3, -3), Reason.MISSING_AXES, down=down)
+
+
+@pytest.mark.parametrize(("form", "opset"), [v for v in VERSIONS if 7 <= v[1] <= 21])
+def test_the_definitions_agree_with_onnxruntime(form: Any, opset: int) -> None:
+    """What the rules are tested against."""
+    operator, before, axes, _ = form
+    model = alone(operator, before, axes, opset, FLOAT).model("y")
+    feed = feed_for(model)
+    found, wanted = evaluate(model, feed)[0], run(model, feed)[0]
+
+    assert found.shape == wanted.shape
+    assert (found == wanted).all()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from graphs import TYPES, Net, assert_same_function, fold, refusal
+from graphs import DOUBLE, FLOAT, TYPES, Net, assert_same_function, feed_for, fold, refusal, run
 from onnx import helper
+from oracle import evaluate
+from passing import affine_of, assert_goes_down, assert_goes_up, assert_stays, random_affine
 
 from folding.affine import ChannelAffine
 from folding.carriers import CARRIERS, Passage
@@ -95,3 +98,39 @@ def test_without_perm_and_without_a_known_rank_it_is_refused() -> None:
     answer = CARRIERS["Transpose"].up(affine, Passage(node, around, 0))
 
     assert answer == Kept(Reason.MISSING_AXES, "w", "Transpose")
+
+
+@pytest.mark.parametrize("perm", [None, *permutations(range(3))])
+def test_on_every_axis_it_is_passed_in_both_directions(perm: tuple[int, ...] | None) -> None:
+    """Also where the sizes are not known."""
+    sizes = (2, 3, 4)
+    for axis in (-1, -2, -3):
+        for dims in (sizes, ("a", "b", "c")):
+            net = Net(DOUBLE)
+            given: dict[str, Any] = {} if perm is None else {"perm": perm}
+            net.node("Transpose", net.input(*dims), out="y", **given)
+            behind = [sizes[i] for i in perm or (2, 1, 0)]
+            assert_goes_down(net, random_affine(sizes[axis], axis), a=2, b=3, c=4)
+            assert_goes_up(net, random_affine(behind[axis], axis), a=2, b=3, c=4)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_an_unknown_rank_needs_a_perm_in_both_directions(*, down: bool) -> None:
+    """A scalar does not."""
+    net = Net(DOUBLE)
+    net.inputs.append(helper.make_tensor_value_info("x", DOUBLE, None))
+    net.node("Transpose", "x", out="y")
+
+    assert_stays(net, random_affine(3, -2), Reason.MISSING_AXES, down=down)
+    (assert_goes_down if down else assert_goes_up)(net, affine_of(-2.0, 3.0, None))
+
+
+@pytest.mark.parametrize("perm", [None, *permutations(range(3))])
+def test_the_definition_agrees_with_onnxruntime(perm: tuple[int, ...] | None) -> None:
+    """What the rule is tested against."""
+    net = Net(FLOAT)
+    given: dict[str, Any] = {} if perm is None else {"perm": perm}
+    model = net.model(net.node("Transpose", net.input(2, 3, 4), **given))
+    feed = feed_for(model)
+
+    assert (evaluate(model, feed)[0] == run(model, feed)[0]).all()
