@@ -6,7 +6,8 @@
     x ─ affine ─ Clip(l, u) ─ y                         before
     x ─ Clip((l - t) / s, (u - t) / s) ─ affine ─ y     after
 
-A bound that is absent, infinite, or the largest number of its type bounds nothing, and stays.
+A bound that is absent, infinite, or the largest number of its type bounds nothing, and stays. Of an
+unknown type no number is the largest.
 
 1. No scale may be negative. Downward one may be zero only where the bound is the shift.
 2. A bound is one number, and must stay one: the same for all channels, and finite. So a vector of
@@ -39,7 +40,7 @@ _Move = Callable[[ChannelAffine, Doubled], Doubled]
 def _bounds(passage: Passage) -> _Bounds | Reason:
     """The bounds that bound anything, by the input slots they have since opset 11."""
     node, around = passage.node, passage.around
-    found = _given(node) if around.opset < _INPUTS_SINCE else {}
+    found = _given(node)
     for slot, name in enumerate(node.input):
         if slot == 0 or not name:
             continue
@@ -53,7 +54,8 @@ def _bounds(passage: Passage) -> _Bounds | Reason:
         return Reason.NOT_FINITE
     if len(found) == _UPPER and found[_LOWER].high > found[_UPPER].high:
         return Reason.UNUSUAL_FORM
-    largest = FLOATS[around.type(node.input[0])].largest
+    kind = FLOATS.get(around.type(node.input[0]))
+    largest = np.inf if kind is None else kind.largest
     sides = {_LOWER: -1, _UPPER: 1}
     return {slot: b for slot, b in found.items() if sides[slot] * b.high < largest}
 

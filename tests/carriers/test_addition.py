@@ -342,6 +342,9 @@ def test_down_one_channel_that_is_stretched_becomes_a_scalar() -> None:
     net = network("Add", (2, 1, 5), (2, 3, 5))
 
     assert_goes_down(net, affine_of([1.0], [2.0], -2))
+    _, answer = ask(net, affine_of([1.0], [2.0], -2), down=True)
+    assert isinstance(answer, tuple)
+    assert answer[0].affines[0].axis is None
 
 
 @pytest.mark.parametrize("operator", ["Sum", "Mean"])

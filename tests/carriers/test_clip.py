@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import passing
 import pytest
 from graphs import DOUBLE, FLOAT, HALF, Net, feed_for, run
 from oracle import evaluate
@@ -12,6 +13,7 @@ from passing import affine_of, ask, assert_goes_down, assert_goes_up, assert_sta
 
 from folding.affine import ChannelAffine
 from folding.carriers import Moved
+from folding.doubled import Doubled
 from folding.floats import FLOATS
 from folding.plan import Kept, Reason
 
@@ -88,6 +90,15 @@ def test_absent_and_infinite_bounds_stay_what_they_are(*, down: bool) -> None:
 def test_the_largest_number_of_another_type_is_a_bound() -> None:
     """A float64 may be larger than any float32."""
     assert set(the_way(network(0.5, LARGEST), SCALAR).constants) == {1, 2}
+
+
+def test_of_an_unknown_type_only_infinity_bounds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any number may be smaller than its largest."""
+    monkeypatch.setattr(passing.Around, "type", lambda *_: 0)
+
+    way = the_way(network(-INF, LARGEST, elem_type=FLOAT), affine_of(0.5, 0.0, None))
+
+    assert set(way.constants) == {2}
 
 
 def test_bounds_keep_their_shape() -> None:
@@ -185,6 +196,16 @@ def test_different_shifts_stay(*, down: bool) -> None:
     affine = affine_of([2.0] * 3, [1.0, -3.0, 0.25], -3)
 
     assert_stays(network(0.0, None), affine, Reason.OPERAND_GROWS, down=down)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_shifts_that_differ_by_less_than_a_float64_can_tell_stay(*, down: bool) -> None:
+    """They are told apart as they are everywhere (condition 2)."""
+    shift = Doubled.exact([1.0] * 3) + Doubled.exact([0.0, 0.0, 1e-20])
+
+    affine = ChannelAffine(Doubled.exact([2.0] * 3), shift, -3)
+
+    assert_stays(network(0.5, None), affine, Reason.OPERAND_GROWS, down=down)
 
 
 @pytest.mark.parametrize("bounds", [(INF, None), (None, -INF)])

@@ -209,6 +209,7 @@ def test_down_one_channel_that_is_stretched_becomes_a_scalar(operator: str) -> N
     net.node(operator, net.input(2, 1, 5), net.weight(3, 5), out="y")
 
     assert_goes_down(net, affine_of([2.0], [1.0], -2))
+    assert the_way(net, affine_of([2.0], [1.0], -2), down=True).affines[0].axis is None
 
 
 @pytest.mark.parametrize("operator", ["Max", "Min"])

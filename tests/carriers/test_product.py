@@ -262,6 +262,9 @@ def test_down_a_square_of_one_channel_has_a_scalar_behind_it() -> None:
     net.node("Mul", net.input(2, 1, 5), "x", out="y")
 
     assert_goes_down(net, affine_of([-3.0], [0.0], -2))
+    _, answer = ask(net, affine_of([-3.0], [0.0], -2), down=True)
+    assert isinstance(answer, tuple)
+    assert answer[0].affines[0].axis is None
 
 
 @pytest.mark.parametrize("place", [0, 1])
