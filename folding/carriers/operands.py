@@ -53,7 +53,10 @@ def applied(affine: ChannelAffine, value: Doubled) -> Doubled:
 
 
 def handed(parts: Mapping[int, ChannelAffine], passage: Passage) -> Moved | Reason:
-    """An affine for each of some input slots: constants take theirs in, the others have room."""
+    """An affine for each of some input slots: constants take theirs in, the others have room.
+
+    A constant that stays the number it is does not grow: the 0 of a Max(x, 0).
+    """
     affines: dict[int, ChannelAffine] = {}
     constants: dict[int, Doubled] = {}
     for slot, wide in parts.items():
@@ -64,15 +67,21 @@ def handed(parts: Mapping[int, ChannelAffine], passage: Passage) -> Moved | Reas
             value = passage.around.numbers(name)
             if value is None:
                 return Reason.TOO_COMPLEX
-            constants[slot] = applied(part, value)
-            if not constants[slot].is_finite():
+            taken = applied(part, value)
+            if not taken.is_finite():
                 return Reason.NOT_FINITE
+            if _differ(taken, value):
+                constants[slot] = taken
             continue
         obstacle = _obstacle(part, name, passage)
         if obstacle is not None:
             return obstacle
         affines[slot] = part
     return Moved(affines, constants)
+
+
+def _differ(one: Doubled, other: Doubled) -> bool:
+    return bool((one.high != other.high).any() or (one.low != other.low).any())
 
 
 def _obstacle(affine: ChannelAffine, name: str, passage: Passage) -> Reason | None:

@@ -218,6 +218,16 @@ def test_up_a_shift_alone_vanishes_in_a_constant(operator: str) -> None:
     assert not way.affines
 
 
+def test_up_a_constant_keeps_what_a_float64_cannot_tell() -> None:
+    """Numbers are rounded once, when they are stored."""
+    net = Net(DOUBLE)
+    net.node("Add", net.input(*SHAPE), net.store(1.0), out="y")
+
+    (way,) = ways(net, affine_of(1.0, 1e-20, None))
+
+    assert way.constants[1].low == 1e-20
+
+
 def test_up_constants_do_not_grow_further_than_they_must() -> None:
     """Equal numbers leave their shape, and channels need no axes before their own."""
     for affine, shape in (

@@ -108,6 +108,18 @@ def test_up_a_constant_operand_takes_the_affine_in(
 
 
 @pytest.mark.parametrize("operator", ["Max", "Min"])
+@pytest.mark.parametrize("down", [False, True])
+def test_a_constant_of_zero_stays_if_there_is_no_shift(operator: str, *, down: bool) -> None:
+    """Max(x, 0) is Relu, and does not grow a vector of zeros."""
+    net = Net(DOUBLE)
+    net.node(operator, net.input(*SHAPE), net.store(0.0), out="y")
+    scales = affine_of(WITHOUT_ZERO.scale.high, [0.0] * 3, -3)
+
+    (assert_goes_down if down else assert_goes_up)(net, scales)
+    assert not the_way(net, scales, down=down).constants
+
+
+@pytest.mark.parametrize("operator", ["Max", "Min"])
 def test_the_same_constant_may_stand_in_several_slots(operator: str) -> None:
     """Each has its new value."""
     net = Net(DOUBLE)
