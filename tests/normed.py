@@ -62,6 +62,7 @@ class OnlyLayer:
 
     def summed(self, slot: int, factor: Factor, axes: tuple[int, ...]) -> Doubled | Kept:
         name = self.node.input[slot]
+        assert factor.channel.ndim == self.around.stored[name].ndim
         value = self.around.stored[name] * factor.scale.high[factor.channel]
         if not np.isfinite(value).all():
             return Kept(Reason.NOT_FINITE, name)

@@ -11,7 +11,8 @@ the shift adds the sum of shift[c] * W over all letters that the result does not
 
 1. There are two operands, and one of them alone is a constant, of a float type.
 2. Each term and the result have letters only, none of them twice; without an arrow, the result has
-   those that are in one term alone, in order.
+   those that are in one term alone, in order. The term of x may begin with an ellipsis that the
+   result begins with, too: counted from the right, no axis is moved by that.
 3. W has as many axes as its term letters, and as many channels on c as the affine. (An axis of
    length 1 may meet a longer one, so that is not given.)
 4. Behind: c is in the term of W. A scalar is one along the last such letter of the result.
@@ -34,6 +35,7 @@ from folding.plan import Kept, Reason
 from folding.protos import attribute
 
 _TERMS = 2
+_ELLIPSIS = "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ def at_input(layer: Layer, affine: ChannelAffine, slot: int) -> Absorbed | Kept:
     dense = _dense(layer)
     if isinstance(dense, Kept):
         return dense
+    if dense.slot == slot:
+        return refuse(Reason.RUNTIME_WEIGHT, layer)
     letter = _letter(affine, dense.other, dense.own)
     if not letter or letter not in dense.own:
         return refuse(Reason.NOT_INPUT_CHANNELS, layer)
@@ -91,33 +95,38 @@ def at_input(layer: Layer, affine: ChannelAffine, slot: int) -> Absorbed | Kept:
 def _dense(layer: Layer) -> Dense | Kept:
     if len(layer.node.input) != _TERMS:
         return refuse(Reason.UNUSUAL_FORM, layer)
-    if layer.is_constant(0) == layer.is_constant(1):
+    if layer.is_constant(0) and layer.is_constant(1):
         return refuse(Reason.RUNTIME_WEIGHT, layer)
     slot = 0 if layer.is_constant(0) else 1
     weight = layer.weight(slot)
     if isinstance(weight, Kept):
         return weight
-    letters = _letters(layer)
+    letters = _letters(layer, slot)
     if letters is None:
         return refuse(Reason.UNUSUAL_FORM, layer)
-    terms, result = letters
-    if len(terms[slot]) != len(weight.dims):
+    if len(letters[0]) != len(weight.dims):
         return refuse(Reason.BAD_LAYER, layer)
-    return Dense(slot, weight, terms[slot], terms[1 - slot], result)
+    return Dense(slot, weight, *letters)
 
 
-def _letters(layer: Layer) -> tuple[list[str], str] | None:
-    """The letters of the terms and of the result, None if they have another form."""
+def _letters(layer: Layer, slot: int) -> tuple[str, str, str] | None:
+    """The terms of the constant and of the other operand, and the result's; None in other forms."""
     equation = attribute(layer.node, "equation")
     text = equation.s.decode("ascii", "replace").replace(" ", "") if equation else ""
     given, arrow, result = text.partition("->")
     terms = given.split(",")
-    both = "".join(terms)
+    if len(terms) != _TERMS:
+        return None
+    own, other = terms[slot], terms[1 - slot]
+    prefix = _ELLIPSIS if other.startswith(_ELLIPSIS) else ""
     if not arrow:
-        result = "".join(sorted(c for c in both if both.count(c) == 1))
-    plain = all(len(set(term)) == len(term) for term in (*terms, result))
-    known = both.isascii() and both.isalpha() and set(result) <= set(both)
-    return (terms, result) if len(terms) == _TERMS and plain and known else None
+        result = prefix + "".join(sorted(c for c in given if given.count(c) == 1 and c != ","))
+    if not result.startswith(prefix):
+        return None
+    other, result = other.removeprefix(prefix), result.removeprefix(prefix)
+    plain = all(len(set(term)) == len(term) for term in (own, other, result))
+    known = (own + other).isalpha() and set(result) <= set(own + other)
+    return (own, other, result) if plain and known else None
 
 
 def _letter(affine: ChannelAffine, term: str, fallback: str) -> str:
@@ -135,8 +144,8 @@ def _counts_otherwise(layer: Layer, dense: Dense) -> Reason | None:
     summed = [c for c in dense.other if c not in dense.result]
     if any(c not in dense.own for c in summed):
         return Reason.UNUSUAL_FORM
-    shape = layer.shape(layer.node.input[1 - dense.slot]) or [None] * len(dense.other)
-    lengths = dict(zip(dense.other, shape, strict=False))
+    shape = layer.shape(layer.node.input[1 - dense.slot]) or ()
+    lengths = dict(zip(reversed(dense.other), reversed(shape), strict=False))
     grows = any(dense.length(c) == 1 and lengths.get(c) != 1 for c in summed)
     return Reason.SIZES_UNKNOWN if grows else None
 

@@ -31,6 +31,10 @@ BEHIND = [
     ("ba,Eb", "E"),
     (" a b , b c -> a c ", "c"),
     ("aE,Ed->ad", "d"),
+    ("...b,bc->...c", "c"),
+    ("...ab,bc->...ca", "c"),
+    ("...bd,abd->...ad", "a"),
+    ("... b, bc", "c"),
 ]
 # The equation, and the letter along which the affine acts on x: summed over, or not.
 BEFORE = [
@@ -46,6 +50,9 @@ BEFORE = [
     ("ab,bcd->ac", "b"),
     ("ab,bc", "b"),
     ("abc,bcd->ad", "b"),
+    ("...b,bc->...c", "b"),
+    ("...ab,bc->...ca", "b"),
+    ("...b,bc", "b"),
 ]
 
 
@@ -58,10 +65,15 @@ def result(equation: str) -> str:
     return right if arrow else "".join(sorted(c for c in left if left.count(c) == 1 and c != ","))
 
 
+def shape(term: str, lengths: dict[str, int]) -> list[int]:
+    """The lengths of a term's letters, behind two axes for an ellipsis."""
+    return [3, 2] * ("..." in term) + [lengths[c] for c in term.replace("...", "")]
+
+
 def net(equation: str, *, slot: int = 1, elem_type: int = DOUBLE, **sizes: int) -> Net:
     """The second term is that of the weight, which stands in ``slot``."""
     made = Net(elem_type)
-    data, weight = ([(LENGTHS | sizes)[c] for c in term] for term in terms(equation))
+    data, weight = (shape(term, LENGTHS | sizes) for term in terms(equation))
     given = [made.input(*data), made.weight(*weight, name="w")]
     if slot == 0:
         left, arrow, right = equation.partition("->")
@@ -188,8 +200,14 @@ def test_a_weight_of_another_rank_than_its_term_is_refused(weight: tuple[int, ..
 @pytest.mark.parametrize(
     ("equation", "shapes"),
     [
-        ("...b,bc->...c", ((2, 3), (3, 3))),
+        ("...b,bc->c", ((2, 3), (3, 3))),
+        ("b,...bc->...c", ((3,), (2, 3, 3))),
+        ("...b,...bc->...c", ((2, 3), (2, 3, 3))),
+        ("a...b,bc->a...c", ((2, 2, 3), (3, 3))),
+        ("a...b,bc", ((2, 2, 3), (3, 3))),
+        ("...b,bc->c...", ((2, 3), (3, 3))),
         ("ab,bc->...", ((2, 3), (3, 3))),
+        ("ab,bc->...ac", ((2, 3), (3, 3))),
         ("aa,ac->c", ((3, 3), (3, 3))),
         ("ab,bb->ab", ((2, 3), (3, 3))),
         ("ab,bc->cc", ((2, 3), (3, 3))),
@@ -215,6 +233,10 @@ def test_an_equation_must_be_given() -> None:
     del made.nodes[-1].attribute[:]
 
     assert_refused(made, random_affine(4, -1), Reason.UNUSUAL_FORM)
+
+
+def test_an_affine_before_the_weight_itself_is_refused() -> None:
+    assert_refused(net("ab,bc->ac"), random_affine(3, -2), Reason.RUNTIME_WEIGHT, slot=1)
 
 
 def test_one_operand_alone_must_be_constant() -> None:
@@ -260,6 +282,8 @@ def test_a_shift_counts_as_often_as_the_data_is_long_where_the_weight_is_not(
 
 def test_a_shift_counts_once_where_both_have_a_length_of_one() -> None:
     assert_taken(written("abc,bcd->ad", (2, 1, 4), (1, 4, 5)), random_affine(4, -1), slot=0)
+    leading = written("...bc,bcd->...d", (3, 2, 1, 4), (1, 4, 5))
+    assert_taken(leading, random_affine(4, -1), slot=0)
 
 
 def test_a_shift_that_adds_a_matrix_is_refused() -> None:

@@ -12,6 +12,7 @@ from onnx import helper
 from passing import affine_of, random_affine
 
 from folding.affine import ChannelAffine
+from folding.doubled import Doubled
 from folding.plan import Reason
 
 BY_GROUP, BY_CHANNEL = (18, 20), (21, 22)
@@ -78,6 +79,14 @@ def test_by_group_an_affine_that_differs_within_one_is_refused(
     affine = affine_of(given["scale"], given["shift"], -2)
 
     assert_refused(net(opset=opset), affine, Reason.NOT_OUTPUT_CHANNELS)
+
+
+def test_by_group_more_digits_than_float64_has_are_compared() -> None:
+    whole = uniform(3, -2)
+    scale = Doubled(whole.scale.high, np.array([0, 0, 0, 0, 0, 1e-20]), whole.scale.magnitude)
+    affine = ChannelAffine(scale, whole.shift, -2)
+
+    assert_refused(net(opset=18), affine, Reason.NOT_OUTPUT_CHANNELS)
 
 
 @pytest.mark.parametrize("opset", [*BY_GROUP, *BY_CHANNEL])

@@ -69,7 +69,8 @@ def test_an_unknown_rank_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scale", "bias"), [((3,), (3,)), ((4,), (3,)), ((4,), (1,)), ((4,), (1, 4)), ((1, 4), (1, 4))]
+    ("scale", "bias"),
+    [((3,), (3,)), ((4,), (3,)), ((4,), (1,)), ((4,), (1, 4)), ((4, 1), (4, 1)), ((), ())],
 )
 def test_parameters_of_other_shapes_are_refused(
     scale: tuple[int, ...], bias: tuple[int, ...]

@@ -36,6 +36,9 @@ GROWING = [
 ]
 
 
+NOT_NORMALISED = Reason.NOT_OUTPUT_CHANNELS
+
+
 def net(
     shape: tuple[int | str, ...],
     axis: int | None,
@@ -100,10 +103,17 @@ def test_a_scalar_goes_to_every_element(bias: tuple[int, ...] | None, shift: flo
     assert set(answer.constants) == ({2} if bias or shift else set())
 
 
+def test_a_b_without_axes_stays_without_for_a_scalar() -> None:
+    answer = assert_taken(net((2, 3, 5), -1, (5,), ()), affine_of(-0.5, 1.5, None))
+
+    assert answer.constants[2].shape == ()
+
+
 def test_the_last_axis_is_normalised_by_default_and_a_scale_may_be_zero() -> None:
     affine = affine_of(np.array([0.0, -1.0, 2.0]), np.array([1.0, 0.0, -3.0]), -1)
 
     assert_taken(net((2, 4, 3), None, (3,), (3,)), affine)
+    assert_refused(net((2, 3, 3), None, (3,), (3,)), random_affine(3, -2), NOT_NORMALISED)
 
 
 def test_a_new_b_has_the_shape_of_scale() -> None:
@@ -127,7 +137,7 @@ def test_mean_and_deviation_may_be_read_and_stay() -> None:
 def test_an_axis_that_is_not_normalised_is_refused(axis: int, acts: int) -> None:
     made = net((4, 4, 4), axis, (4,), (4,))
 
-    assert_refused(made, random_affine(4, acts), Reason.NOT_OUTPUT_CHANNELS)
+    assert_refused(made, random_affine(4, acts), NOT_NORMALISED)
 
 
 def test_an_axis_counted_from_the_left_is_refused_without_a_rank() -> None:
@@ -143,7 +153,7 @@ def test_an_axis_counted_from_the_right_needs_no_rank() -> None:
     feed = {"x": np.random.default_rng(0).standard_normal((2, 4, 5))}
 
     assert_taken(made, random_affine(4, -2), feed=feed)
-    assert_refused(made, random_affine(2, -3), Reason.NOT_OUTPUT_CHANNELS)
+    assert_refused(made, random_affine(2, -3), NOT_NORMALISED)
 
 
 @pytest.mark.parametrize(

@@ -91,11 +91,19 @@ def _instance_norm(given: dict[str, Any], inputs: Sequence[Any], opset: int) -> 
 def _einsum(given: dict[str, Any], inputs: Sequence[Any], opset: int) -> list[Array]:
     """Each output element is the sum, over the letters that it lacks, of the operands' product.
 
-    An axis of length 1 goes with any length; there is no ellipsis.
+    An axis of length 1 goes with any length. Of an ellipsis there is one operand at most, and it
+    stands for digits here.
     """
     left, arrow, right = given["equation"].decode().replace(" ", "").partition("->")
-    terms = left.split(",")
-    result = right if arrow else "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
+    if not arrow:
+        right = "..." * ("..." in left) + "".join(
+            sorted(c for c in set(left) - {","} if left.count(c) == 1)
+        )
+    hidden = max(
+        v.ndim - len(t.replace("...", "")) for t, v in zip(left.split(","), inputs, strict=True)
+    )
+    digits = "0123456789"[:hidden]
+    terms, result = left.replace("...", digits).split(","), right.replace("...", digits)
     lengths: dict[str, int] = {}
     for term, value in zip(terms, inputs, strict=True):
         for letter, length in zip(term, value.shape, strict=True):
