@@ -33,10 +33,11 @@ def layer(net: Net, weight: str, rank: int) -> DraftLayer:
 
 
 def random_factor(channel: Array, seed: int = 5) -> Factor:
-    """Numbers of about 100 bits, of both signs and several sizes."""
+    """Numbers of about 100 bits, of both signs and several sizes, less than they are made of."""
     random, count = np.random.default_rng(seed), int(channel.max()) + 1
     high = Doubled.exact(random.standard_normal(count) * 2.0 ** random.integers(-9, 9, count))
-    return Factor(channel, high * Doubled.exact(random.uniform(0.5, 2.0, count)))
+    product_of = high * Doubled.exact(random.uniform(0.5, 2.0, count))
+    return Factor(channel, product_of + Doubled.exact(random.standard_normal(count)))
 
 
 def exact(number: Doubled, place: tuple[int, ...]) -> Fraction:
@@ -106,6 +107,19 @@ def test_terms_that_cancel_wholly_leave_what_is_behind_their_last_bit(elem_type:
     assert found.high.tolist() == [1.5 * 2.0**-60, 3.0]
     assert found.low.tolist() == [0.0, 2.0**-60]
     assert found.magnitude.tolist() == [9.0, 3.0]
+
+
+@pytest.mark.parametrize("elem_type", ALL)
+@pytest.mark.parametrize("size", [2.0**300, 2.0**-300])
+def test_a_factor_of_any_size_has_exact_products(elem_type: int, size: float) -> None:
+    net = Net(elem_type)
+    net.weight(3, 5, name="w")
+    factor = random_factor(along(1, (3, 5)))
+    scaled = Factor(factor.channel, factor.scale * Doubled.exact(size))
+
+    found = layer(net, "w", 2).summed(1, scaled, (1,))
+
+    assert_summed(found, net.stored["w"], [scaled], (1,))
 
 
 @pytest.mark.parametrize("dims", [(300, 451), (3, 70_001), (70_001, 3), (70, 41, 47)])

@@ -101,9 +101,6 @@ def _new_c(layer: Layer, scale: Doubled, shift: Doubled) -> dict[int, Doubled] |
         return {} if shift.equals(0) else {_C: shift}
     if len(c.shape) >= rank and c.shape[-rank] not in (1, shift.size):
         return refuse(Reason.BAD_LAYER, layer)
-    if beta == 0:
-        # Not 0 * C, which is NaN where C is infinite.
-        c = Doubled.exact(np.zeros(c.shape))
     whole = c.broadcast_to(np.broadcast_shapes(c.shape, shift.shape))
     return {_C: scale * (whole * Doubled.exact(beta)) + shift}
 
