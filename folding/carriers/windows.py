@@ -19,7 +19,6 @@ from folding.protos import attribute, integer, integers
 
 _LATE_WINDOWS_LEFT_OUT = 22
 _SAME = (b"SAME_UPPER", b"SAME_LOWER")
-_AUTOMATIC = (b"VALID", *_SAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +110,10 @@ def windows_of(passage: Passage) -> tuple[Windows, ...] | Kept:
     lengths = len(strides), len(dilations), len(pads) - count, len(shape) - 2
     sound = min(strides + dilations) > 0 and min(pads) >= 0
     # With both, some go by the one and some by the other.
-    clear = mode == b"NOTSET" or (mode in _AUTOMATIC and not any(pads))
+    clear = mode == b"NOTSET" or (mode in (b"VALID", *_SAME) and not any(pads))
     if lengths != (count,) * 4 or not sound or not clear:
         return stay(Reason.UNUSUAL_FORM, passage)
-    same = mode if mode in _SAME else b""
+    same = mode in _SAME
     ceil = bool(integer(node, "ceil_mode", 0)) and not same
     drops = ceil and passage.around.opset >= _LATE_WINDOWS_LEFT_OUT
     columns = zip(shape[2:], kernel, strides, dilations, pads[:count], pads[count:], strict=True)
@@ -122,15 +121,16 @@ def windows_of(passage: Passage) -> tuple[Windows, ...] | Kept:
         Windows(size, taps, stride, dilation, begin, end, ceil, drops)
         for size, taps, stride, dilation, begin, end in columns
     ]
-    return tuple(_padded(along, same) for along in windows) if same else tuple(windows)
+    return tuple(map(_padded, windows) if same else windows)
 
 
-def _padded(windows: Windows, mode: bytes) -> Windows:
-    """The same with so much padding that the output is as long as the input, over the stride."""
+def _padded(windows: Windows) -> Windows:
+    """The same with so much padding that the output is as long as the input, over the stride.
+
+    Whether the odd one stands before or behind the input makes no difference to what is asked.
+    """
     if windows.size is None:
         return replace(windows, begin=None, end=None)
     last = (windows.size - 1) // windows.stride * windows.stride
     total = max(last + windows.reach + 1 - windows.size, 0)
-    less, more = total // 2, total - total // 2
-    begin, end = (less, more) if mode == b"SAME_UPPER" else (more, less)
-    return replace(windows, begin=begin, end=end)
+    return replace(windows, begin=total // 2, end=total - total // 2)
