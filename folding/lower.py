@@ -20,8 +20,11 @@ from folding.recognise import Recogniser, Step
 from folding.way import Stop, Taken, Turn
 
 
-def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -> None:
-    """Fold the affine of some nodes, the first one first, into all layers behind it."""
+def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -> dict[str, Taken]:
+    """Fold the affine of some nodes, the first one first, into all layers behind it.
+
+    Returns the values that are as they were again behind those layers, each with its layer.
+    """
     first, last = path[0], path[-1]
     data, out = draft.node(first.node).input[first.slot], draft.node(last.node).output[0]
     keeper = keeper_of(draft, path) if found.rest is not None else None
@@ -32,7 +35,7 @@ def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -
     for index, given in held:
         draft.bypass(index, given)
     draft.vanished.update(made.values())
-    now = {out: data}
+    now, ends = {out: data}, {}
     if found.rest is not None:
         now[out] = _stay(draft, found.rest, keeper, (last.node, data), (name, out))
     draft.point_shapes(out, now[out])
@@ -48,9 +51,10 @@ def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -
         if isinstance(reader.becomes, Turn):
             now |= _carry(draft, reader.becomes, out)
         else:
-            _take(draft, steps, reader.becomes, (name, out))
+            ends[_take(draft, steps, reader.becomes, (name, out))] = reader.becomes
     for index, given in held:
         draft.let_go(index, given)
+    return ends
 
 
 def nodes_below(
@@ -98,23 +102,31 @@ def _carry(draft: Draft, turn: Turn, out: str) -> dict[str, str]:
     return names
 
 
-def _take(draft: Draft, steps: Recogniser, end: Taken, named: tuple[str, str]) -> None:
-    """Give a layer what it takes in, and an Add behind it the shift that it has no room for."""
+def _take(draft: Draft, steps: Recogniser, end: Taken, named: tuple[str, str]) -> str:
+    """Give a layer what it takes in, and an Add behind it the shift that it has no room for.
+
+    Returns the value that is as it was behind the layer, or that Add.
+    """
     name, out = named
     kind, shift = give(draft, end, out), end.absorbed.shift
     if shift is None:
-        return
+        return draft.node(end.node).output[0]
     axis = end.absorbed.shift_axis
     host = _host(draft, steps, end)
     if host is not None:
         stop, inner = host
         whole = inner.after(ChannelAffine(Doubled.exact(1.0), shift, axis))
         put_shift(draft, stop, whole.shift, axis, (kind, out))
-        return
+        old = draft.node(end.node).output[0]
+        new = draft.renamed_value(old)
+        draft.rename_output(end.node, new)
+        draft.set_input(stop.node, stop.slot, new)
+        return draft.node(stop.node).output[0]
     behind, before = draft.move_output(end.node)
     node = NodeProto(op_type="Add", name=name, input=[before, ""], output=[behind])
     added = Stop(draft.insert(node, end.node), 0, is_affine=True)
     put_shift(draft, added, shift, axis, (kind, out))
+    return behind
 
 
 def _host(draft: Draft, steps: Recogniser, end: Taken) -> tuple[Stop, ChannelAffine] | None:

@@ -166,9 +166,8 @@ class Search:
             left = absorb(draft, found, name)
             self.walker.roads.pave(left)
         else:
-            ends = {draft.node(end.node).output[0]: end for end in found.layers}
+            ends = lower(draft, self.steps, self.walker.stops(chain)[::-1], found)
             draft.ends[name] = {value: self._output_axis(end) for value, end in ends.items()}
-            lower(draft, self.steps, self.walker.stops(chain)[::-1], found)
         self._warn_of_ranges(chain)
         for released in draft.released:
             if released in self.crowds and draft.readers(released).count <= 1:

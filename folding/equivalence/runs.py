@@ -141,12 +141,14 @@ def _answer(
     if not job.matched and ended.status is Status.PASSED and sites.found.guilty:
         why = f"{checked.at!r} differs, or is another value in the candidate; the outputs agree"
         checked = Check("sites", Status.NOT_RUN, why, at=checked.at)
+    affines = {site.name: site.affine for site in job.sites}
+    guilty = [affines[name] for name in sites.found.guilty]
     return Answer(
         checked,
         ended,
         "; ".join(dict.fromkeys(labels)),
         tuple(dict.fromkeys(seeds)),
-        tuple(sites.found.guilty) if checked.status is Status.FAILED else (),
+        tuple(dict.fromkeys(guilty)) if checked.status is Status.FAILED else (),
         tuple(outputs.warnings),
     )
 
