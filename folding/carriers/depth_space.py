@@ -44,13 +44,13 @@ def to_depth(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
 
 
 def _over(affine: ChannelAffine, passage: Passage, *, to_depth: bool) -> ChannelAffine | Kept:
-    narrow, depth = affine.narrowed(), _DEPTH.get(_mode(passage))
-    if narrow.axis is None:
-        return narrow
+    depth = _DEPTH.get(_mode(passage))
+    if affine.axis is None:
+        return affine
     if depth is None:
         return stay(Reason.UNUSUAL_FORM, passage)
     ways = (_SPACE, depth) if to_depth else (depth, _SPACE)
-    moved = _rearranged(narrow, *ways, _sizes(passage))
+    moved = _rearranged(affine, *ways, _sizes(passage))
     return stay(moved, passage) if isinstance(moved, Reason) else moved
 
 

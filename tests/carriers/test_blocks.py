@@ -150,6 +150,7 @@ def test_scale_and_shift_must_both_repeat(part: str) -> None:
         ((2, 1, 3), (1, 6), [], [(0, 0), (3, 2), (3, 2)]),
         ((3, 1), (3,), [], [(0, 0), (1, 1), (2, 1)]),
         ((None, 2), (2, None), [1], [(0, 0), (2, 2)]),
+        ((2, 3, 5, None), (6, None, 5), [2], [(0, 0), (2, 1), (4, 3)]),
     ],
 )
 def test_shapes_are_cut_where_the_products_from_one_end_are_equal(
