@@ -9,8 +9,8 @@ Cases, by the versions of the operator in the ONNX specification:
    constant false; with ``ratio`` 0 alone nothing is said about the mask.
 2. opset 7 to 11: inference only.
 3. opset 6 and below: ``is_test`` must be set.
-4. the second output, the mask, must have no reader.
-5. nothing passes from another input than the data.
+4. nothing passes from the second output, the mask, nor from another input than the data. The mask
+   may have readers: at inference it does not depend on the data.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _TRAINING_INPUT = 12
 _TRAINING_SLOT = 2
 
 
-def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
+def _pass(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
     node, around = passage.node, passage.around
-    if any(around.is_read(name) for name in node.output[1:]):
-        return stay(Reason.OUTPUT_USED, passage)
+    if passage.place != 0:
+        return stay(Reason.UNUSUAL_FORM, passage)
     if around.opset < _ALWAYS_INFERENCE:
         active = not integer(node, "is_test", 0)
     elif around.opset < _TRAINING_INPUT or len(node.input) <= _TRAINING_SLOT:
@@ -39,8 +39,4 @@ def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
     return stay(Reason.DROPOUT_ACTIVE, passage) if active else affine
 
 
-def down(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
-    return up(affine, passage) if passage.place == 0 else stay(Reason.UNUSUAL_FORM, passage)
-
-
-RULE = Carrier(("Dropout",), up, down, keeps_numbers=True, asks_numbers=False)
+RULE = Carrier(("Dropout",), _pass, _pass, keeps_numbers=True, asks_numbers=False)

@@ -9,9 +9,9 @@ import pytest
 from graphs import BOOL, DOUBLE, FLOAT, Net, assert_same_function, feed_for, fold, refusal, run
 from onnx import ModelProto
 from oracle import evaluate
-from passing import affine_of, assert_goes_down, assert_goes_up, assert_stays, random_affine
+from passing import affine_of, ask, assert_goes_down, assert_goes_up, assert_stays, random_affine
 
-from folding.plan import Reason
+from folding.plan import Kept, Reason
 
 
 def network(opset: int, *more: str, outputs: str = "w", net: Net | None = None) -> Net:
@@ -111,17 +111,21 @@ def test_below_opset_7_it_is_active_unless_marked_for_tests() -> None:
     assert refusal(net.model("y")) == (Reason.DROPOUT_ACTIVE, "w")
 
 
-def test_a_mask_that_is_read_is_refused() -> None:
+def test_a_mask_that_is_read_does_not_matter() -> None:
     net = network(13, outputs="w,mask")
     net.node("Cast", "mask", out="z", to=FLOAT)
+    model = net.model("y", "z")
 
-    assert refusal(net.model("y", "z")) == (Reason.OUTPUT_USED, "w")
+    result = fold(model)
+
+    assert result.operators == ["Conv", "Dropout", "Cast"]
+    assert_same_function(model, result.model)
 
 
-def test_a_mask_that_is_an_output_of_the_graph_is_refused() -> None:
+def test_a_mask_that_is_an_output_of_the_graph_does_not_matter() -> None:
     model = network(13, outputs="w,mask").model("y", "mask")
 
-    assert refusal(model) == (Reason.OUTPUT_USED, "w")
+    assert_folds(model)
 
 
 def test_the_mask_itself_carries_nothing() -> None:
@@ -175,16 +179,23 @@ def test_a_training_mode_decides_in_both_directions(opset: int, *, down: bool) -
             (assert_goes_down if down else assert_goes_up)(net, affine)
 
 
-@pytest.mark.parametrize("down", [False, True])
-def test_a_mask_that_is_read_is_refused_in_both_directions(*, down: bool) -> None:
-    """Condition 4."""
+def test_an_affine_of_the_mask_stays() -> None:
+    """Condition 4: up to opset 9 it is made of floats."""
     affine = random_affine(3, -2)
 
-    assert_stays(dropout(13), affine, Reason.OUTPUT_USED, down=down, read="mask")
+    assert_stays(dropout(7), affine, Reason.UNUSUAL_FORM, place=1, read="mask")
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_a_mask_that_is_read_does_not_matter_in_both_directions(*, down: bool) -> None:
+    """Condition 4."""
+    _, answer = ask(dropout(13), random_affine(3, -2), down=down, read="mask")
+
+    assert not isinstance(answer, Kept)
 
 
 def test_an_affine_of_the_ratio_stays() -> None:
-    """Condition 5."""
+    """Condition 4."""
     net = Net(DOUBLE, opset=13)
     net.node("Dropout", net.input(2, 3), net.input(name="ratio"), out="y")
 
