@@ -21,7 +21,7 @@ from folding.draft import Draft
 from folding.plan import Kept, Reason
 from folding.protos import is_default_domain
 from folding.tensors import DraftLayer
-from folding.way import Edge, Stop, Taken, Turn
+from folding.way import Edge, Stop, Taken, Turn, takes_in
 
 #: Reasons that hold for every affine and whatever else is folded.
 _FOREVER = frozenset({Reason.GRAPH_OUTPUT, Reason.CAPTURED, Reason.CUSTOM_OPERATOR, Reason.NO_RULE})
@@ -48,6 +48,12 @@ class Descended:
 
     readers: tuple[Reader, ...]
     rest: ChannelAffine | None = None
+
+    @property
+    def takers(self) -> list[int]:
+        """The nodes that take the affine in: layers, and carriers that do it alone."""
+        ends = (r.becomes for r in self.readers if not isinstance(r.becomes, Stop))
+        return [end.node for end in ends if takes_in(end)]
 
     @property
     def layers(self) -> list[Taken]:
@@ -82,9 +88,8 @@ class Descent:
             if refusal is not None:
                 self._remember(refusal, name, walk)
                 return refusal
-        if not any(isinstance(reader.becomes, Taken) for reader in walk.readers):
-            return Kept(Reason.UNREAD, value)
-        return Descended(tuple(walk.readers))
+        found = Descended(tuple(walk.readers))
+        return found if found.takers else Kept(Reason.UNREAD, value)
 
     def _at(self, value: str, affine: ChannelAffine, walk: _Walk) -> Kept | None:
         """Let all that reads a value take part, or find out who does not."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from math import prod
 
 from onnx import NodeProto
 
+from folding.constant_ops import MOST_ELEMENTS
 from folding.constants import Constants
 from folding.doubled import Doubled
 from folding.graph import Scope
@@ -18,7 +20,8 @@ from folding.inference import Shape
 from folding.names import Names
 from folding.protos import SHAPE_READERS, title
 from folding.readers import Slots
-from folding.recipes import Changed
+from folding.recipes import Changed, Direct, Scaled
+from folding.sums import weighted_sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,16 @@ class Draft:
         return name in self.changed or name in self.constants
 
     def numbers(self, name: str) -> Doubled | None:
-        return self.constants.doubled(name) if name in self.constants else None
+        """A float constant as the folds decided so far leave it; None if it is too big."""
+        changed = self.changed.get(name)
+        if changed is None:
+            return self.constants.doubled(name) if name in self.constants else None
+        recipe = changed.recipe
+        if isinstance(recipe, Direct):
+            return recipe.value
+        if not isinstance(recipe, Scaled) or prod(recipe.dims) > MOST_ELEMENTS:
+            return None
+        return weighted_sum(recipe.constants, recipe.source, [recipe.factor], ())
 
     def edit(self, index: int) -> NodeProto:
         """A copy of a node that may be changed."""

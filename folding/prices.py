@@ -14,7 +14,7 @@ from folding.plan import Kept, Kind, Reason
 from folding.recognise import Recogniser
 from folding.tensors import constant_dims
 from folding.walk import Walker
-from folding.way import Line, Reached, Stop, Taken, Turn
+from folding.way import Reached, Stop, Taken, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Prices:
 
     def refusal(self, chain: Chain, found: Reached | Descended) -> Kept | None:
         """Why a fold is too dear, if it is."""
-        draft, end = self.draft, found.layers[0]
-        at, operator = draft.title(end.node), draft.node(end.node).op_type
+        draft, taker = self.draft, found.takers[0]
+        at, operator = draft.title(taker), draft.node(taker).op_type
         if isinstance(found, Reached):
             removed, added = nodes_of(draft, found)
         else:
@@ -78,30 +78,29 @@ class Prices:
         return alone and constant_dims(self.draft, name) == wanted.dims
 
     def _wanted(self, found: Reached | Descended) -> Iterator[Wanted]:
-        for end in found.layers:
-            node, absorbed = self.draft.node(end.node), end.absorbed
-            for slot in absorbed.factors:
-                yield Wanted(end.node, slot, constant_dims(self.draft, node.input[slot]) or ())
-            for slot, value in absorbed.constants.items():
+        for end in _ends(found):
+            names = self.draft.node(end.node).input
+            changes = end.moved if isinstance(end, Turn) else end.absorbed
+            for slot, value in changes.constants.items():
                 yield Wanted(end.node, slot, value.shape)
-            if absorbed.shift is not None:
-                dims = (absorbed.shift.size, *[1] * (-1 - absorbed.shift_axis))
-                yield Wanted(end.node, len(node.input), dims)
-        for turn in _turns(found):
-            for slot, value in turn.moved.constants.items():
-                yield Wanted(turn.node, slot, value.shape)
+            if isinstance(end, Turn):
+                continue
+            for slot in end.absorbed.factors:
+                yield Wanted(end.node, slot, constant_dims(self.draft, names[slot]) or ())
+            shift = end.absorbed.shift
+            if shift is not None:
+                dims = (shift.size, *[1] * (-1 - end.absorbed.shift_axis))
+                yield Wanted(end.node, len(names), dims)
         if found.rest is not None:
-            yield Wanted(found.layers[0].node, -1, found.rest.shift.shape)
+            yield Wanted(found.takers[0], -1, found.rest.shift.shape)
 
     def _is_free(self, found: Reached | Descended) -> bool:
         """Whether all constants that change are there, each for one node alone."""
         return all(self._is_own(wanted) for wanted in self._wanted(found))
 
 
-def _turns(found: Reached | Descended) -> Iterator[Turn]:
-    pieces: list[Line] | list[Stop | Turn | Taken]
+def _ends(found: Reached | Descended) -> Iterator[Taken | Turn]:
     if isinstance(found, Reached):
-        pieces = [*found.lines]
-        yield from (line.end for line in pieces if isinstance(line.end, Turn))
+        yield from (line.end for line in found.lines)
     else:
-        yield from (r.becomes for r in found.readers if isinstance(r.becomes, Turn))
+        yield from (r.becomes for r in found.readers if not isinstance(r.becomes, Stop))

@@ -152,8 +152,8 @@ class Search:
 
     def _fold(self, chain: Chain, found: Reached | Descended, rest: Kept | None = None) -> Folded:
         draft = self.draft
-        titles = [draft.title(end.node) for end in found.layers]
-        outcome = Folded(tuple(titles), draft.node(found.layers[0].node).op_type, rest)
+        titles = tuple(dict.fromkeys(draft.title(node) for node in found.takers))
+        outcome = Folded(titles, draft.node(found.takers[0]).op_type, rest)
         gone = affines_gone(found) if isinstance(found, Reached) else found.gone
         for stop in gone:
             taken = self.chain_of.get(stop.node)

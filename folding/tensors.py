@@ -54,13 +54,10 @@ def weight_of(draft: Draft, name: str, at: str) -> Weight | Kept:
 
 def small_constant(draft: Draft, name: str, at: str) -> Doubled | Kept:
     """The value of a bias or another small constant, or why there is none."""
-    changed = draft.changed.get(name)
-    if changed is not None and isinstance(changed.recipe, Direct):
-        return changed.recipe.value
-    if name not in draft.constants:
+    if not draft.is_constant(name):
         overridable = name in draft.scope.overridable
         return Kept(Reason.OVERRIDABLE, name) if overridable else Kept(Reason.RUNTIME_BIAS, at)
-    value = draft.constants.doubled(name)
+    value = draft.numbers(name)
     if value is None:
         return Kept(Reason.TOO_COMPLEX, name)
     return value if value.is_finite() else Kept(Reason.NOT_FINITE, name)

@@ -169,7 +169,7 @@ class Walker:
             if not isinstance(absorbed, Kept):
                 return Taken(at, absorbed)
             refusal = as_in_source(draft, absorbed, at)
-        if node.op_type in CARRIERS:
+        if node.op_type in CARRIERS and not draft.is_constant(node.input[0]):
             return self._past(at, [*node.output].index(value), affine, narrows_to)
         no_rule = Kept(Reason.NO_RULE, title(node), node.op_type)
         return refusal or self.steps.refusals.get(at, no_rule)

@@ -62,6 +62,11 @@ class Turn:
     others: tuple[Moved, ...] = ()
 
 
+def takes_in(end: Taken | Turn) -> bool:
+    """Whether nothing of an affine is left beyond: a carrier's constants may take in all of it."""
+    return isinstance(end, Taken) or not end.moved.affines
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """Where a line begins: slots of a node that read one and the same value."""
@@ -171,5 +176,6 @@ class Reached:
     rest: ChannelAffine | None = None
 
     @property
-    def layers(self) -> list[Taken]:
-        return [line.end for line in self.lines if isinstance(line.end, Taken)]
+    def takers(self) -> list[int]:
+        """The nodes that take the affine in: layers, and carriers that do it alone."""
+        return [line.end.node for line in self.lines if takes_in(line.end)]

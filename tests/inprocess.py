@@ -78,7 +78,7 @@ def job_for(reference: Model, candidate: Model, **more: Any) -> Job:
     assert candidate.path is not None
     fields: dict[str, Any] = {
         "sites": sites,
-        "skipped": [*missing, *(name for draft in inner for name in draft.axes)],
+        "skipped": [*missing, *(name for draft in inner for name in draft.ends)],
         "gone": frozenset(main.vanished | main.renamed.keys()),
     }
     places = ModelPlace(reference.path), ModelPlace(candidate.path)

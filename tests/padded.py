@@ -58,7 +58,7 @@ def constants_of(net: Net, affine: ChannelAffine, *, down: bool = False) -> dict
     """What becomes of the constants, which are scalars."""
     _, answer = ask(net, affine, down=down)
     assert not isinstance(answer, Kept), answer
-    return {slot: float(value.high) for slot, value in answer[0].constants.items()}
+    return {slot: value.high.item() for slot, value in answer[0].constants.items()}
 
 
 def pad(value: npt.NDArray[Any], number: float) -> npt.NDArray[Any]:

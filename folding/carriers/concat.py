@@ -90,9 +90,8 @@ def _agree(one: ChannelAffine, other: ChannelAffine) -> bool:
 
 
 def _scaled(number: Doubled, affine: ChannelAffine) -> Doubled:
-    tail = [1] * (-1 - affine.axis) if affine.axis is not None else []
-    form = () if affine.axis is None else (-1, *tail)
-    return affine.scale.reshape(*form) * number + affine.shift.reshape(*form)
+    tail = [1] * (-1 - (affine.axis or -1))
+    return affine.scale.reshape(-1, *tail) * number + affine.shift.reshape(-1, *tail)
 
 
 def down(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:

@@ -75,16 +75,11 @@ def test_downward_the_other_inputs_get_the_identity(axis: int, place: int) -> No
     assert_goes_down(joined(axis), random_affine(SIZES[place], axis - 3), place=place)
 
 
-def test_upward_on_another_axis_every_input_gets_it() -> None:
-    """All inputs have the same channels there."""
-    assert_goes_up(joined(1), random_affine(5, -1))
-    assert_goes_up(joined(-1), random_affine(2, -3))
-
-
 @pytest.mark.parametrize("stored", ["", "b"])
-def test_a_scalar_passes_upward_to_every_input(stored: str) -> None:
-    """One number for all channels has no axis; a constant keeps its shape."""
+def test_upward_what_is_not_cut_passes_to_every_input(stored: str) -> None:
+    """As does an affine along another axis; a constant keeps its shape."""
     assert_goes_up(joined(stored=stored), affine_of(-2.0, 3.0, None))
+    assert_goes_up(joined(stored=stored), random_affine(2, -3))
 
 
 def test_upward_a_scale_or_a_shift_alone_may_be_one_number_for_all_channels() -> None:
@@ -162,6 +157,14 @@ def test_upward_one_value_joined_to_itself_stays_if_its_pieces_differ(
     assert_stays(twice(1), affine, Reason.OTHER_BRANCH)
 
 
+def test_upward_a_constant_joined_to_itself_may_have_different_pieces() -> None:
+    """Each slot gets a constant of its own."""
+    net = Net(DOUBLE)
+    net.node("Concat", net.weight(2, 3, name="a"), "a", net.input(2, 1), out="y", axis=-1)
+
+    assert_goes_up(net, random_affine(7, -1))
+
+
 def test_downward_one_value_may_stand_at_several_places() -> None:
     """All of its channels carry the affine; those of the others do not."""
     assert_goes_down(twice(1, "b"), random_affine(3, -2))
@@ -212,8 +215,8 @@ def test_an_axis_of_an_unknown_rank_is_refused(*, down: bool) -> None:
 def test_unknown_sizes_on_the_joined_axis_are_refused(*, down: bool) -> None:
     """It is not known where to cut (condition 2); other sizes do not matter."""
     net = Net(DOUBLE)
-    net.input("n", 2, "w", name="a")
-    net.node("Concat", "a", net.input("n", "c", "w", name="b"), out="y", axis=1)
+    names = net.input("n", 2, "w", name="a"), net.input("n", "c", "w", name="b")
+    net.node("Concat", *names, out="y", axis=1)
 
     assert_stays(net, random_affine(2 if down else 4, -2), Reason.SIZES_UNKNOWN, down=down)
     assert_goes_up(net, affine_of(2.0, 3.0, None))
@@ -222,8 +225,8 @@ def test_unknown_sizes_on_the_joined_axis_are_refused(*, down: bool) -> None:
 def test_other_sizes_may_be_unknown() -> None:
     """Only those of the joined axis matter."""
     net = Net(DOUBLE)
-    net.input("n", 2, "w", name="a")
-    net.node("Concat", "a", net.input("n", 3, "w", name="b"), out="y", axis=1)
+    names = net.input("n", 2, "w", name="a"), net.input("n", 3, "w", name="b")
+    net.node("Concat", *names, out="y", axis=1)
 
     assert_goes_up(net, random_affine(5, -2))
     assert_goes_down(net, random_affine(3, -2), place=1)

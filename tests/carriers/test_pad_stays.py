@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from graphs import DOUBLE, INT64, Net
 from onnx import helper
@@ -133,6 +134,23 @@ def test_an_attribute_does_not_change(opset: int) -> None:
     for down in (False, True):
         assert_stays(padded(opset=opset), affine_of(2, 3, None), Reason.PADS, down=down)
         assert_stays(padded(value=0.5, opset=opset), SCALE, Reason.PADS, down=down)
+
+
+def test_what_differs_less_than_a_double_can_tell_differs() -> None:
+    """An attribute is not said to stay the same when it nearly does (condition 4)."""
+    net = padded(value=1.0, opset=10)
+
+    assert_stays(net, affine_of(1.0, 1e-20, None), Reason.PADS)
+
+
+def test_several_numbers_are_refused() -> None:
+    """There is one to pad with (condition 3), in whatever shape."""
+    net = padded(value=0.5)
+    net.stored["p"] = np.array([0.5, 0.5])
+    assert_stays(net, affine_of(2.0, 3.0, None), Reason.PADS)
+
+    net.stored["p"] = np.array([0.5])
+    assert constants_of(net, affine_of(2.0, 3.0, None)) == {2: 4.0}
 
 
 def test_downward_only_the_data_are_padded() -> None:

@@ -205,6 +205,7 @@ def test_upward_the_size_of_the_whole_may_follow_from_the_parts() -> None:
     [
         (11, {"split": [2, 3]}),
         (11, {"split": [2, 3, 2]}),
+        (11, {"split": [2, 3, 2, 1]}),
         (18, {"num_outputs": 5}),
         (17, {}),
     ],
