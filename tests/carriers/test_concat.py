@@ -64,7 +64,7 @@ def assert_repeated_goes_up(net: Net, affine: ChannelAffine, slots: set[int]) ->
 @pytest.mark.parametrize("opset", [4, 11, 13])
 @pytest.mark.parametrize("axis", [0, 1, 2, -1, -2, -3])
 def test_upward_it_is_cut_on_the_joined_axis(axis: int, opset: int) -> None:
-    """Each input gets as many channels as it has."""
+    """Each input gets as many as it has."""
     assert_goes_up(joined(axis, opset=opset), random_affine(6, axis % 3 - 3))
 
 
@@ -160,9 +160,13 @@ def test_upward_one_value_joined_to_itself_stays_if_its_pieces_differ(
 def test_upward_a_constant_joined_to_itself_may_have_different_pieces() -> None:
     """Each slot gets a constant of its own."""
     net = Net(DOUBLE)
-    net.node("Concat", net.weight(2, 3, name="a"), "a", net.input(2, 1), out="y", axis=-1)
+    net.node("Concat", net.weight(2, 2, name="a"), "a", net.input(2, 1), out="y", axis=-1)
 
-    assert_goes_up(net, random_affine(7, -1))
+    _, answer = ask(net, affine_of([2, 3, 4, 5, 6], 0, -1))
+
+    assert not isinstance(answer, Kept)
+    found = [answer[0].constants[slot].high.tolist() for slot in (0, 1)]
+    assert found == [(net.stored["a"] * scale).tolist() for scale in ([2, 3], [4, 5])]
 
 
 def test_downward_one_value_may_stand_at_several_places() -> None:
@@ -174,7 +178,11 @@ def test_downward_one_value_may_stand_at_several_places() -> None:
 
 def test_downward_on_another_axis_it_passes_if_nothing_else_is_joined() -> None:
     """Nothing but the same value is there to be scaled."""
-    assert_goes_down(twice(1), random_affine(5, -1))
+    for affine in (random_affine(5, -1), affine_of(2.0, -1.0, None)):
+        _, answer = ask(twice(1), affine, down=True)
+        assert not isinstance(answer, Kept)
+        assert answer[0].affines == {0: affine}
+        assert_goes_down(twice(1), affine)
 
 
 def test_downward_on_another_axis_it_stays_beside_others() -> None:
@@ -183,14 +191,6 @@ def test_downward_on_another_axis_it_stays_beside_others() -> None:
 
     assert_stays(joined(1), affine, Reason.OTHER_BRANCH, down=True)
     assert_stays(twice(1, "b"), affine, Reason.OTHER_BRANCH, down=True)
-
-
-def test_downward_a_scalar_joined_to_itself_alone_stays_a_scalar() -> None:
-    """It needs no axis."""
-    _, answer = ask(twice(1), affine_of(2.0, -1.0, None), down=True)
-
-    assert not isinstance(answer, Kept)
-    assert answer[0].affines[0].axis is None
 
 
 @pytest.mark.parametrize("down", [False, True])

@@ -52,10 +52,12 @@ def test_a_resized_axis_is_refused(axis: int, *, down: bool) -> None:
 
 
 def test_a_scale_near_one_mixes_channels_even_if_there_are_as_many_as_before() -> None:
-    """floor(4 * 1.1) is 4 (condition 2)."""
-    net = resized((1.0, 1.0, 1.1, 2.0), mode="linear")
-
-    assert_stays(net, random_affine(4, -2), Reason.MIXES_CHANNELS)
+    """floor(4 * 1.1) is 4 (condition 2), wherever the scales are given."""
+    scales = (1.0, 1.0, 1.1, 2.0)
+    nets = [resized(scales, opset=opset, mode="linear") for opset in (10, 11, 13, 19)]
+    nets += [upsampled(opset, scales, mode="linear") for opset in (7, 8, 9)]
+    for net in nets:
+        assert_stays(net, random_affine(4, -2), Reason.MIXES_CHANNELS)
 
 
 def test_a_size_that_another_rules_over_is_refused() -> None:
