@@ -22,13 +22,9 @@ class Factor:
     channel: Index
     scale: Doubled
 
-    def times(self, other: Factor) -> Factor:
-        """Both: by the same channels, or by each pair of channels where they are others."""
-        if np.array_equal(self.channel, other.channel):
-            return Factor(self.channel, self.scale * other.scale)
-        pairs = self.scale.reshape(self.scale.size, 1) * other.scale.reshape(1, other.scale.size)
-        channel = self.channel * other.scale.size + other.channel
-        return Factor(channel, pairs.reshape(pairs.size))
+    def has_channels_of(self, other: Factor) -> bool:
+        """Whether every element belongs to the same channel in both."""
+        return np.array_equal(self.channel, other.channel)
 
 
 def along(axis: int, dims: tuple[int, ...]) -> Index:

@@ -7,8 +7,9 @@ the writer rounds them, and the parameter check holds the written file against t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
 from typing import Any, Protocol
 
@@ -80,11 +81,15 @@ class Direct:
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """A weight times a factor: one that is stored, or one that is small and computed."""
+    """A weight times some factors: one that is stored, or one that is small and computed.
+
+    No two factors have the same channels. They stay apart, since the pairs of their channels may be
+    as many as the weight's numbers.
+    """
 
     constants: Constants
     source: Stored | Doubled
-    factor: Factor
+    factors: tuple[Factor, ...]
 
     @property
     def dims(self) -> tuple[int, ...]:
@@ -92,40 +97,46 @@ class Scaled:
 
     def times(self, factor: Factor) -> Scaled:
         """The same with one more factor."""
-        return Scaled(self.constants, self.source, self.factor.times(factor))
+        others = tuple(one for one in self.factors if not one.has_channels_of(factor))
+        for one in self.factors:
+            if one.has_channels_of(factor):
+                factor = Factor(factor.channel, one.scale * factor.scale)
+        return Scaled(self.constants, self.source, (*others, factor))
 
     def parts(self) -> Iterator[Part]:
         for part, _ in self._pieces():
             yield part
 
-    def _pieces(self) -> Iterator[tuple[Part, npt.NDArray[np.intp]]]:
-        """The parts, each with the channels of its elements, which broadcast to it."""
+    def _pieces(self) -> Iterator[tuple[Part, tuple[slice, ...]]]:
+        """The parts, each with its place along the leading axes."""
         if isinstance(self.source, Doubled):
-            product = self.source * self.factor.scale[self.factor.channel]
-            yield Part(0, product.high, product.magnitude, np.ones(())), self.factor.channel
+            product = self.source
+            for factor in self.factors:
+                product = product * factor.scale[factor.channel]
+            yield Part(0, product.high, product.magnitude, np.ones(())), ()
             return
         with scratch(1) as (doubles,):
             for start, place, values in stored_tiles(self.constants, self.source):
-                channel = channels_of(self.factor, place)
-                scale = self.factor.scale[channel]
-                exact = _product(values, scale, doubles.array(np.float64, values.shape))
-                yield Part(start, exact, values, scale.magnitude), channel
+                scales = [factor.scale[channels_of(factor, place)] for factor in self.factors]
+                exact = _product(values, scales, doubles.array(np.float64, values.shape))
+                magnitude = reduce(np.multiply, (scale.magnitude for scale in scales))
+                yield Part(start, exact, values, magnitude), place
 
-    def peaks(self) -> Doubles:
-        """The largest absolute number of each channel."""
-        peaks = np.zeros(self.factor.scale.size)
-        for part, channel in self._pieces():
-            index = np.broadcast_to(channel, part.exact.shape)
+    def peaks(self, factor: Factor) -> Doubles:
+        """The largest absolute number of each channel of a factor."""
+        peaks = np.zeros(factor.scale.size)
+        for part, place in self._pieces():
+            index = np.broadcast_to(channels_of(factor, place), part.exact.shape)
             np.maximum.at(peaks, index.ravel(), np.abs(part.exact).ravel())
         return peaks
 
-    def losing(self, kind: FloatType) -> npt.NDArray[np.intp]:
-        """The channels with a number that becomes subnormal and loses digits by it."""
+    def losing(self, factor: Factor, kind: FloatType) -> npt.NDArray[np.intp]:
+        """The channels of a factor with a number that becomes subnormal and loses digits by it."""
         found: list[npt.NDArray[np.intp]] = [np.empty(0, np.intp)]
-        for part, channel in self._pieces():
+        for part, place in self._pieces():
             rounded = kind.round(part.exact)
             small = (np.abs(rounded) <= kind.tiny) & (part.exact != rounded)
-            found.append(np.broadcast_to(channel, small.shape)[small])
+            found.append(np.broadcast_to(channels_of(factor, place), small.shape)[small])
         return np.unique(np.concatenate(found))
 
 
@@ -153,17 +164,19 @@ def channels_of(factor: Factor, place: tuple[slice, ...]) -> Index:
     return factor.channel[tuple(i if size > 1 else slice(None) for i, size in pairs)]
 
 
-def _product(part: npt.NDArray[Any], scale: Doubled, out: Doubles) -> Doubles:
-    """A stored weight times its scale, in float64.
+def _product(part: npt.NDArray[Any], scales: Sequence[Doubled], out: Doubles) -> Doubles:
+    """A stored weight times its scales, in float64.
 
-    One multiplication by ``scale.high`` is within a unit of float64, far below the rounding to any
+    Each multiplication by ``scale.high`` is within a unit of float64, far below the rounding to any
     narrower type; a float64 weight needs the rest of the scale too, to be rounded only once.
     """
     with np.errstate(all="ignore"):
         if part.dtype == np.float64:
-            return (Doubled.exact(part) * scale).high
+            return reduce(Doubled.__mul__, scales, Doubled.exact(part)).high
         np.copyto(out, part, casting="unsafe")
-        return np.multiply(out, scale.high, out=out)
+        for scale in scales:
+            np.multiply(out, scale.high, out=out)
+        return out
 
 
 @dataclass(slots=True)
@@ -220,8 +233,10 @@ class Changed:
         Digits lost beside a normal number are within the rounding of that one.
         """
         assert isinstance(self.recipe, Scaled)
-        losing = self.recipe.losing(self.float_type)
-        after = self.recipe.peaks()[losing]
-        before = after / np.abs(self.recipe.factor.scale.high[losing])
-        if ((after < self.float_type.tiny) & (after < before) & (before > _NOTHING)).any():
-            raise Unrepresentable(self, Reason.UNDERFLOW)
+        for factor in self.recipe.factors:
+            losing = self.recipe.losing(factor, self.float_type)
+            after = self.recipe.peaks(factor)[losing]
+            before = after / np.abs(factor.scale.high[losing])
+            gone = (after < self.float_type.tiny) & (after < before) & (before > _NOTHING)
+            if gone.any():
+                raise Unrepresentable(self, Reason.UNDERFLOW)

@@ -7,17 +7,16 @@ float64 sum does and leaves errors of some 2^-75 of the sum of absolute values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import reduce
 from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from folding.constants import Constants, Stored
 from folding.doubled import Doubled
-from folding.factor import Factor
-from folding.recipes import channels_of, stored_tiles
+from folding.recipes import Scaled, channels_of, stored_tiles
 
 #: Elements that are worked on at a time: few enough that a dozen such arrays stay in the cache.
 _PIECE = 1 << 15
@@ -25,18 +24,16 @@ _PIECE = 1 << 15
 _Place = tuple[slice, ...]
 
 
-def weighted_sum(
-    constants: Constants, source: Stored | Doubled, factors: Sequence[Factor], axes: tuple[int, ...]
-) -> Doubled:
-    """A weight times some factors, summed over axes, which disappear.
+def summed(weight: Scaled, axes: tuple[int, ...]) -> Doubled:
+    """A weight summed over axes, which disappear.
 
     Never more than a piece of a stored weight is in memory. The sum has a number that is not finite
     where the weight has one.
     """
-    dims = source.shape if isinstance(source, Doubled) else source.dims
+    dims = weight.dims
     axes = tuple(axis % len(dims) for axis in axes)
     whole = Doubled.exact(np.zeros([1 if i in axes else size for i, size in enumerate(dims)]))
-    for place, terms in _terms(constants, source, factors):
+    for place, terms in _terms(weight):
         at = tuple(slice(None) if i in axes else part for i, part in enumerate(place))
         added = whole[at] + total(terms, axes)
         for name in ("high", "low", "magnitude"):
@@ -62,20 +59,16 @@ def total(terms: Doubled, axes: tuple[int, ...]) -> Doubled:
     return Doubled(sums[0], nothing, sums[2]) + Doubled(sums[1], nothing, nothing)
 
 
-def _terms(
-    constants: Constants, source: Stored | Doubled, factors: Sequence[Factor]
-) -> Iterator[tuple[_Place, Doubled]]:
+def _terms(weight: Scaled) -> Iterator[tuple[_Place, Doubled]]:
     """The products, piece by piece, each with its place along the leading axes."""
+    source = weight.source
     if isinstance(source, Doubled):
-        for factor in factors:
-            source = source * factor.scale[factor.channel]
-        yield (), source
+        scales = (factor.scale[factor.channel] for factor in weight.factors)
+        yield (), reduce(Doubled.__mul__, scales, source)
         return
-    for _, place, values in stored_tiles(constants, source, _PIECE):
-        first, *others = (factor.scale[channels_of(factor, place)] for factor in factors)
-        for scale in others:
-            first = first * scale
-        yield place, _product(values, first)
+    for _, place, values in stored_tiles(weight.constants, source, _PIECE):
+        scales = (factor.scale[channels_of(factor, place)] for factor in weight.factors)
+        yield place, _product(values, reduce(Doubled.__mul__, scales))
 
 
 def _product(values: npt.NDArray[Any], scale: Doubled) -> Doubled:

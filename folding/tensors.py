@@ -12,7 +12,6 @@ from math import prod
 from onnx import NodeProto
 
 from folding.absorbers import Weight
-from folding.constants import Stored
 from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.factor import Factor
@@ -20,7 +19,7 @@ from folding.floats import FLOATS
 from folding.inference import Shape
 from folding.plan import Kept, Reason
 from folding.recipes import Changed, Direct, Scaled
-from folding.sums import weighted_sum
+from folding.sums import summed
 
 #: A weight that is computed may be stored in its place up to this many elements.
 _MOST_COMPUTED = 1024
@@ -65,21 +64,20 @@ def small_constant(draft: Draft, name: str, at: str) -> Doubled | Kept:
 
 def scale_weight(draft: Draft, index: int, slot: int, factor: Factor, because: str) -> None:
     """Multiply the weight in a slot of a layer."""
-    source, before = _made_of(draft, draft.node(index).input[slot])
-    whole = before.times(factor) if before else factor
-    _store(draft, index, slot, Scaled(draft.constants, source, whole), because)
+    recipe = _scaled(draft, draft.node(index).input[slot]).times(factor)
+    _store(draft, index, slot, recipe, because)
 
 
-def _made_of(draft: Draft, name: str) -> tuple[Stored | Doubled, Factor | None]:
-    """The numbers that a weight is made of, and what earlier folds multiply them by."""
+def _scaled(draft: Draft, name: str) -> Scaled:
+    """A weight as earlier folds have made it."""
     before = draft.changed.get(name)
     if before is not None and isinstance(before.recipe, Scaled):
-        return before.recipe.source, before.recipe.factor
+        return before.recipe
     if before is not None and isinstance(before.recipe, Direct):
-        return before.recipe.value, None
+        return Scaled(draft.constants, before.recipe.value, ())
     source = draft.constants.stored(name) or draft.constants.doubled(name)
     assert source is not None  # weight_of refuses what is neither stored nor small.
-    return source, None
+    return Scaled(draft.constants, source, ())
 
 
 def set_constant(
@@ -157,7 +155,5 @@ class DraftLayer:
 
     def summed(self, slot: int, factor: Factor, axes: tuple[int, ...]) -> Doubled | Kept:
         name = self.node.input[slot]
-        source, before = _made_of(self.draft, name)
-        factors = [before, factor] if before else [factor]
-        found = weighted_sum(self.draft.constants, source, factors, axes)
+        found = summed(_scaled(self.draft, name).times(factor), axes)
         return found if found.is_finite() else Kept(Reason.NOT_FINITE, name)

@@ -149,7 +149,7 @@ def _by_row(bed: Bed, site: Site, changed: Changed) -> Array | None:
     """A ConvTranspose's weight gets its factors by input channel."""
     if "ConvTranspose" not in _operators(bed, site) or not isinstance(changed.recipe, Scaled):
         return None
-    dims, scale = changed.recipe.dims, changed.recipe.factor.scale
+    dims, scale = changed.recipe.dims, changed.recipe.factors[0].scale
     rows = np.arange(dims[0]).reshape(-1, *[1] * (len(dims) - 1)) % scale.size
     return _times(changed, rows)
 
@@ -158,7 +158,7 @@ def _across(bed: Bed, site: Site, changed: Changed) -> Array | None:
     """The weight has the same size along two axes, and gets its factors along the wrong one."""
     if "ConvTranspose" in _operators(bed, site) or not isinstance(changed.recipe, Scaled):
         return None
-    dims, channel = changed.recipe.dims, changed.recipe.factor.channel
+    dims, channel = changed.recipe.dims, changed.recipe.factors[0].channel
     along = [axis for axis, size in enumerate(channel.shape) if size > 1]
     other = [a for a in range(len(dims)) if along and a != along[0] and dims[a] == dims[along[0]]]
     if len(along) != 1 or not other:
@@ -167,12 +167,15 @@ def _across(bed: Bed, site: Site, changed: Changed) -> Array | None:
 
 
 def _times(changed: Changed, channel: Array) -> Array:
-    """The source of a weight times its factors, in another order."""
+    """The source of a weight times its factors, the first of them in another order."""
     recipe = changed.recipe
     assert isinstance(recipe, Scaled)
-    scale, source = recipe.factor.scale.high, recipe.source
+    first, *others = recipe.factors
+    scale, source = first.scale.high, recipe.source
     values = source.high if isinstance(source, Doubled) else recipe.constants.load(source)
     wide = values.astype(np.float64).reshape(recipe.dims)
+    for factor in others:
+        wide = wide * factor.scale.high[factor.channel]
     return changed.float_type.round(wide * scale[channel])
 
 

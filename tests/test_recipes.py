@@ -8,10 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from absorbing import layer_of
 from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, Array, Net, fold, fold_unverified
 
+from folding.doubled import Doubled
+from folding.factor import Factor, along
 from folding.floats import FLOATS
+from folding.modelfile import in_memory
 from folding.plan import Reason
+from folding.recipes import Changed, Scaled, Unrepresentable
+from folding.tensors import scale_weight
 
 ALL = [FLOAT, DOUBLE, HALF, BFLOAT]
 BITS = 400
@@ -134,6 +140,69 @@ def test_a_weight_of_many_blocks_is_scaled_in_all_of_them() -> None:
     scale = net.stored["s"].astype(float)[:, :, None]
     expected = (net.stored["w"].astype(float) * scale).astype(np.float32)
     np.testing.assert_array_equal(stored, expected)
+
+
+# --- factors by rows and by columns ------------------------------------------------------------
+
+
+def scaled_twice(elem_type: int, weight: Any, rows: Any, columns: Any) -> tuple[Changed, Array]:
+    """A matrix that one fold scales by rows and another by columns, and as it was stored."""
+    net = Net(elem_type)
+    net.store(weight, "w")
+    net.node("MatMul", net.input(1, len(net.stored["w"])), "w", out="y")
+    layer = layer_of(in_memory(net.model("y")))
+    for axis, scale in enumerate((rows, columns)):
+        factor = Factor(along(axis, net.stored["w"].shape), Doubled.exact(scale))
+        scale_weight(layer.draft, layer.index, 1, factor, "a fold")
+    return layer.draft.changed["w"], net.stored["w"]
+
+
+def rounded(changed: Changed) -> Array:
+    return np.frombuffer(changed.to_bytes(), changed.float_type.dtype)
+
+
+@pytest.mark.parametrize("elem_type", ALL)
+def test_factors_by_rows_and_by_columns_round_only_once(elem_type: int) -> None:
+    random = np.random.default_rng(3)
+    rows, columns = random.uniform(0.5, 2.0, 37), random.uniform(0.5, 2.0, 41)
+
+    changed, w = scaled_twice(elem_type, random.standard_normal((37, 41)), rows, columns)
+
+    a, b = exact(rows), exact(columns)
+    truth = [v * a[i // 41] * b[i % 41] for i, v in enumerate(exact(w))]
+    assert ulps(rounded(changed), truth, elem_type) <= 0.5 + SLACK
+    for part in changed.recipe.parts():
+        sizes = [abs(float(t)) for t in truth]
+        np.testing.assert_allclose(part.magnitude.ravel(), sizes, rtol=1e-12)
+
+
+def test_factors_are_kept_by_channel_and_not_by_pairs_of_channels() -> None:
+    changed, _ = scaled_twice(FLOAT, np.ones((5, 7)), np.ones(5), np.ones(7))
+    assert isinstance(changed.recipe, Scaled)
+
+    again = changed.recipe.times(Factor(along(0, (5, 7)), Doubled.exact(np.full(5, 3.0))))
+
+    assert sorted(factor.scale.size for factor in again.factors) == [5, 7]
+    assert [part.exact.tolist() for part in again.parts()] == [np.full((5, 7), 3.0).tolist()]
+
+
+def test_a_small_weight_beside_normal_ones_in_its_row_and_column_may_lose_digits() -> None:
+    changed, _ = scaled_twice(HALF, [[1.0, 1e-4], [1.0, 1.0]], [0.7, 0.7], [0.7, 0.7])
+
+    assert (rounded(changed) != 0).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"), [([1e-7, 1.0], [1.0, 1.0]), ([1.0, 1.0], [1.0, 1e-7])]
+)
+def test_a_row_or_a_column_that_would_vanish_is_refused(
+    rows: list[float], columns: list[float]
+) -> None:
+    changed, _ = scaled_twice(HALF, [[1.1, 1.2], [1.3, 1.4]], rows, columns)
+
+    with pytest.raises(Unrepresentable) as refused:
+        changed.to_bytes()
+    assert refused.value.reason is Reason.UNDERFLOW
 
 
 # --- what does not fit -------------------------------------------------------------------------

@@ -34,6 +34,7 @@ LARGEST = 2**20
 #: Numbers of axes on both sides between which there is a border of blocks.
 Cut = tuple[int, int]
 Sizes = tuple[int, ...]
+_ONE_EACH: Cut = (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +65,28 @@ def reshaped(
     return moved.along(moved.axis + m - len(target))
 
 
-def cuts_between(source: Shape, target: Shape, copied: Collection[int]) -> list[Cut]:
+def cuts_between(source: Shape, target: Shape, equal: Collection[Cut]) -> list[Cut]:
     """Cut two shapes of the same elements into the smallest blocks.
 
-    ``copied`` are axes that are the same on both sides if all before them are, known or not.
+    ``equal`` are pairs of axes that have the same size, be it known or not.
     """
     i, j = 0, 0
     first = [(i, j)]
-    while block := _copy(i, j, copied) or _block(source[i:], target[j:]):
+    while block := _ONE_EACH if (i, j) in equal else _block(source[i:], target[j:]):
         i, j = i + block[0], j + block[1]
         first.append((i, j))
     k, m = len(source), len(target)
     last = [(k, m)]
-    while block := _block(source[i:k][::-1], target[j:m][::-1]):
+    while block := _last_block(source[i:k], target[j:m], (k - 1, m - 1) in equal):
         k, m = k - block[0], m - block[1]
         last.append((k, m))
     return first + last[::-1]
 
 
-def _copy(i: int, j: int, copied: Collection[int]) -> Cut | None:
-    return (1, 1) if i == j and i in copied else None
+def _last_block(source: Shape, target: Shape, is_equal: bool) -> Cut | None:  # noqa: FBT001
+    if is_equal and source and target:
+        return _ONE_EACH
+    return _block(source[::-1], target[::-1])
 
 
 def _block(source: Shape, target: Shape) -> Cut | None:

@@ -175,7 +175,7 @@ def _recipe(constant: Constant) -> Recipe:
     assert not isinstance(source, np.ndarray)
     if isinstance(source, Stored):
         one = Factor(np.zeros((1,) * len(source.dims), np.intp), Doubled.exact(np.ones(1)))
-        source = Scaled(constant.constants, source, one)
+        source = Scaled(constant.constants, source, (one,))
     if axes is None:
         return source
     turn = partial(np.transpose, axes=axes)
@@ -187,5 +187,5 @@ def _recipe(constant: Constant) -> Recipe:
         inner = source.source.moved(turn)
     else:
         inner = Stored(source.source.tensor, constant.shape, (*source.source.moves, turn))
-    factor = Factor(turn(source.factor.channel), source.factor.scale)
-    return Scaled(source.constants, inner, factor)
+    factors = tuple(Factor(turn(one.channel), one.scale) for one in source.factors)
+    return Scaled(source.constants, inner, factors)

@@ -108,10 +108,10 @@ class Constant:
         if isinstance(source, Scaled):
             return replace(self, source=source.times(factor))
         if isinstance(source, Direct):
-            return replace(self, source=Scaled(self.constants, source.value, factor))
+            return replace(self, source=Scaled(self.constants, source.value, (factor,)))
         if not isinstance(source, Stored) or self.elem_type not in FLOATS:
             return None
-        return replace(self, source=Scaled(self.constants, source, factor))
+        return replace(self, source=Scaled(self.constants, source, (factor,)))
 
     def holding(self, value: Doubled) -> Constant:
         """A constant of the same type and name that is computed."""
