@@ -34,7 +34,6 @@ LARGEST = 2**20
 #: Numbers of axes on both sides between which there is a border of blocks.
 Cut = tuple[int, int]
 Sizes = tuple[int, ...]
-_ONE_EACH: Cut = (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +65,24 @@ def reshaped(
 
 
 def cuts_between(source: Shape, target: Shape, equal: Collection[Cut]) -> list[Cut]:
-    """Cut two shapes of the same elements into the smallest blocks.
+    """Cut two shapes of the same elements into the smallest blocks, from both ends.
 
     ``equal`` are pairs of axes that have the same size, be it known or not.
     """
+    first = _cuts(source, target, equal)
+    (i, j), (k, m) = first[-1], (len(source), len(target))
+    mirrored = {(k - 1 - a, m - 1 - b) for a, b in equal if a >= i and b >= j}
+    last = _cuts(source[i:][::-1], target[j:][::-1], mirrored)
+    return first + [(k - a, m - b) for a, b in reversed(last)]
+
+
+def _cuts(source: Shape, target: Shape, equal: Collection[Cut]) -> list[Cut]:
     i, j = 0, 0
-    first = [(i, j)]
-    while block := _ONE_EACH if (i, j) in equal else _block(source[i:], target[j:]):
+    cuts = [(i, j)]
+    while block := (1, 1) if (i, j) in equal else _block(source[i:], target[j:]):
         i, j = i + block[0], j + block[1]
-        first.append((i, j))
-    k, m = len(source), len(target)
-    last = [(k, m)]
-    while block := _last_block(source[i:k], target[j:m], (k - 1, m - 1) in equal):
-        k, m = k - block[0], m - block[1]
-        last.append((k, m))
-    return first + last[::-1]
-
-
-def _last_block(source: Shape, target: Shape, is_equal: bool) -> Cut | None:  # noqa: FBT001
-    if is_equal and source and target:
-        return _ONE_EACH
-    return _block(source[::-1], target[::-1])
+        cuts.append((i, j))
+    return cuts
 
 
 def _block(source: Shape, target: Shape) -> Cut | None:

@@ -51,11 +51,11 @@ def _reshape(affine: ChannelAffine, passage: Passage, here: str, there: str) -> 
     return _answer(reshaped(narrow, source, target, cuts), passage)
 
 
-def _copied(passage: Passage) -> list[int]:
-    """The axes whose sizes a constant shape copies."""
+def _copied(passage: Passage) -> list[Cut]:
+    """The axes whose sizes a constant shape copies, on both sides."""
     sizes = passage.around.integers(passage.node.input[1]) or ()
     copies = not integer(passage.node, "allowzero", 0)
-    return [axis for axis, size in enumerate(sizes) if size == 0 and copies]
+    return [(axis, axis) for axis, size in enumerate(sizes) if size == 0 and copies]
 
 
 def _answer(moved: ChannelAffine | Reason, passage: Passage) -> Answer:

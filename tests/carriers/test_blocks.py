@@ -10,7 +10,7 @@ from moves import follow_from_one_axis, patterns, repeated, tiled
 from passing import affine_of, applied, random_affine
 
 from folding.affine import ChannelAffine
-from folding.carriers.blocks import LARGEST, cuts_between, refit, reshaped
+from folding.carriers.blocks import LARGEST, Cut, cuts_between, refit, reshaped
 from folding.inference import Shape
 from folding.plan import Reason
 
@@ -139,25 +139,30 @@ def test_scale_and_shift_must_both_repeat(part: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "copied", "cuts"),
+    ("source", "target", "equal", "cuts"),
     [
         ((2, 3, 4), (2, 12), [], [(0, 0), (1, 1), (3, 2), (3, 2)]),
         ((None, 3, 4), (None, 12), [], [(0, 0), (1, 1), (3, 2)]),
         ((None, 3, None), (None, 3, None), [], [(0, 0), (3, 3)]),
-        ((None, 3, None), (None, 3, None), [0], [(0, 0), (1, 1), (2, 2), (3, 3)]),
-        ((None, 6, None), (None, 2, 3, None), [0], [(0, 0), (1, 1), (2, 3), (3, 4)]),
+        ((None, 3, None), (None, 3, None), [(0, 0)], [(0, 0), (1, 1), (2, 2), (3, 3)]),
+        ((None, 6, None), (None, 2, 3, None), [(0, 0)], [(0, 0), (1, 1), (2, 3), (3, 4)]),
         ((2, None, 4), (2, None, 2, 2), [], [(0, 0), (1, 1), (2, 2), (3, 4)]),
         ((2, 1, 3), (1, 6), [], [(0, 0), (3, 2), (3, 2)]),
         ((3, 1), (3,), [], [(0, 0), (1, 1), (2, 1)]),
-        ((None, 2), (2, None), [1], [(0, 0), (2, 2)]),
-        ((2, 3, 5, None), (6, None, 5), [2], [(0, 0), (2, 1), (4, 3)]),
+        ((None, 2), (2, None), [(1, 1)], [(0, 0), (1, 1), (2, 2)]),
+        ((None, 2), (2, None), [(1, 0)], [(0, 0), (2, 2)]),
+        ((None, 2), (2, None), [(0, 1)], [(0, 0), (2, 2)]),
+        ((None, 3, None), (None, None), [(2, 1)], [(0, 0), (2, 1), (3, 2)]),
+        ((None, 3, None), (None, None), [(0, 0)], [(0, 0), (1, 1), (3, 2)]),
+        ((2, 3, None, None), (None, 3, 2, None), [(1, 1), (3, 3)], [(0, 0), (3, 3), (4, 4)]),
+        ((2, 3, 5, None), (6, None, 5), [(2, 2)], [(0, 0), (2, 1), (4, 3)]),
     ],
 )
 def test_shapes_are_cut_where_the_products_from_one_end_are_equal(
-    source: Shape, target: Shape, copied: list[int], cuts: list[tuple[int, int]]
+    source: Shape, target: Shape, equal: list[Cut], cuts: list[Cut]
 ) -> None:
-    """An axis that is copied counts only behind what is known."""
-    found = cuts_between(source, target, copied)
+    """Equal sizes count only beside a cut."""
+    found = cuts_between(source, target, equal)
 
     assert list(dict.fromkeys(found)) == list(dict.fromkeys(cuts))
 
