@@ -157,7 +157,7 @@ def add_behind(
     """A new Add behind a node, for a shift that the node has no room for; it reads nothing yet."""
     value, name = called
     assert absorbed.shift is not None
-    node = NodeProto(op_type="Add", name=name, input=["", ""], output=[value])
+    node = NodeProto(op_type="Add", name=name or None, input=["", ""], output=[value])
     stop = Stop(draft.insert(node, index), 0, is_affine=True)
     draft.looks_like(value, like)
     put_shift(draft, stop, absorbed.shift, absorbed.shift_axis, why)

@@ -21,7 +21,7 @@ from folding.names import Names
 from folding.protos import SHAPE_READERS, title
 from folding.readers import Slots
 from folding.recipes import Changed, Direct, Scaled
-from folding.sums import weighted_sum
+from folding.sums import summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class Draft:
             return recipe.value
         if not isinstance(recipe, Scaled) or prod(recipe.dims) > MOST_ELEMENTS:
             return None
-        return weighted_sum(recipe.constants, recipe.source, [recipe.factor], ())
+        return summed(recipe, ())
 
     def edit(self, index: int) -> NodeProto:
         """A copy of a node that may be changed."""

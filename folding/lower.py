@@ -38,7 +38,8 @@ def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -
     now, ends = {out: data}, {}
     if found.rest is not None:
         now[out] = _stay(draft, found.rest, keeper, (last.node, data), (name, out))
-    draft.point_shapes(out, now[out])
+    for stop in path:
+        draft.point_shapes(made.get(stop.node, out), now[out])
     for reader in found.readers:
         value = now[reader.value]
         if isinstance(reader.becomes, Stop):
@@ -123,7 +124,7 @@ def _take(draft: Draft, steps: Recogniser, end: Taken, named: tuple[str, str]) -
         draft.set_input(stop.node, stop.slot, new)
         return draft.node(stop.node).output[0]
     behind, before = draft.move_output(end.node)
-    node = NodeProto(op_type="Add", name=name, input=[before, ""], output=[behind])
+    node = NodeProto(op_type="Add", name=name or None, input=[before, ""], output=[behind])
     added = Stop(draft.insert(node, end.node), 0, is_affine=True)
     put_shift(draft, added, shift, axis, (kind, out))
     return behind
