@@ -107,6 +107,14 @@ def test_axes_that_are_not_listed_are_not_resized(policy: str, axes: list[int], 
         assert_goes_up(sizes, random_affine(3, -3))
 
 
+@pytest.mark.parametrize("axes", [[3, 2, 1], [2, -3, -1]])
+def test_scales_stand_in_the_order_of_the_axes(axes: list[int]) -> None:
+    """Not in that of the data."""
+    scales = tuple(1.0 if axis in (1, -3) else 2.0 for axis in axes)
+
+    assert_goes_up(resized(scales, opset=18, axes=axes), random_affine(3, -3))
+
+
 @pytest.mark.parametrize("coordinates", COORDINATES)
 @pytest.mark.parametrize("given", [each for each in MODES if each != LINEAR_INSIDE])
 def test_the_definition_agrees_with_onnxruntime(given: dict[str, Any], coordinates: str) -> None:

@@ -183,6 +183,11 @@ def test_an_axis_of_an_unknown_rank_is_refused(*, down: bool) -> None:
     assert_stays(net, random_affine(7, -2), Reason.MISSING_AXES, down=down)
 
 
+def test_an_axis_that_the_data_do_not_have_is_refused() -> None:
+    """No runtime takes it (condition 2)."""
+    assert_stays(sliced({-4: (0, 2, 1)}), random_affine(2, -4), Reason.SIZES_UNKNOWN)
+
+
 @pytest.mark.parametrize("down", [False, True])
 def test_an_axis_that_is_cut_twice_is_refused(*, down: bool) -> None:
     """It is undefined what that means (condition 3)."""
