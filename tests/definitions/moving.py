@@ -34,10 +34,15 @@ def _in_order(shape: Sequence[int], source: Array) -> list[Array]:
     return _built(shape, source, lambda place: origins[place])
 
 
+def _whole(sizes: Array) -> list[int]:
+    """Sizes, whatever type they were computed in."""
+    return [int(size) for size in sizes]
+
+
 def reshape(given: dict[str, Any], inputs: Sequence[Any], opset: int) -> Sequence[Array]:
     """A 0 copies a size (unless ``allowzero``), a -1 is what is left."""
     data = inputs[0]
-    sizes = given["shape"] if opset < 5 else inputs[1].tolist()
+    sizes = given["shape"] if opset < 5 else _whole(inputs[1])
     copies = opset < 14 or not given.get("allowzero", 0)
     shape = [data.shape[i] if d == 0 and copies else d for i, d in enumerate(sizes)]
     if -1 in shape:
@@ -94,7 +99,7 @@ def _deep(mode: str, b: int, channels: int, part: Place) -> int:
 
 def expand(given: dict[str, Any], inputs: Sequence[Any], opset: int) -> Sequence[Array]:
     """Sizes are aligned at the right; where they differ, one of them is one."""
-    data, sizes = inputs[0], inputs[1].tolist()
+    data, sizes = inputs[0], _whole(inputs[1])
     rank = max(data.ndim, len(sizes))
     own = [1] * (rank - data.ndim) + list(data.shape)
     asked = [1] * (rank - len(sizes)) + sizes
@@ -110,7 +115,7 @@ def expand(given: dict[str, Any], inputs: Sequence[Any], opset: int) -> Sequence
 def tile(given: dict[str, Any], inputs: Sequence[Any], opset: int) -> Sequence[Array]:
     """As numpy.tile, but there is a number of repetitions for every axis."""
     data = inputs[0]
-    shape = [size * times for size, times in zip(data.shape, inputs[1].tolist(), strict=True)]
+    shape = [size * times for size, times in zip(data.shape, _whole(inputs[1]), strict=True)]
 
     def origin(place: Place) -> Place:
         return tuple(at % size for at, size in zip(place, data.shape, strict=True))
