@@ -14,13 +14,13 @@ from sys import intern
 
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
+from folding.guesses import guess_shapes
 from folding.inference import Settled, Shape, Types, infer
 from folding.modelfile import Model
 from folding.plan import Reason
 from folding.protos import SHAPE_READERS, children, is_default_domain, opset, subgraphs
 
 _OVERRIDABLE_SINCE_IR = 4
-_KEEP_SHAPE = frozenset({"BatchNormalization", "Cast", "Dropout", "Identity"})
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ def describe(scopes: Iterable[Scope], inferred: ModelProto) -> None:
                 scope.types[value.name], shape = found
                 if shape is not None:
                     scope.shapes[value.name] = shape
-        _guess_shapes(scope)
+        guess_shapes(scope)
 
 
 def _twins(scopes: Iterator[Scope], graph: GraphProto) -> Iterator[tuple[Scope, GraphProto]]:
@@ -185,21 +185,3 @@ def _look_out(scope: Scope) -> None:
             scope.closed = Reason.HIDDEN_NAME
         outer.captured.update(filter(outer.has, reads - own))
         outer = outer.parent
-
-
-def _guess_shapes(scope: Scope) -> None:
-    """What follows without inference: of a convolution's weight, and of what keeps a shape."""
-    for index, operator in enumerate(scope.operators):
-        is_conv = operator == "Conv"
-        if not is_conv and operator not in _KEEP_SHAPE:
-            continue
-        reads, makes = scope.reads[index], scope.makes[index]
-        if not makes or not reads or index in scope.foreign or makes[0] in scope.shapes:
-            continue
-        if is_conv and len(reads) > 1:
-            weight = scope.initializers.get(reads[1])
-            if weight is not None and len(weight.dims) > 2:  # noqa: PLR2004
-                spatial = [None] * (len(weight.dims) - 2)
-                scope.shapes[makes[0]] = (None, weight.dims[0], *spatial)
-        elif not is_conv and (shape := scope.shape(reads[0])) is not None:
-            scope.shapes[makes[0]] = shape

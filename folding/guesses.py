@@ -1,0 +1,65 @@
+"""Shapes that ONNX's inference leaves open though they follow from the nodes.
+
+It gives up where a rank is not known before a convolution, and on operators that it has no rule
+for. What is said here holds whatever the unknown sizes are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from folding.inference import Shape
+
+if TYPE_CHECKING:
+    from folding.graph import Scope
+
+_KEEPING = """
+    Abs BatchNormalization Cast Clip Dropout Elu Erf Gelu GroupNormalization HardSigmoid HardSwish
+    Identity InstanceNormalization LayerNormalization LeakyRelu Mish Neg PRelu RMSNormalization Relu
+    Selu Sigmoid Softplus Swish Tanh
+"""
+_KEEP_SHAPE = frozenset(_KEEPING.split())
+_BROADCASTING = frozenset({"Add", "Div", "Mul", "Sub"})
+
+
+def guess_shapes(scope: Scope) -> None:
+    """Fill in what follows of a convolution's weight, and of what keeps or broadcasts shapes."""
+    for index, operator in enumerate(scope.operators):
+        reads, makes = scope.reads[index], scope.makes[index]
+        if not makes or not reads or index in scope.foreign or makes[0] in scope.shapes:
+            continue
+        shape: Shape | None = None
+        if operator == "Conv":
+            shape = _of_conv(scope, reads)
+        elif operator in _KEEP_SHAPE:
+            shape = scope.shape(reads[0])
+        elif operator in _BROADCASTING and len(reads) == 2:  # noqa: PLR2004
+            shape = _broadcast(scope.shape(reads[0]), scope.shape(reads[1]))
+        if shape is not None:
+            scope.shapes[makes[0]] = shape
+            if makes[0] not in scope.types and operator != "Cast":
+                scope.types[makes[0]] = scope.type(reads[0])
+
+
+def _of_conv(scope: Scope, reads: tuple[str, ...]) -> Shape | None:
+    weight = scope.initializers.get(reads[1]) if len(reads) > 1 else None
+    if weight is None or len(weight.dims) < 3:  # noqa: PLR2004
+        return None
+    return (None, weight.dims[0], *[None] * (len(weight.dims) - 2))
+
+
+def _broadcast(one: Shape | None, other: Shape | None) -> Shape | None:
+    """The shape of an elementwise operator's result, as far as it is known."""
+    if one is None or other is None:
+        return None
+    rank = max(len(one), len(other))
+    pairs = zip(((1,) * (rank - len(one))) + one, ((1,) * (rank - len(other))) + other, strict=True)
+    return tuple(_joined(a, b) for a, b in pairs)
+
+
+def _joined(one: int | None, other: int | None) -> int | None:
+    """One dimension of two; of an unknown one and a known one above 1, the known one."""
+    if one is None or other is None:
+        known = other if one is None else one
+        return known if known is not None and known > 1 else None
+    return other if one == 1 else one
