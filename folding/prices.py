@@ -36,12 +36,14 @@ class Prices:
         """Why a fold is too dear, if it is."""
         draft, taker = self.draft, found.takers[0]
         at, operator = draft.title(taker), draft.node(taker).op_type
+        if chain.kind is Kind.SCALAR and not self._is_free(found):
+            return Kept(Reason.NO_RULE, at, operator)
         if isinstance(found, Reached):
             removed, added = nodes_of(draft, found)
         else:
             path = self.walker.stops(chain)[::-1]
             removed, added = nodes_below(draft, self.steps, path, found)
-        if chain.kind is Kind.SCALAR and (added or not self._is_free(found)):
+        if chain.kind is Kind.SCALAR and added:
             return Kept(Reason.NO_RULE, at, operator)
         if len(removed) - added < (found.rest is not None):
             return Kept(Reason.MORE_NODES, at, operator)

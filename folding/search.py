@@ -107,8 +107,8 @@ class Search:
         if isinstance(down, Descended):
             return self._fold(chain, down)
         self._watch(chain)
-        if chain.kind is Kind.LIVE_NORM and up.reason is Reason.NO_RULE:
-            up = replace(up, reason=Reason.LIVE_STATISTICS)
+        if chain.kind is Kind.LIVE_NORM:
+            up = self._live(chain)
         kept = replace(up, below=down)
         return self._split(chain, whole, kept) or kept
 
@@ -127,6 +127,15 @@ class Search:
             if isinstance(down, Descended):
                 found = self._fitting(chain, replace(down, rest=before))
         return None if isinstance(found, Kept) else self._fold(chain, found, kept)
+
+    def _live(self, chain: Chain) -> Kept:
+        """What every affine of a normalisation that is computed at run time stays for."""
+        first = self.walker.stops(chain)[-1]
+        data = self.draft.node(first.node).input[first.slot]
+        at = self.draft.producer(data)
+        if at is None:
+            return Kept(Reason.LIVE_STATISTICS, data)
+        return Kept(Reason.LIVE_STATISTICS, self.draft.title(at), self.draft.node(at).op_type)
 
     def _down(self, chain: Chain, affine: ChannelAffine) -> Descended | Kept:
         return self.descent.down(self.draft.node(chain.nodes[-1]).output[0], affine)

@@ -22,30 +22,62 @@ Attributes = dict[str, Any]
 def evaluate(model: ModelProto, feed: dict[str, Array]) -> list[Array]:
     """The outputs of a model."""
     opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
-    return _graph(model.graph, {name: _wide(value) for name, value in feed.items()}, opset)
+    return _graph(model.graph, {name: wide(value) for name, value in feed.items()}, opset)
 
 
-def _wide(value: Array) -> Array:
+def wide(value: Array) -> Array:
+    """Floats in float64, all else as it is."""
     return value if value.dtype.kind in "biu" else value.astype(np.float64)
 
 
 def _graph(graph: GraphProto, outer: dict[str, Array], opset: int) -> list[Array]:
-    values = {t.name: _wide(numpy_helper.to_array(t)) for t in graph.initializer} | outer
+    values = {t.name: wide(numpy_helper.to_array(t)) for t in graph.initializer} | outer
     for node in graph.node:
-        found = _node(node, values, opset)
+        found = compute(node, values, opset)
         values.update(zip(node.output, found, strict=False))
     return [values[output.name] for output in graph.output]
 
 
-def _node(node: NodeProto, values: dict[str, Array], opset: int) -> Sequence[Array]:
+def compute(node: NodeProto, values: dict[str, Array], opset: int) -> Sequence[Array]:
+    """The outputs of a node, all values around it being given."""
     given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     inputs = [values[name] if name else None for name in node.input]
     if node.op_type == "If":
         condition = values[node.input[0]]
         return _graph(given["then_branch" if condition.all() else "else_branch"], values, opset)
+    if node.op_type == "Loop":
+        return _loop(given["body"], inputs, values, opset)
+    if node.op_type == "Scan":
+        return _scan(given["body"], inputs, values, opset)
     if node.op_type in DEFINITIONS:
         return DEFINITIONS[node.op_type](given, inputs, opset)
     return [_OPERATORS[node.op_type](given, inputs)]
+
+
+def _loop(
+    body: GraphProto, inputs: Sequence[Any], outer: dict[str, Array], opset: int
+) -> Sequence[Array]:
+    """Up to M times, as long as the condition holds: what it carries, then what it collects."""
+    trips, condition, *carried = inputs
+    holds, collected = condition is None or bool(condition), list[list[Array]]()
+    for trip in range(int(trips.item())):
+        if not holds:
+            break
+        given = [np.array(trip), np.array(holds), *carried]
+        names = [value.name for value in body.input]
+        going, *found = _graph(body, outer | dict(zip(names, given, strict=True)), opset)
+        holds, carried = bool(going.all()), found[: len(carried)]
+        collected.append(found[len(carried) :])
+    return [*carried, *(np.stack(rows) for rows in zip(*collected, strict=True))]
+
+
+def _scan(
+    body: GraphProto, inputs: Sequence[Any], outer: dict[str, Array], opset: int
+) -> Sequence[Array]:
+    """One input, taken apart along its first axis, and no state."""
+    (x,) = inputs
+    rows = [_graph(body, outer | {body.input[0].name: row}, opset) for row in x]
+    return [np.stack(found) for found in zip(*rows, strict=True)]
 
 
 def _windows(given: Attributes, taps: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
@@ -167,8 +199,8 @@ def _cast(given: Attributes, inputs: Sequence[Any]) -> Array:
 def _constant(given: Attributes, inputs: Sequence[Any]) -> Array:
     name, value = next(iter(given.items()))
     if name == "value":
-        return _wide(numpy_helper.to_array(value))
-    return _wide(np.array(value, np.float32 if "float" in name else np.int64))
+        return wide(numpy_helper.to_array(value))
+    return wide(np.array(value, np.float32 if "float" in name else np.int64))
 
 
 _OPERATORS: dict[str, Callable[[Attributes, Sequence[Any]], Array]] = {
@@ -188,6 +220,7 @@ _OPERATORS: dict[str, Callable[[Attributes, Sequence[Any]], Array]] = {
     "Reciprocal": lambda _, v: np.asarray(1 / v[0]),
     "Reshape": lambda _, v: v[0].reshape(v[1]),
     "Relu": lambda _, v: np.maximum(v[0], 0.0),
+    "Sigmoid": lambda _, v: np.asarray(1 / (1 + np.exp(-v[0]))),
     "Shape": lambda _, v: np.array(v[0].shape, np.int64),
     "Size": lambda _, v: np.array(v[0].size, np.int64),
     "Sqrt": lambda _, v: np.asarray(np.sqrt(v[0])),
