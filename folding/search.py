@@ -56,9 +56,11 @@ class Search:
         self.warnings: list[Warned] = []
         #: Scalars that a layer could take in, but not for nothing.
         self.costly: set[Chain] = set()
-        #: Who went over an affine that stays or stopped at it, and who waits until a value has but
-        #: one reader.
+        #: Who went over an affine that stays or stopped at it, on the way up and on the way down,
+        #: and who waits until a value has but one reader.
         self.behind: dict[Chain, set[int]] = {}
+        self.before: dict[Chain, set[int]] = {}
+        self.met_below: dict[Chain, None] = {}
         self.crowds: dict[str, set[int]] = {}
 
     def decide(self) -> list[Decision]:
@@ -97,6 +99,7 @@ class Search:
 
     def _searched(self, chain: Chain) -> Folded | Kept:
         self.walker.forget()
+        self.met_below = {}
         whole = self.walker.compose(chain)
         if isinstance(whole, Kept):
             return whole
@@ -144,7 +147,7 @@ class Search:
         """An affine node on the way down, or why it may not be taken along."""
         chain = None if index in self.draft.shifts else self.chain_of.get(index)
         if chain is not None:
-            self.walker.met[chain] = None
+            self.met_below[chain] = None
             objection = self._objection(chain)
             if objection is not None:
                 return objection
@@ -201,11 +204,15 @@ class Search:
         place = self.places[chain]
         for met in self.walker.met:
             self.behind.setdefault(met, set()).add(place)
+        for met in self.met_below:
+            self.before.setdefault(met, set()).add(place)
         for name in self.walker.crowded:
             self.crowds.setdefault(name, set()).add(place)
 
     def _disturb(self, chain: Chain) -> None:
         """Decide again about all that went over an affine, or stopped at it."""
+        if isinstance(self.outcomes.get(chain), Folded):
+            self._again(self.before.pop(chain, ()))
         changed = [chain]
         while changed:
             places = self.behind.pop(changed.pop(), ())

@@ -93,18 +93,44 @@ def _store(
     node = draft.node(index)
     old = node.input[slot] if slot < len(node.input) else ""
     before = draft.changed.get(old)
-    reasons = [*(before.because if before else ()), because]
     origin = before.origin if before else old or None
     elem_type = elem_type or (before.elem_type if before else _stored_type(draft, old))
+    earlier = before.folded.pop((index, slot), ()) if before else ()
+    folded = {(index, slot): (*earlier, because)}
+    wanted = Changed(old, elem_type, recipe, origin, folded)
     alone = bool(old) and draft.is_alone(index, old) and not draft.is_seen(old)
     own = before is not None or old in draft.scope.initializers
     same = own and (before is not None or tuple(draft.scope.initializers[old].dims) == recipe.dims)
-    if alone and same:
-        name = old
+    in_place = alone and same
+    twin = _twin(draft, wanted) if not in_place or draft.copies.has(origin) else None
+    if in_place:
+        if twin is not None:
+            _join(draft, twin, wanted)
+    elif twin is not None:
+        twin.folded.update(folded)
+        draft.set_input(index, slot, twin.name)
+        return
     else:
-        name = _free_name(draft, old or f"{node.output[0]}_bias", recipe, elem_type)
-        draft.set_input(index, slot, name)
-    draft.changed[name] = Changed(name, elem_type, recipe, origin, reasons)
+        wanted.name = _free_name(draft, old or f"{node.output[0]}_bias", recipe, elem_type)
+        draft.set_input(index, slot, wanted.name)
+    draft.changed[wanted.name] = wanted
+    if origin is not None and (not in_place or draft.copies.has(origin)):
+        draft.copies.add(wanted)
+
+
+def _twin(draft: Draft, wanted: Changed) -> Changed | None:
+    """Another tensor of this origin with the same new content."""
+    found = draft.copies.find(wanted) if draft.copies.has(wanted.origin) else None
+    return found if found is not None and draft.changed.get(found.name) is found else None
+
+
+def _join(draft: Draft, twin: Changed, wanted: Changed) -> None:
+    """Let those who read a copy read the original, since all agree on what becomes of it."""
+    wanted.folded.update(twin.folded)
+    for reader in list(draft.readers(twin.name)):
+        for slot, name in enumerate(draft.node(reader).input):
+            if name == twin.name:
+                draft.set_input(reader, slot, wanted.name)
 
 
 def _stored_type(draft: Draft, name: str) -> int:

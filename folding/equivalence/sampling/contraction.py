@@ -29,31 +29,33 @@ _LEAST = 1 << 11
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A weight as an array of four axes: group, row, column and tap, from ``start`` on.
+    """A weight as an array of any axes, from ``start`` on.
 
-    The rows of a group are its outputs and the columns its inputs, or, if ``is_transposed``, the
-    other way round.
+    ``roles`` has a letter for each axis: those of "g" count groups, which have nothing to do with
+    each other, those of "o" the outputs of a group, and those of "i" its inputs.
     """
 
     numbers: Numbers
-    dims: tuple[int, int, int, int]
-    is_transposed: bool
+    dims: Dims
+    roles: str
     start: int = 0
 
-    @property
-    def sources(self) -> tuple[int, int, int]:
-        """How many groups, inputs of each, and taps there are."""
-        groups, rows, columns, taps = self.dims
-        return groups, rows if self.is_transposed else columns, taps
+    def axes(self, roles: str) -> tuple[int, ...]:
+        """The axes of some roles, one role after the other."""
+        return tuple(axis for role in roles for axis, own in enumerate(self.roles) if own == role)
 
     @property
-    def channels(self) -> int:
-        """How many outputs there are in all groups."""
-        groups, rows, columns, _ = self.dims
-        return groups * (columns if self.is_transposed else rows)
+    def sources(self) -> Dims:
+        """How many groups there are, and inputs of each, axis by axis."""
+        return tuple(self.dims[axis] for axis in self.axes("gi"))
+
+    @property
+    def outputs(self) -> Dims:
+        """How many groups there are, and outputs of each, axis by axis."""
+        return tuple(self.dims[axis] for axis in self.axes("go"))
 
 
-#: What the places of a layer's output read: an array of groups, inputs, taps and places.
+#: What the places of a layer's output read: an array of the weight's sources, and of places.
 Fetch = Callable[[Coordinates], Sampled]
 
 
@@ -61,15 +63,14 @@ def _accumulate(
     total: Floats, block: Floats, source: Floats, where: tuple[slice, ...], weight: Weight
 ) -> None:
     """Add what one block of the weight contributes to all outputs."""
-    group, row, column, tap = where
-    groups, rows, columns, taps = block.shape
-    if weight.is_transposed:
-        matrix = block.transpose(0, 2, 1, 3).reshape(groups, columns, rows * taps)
-        outputs, inputs = column, source[group, row, tap]
-    else:
-        matrix = block.reshape(groups, rows, columns * taps)
-        outputs, inputs = row, source[group, column, tap]
-    total[group, outputs] += matrix @ inputs.reshape(groups, matrix.shape[2], -1)
+    groups, outputs, inputs = (
+        prod(block.shape[axis] for axis in weight.axes(role)) for role in "goi"
+    )
+    matrix = block.transpose(weight.axes("goi")).reshape(groups, outputs, inputs)
+    read = source[tuple(where[axis] for axis in weight.axes("gi"))]
+    sums = matrix @ read.reshape(groups, inputs, source.shape[-1])
+    target = total[tuple(where[axis] for axis in weight.axes("go"))]
+    target += sums.reshape(target.shape)
 
 
 def _block(places: int) -> int:
@@ -79,18 +80,17 @@ def _block(places: int) -> int:
 
 def _contract(weight: Weight, source: Sampled, wanted: npt.NDArray[np.bool_]) -> Sampled:
     """All outputs of some places; those of blocks in which none is wanted stay zero."""
-    groups = weight.dims[0]
-    dims = groups, weight.channels // groups, source.value.shape[-1]
-    total, is_wanted = zeros(dims, source.value.dtype), wanted.reshape(dims[:2])
-    for start, leading, shape in tiles(weight.dims, _block(dims[2])):
-        where = (*leading, *(slice(None),) * (4 - len(leading)))
-        if not is_wanted[where[0], where[2 if weight.is_transposed else 1]].any():
+    places = source.value.shape[-1]
+    total = zeros((*weight.outputs, places), source.value.dtype)
+    for start, leading, shape in tiles(weight.dims, _block(places)):
+        where = (*leading, *(slice(None),) * (len(weight.dims) - len(leading)))
+        if not wanted[tuple(where[axis] for axis in weight.axes("go"))].any():
             continue
         first = weight.start + start
         block = weight.numbers.read(first, first + prod(shape)).reshape(*shape)
         _accumulate(total.value, block.value, source.value, where, weight)
         _accumulate(total.magnitude, block.magnitude, source.magnitude, where, weight)
-    return total.reshape(weight.channels, dims[2])
+    return total.reshape(prod(weight.outputs), places)
 
 
 def contract(
@@ -109,8 +109,9 @@ def contract(
     dims = shape[:axis] + shape[axis + 1 :]
     channel = coords[:, axis]
     places, which = np.unique(ravelled(np.delete(coords, axis, 1), dims), return_inverse=True)
-    wanted = np.zeros(weight.channels, np.bool_)
+    wanted = np.zeros(prod(weight.outputs), np.bool_)
     wanted[channel] = True
+    wanted = wanted.reshape(weight.outputs)
     found = zeros((len(coords),), pull.wide)
     step = max(1, _AT_ONCE // max(1, prod(weight.sources)))
     pull.spend(prod(weight.sources), len(places))

@@ -6,6 +6,7 @@ magnitude passes Relu and its kin with that factor.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from functools import reduce
 
@@ -37,13 +38,29 @@ def _operands(pull: Pull, node: NodeProto, coords: Coordinates) -> list[Sampled]
 def arithmetic(combine: Callable[[Sampled, Sampled], Sampled]) -> Operator:
     """An operator of two inputs, or of any number of them one after the other."""
 
-    def operator(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
+    def combined(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
         return reduce(combine, _operands(pull, node, coords))
 
-    return operator
+    return combined
 
 
-def _same_place(pull: Pull, node: NodeProto, coords: Coordinates) -> Sampled:
+def extreme(choose: np.ufunc) -> Operator:
+    """Max or Min: wrong by no more than the one of its inputs that is most."""
+
+    def combine(one: Sampled, other: Sampled) -> Sampled:
+        magnitude = np.maximum(one.magnitude, other.magnitude)
+        return Sampled(choose(one.value, other.value), magnitude)
+
+    return arithmetic(combine)
+
+
+def mean(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
+    """Mean of any number of inputs."""
+    found = _operands(pull, node, coords)
+    return reduce(operator.add, found).times(1 / len(found))
+
+
+def same_place(pull: Pull, node: NodeProto, coords: Coordinates) -> Sampled:
     """The first input in the same places; it must have the shape of the output."""
     fits = pull.shape(node.input[0]) == pull.shape(node.output[0])
     require(fits, f"the output of {node.op_type} has another shape")
@@ -52,18 +69,24 @@ def _same_place(pull: Pull, node: NodeProto, coords: Coordinates) -> Sampled:
 
 def negative(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
     """Neg."""
-    return -_same_place(pull, node, coords)
+    return -same_place(pull, node, coords)
+
+
+def absolute(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
+    """Abs."""
+    x = same_place(pull, node, coords)
+    return Sampled(np.abs(x.value), x.magnitude)
 
 
 def identity(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
     """Identity."""
-    return _same_place(pull, node, coords)
+    return same_place(pull, node, coords)
 
 
 def cast(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
     """Cast to a float type; nothing is rounded."""
     require(integer(node, "to", 0) in FLOATS, "not supported: Cast to what is no float type")
-    return _same_place(pull, node, coords)
+    return same_place(pull, node, coords)
 
 
 def dropout(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
@@ -75,7 +98,7 @@ def dropout(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Samp
         mode = node.input[2] if len(node.input) > 2 else ""  # noqa: PLR2004
         is_training = bool(mode) and bool(pull.integers(mode).any())
     require(not is_training, "not supported: Dropout in training")
-    return _same_place(pull, node, coords)
+    return same_place(pull, node, coords)
 
 
 def batch_normalization(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
@@ -89,7 +112,7 @@ def batch_normalization(pull: Pull, node: NodeProto, slot: int, coords: Coordina
     require(not is_training and slot == 0, "not supported: BatchNormalization in training")
     spatial = integer(node, "spatial", 1)
     require(spatial == 1, "not supported: BatchNormalization with a number for each position")
-    x = _same_place(pull, node, coords)
+    x = same_place(pull, node, coords)
     channels = pull.shape(node.input[0])[1]
     fits = all(pull.shape(name) == (channels,) for name in node.input[1:5])
     require(fits, "the parameters of BatchNormalization do not fit")
@@ -102,7 +125,7 @@ def batch_normalization(pull: Pull, node: NodeProto, slot: int, coords: Coordina
 
 def relu(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
     """Relu."""
-    x = _same_place(pull, node, coords)
+    x = same_place(pull, node, coords)
     return Sampled(np.maximum(x.value, 0), x.magnitude)
 
 
@@ -115,19 +138,19 @@ def _bent(x: Sampled, slope: Sampled) -> Sampled:
 def leaky_relu(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
     """LeakyRelu."""
     alpha = np.full(len(coords), number(node, "alpha", _LEAKY_ALPHA), pull.wide)
-    return _bent(_same_place(pull, node, coords), Sampled(alpha, np.abs(alpha)))
+    return _bent(same_place(pull, node, coords), Sampled(alpha, np.abs(alpha)))
 
 
 def p_relu(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
     """PRelu, whose slope is broadcast to the data."""
     require(pull.opset >= _BROADCASTS_SINCE, f"not supported: PRelu of opset {pull.opset}")
     shape = pull.shape(node.output[0])
-    return _bent(_same_place(pull, node, coords), pull.broadcast(node.input[1], coords, shape))
+    return _bent(same_place(pull, node, coords), pull.broadcast(node.input[1], coords, shape))
 
 
 def clip(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
     """Clip; a limit that is missing is infinite. Where they cross, the upper one holds."""
-    x = _same_place(pull, node, coords)
+    x = same_place(pull, node, coords)
     limits = {"min": -np.inf, "max": np.inf}
     for place, name in enumerate(limits, 1):
         if pull.opset < _ATTRIBUTES_ARE_INPUTS_SINCE:

@@ -61,7 +61,7 @@ def conv(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled
     require(fits, "the channels of Conv do not fit")
     require(result == (data[0], channels, *frame.outputs()), "the output of Conv does not fit")
     dims = group, channels // group, kernel[1], prod(kernel[2:])
-    weight = Weight(pull.numbers(node.input[1]), dims, is_transposed=False)
+    weight = Weight(pull.numbers(node.input[1]), dims, "goii")
 
     def fetch(places: Coordinates) -> Sampled:
         return _read(pull, node.input[0], weight, places[:, 0], frame.covered(places[:, 1:]))
@@ -79,7 +79,7 @@ def conv_transpose(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) 
     require(fits, "the channels of ConvTranspose do not fit")
     require(result == (data[0], channels, *spatial), "the output of ConvTranspose does not fit")
     dims = group, kernel[0] // group, kernel[1], prod(kernel[2:])
-    weight = Weight(pull.numbers(node.input[1]), dims, is_transposed=True)
+    weight = Weight(pull.numbers(node.input[1]), dims, "gioi")
 
     def fetch(places: Coordinates) -> Sampled:
         return _read(pull, node.input[0], weight, places[:, 0], frame.spread(places[:, 1:]))

@@ -44,11 +44,11 @@ class _Operand:
         rows, columns = self.shape[-2:]
         if self.is_transposed:
             rows, columns, contracts_rows = columns, rows, not contracts_rows
-        numbers = pull.numbers(self.name)
-        return Weight(numbers, (1, rows, columns, 1), contracts_rows, index * rows * columns)
+        roles = "io" if contracts_rows else "oi"
+        return Weight(pull.numbers(self.name), (rows, columns), roles, index * rows * columns)
 
     def lines(self, pull: Pull, batch: Coordinates, line: Coordinates, axis: int) -> Sampled:
-        """Whole rows (or columns, if ``axis`` is -2): an array of one, inputs, one and places."""
+        """Whole rows (or columns, if ``axis`` is -2): an array of inputs and places."""
         length = self.shape[axis]
         coords = np.empty((length, len(line), len(self.shape)), np.int64)
         coords[..., :-2] = self.own_batch(batch)
@@ -58,7 +58,7 @@ class _Operand:
             coords[..., [-2, -1]] = coords[..., [-1, -2]]
         flat = coords.reshape(-1, coords.shape[-1])
         wanted = flat if self.vector is None else np.delete(flat, self.vector, 1)
-        return pull.at(self.name, wanted).reshape(1, length, 1, len(line))
+        return pull.at(self.name, wanted).reshape(length, len(line))
 
 
 def _multiply(

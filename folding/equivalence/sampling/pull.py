@@ -124,9 +124,12 @@ class Pull:
         return found
 
     def integers(self, name: str) -> npt.NDArray[np.int64]:
-        """The value of an integer constant."""
-        value = self.region.constants.value(name) if name not in self.region.inputs else None
-        if not isinstance(value, np.ndarray):
+        """The value of integers that are constant, or given."""
+        if name in self.region.inputs:
+            value: object = self._activations.get(name)
+        else:
+            value = self.region.constants.value(name)
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "biu":
             raise NotSupported(f"'{name}' is no constant of integers")
         return value.astype(np.int64)
 
