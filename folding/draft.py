@@ -14,6 +14,7 @@ from onnx import NodeProto
 
 from folding.constant_ops import MOST_ELEMENTS
 from folding.constants import Constants
+from folding.copies import Copies
 from folding.doubled import Doubled
 from folding.graph import Scope
 from folding.inference import Shape
@@ -40,9 +41,10 @@ class Draft:
     the scope's and stands behind the node that ``after`` gives for it. ``changed`` has the tensors
     with new content and ``tensors_dropped`` those without a reader; ``renamed`` the values that go
     on with other content, and ``vanished`` those that are gone. ``shifts`` has the Adds that stand
-    for a layer's bias since a fold, ``released`` the names that something stopped reading. ``ends``
-    has for each folded affine the values that are as they were again behind it, and for each where
-    its channels are, from the right.
+    for a layer's bias since a fold, ``released`` the names that something stopped reading.
+    ``copies`` has what became of constants with several readers. ``ends`` has for each folded
+    affine the values that are as they were again behind it, and for each where its channels are,
+    from the right.
     """
 
     scope: Scope
@@ -57,6 +59,7 @@ class Draft:
     vanished: set[str] = field(default_factory=set)
     shifts: dict[int, Shift] = field(default_factory=dict)
     released: list[str] = field(default_factory=list)
+    copies: Copies = field(default_factory=Copies)
     ends: dict[str, dict[str, int | None]] = field(default_factory=dict)
     _producers: dict[str, int | None] = field(default_factory=dict)
     _readers: dict[str, Slots] = field(default_factory=dict)
@@ -263,7 +266,7 @@ class Draft:
                 continue
             self.changed.pop(name, None)
             if name in self.scope.initializers:
-                self._drop_tensor(name)
+                self.drop_tensor(name)
             elif (producer := self.producer(name)) is not None:
                 node = self.node(producer)
                 if not any(self.is_read(output) for output in node.output):
@@ -271,7 +274,8 @@ class Draft:
                     self.nodes[producer] = None
                     ended += [(given, producer) for given in node.input if given]
 
-    def _drop_tensor(self, name: str) -> None:
+    def drop_tensor(self, name: str) -> None:
+        """Take away a stored tensor that nothing reads."""
         self.tensors_dropped.add(name)
         tensor = self.scope.initializers[name]
         form = tuple(tensor.dims), tensor.data_type

@@ -183,15 +183,20 @@ def _product(part: npt.NDArray[Any], scales: Sequence[Doubled], out: Doubles) ->
 class Changed:
     """A tensor with new content, under the name it has in the folded model.
 
-    ``origin`` is the constant that it was, None if there was none. ``because`` names the affines
-    that are in it.
+    ``origin`` is the constant that it was, None if there was none. ``folded`` names the affines
+    that are in it, the last one last, for each node and input slot that gave it them.
     """
 
     name: str
     elem_type: int
     recipe: Recipe
     origin: str | None
-    because: list[str]
+    folded: dict[tuple[int, int], tuple[str, ...]]
+
+    @property
+    def because(self) -> list[str]:
+        """All affines that are in it."""
+        return [name for names in self.folded.values() for name in names]
 
     @property
     def float_type(self) -> FloatType:

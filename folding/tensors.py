@@ -96,26 +96,30 @@ def _store(
     origin = before.origin if before else old or None
     elem_type = elem_type or (before.elem_type if before else _stored_type(draft, old))
     earlier = before.folded.pop((index, slot), ()) if before else ()
-    folded = {(index, slot): (*earlier, because)}
-    wanted = Changed(old, elem_type, recipe, origin, folded)
+    wanted = Changed(old, elem_type, recipe, origin, {(index, slot): (*earlier, because)})
+    twin = _twin(draft, wanted)
     alone = bool(old) and draft.is_alone(index, old) and not draft.is_seen(old)
-    own = before is not None or old in draft.scope.initializers
-    same = own and (before is not None or tuple(draft.scope.initializers[old].dims) == recipe.dims)
-    in_place = alone and same
-    twin = _twin(draft, wanted) if not in_place or draft.copies.has(origin) else None
-    if in_place:
-        if twin is not None:
-            _join(draft, twin, wanted)
+    in_place = alone and _keeps_form(draft, wanted)
+    if twin is not None and in_place and old == origin:
+        _join(draft, twin, wanted)
     elif twin is not None:
-        twin.folded.update(folded)
+        twin.folded.update(wanted.folded)
         draft.set_input(index, slot, twin.name)
         return
-    else:
+    elif not in_place:
         wanted.name = _free_name(draft, old or f"{node.output[0]}_bias", recipe, elem_type)
         draft.set_input(index, slot, wanted.name)
     draft.changed[wanted.name] = wanted
-    if origin is not None and (not in_place or draft.copies.has(origin)):
+    if origin is not None and (draft.copies.has(origin) or not in_place):
         draft.copies.add(wanted)
+
+
+def _keeps_form(draft: Draft, wanted: Changed) -> bool:
+    """Whether a stored constant may hold its new content under its name."""
+    if wanted.name in draft.changed:
+        return True
+    stored = draft.scope.initializers.get(wanted.name)
+    return stored is not None and tuple(stored.dims) == wanted.recipe.dims
 
 
 def _twin(draft: Draft, wanted: Changed) -> Changed | None:
@@ -131,6 +135,12 @@ def _join(draft: Draft, twin: Changed, wanted: Changed) -> None:
         for slot, name in enumerate(draft.node(reader).input):
             if name == twin.name:
                 draft.set_input(reader, slot, wanted.name)
+
+
+def folded_in(draft: Draft, changed: Changed) -> list[tuple[str, ...]]:
+    """The affines in a tensor, for each of those who read it."""
+    readers = draft.readers(changed.name)
+    return [names for (index, _), names in changed.folded.items() if index in readers]
 
 
 def _stored_type(draft: Draft, name: str) -> int:

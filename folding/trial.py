@@ -15,6 +15,7 @@ from folding.plan import Kept, Plan, Reason
 from folding.planner import Planned, Refused, plan_model
 from folding.recipes import Unrepresentable
 from folding.tally import operators
+from folding.tensors import folded_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def confirmed(model: Model, refused: Refused | None = None) -> Trial:
 
 
 def misfits(planned: Planned) -> Refused:
-    """For each tensor that does not fit its type: its last affine, to be kept, and why.
+    """For each tensor that does not fit its type: its last affines, to be kept, and why.
 
     All at once, so that many of them cost few plans; of several tensors the first is told.
     """
@@ -66,7 +67,8 @@ def misfits(planned: Planned) -> Refused:
                     pass
             except Unrepresentable as misfit:
                 kept = Kept(misfit.reason, changed.origin or changed.name)
-                found.setdefault((scope, changed.because[-1]), kept)
+                for *_, last in folded_in(draft, changed):
+                    found.setdefault((scope, last), kept)
     return found
 
 
