@@ -56,7 +56,6 @@ class Reason(StrEnum):
     HIDDEN_NAME = "a name in this body hides one outside of it"
     NEGATIVE_SCALE = "this operator is passed only by scales that are not negative"
     SHIFT_BLOCKED = "no shift passes this operator"
-    SCALE_BLOCKED = "no scale passes this operator"
     PADS = "what this operator pads with would have to change by channel"
     EMPTY_WINDOW = "a window of this operator may lie in the padding alone"
     MIXES_CHANNELS = "this operator mixes channels that are scaled or shifted differently"

@@ -19,6 +19,7 @@ from typing import TypeVar
 from onnx import TensorProto
 
 from folding.absorb import absorb, affines_gone
+from folding.absorbers import ABSORBERS
 from folding.affine import ChannelAffine
 from folding.agenda import Agenda
 from folding.chains import Chain, chains
@@ -110,7 +111,7 @@ class Search:
         if isinstance(down, Descended):
             return self._fold(chain, down)
         self._watch(chain)
-        if chain.kind is Kind.LIVE_NORM:
+        if chain.kind is Kind.LIVE_NORM and up.operator not in ABSORBERS:
             up = self._live(chain)
         kept = replace(up, below=down)
         return self._split(chain, whole, kept) or kept
