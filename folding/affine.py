@@ -65,13 +65,13 @@ class ChannelAffine:
     def parts(self) -> tuple[ChannelAffine, ChannelAffine]:
         """The scale alone, and the shift alone that follows it."""
         one, zero = Doubled.exact(1.0), Doubled.exact(0.0)
-        return replace(self, shift=zero), replace(self, scale=one)
+        return _along(self.axis, self.scale, zero), _along(self.axis, one, self.shift)
 
     def shift_first(self) -> ChannelAffine | None:
         """The shift that would have to come before the scale; None if a scale is zero."""
         if (self.scale.high == 0).any():
             return None
-        return replace(self, scale=Doubled.exact(1.0), shift=self.shift / self.scale)
+        return _along(self.axis, Doubled.exact(1.0), self.shift / self.scale)
 
     def along(self, axis: int) -> ChannelAffine:
         """The same map on a value whose channels stand on another axis."""
@@ -108,6 +108,11 @@ class ChannelAffine:
             scale=self.scale.broadcast_to((channels,)),
             shift=self.shift.broadcast_to((channels,)),
         )
+
+
+def _along(axis: int | None, scale: Doubled, shift: Doubled) -> ChannelAffine:
+    """An affine of parts that may both be scalars."""
+    return ChannelAffine(scale, shift, axis if scale.shape or shift.shape else None)
 
 
 def identity() -> ChannelAffine:

@@ -31,7 +31,7 @@ def twins(passage: Passage, slot: int) -> tuple[int, ...]:
 
 def scale_of(affine: ChannelAffine) -> ChannelAffine:
     """The affine without its shift."""
-    return ChannelAffine(affine.scale, Doubled.exact(0.0), affine.axis)
+    return affine.parts()[0]
 
 
 def inverse(affine: ChannelAffine) -> ChannelAffine | None:
