@@ -55,7 +55,7 @@ def apply(model: Model, drafts: list[Draft]) -> tuple[Model, list[Warned]]:
     warnings: list[Warned] = []
     # Inner before outer: changing a graph copies the nodes in it, and with them their bodies.
     for draft, graph in reversed(list(zip(drafts, graphs(copy), strict=False))):
-        if draft.nodes:
+        if draft.nodes or draft.tensors_dropped:
             _nodes(draft, graph)
             _tensors(draft, graph, folded)
             warnings += _annotations(draft, graph)

@@ -73,6 +73,7 @@ class Reason(StrEnum):
     PADS_ZEROS = "this layer pads with zeros, which would have to be shifted too"
     HAS_NO_BIAS = "this layer has no bias to take a shift in"
     BAD_LAYER = "the weight and attributes of this layer do not fit together"
+    COPIES = "folding it would store this tensor twice, and copies would grow the file by over 1 %"
     # The numbers.
     OVERFLOW = "a folded number would overflow the type that this tensor is stored in"
     FAILED_ITS_RUN = "the folded layer gave other numbers than rounding explains when it was run"

@@ -1,7 +1,8 @@
-"""A plan carried out on a skeleton, and tried again without the folds whose numbers do not fit.
+"""A plan carried out on a skeleton, and tried again without the folds that turn out not to do.
 
-Whether a folded number fits its type is only known when it is computed. What does not fit keeps
-its affine: it is refused, and everything is planned anew, since other folds may rest on it.
+Whether a folded number fits its type is only known when it is computed, and by how much copies grow
+the model when all is decided. What does not fit keeps its affine: it is refused, and everything is
+planned anew, since other folds may rest on it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 
 from folding import edits
 from folding.equivalence.verdict import Verdict
+from folding.growth import Growth
 from folding.modelfile import Model
+from folding.outer import let_go
 from folding.plan import Kept, Plan, Reason
 from folding.planner import Planned, Refused, plan_model
 from folding.recipes import Unrepresentable
@@ -28,26 +31,34 @@ class Trial:
     refused: Refused
 
 
-def attempt(model: Model, refused: Refused) -> Trial:
-    """Plan, and apply the plan to a copy of the skeleton."""
+def attempt(model: Model, refused: Refused, *, allow_growth: bool = False) -> Trial:
+    """Plan, and apply the plan to a copy of the skeleton.
+
+    Copies may grow the model by 1 %, or by as much as they like if ``allow_growth``.
+    """
     while True:
         planned = plan_model(model, refused)
+        let_go(planned.drafts)
+        growth = Growth(planned.drafts, model.size)
+        if not (growth.is_little or allow_growth):
+            refused = refused | growth.refusals()
+            continue
         try:
             folded, dropped = edits.apply(model, planned.drafts)
         except Unrepresentable:
             refused = refused | misfits(planned)
             continue
         renamed = {old: new for d in planned.drafts for old, new in d.renamed.items()}
-        warnings = (*planned.warnings, *dropped)
+        warnings = (*planned.warnings, *dropped, *growth.said_of(planned.decisions))
         tally = operators(model, folded)
         return Trial(Plan(planned.decisions, renamed, tally, warnings), folded, planned, refused)
 
 
-def confirmed(model: Model, refused: Refused | None = None) -> Trial:
+def confirmed(model: Model, refused: Refused | None = None, *, allow_growth: bool = False) -> Trial:
     """Like ``attempt``, with every number computed once to see that it fits."""
     refused = refused or {}
     while True:
-        done = attempt(model, refused)
+        done = attempt(model, refused, allow_growth=allow_growth)
         found = misfits(done.planned)
         if not found:
             return done

@@ -7,6 +7,7 @@ from onnx import GraphProto
 from folding.draft import Draft
 from folding.equivalence.sealed import rest, said_of, same_tensor, sparse
 from folding.modelfile import Model
+from folding.protos import bodies, names
 
 #: The parts of a graph that no fold touches.
 _FIELDS = ("name", "doc_string", "input", "output", "metadata_props")
@@ -51,7 +52,8 @@ def same_tensors(
         raise Differs("the sparse_initializer of the graph differs")
     theirs = {tensor.name: tensor for tensor in after.initializer}
     needed = {name for node in after.node for name in node.input}
-    needed |= {value.name for value in after.output} | draft.scope.captured
+    needed |= {value.name for value in after.output}
+    needed |= {name for body in bodies(after) for name in names(body)}
     needed -= {name for node in after.node for name in node.output}
     for tensor in before.initializer:
         twin = theirs.pop(tensor.name, None)
