@@ -87,6 +87,10 @@ class ChannelAffine:
         first = [part.reshape(part.size)[0] for part in parts]
         return ChannelAffine(first[0], first[1], None)
 
+    def settled(self) -> ChannelAffine:
+        """The same map as a scalar, if there is but one channel."""
+        return self.narrowed() if self.channels == 1 else self
+
     def of_channels(self, index: npt.NDArray[np.intp], axis: int) -> ChannelAffine:
         """The map whose channel ``i``, on an axis from the right, is this one's ``index[i]``.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from folding.absorbers import ABSORBERS
 from folding.affine import ChannelAffine
-from folding.carriers import CARRIERS, Moved, Passage
+from folding.carriers import CARRIERS, Moved, Passage, ways
 from folding.draft import Draft
 from folding.plan import Kept, Reason
 from folding.protos import is_default_domain
@@ -142,8 +142,7 @@ class Descent:
         answer = carrier.down(affine, Passage(node, self.draft, place=edge.slots[0]))
         if isinstance(answer, Kept):
             return answer
-        moved = Moved({0: answer}) if isinstance(answer, ChannelAffine) else answer
-        assert isinstance(moved, Moved), "there are no other ways down"
+        (moved,) = ways(answer)  # There are no others down.
         return Turn(index, edge.slots[0], moved), [*self._behind(index, moved)]
 
     def _behind(self, index: int, moved: Moved) -> Iterator[tuple[str, ChannelAffine]]:

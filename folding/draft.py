@@ -17,7 +17,7 @@ from folding.constants import Constants
 from folding.copies import Copies
 from folding.doubled import Doubled
 from folding.graph import Scope
-from folding.inference import Shape
+from folding.inference import Shape, Symbols
 from folding.names import Names
 from folding.protos import SHAPE_READERS, title
 from folding.readers import Slots
@@ -118,6 +118,9 @@ class Draft:
 
     def shape(self, name: str) -> Shape | None:
         return self.scope.shape(self._shapes_of.get(name, name))
+
+    def symbols(self, name: str) -> Symbols:
+        return self.scope.symbols.get(self._shapes_of.get(name, name), ())
 
     def type(self, name: str) -> int:
         return self.scope.type(self._shapes_of.get(name, name))

@@ -15,7 +15,7 @@ from sys import intern
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from folding.guesses import guess_shapes
-from folding.inference import Settled, Shape, Types, infer
+from folding.inference import Settled, Shape, Symbols, Types, infer
 from folding.modelfile import Model
 from folding.plan import Reason
 from folding.protos import SHAPE_READERS, children, is_default_domain, opset, subgraphs
@@ -54,6 +54,7 @@ class Scope:
     measurers: dict[str, list[int]] = field(default_factory=dict)
     captured: set[str] = field(default_factory=set)
     shapes: dict[str, Shape] = field(default_factory=dict)
+    symbols: dict[str, Symbols] = field(default_factory=dict)
     types: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,13 +119,16 @@ def describe(scopes: Iterable[Scope], inferred: ModelProto) -> None:
     rest = iter(scopes)
     for scope, graph in _twins(rest, inferred.graph):
         scope.shapes.clear()
+        scope.symbols.clear()
         scope.types.clear()
         for value in chain(graph.value_info, graph.input, graph.output):
             found = types.of(value)
             if found is not None:
-                scope.types[value.name], shape = found
+                scope.types[value.name], shape, symbols = found
                 if shape is not None:
                     scope.shapes[value.name] = shape
+                if any(symbols):
+                    scope.symbols[value.name] = symbols
         guess_shapes(scope)
 
 

@@ -28,6 +28,8 @@ from folding.protos import element_bytes, graphs, tensors
 from folding.skeleton import LEAST
 
 Shape = tuple[int | None, ...]
+#: The names of sizes, empty for those without one. Sizes of one name are the same in every run.
+Symbols = tuple[str, ...]
 
 #: What inference raises at models that pass the checker: its own errors, and those of C++.
 FAILURES = (
@@ -102,9 +104,11 @@ def _forget(graph: GraphProto, *, is_body: bool) -> None:
         if value.type.WhichOneof("value") == "tensor_type":
             if is_body:
                 value.type.tensor_type.ClearField("shape")
-            for dim in value.type.tensor_type.shape.dim:
-                if dim.dim_value < 0:  # Some exporters write -1 for what is not known.
-                    dim.ClearField("dim_value")
+            for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+                # Some exporters write -1 for what is not known, and no runtime sees to it that
+                # sizes of one name are the same.
+                if dim.dim_value < 0 or dim.WhichOneof("value") != "dim_value":
+                    dim.dim_param = f"{value.name}[{axis}]"
 
 
 def _settle(graph: GraphProto, settled: Settled) -> None:
@@ -122,23 +126,22 @@ class Types:
     """Reads what is said of values. Most values of a model share a few types."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[int, Shape | None] | None] = {}
+        self._known: dict[bytes, tuple[int, Shape | None, Symbols] | None] = {}
 
-    def of(self, value: ValueInfoProto) -> tuple[int, Shape | None] | None:
-        """The element type and the dimensions of a tensor; None for what is none."""
+    def of(self, value: ValueInfoProto) -> tuple[int, Shape | None, Symbols] | None:
+        """The element type, the dimensions and their names of a tensor; None for what is none."""
         key = value.type.SerializeToString()
         if key not in self._known:
             self._known[key] = _read(value)
         return self._known[key]
 
 
-def _read(value: ValueInfoProto) -> tuple[int, Shape | None] | None:
+def _read(value: ValueInfoProto) -> tuple[int, Shape | None, Symbols] | None:
     if value.type.WhichOneof("value") != "tensor_type":
         return None
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
-        return tensor.elem_type, None
-    return tensor.elem_type, tuple(
-        dim.dim_value if dim.WhichOneof("value") == "dim_value" else None
-        for dim in tensor.shape.dim
-    )
+        return tensor.elem_type, None, ()
+    dims = tensor.shape.dim
+    shape = tuple(d.dim_value if d.WhichOneof("value") == "dim_value" else None for d in dims)
+    return tensor.elem_type, shape, tuple(dim.dim_param for dim in dims)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from folding.affine import ChannelAffine
-from folding.carriers import CARRIERS, Carrier, Moved, Passage
+from folding.carriers import CARRIERS, Carrier, Moved, Passage, ways
 from folding.draft import Draft
 from folding.plan import Kept, Reason
 from folding.protos import title
@@ -53,10 +53,8 @@ class Roads:
         """The ways over one carrier, from behind one of its outputs."""
         node = self.draft.node(index)
         answer = self.carrier(index).up(affine, Passage(node, self.draft, narrows_to, place))
-        if isinstance(answer, ChannelAffine):
-            return (Moved({0: answer}),)
         if not isinstance(answer, Kept):
-            return answer if isinstance(answer, tuple) else (answer,)
+            return ways(answer)
         if answer.reason is Reason.OUTPUT_USED:
             self.crowded += node.output[1:]
         return as_in_source(self.draft, answer, index)
@@ -73,10 +71,10 @@ class Roads:
         part: Road | None = road
         while part is not None:
             for stop in part.carriers:
-                ways = self.over(stop.node, stop.place, affine, narrows_to)
-                if isinstance(ways, Kept):
-                    return ways
-                affine = ways[0].affines[stop.slot]
+                found = self.over(stop.node, stop.place, affine, narrows_to)
+                if isinstance(found, Kept):
+                    return found
+                affine = found[0].affines[stop.slot]
             part = part.above
             if part is not None and key_of(affine, narrows_to) in part.axes:
                 return part.leads(affine, narrows_to)

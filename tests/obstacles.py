@@ -19,7 +19,7 @@ def behind(operator: str, *more: str, net: Net | None = None, **given: Any) -> M
     return net.model("y")
 
 
-def scaled(operator: str, scale: list[float], *more: str, **given: Any) -> ModelProto:
+def scaled(operator: str, scale: list[list[float]], *more: str, **given: Any) -> ModelProto:
     """The same with a Mul in place of the batch norm."""
     net = Net()
     net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 2), out="v")

@@ -39,6 +39,10 @@ class Around:
             return None
         return tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
 
+    def symbols(self, name: str) -> tuple[str, ...]:
+        kind = self.values.get(name)
+        return () if kind is None else tuple(dim.dim_param for dim in kind.shape.dim)
+
     def type(self, name: str) -> int:
         if name in self.stored:
             return helper.np_dtype_to_tensor_dtype(self.stored[name].dtype)

@@ -17,7 +17,7 @@ from onnx import NodeProto
 
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
-from folding.inference import Shape
+from folding.inference import Shape, Symbols
 from folding.plan import Kept, Reason
 from folding.protos import title
 
@@ -29,6 +29,10 @@ class Surroundings(Protocol):
     def opset(self) -> int: ...
 
     def shape(self, name: str) -> Shape | None: ...
+
+    def symbols(self, name: str) -> Symbols:
+        """The names of sizes; empty where there are none."""
+        ...
 
     def type(self, name: str) -> int: ...
 
@@ -93,6 +97,17 @@ class Carrier:
     down: Rule | None = None
     keeps_numbers: bool = False
     asks_numbers: bool = True
+
+
+def ways(answer: ChannelAffine | Moved | tuple[Moved, ...]) -> tuple[Moved, ...]:
+    """An answer as all ways that it offers; an affine of one channel has no axis in any."""
+    if isinstance(answer, ChannelAffine):
+        return (Moved({0: answer.settled()}),)
+    offered = answer if isinstance(answer, tuple) else (answer,)
+    return tuple(
+        Moved({place: affine.settled() for place, affine in way.affines.items()}, way.constants)
+        for way in offered
+    )
 
 
 def stay(reason: Reason, passage: Passage) -> Kept:

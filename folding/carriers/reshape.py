@@ -12,7 +12,8 @@ after the node are made of which before it (see ``blocks``).
    downward through a split. All numbers the same always do.
 3. The sizes of the axes merged or split must be known, those of others need not be. Where the
    shape is a constant, a 0 in it copies the size of the same axis of the data, unless
-   ``allowzero`` (opset 14) says that it is a size.
+   ``allowzero`` (opset 14) says that it is a size; where it is computed from the data's shape,
+   inference gives the sizes names.
 4. No size of what is merged or split may be 0: such products are all equal.
 5. Flatten merges the axes before ``axis``, which may be negative (opset 11), and those from it on.
 6. No block that is looked at may be very large.
@@ -47,7 +48,7 @@ def _reshape(affine: ChannelAffine, passage: Passage, here: str, there: str) -> 
         return narrow
     if source is None or target is None:
         return stay(Reason.MISSING_AXES, passage)
-    cuts = cuts_between(source, target, _copied(passage))
+    cuts = cuts_between(source, target, [*_copied(passage), *_same(passage, here, there)])
     return _answer(reshaped(narrow, source, target, cuts), passage)
 
 
@@ -56,6 +57,13 @@ def _copied(passage: Passage) -> list[Cut]:
     sizes = passage.around.integers(passage.node.input[1]) or ()
     copies = not integer(passage.node, "allowzero", 0)
     return [(axis, axis) for axis, size in enumerate(sizes) if size == 0 and copies]
+
+
+def _same(passage: Passage, here: str, there: str) -> list[Cut]:
+    """The axes whose sizes have the same name."""
+    names = {name: axis for axis, name in enumerate(passage.around.symbols(there)) if name}
+    named = enumerate(passage.around.symbols(here))
+    return [(axis, names[name]) for axis, name in named if name in names]
 
 
 def _answer(moved: ChannelAffine | Reason, passage: Passage) -> Answer:

@@ -155,6 +155,27 @@ def test_of_a_shape_that_is_computed_the_channels_may_be_anywhere() -> None:
         assert_stays(with_computed_shape(), affine, Reason.SIZES_UNKNOWN, down=True)
 
 
+def keeping(count: int, *before: int | str) -> Net:
+    """The first sizes are those of the data, and the last one is what is left."""
+    net = Net(DOUBLE)
+    net.node("Shape", net.input(*before), out="all")
+    net.node("Slice", "all", net.integers(0), net.integers(count), out="some")
+    net.node("Concat", "some", net.integers(-1), out="shape", axis=0)
+    net.node("Reshape", "x", "shape", out="y")
+    return net
+
+
+def test_sizes_that_are_taken_from_the_data_are_known_to_be_the_same() -> None:
+    """Condition 3: all that is known of them is their names."""
+    assert_goes_down(keeping(1, "n", 3, 4), THREE.along(-2), n=2)
+    assert_goes_down(keeping(1, "n", 3, 4), FOUR, n=5)
+    assert_goes_up(keeping(1, "n", 3, 4), tiled(FOUR, 3), n=5)
+    assert_goes_up(keeping(2, "n", 3, "h", "w"), THREE.along(-2), n=2, h=4, w=3)
+    assert_goes_down(keeping(2, "n", 3, "h", "w"), THREE.along(-3), n=2, h=4, w=3)
+    unknown = Reason.SIZES_UNKNOWN
+    assert_stays(keeping(1, "n", 3, "t"), THREE.along(-2), unknown, down=True)
+
+
 @pytest.mark.parametrize(
     ("before", "shape", "affine"),
     [
