@@ -13,10 +13,11 @@ from folding import writing
 from folding._version import __version__
 from folding.equivalence.verdict import Verdict, VerdictName
 from folding.errors import ModelTooLarge, StorageFailed
-from folding.modelfile import Model, open_model
+from folding.modelfile import open_model
 from folding.opening import Call
 from folding.plan import Plan
 from folding.planner import Refused
+from folding.preparing import Prepared
 from folding.recipes import Unrepresentable
 from folding.report import FileFacts, Report
 from folding.spool import STANDARD
@@ -38,15 +39,15 @@ class _Undone(Exception):
 
 
 def carried_out(
-    model: Model, call: Call, sha256: Future[str] | None, run: Running | None
+    prepared: Prepared, call: Call, sha256: Future[str] | None, run: Running | None
 ) -> Report:
     """Fold what can be folded; what turns out not to fit, or to fail, is kept the next time."""
-    refused: Refused = {}
+    refused = prepared.refused
     while True:
         with call.clock.stage("plan"):
-            done = attempt(model, refused)
+            done = attempt(prepared.model, refused)
         try:
-            return _write(model, done, call, sha256, run)
+            return _write(prepared, done, call, sha256, run)
         except Unrepresentable:
             with call.clock.stage("plan"):
                 refused = done.refused | misfits(done.planned)
@@ -55,27 +56,28 @@ def carried_out(
 
 
 def _write(
-    model: Model, done: Trial, call: Call, sha256: Future[str] | None, run: Running | None
+    prepared: Prepared, done: Trial, call: Call, sha256: Future[str] | None, run: Running | None
 ) -> Report:
     """Write, verify what was written, and only then put it in its place."""
     assert call.path is not None
-    stream = writing.written if done.plan.changes_anything else writing.copied
+    if not done.plan.changes_anything:
+        prepared = prepared.needed()
+    model = done.model if done.plan.changes_anything else prepared.model
+    stream = writing.copied if model is prepared.source else writing.written
     with ExitStack() as stack:
         with call.clock.stage("write"):
-            target = stack.enter_context(
-                stream(done.model, call.path, call.layout, digest=call.digests)
-            )
+            target = stack.enter_context(stream(model, call.path, call.layout, digest=call.digests))
         verdict = Verdict()
         if run is not None:
             with call.clock.stage("verify"):
-                verdict = _verify(model, target, done, run)
-        model.check_unchanged()
+                verdict = _verify(prepared, target, done, run)
+        prepared.source.check_unchanged()
         if undone := failed_runs(verdict, done.refused):
             raise _Undone(undone)
         is_good = verdict.name in (VerdictName.EQUIVALENT, VerdictName.SKIPPED)
         written = FileFacts(call.target, target.bytes, target.sha256) if is_good else None
         plan = replace(done.plan, warnings=(*done.plan.warnings, *target.warnings))
-        report = report_on(call, model, sha256, plan, verdict, written)
+        report = report_on(call, prepared, sha256, plan, verdict, written)
         note = None
         if call.report_to is not None:
             note = stack.enter_context(writing.noted(report.to_json(), call.report_to))
@@ -102,16 +104,16 @@ def _keep_note(note: Target, written: str) -> None:
         raise StorageFailed(text, hint=error.hint) from error
 
 
-def _verify(model: Model, target: Target, done: Trial, run: Running) -> Verdict:
-    from folding.equivalence.gate import verify_fold
+def _verify(prepared: Prepared, target: Target, done: Trial, run: Running) -> Verdict:
+    from folding.equivalence.gate import verify_prepared
 
     with open_model(target.waiting, data_names=target.data_names) as candidate:
-        return verify_fold(model, candidate, done.refused, run)
+        return verify_prepared(prepared, candidate, done.refused, run)
 
 
 def report_on(
     call: Call,
-    model: Model,
+    prepared: Prepared,
     sha256: Future[str] | None,
     plan: Plan,
     verdict: Verdict,
@@ -120,10 +122,11 @@ def report_on(
     """The report on a plan that was carried out, or not; ``target`` is what was written."""
     return Report(
         __version__,
-        FileFacts(call.source, model.size, sha256.result() if sha256 else None),
+        FileFacts(call.source, prepared.source.size, sha256.result() if sha256 else None),
         target,
         plan,
         verdict,
-        (*plan.warnings, *verdict.warnings),
+        (*prepared.warnings, *plan.warnings, *verdict.warnings),
         call.clock.seconds,
+        prepared.done,
     )

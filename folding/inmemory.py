@@ -28,6 +28,8 @@ def fold_model(
     verify: bool = True,
     inputs: Inputs | None = None,
     limits: Limits = LIMITS,
+    freeze: Mapping[str, Any] | None = None,
+    keep: Sequence[str] = (),
 ) -> tuple[ModelProto, Report]:
     """Fold a model in memory. The one given is not changed.
 
@@ -36,6 +38,8 @@ def fold_model(
         verify: whether to prove that both are the same function.
         inputs: what to run both models on, as for ``fold``.
         limits: how deep graphs may be nested, and how far functions expand.
+        freeze: values for inputs, as for ``fold``.
+        keep: affines that are to stay, as for ``fold``.
 
     Raises:
         NotEquivalent: the folded model computes something else.
@@ -48,11 +52,15 @@ def fold_model(
         source = in_memory(model)
     guards.check(source.proto, name, limits)
     soundness.check(source, name)
-    refused: Refused = {}
+    with clock.stage("plan"):
+        prepared = prepare(source, freeze, keep)
+    refused = prepared.refused
     while True:
         with clock.stage("plan"):
-            done = confirmed(source, refused)
-            folded = inlined(done.model)
+            done = confirmed(prepared.model, refused)
+        if not done.plan.changes_anything:
+            prepared = prepared.needed()
+        folded = inlined(done.model if done.plan.changes_anything else prepared.model)
         verdict = Verdict()
         if verify:
             with clock.stage("verify"):
@@ -67,8 +75,9 @@ def fold_model(
         FileFacts(None, folded.size),
         done.plan,
         verdict,
-        (*done.plan.warnings, *verdict.warnings),
+        (*prepared.warnings, *done.plan.warnings, *verdict.warnings),
         clock.seconds,
+        prepared.done,
     )
     require(report, name)
     return folded.proto, report

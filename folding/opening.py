@@ -35,6 +35,7 @@ class Call:
     path: Path | None = None
     layout: Layout = Layout.AS_SOURCE
     inputs: Inputs | None = None
+    allow_growth: bool = False
 
     @property
     def places(self) -> list[Path]:

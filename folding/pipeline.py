@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from folding import writing
 from folding.carrying import carried_out, report_on
@@ -22,6 +22,7 @@ from folding.guards import LIMITS, Limits
 from folding.modelfile import Model
 from folding.opening import Call, opened
 from folding.plan import Plan
+from folding.preparing import prepare
 from folding.report import Report, require
 from folding.spool import STANDARD, standard_output
 from folding.trial import confirmed
@@ -52,6 +53,8 @@ def fold(
     provider: str = "CPUExecutionProvider",
     custom_ops: AnyPath | None = None,
     run_limits: RunLimits = RUN_LIMITS,
+    freeze: Mapping[str, Any] | None = None,
+    keep: Sequence[str] = (),
 ) -> Report:
     """Fold the model at ``source``, prove the result, and write it to ``target``.
 
@@ -75,6 +78,9 @@ def fold(
         provider: the execution provider of onnxruntime that runs the folded model.
         custom_ops: a library of custom operators that the model needs.
         run_limits: how long runs may take, and how much memory.
+        freeze: values for inputs, by name, such as ``{"training": False}``: they are inputs no
+            more, and an If that depends on them gives way to the branch taken.
+        keep: affines that are to stay, by the names of their outputs or nodes.
 
     Returns:
         What became of every affine, and the evidence.
@@ -99,14 +105,16 @@ def fold(
             inputs,
         )
         model = stack.enter_context(opened(call, limits, follow_links=follow_links))
+        with call.clock.stage("plan"):
+            prepared = prepare(model, freeze, keep)
         run = None
         if verify:
             from folding.equivalence.running import Wish, running
 
             wish = Wish(inputs, shapes, tolerance, provider, custom_ops, run_limits)
-            run = stack.enter_context(running(wish, model.proto, limits.nesting))
+            run = stack.enter_context(running(wish, prepared.model.proto, limits.nesting))
         sha256 = _digest(model, stack, wanted=digests)
-        report = carried_out(model, call, sha256, run)
+        report = carried_out(prepared, call, sha256, run)
         require(report, call.source)
     return report
 
@@ -117,15 +125,25 @@ def explain(
     follow_links: bool = False,
     limits: Limits = LIMITS,
     progress: Progress | None = None,
+    freeze: Mapping[str, Any] | None = None,
+    keep: Sequence[str] = (),
 ) -> Plan:
     """The plan for the model at ``source``, without carrying it out.
 
     Every folded number is computed, so that what does not fit its type is known here too.
 
     Raises:
-        FoldError: the source is bad.
+        FoldError: the source or the call is bad.
     """
-    return explained(source, follow_links=follow_links, limits=limits, progress=progress).plan
+    report = explained(
+        source,
+        follow_links=follow_links,
+        limits=limits,
+        progress=progress,
+        freeze=freeze,
+        keep=keep,
+    )
+    return report.plan
 
 
 def explained(
@@ -136,6 +154,8 @@ def explained(
     digests: bool = False,
     report_to: AnyPath | None = None,
     progress: Progress | None = None,
+    freeze: Mapping[str, Any] | None = None,
+    keep: Sequence[str] = (),
 ) -> Report:
     """Like ``explain``, as a report without a target."""
     note = None if report_to is None else Path(report_to)
@@ -144,9 +164,10 @@ def explained(
         model = stack.enter_context(opened(call, limits, follow_links=follow_links))
         sha256 = _digest(model, stack, wanted=digests)
         with call.clock.stage("plan"):
-            plan = confirmed(model).plan
+            prepared = prepare(model, freeze, keep)
+            plan = confirmed(prepared.model, prepared.refused).plan
         model.check_unchanged()
-        report = report_on(call, model, sha256, plan, Verdict())
+        report = report_on(call, prepared, sha256, plan, Verdict())
     if note is not None:
         with writing.noted(report.to_json(), note) as waiting:
             waiting.replace()
