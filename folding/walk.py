@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from folding.absorb import shift_of
 from folding.absorbers import ABSORBERS
 from folding.affine import ChannelAffine
+from folding.ahead import Ahead, has_several_outputs, others
 from folding.carriers import CARRIERS
 from folding.chains import Chain
 from folding.draft import Draft
@@ -90,46 +90,26 @@ class Walker:
 
     def _branches(self, first: Line, narrows_to: int) -> Reached | Kept:
         """Follow all lines; where an operator offers several ways, the first one that leads on."""
-        lines, waiting, others = [first], self._beyond(first), self._others(first)
-        saved: list[tuple[int, list[tuple[Edge, ChannelAffine]], Line]]
-        saved = [(0, [], other) for other in others]
+        lines, ahead = [first], Ahead(self.draft)
+        ahead.add(first)
+        saved = [(0, Ahead(self.draft), other) for other in others(first)]
         trouble: Kept | None = None
         tries = 0
-        while waiting:
-            edge, affine = waiting.pop()
+        while ahead:
+            edge, affine = ahead.pop()
             line = self._line(edge, [], affine, narrows_to)
             if isinstance(line, Line):
-                saved += [(len(lines), [*waiting], other) for other in self._others(line)]
+                saved += [(len(lines), ahead.copy(), other) for other in others(line)]
                 lines.append(line)
-                waiting += self._beyond(line)
+                ahead.add(line)
                 continue
             trouble, tries = trouble or line, tries + 1
             if not saved or tries > _MOST_TRIES:
                 return trouble
-            place, waiting, lead = saved.pop()
+            place, ahead, lead = saved.pop()
             lines = [*lines[:place], lead]
-            waiting = [*waiting, *self._beyond(lead)]
+            ahead.add(lead)
         return Reached(tuple(lines))
-
-    def _beyond(self, line: Line) -> list[tuple[Edge, ChannelAffine]]:
-        """Where the lines behind a turn begin, the last first; slots of one value are one."""
-        if isinstance(line.end, Taken):
-            return []
-        node, affines = self.draft.node(line.end.node), line.end.moved.affines
-        slots: dict[str, list[int]] = {}
-        for slot in sorted(affines):
-            slots.setdefault(node.input[slot], []).append(slot)
-        begins = [(Edge(line.end.node, tuple(s)), affines[s[0]]) for s in slots.values()]
-        return begins[::-1]
-
-    @staticmethod
-    def _others(line: Line) -> list[Line]:
-        """The same line with the other ways that its end offers, the best last."""
-        end = line.end
-        if isinstance(end, Taken):
-            return []
-        ends = (replace(end, moved=way, others=()) for way in reversed(end.others))
-        return [replace(line, end=other) for other in ends]
 
     def _line(
         self, edge: Edge | None, stops: list[Stop], start: ChannelAffine, narrows_to: int
@@ -218,9 +198,10 @@ class Walker:
         carrier = self.roads.carrier(index)
         self._asks = self._asks or carrier.asks_numbers
         self._bends = self._bends or not carrier.keeps_numbers
-        first, *others = ways
-        if others or first.constants or len(first.affines) != 1:
-            return Turn(index, place, first, tuple(others))
+        first, *more = ways
+        is_end = first.constants or len(first.affines) != 1
+        if more or is_end or has_several_outputs(self.draft, index):
+            return Turn(index, place, first, tuple(more))
         ((slot, moved),) = first.affines.items()
         stop = Stop(index, slot, is_affine=False, place=place)
         return Passed(moved, stop, stop)
