@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from onnx import ModelProto
 
@@ -16,6 +18,7 @@ from folding.equivalence.verdict import Verdict
 from folding.guards import LIMITS, Limits
 from folding.modelfile import Model, in_memory, open_model
 from folding.planner import Refused
+from folding.preparing import Prepared, prepare
 from folding.protos import tensors
 from folding.report import FileFacts, Report, require
 from folding.spool import kept
@@ -58,13 +61,12 @@ def fold_model(
     while True:
         with clock.stage("plan"):
             done = confirmed(prepared.model, refused)
-        if not done.plan.changes_anything:
-            prepared = prepared.needed()
-        folded = inlined(done.model if done.plan.changes_anything else prepared.model)
+        used = prepared if done.plan.changes_anything else prepared.needed()
+        folded = inlined(done.model if done.plan.changes_anything else used.model)
         verdict = Verdict()
         if verify:
             with clock.stage("verify"):
-                verdict = _verified(model, folded.proto, done.refused, Wish(inputs), limits)
+                verdict = _verified(used, folded.proto, done.refused, Wish(inputs), limits)
         undone = failed_runs(verdict, done.refused)
         if not undone:
             break
@@ -75,25 +77,26 @@ def fold_model(
         FileFacts(None, folded.size),
         done.plan,
         verdict,
-        (*prepared.warnings, *done.plan.warnings, *verdict.warnings),
+        (*used.warnings, *done.plan.warnings, *verdict.warnings),
         clock.seconds,
-        prepared.done,
+        used.done,
     )
     require(report, name)
     return folded.proto, report
 
 
 def _verified(
-    source: ModelProto, folded: ModelProto, refused: Refused, wish: Wish, limits: Limits
+    prepared: Prepared, folded: ModelProto, refused: Refused, wish: Wish, limits: Limits
 ) -> Verdict:
     """The verdict on two models in memory; they are run from files."""
     with ExitStack() as stack:
-        run = stack.enter_context(running(wish, source, limits.nesting))
+        run = stack.enter_context(running(wish, prepared.model.proto, limits.nesting))
+        source = prepared.source.proto
         reference, candidate = (
             stack.enter_context(open_model(kept(proto, what, stack), nesting=limits.nesting))
             for proto, what in ((source, "the model"), (folded, "the folded model"))
         )
-        return gate.verify_fold(reference, candidate, refused, run)
+        return gate.verify_prepared(prepared.again(reference), candidate, refused, run)
 
 
 def inlined(model: Model) -> Model:

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     OLD_IR = "below IR version 4 its shift would need a node more than are saved"
     MORE_NODES = "folding it would leave more nodes than there are"
     IN_FUNCTION = "it stands inside a model-local function"
+    ASKED_TO_KEEP = "it was asked to be kept"
     # The way to a layer.
     GRAPH_INPUT = "nothing stands before it but this graph input"
     OUTER_VALUE = "what it acts on comes from outside of this body"
@@ -146,7 +147,9 @@ class Decision:
     @property
     def counts_for_strict(self) -> bool:
         """Whether ``--strict`` minds that it is kept."""
-        return not self.is_folded and self.kind in (Kind.BATCH_NORM, Kind.SCALE_SHIFT)
+        if isinstance(self.outcome, Folded) or self.outcome.reason is Reason.ASKED_TO_KEEP:
+            return False
+        return self.kind in (Kind.BATCH_NORM, Kind.SCALE_SHIFT)
 
     def to_dict(self) -> dict[str, Any]:
         outcome = self.outcome

@@ -11,7 +11,7 @@ from folding.graph import Scope, describe, index
 from folding.inference import infer
 from folding.modelfile import Model
 from folding.names import Names
-from folding.plan import Decision, Kept, Warned
+from folding.plan import Decision, Kept, Reason, Warned
 from folding.search import Search
 
 _INPUTS_HOLD_INITIALIZERS_BELOW_IR = 4
@@ -31,27 +31,48 @@ class Planned:
 
 def plan_model(model: Model, refused: Refused) -> Planned:
     """Decide about every affine of a model. Nothing is changed, no big weight is read."""
-    scopes, problem, known = _indexed(model)
-    budget = known[id(scopes[0])].budget if known else Budget()
-    names = Names(scopes)
-    old = model.proto.ir_version < _INPUTS_HOLD_INITIALIZERS_BELOW_IR
-    planned = Planned([], [], [])
+    drafts, problem = _drafts(model)
+    planned = Planned([], drafts, [])
     if problem is not None:
         text = f"the shapes of this model are not known: {problem}"
         planned.warnings.append(Warned("SHAPES_UNKNOWN", "", text))
     refused_in: dict[int, dict[str, Kept]] = {}
     for (number, name), kept in refused.items():
         refused_in.setdefault(number, {})[name] = kept
-    for number, scope in enumerate(scopes):
+    for number, draft in enumerate(drafts):
+        search = Search(draft, refused_in.get(number, {}))
+        _keep(search)
+        planned.decisions.extend(search.decide())
+        planned.warnings.extend(search.warnings)
+    return planned
+
+
+def untouched(model: Model) -> list[Draft]:
+    """The graphs of a model as they are: what a plan leaves that folds nothing."""
+    return _drafts(model)[0]
+
+
+def _drafts(model: Model) -> tuple[list[Draft], str | None]:
+    """A draft for each scope, outer before inner, and why shapes are unknown if they are."""
+    scopes, problem, known = _indexed(model)
+    budget = known[id(scopes[0])].budget if known else Budget()
+    names = Names(scopes)
+    old = model.proto.ir_version < _INPUTS_HOLD_INITIALIZERS_BELOW_IR
+    drafts = []
+    for scope in scopes:
         if id(scope) not in known:
             outer = known[id(scope.parent)] if scope.parent else None
             known[id(scope)] = Constants(model, scope, outer, budget)
-        draft = Draft(scope, known[id(scope)], names, keeps_inputs=old)
-        search = Search(draft, refused_in.get(number, {}))
-        planned.decisions.extend(search.decide())
-        planned.warnings.extend(search.warnings)
-        planned.drafts.append(draft)
-    return planned
+        drafts.append(Draft(scope, known[id(scope)], names, keeps_inputs=old))
+    return drafts, problem
+
+
+def _keep(search: Search) -> None:
+    """Let the affines that are to be kept stay from the start: others are decided before them."""
+    for chain in search.chains:
+        kept = search.refused.get(search.draft.scope.makes[chain.nodes[-1]][0])
+        if kept is not None and kept.reason is Reason.ASKED_TO_KEEP:
+            search.outcomes[chain] = kept
 
 
 def _indexed(model: Model) -> tuple[list[Scope], str | None, dict[int, Constants]]:

@@ -9,6 +9,7 @@ from typing import Any
 from folding.equivalence.verdict import Verdict, VerdictName
 from folding.errors import NotEquivalent, Unproven
 from folding.plan import Plan, Warned
+from folding.preparation import NOTHING, Preparation
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class FileFacts:
 class Report:
     """The plan that was carried out, the proof, and what it took.
 
-    ``target`` is None if nothing was written. ``seconds`` is by stage.
+    ``target`` is None if nothing was written. ``seconds`` is by stage. ``preparation`` is what was
+    done to the source before it was planned on.
     """
 
     version: str
@@ -37,6 +39,7 @@ class Report:
     verification: Verdict
     warnings: tuple[Warned, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    preparation: Preparation = NOTHING
 
     def to_json(self) -> str:
         """The JSON report as text."""
@@ -48,6 +51,7 @@ class Report:
             "version": self.version,
             "source": self.source.to_dict(),
             "target": self.target.to_dict() if self.target else None,
+            "preparation": self.preparation.to_dict(),
             **self.plan.to_dict(),
             "verification": self.verification.to_dict(),
             "warnings": [warning.to_dict() for warning in self.warnings],

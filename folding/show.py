@@ -71,6 +71,8 @@ def show_report(report: Report, *, on_error: bool = False) -> None:
 def show_plan(report: Report, stream: TextIO | None = None) -> None:
     """Print what a fold would do."""
     stream = stream or sys.stdout
+    for line in report.preparation.lines():
+        print(printable(line), file=stream)
     if not report.plan.decisions:
         print("nothing to fold: there is no normalisation in this model", file=stream)
     elif stream.isatty():

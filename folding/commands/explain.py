@@ -3,7 +3,7 @@
 # ruff: noqa: PLC0415 - nothing of onnx is imported for a --help
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,11 +19,19 @@ if TYPE_CHECKING:
 @click.argument("source", type=click.Path())
 @options.json_option
 @options.strict
+@options.wishes
 @options.follow_links
 @options.model_limits
 @guarded
 def explain(
-    *, source: str, json_path: str | None, strict: bool, follow_links: bool, limits: Limits
+    *,
+    source: str,
+    json_path: str | None,
+    strict: bool,
+    freeze: dict[str, Any],
+    keep: tuple[str, ...],
+    follow_links: bool,
+    limits: Limits,
 ) -> Outcome:
     """Say what folding SOURCE would do and why, without doing it.
 
@@ -35,6 +43,8 @@ def explain(
     with Progress(enabled=True) as progress:
         report = run(
             source,
+            freeze=freeze,
+            keep=keep,
             follow_links=follow_links,
             limits=limits,
             digests=json_path is not None,

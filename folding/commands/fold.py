@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @options.json_option
 @options.strict
 @click.option("--no-verify", is_flag=True, help="Write without proving anything.")
+@options.wishes
 @options.runs
 @click.option("--single-file", is_flag=True, help="Put the weights into the model's file.")
 @click.option("--external-data", is_flag=True, help="Put the weights into a file of their own.")
@@ -46,6 +47,8 @@ def fold(
     json_path: str | None,
     strict: bool,
     no_verify: bool,
+    freeze: dict[str, Any],
+    keep: tuple[str, ...],
     runs: Runs,
     single_file: bool,
     external_data: bool,
@@ -72,6 +75,8 @@ def fold(
                 source,
                 target,
                 verify=not no_verify,
+                freeze=freeze,
+                keep=keep,
                 **runs.arguments(),
                 layout=_layout(single_file=single_file, external_data=external_data),
                 follow_links=follow_links,

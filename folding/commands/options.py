@@ -45,6 +45,18 @@ _max_expanded_nodes = click.option(
     metavar="N",
     help="How many nodes the calls of functions may stand for.",
 )
+_freeze = click.option(
+    "--freeze",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Freeze an input, such as training=false: its Ifs give way; may be repeated.",
+)
+_keep = click.option(
+    "--keep",
+    multiple=True,
+    metavar="NAME",
+    help="Leave the normalisation of that output or node alone; may be repeated.",
+)
 _RUNS = (
     click.option(
         "--inputs",
@@ -106,6 +118,19 @@ def model_limits(command: Command) -> Command:
         return command(limits=Limits(max_nesting, max_expanded_nodes), **rest)
 
     return _max_nesting(_max_expanded_nodes(wrapped))
+
+
+def wishes(command: Command) -> Command:
+    """The options for what to fold; the command gets them as ``freeze`` and ``keep``."""
+
+    @functools.wraps(command)
+    def wrapped(*, freeze: tuple[str, ...], **rest: Any) -> Any:
+        with held_back():
+            from folding.frozen_inputs import parse_all
+
+        return command(freeze=parse_all(freeze), **rest)
+
+    return _freeze(_keep(wrapped))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ exhausts or crashes the runtime costs the verdict and not the caller.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from folding.draft import Draft
 from folding.equivalence.foreign import check_foreign
@@ -22,7 +22,8 @@ from folding.equivalence.worker import WorkerFailed
 from folding.errors import FoldError
 from folding.modelfile import Model
 from folding.plan import Kept, Reason, Warned
-from folding.planner import Refused, plan_model
+from folding.planner import Refused, plan_model, untouched
+from folding.preparing import Prepared
 from folding.protos import graphs
 
 #: Of more folded places some are compared, evenly spread.
@@ -66,13 +67,28 @@ def verify_fold(
     """
     drafts = plan_model(reference, refused).drafts
     frame = check_frame(reference, candidate, drafts)
-    if not any(draft.nodes for draft in drafts):
+    if running.frozen is None and not any(draft.nodes for draft in drafts):
         return _idle(frame)
     if frame.status is not Status.PASSED:
         parameters = Check("parameters", Status.NOT_RUN, why="the frame differs")
     else:
         parameters = check_parameters(candidate, drafts)
     return judged(reference, candidate, Compared(frame, parameters, drafts), running)
+
+
+def verify_prepared(
+    prepared: Prepared, candidate: Model, refused: Refused, running: Running
+) -> Verdict:
+    """Compare a folded model with what was prepared of its source, and run it beside the source.
+
+    Raises:
+        BadCall: the inputs given do not fit the model.
+    """
+    if prepared.is_undone:
+        return _idle(check_frame(prepared.source, candidate, untouched(prepared.source)))
+    if not prepared.is_source:
+        running = replace(running, frozen=prepared.frozen)
+    return verify_fold(prepared.model, candidate, refused, running)
 
 
 def verify_any(reference: Model, candidate: Model, running: Running) -> Verdict:
@@ -155,11 +171,19 @@ def judged(
     )
     return Verdict(
         (*proof, *checks),
-        found["ran_on"],
+        _ran_on(found["ran_on"], running),
         tuple(Warned(*warning) for warning in found["warnings"]),
         tuple(found["seeds"]),
         tuple(found["guilty"]),
     )
+
+
+def _ran_on(inputs: str, running: Running) -> str:
+    """What was run: a prepared model is compared with the source as it was."""
+    if not inputs or running.frozen is None:
+        return inputs
+    fed = [f"{name} = {str(array.tolist()).lower()}" for name, array in running.frozen.items()]
+    return f"{inputs}; beside the source as it was{', fed ' if fed else ''}{', '.join(fed)}"
 
 
 def _job(reference: Model, candidate: Model, compared: Compared, running: Running) -> Job:
@@ -183,6 +207,7 @@ def _job(reference: Model, candidate: Model, compared: Compared, running: Runnin
         running.shapes,
         running.tolerance,
         running.engine,
+        frozen=running.frozen,
     )
 
 

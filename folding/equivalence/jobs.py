@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from folding.equivalence.feeds import Feed
+from folding.equivalence.feeds import Array, Feed
 from folding.equivalence.sites import Site
 
 
@@ -49,6 +49,8 @@ class Job:
         shapes: the user's shapes for inputs that are made up.
         tolerance: the user's, if any.
         engine: what runs the candidate.
+        frozen: the inputs of the source that are frozen, if the candidate was made from what was
+            prepared of it (``preparing``); None if it was made from the source itself.
     """
 
     reference: ModelPlace
@@ -64,3 +66,4 @@ class Job:
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     tolerance: float | None = None
     engine: Engine = CPU
+    frozen: Mapping[str, Array] | None = None

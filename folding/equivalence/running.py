@@ -11,7 +11,7 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from folding.equivalence.feeds import Feed, Inputs
+from folding.equivalence.feeds import Array, Feed, Inputs
 from folding.equivalence.given import load
 from folding.equivalence.jobs import CPU, Engine
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
@@ -55,7 +55,8 @@ AS_USUAL = Wish()
 class Running:
     """The same, looked at: the process runs, and the inputs are there.
 
-    ``nesting`` is how many graphs may be in one another.
+    ``nesting`` is how many graphs may be in one another. ``frozen`` has the inputs that are frozen,
+    if it is a prepared model that is the reference, and not the file itself.
     """
 
     worker: Worker
@@ -64,6 +65,7 @@ class Running:
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     tolerance: float | None = None
     engine: Engine = CPU
+    frozen: Mapping[str, Array] | None = None
 
 
 @contextmanager

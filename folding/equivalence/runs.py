@@ -17,6 +17,7 @@ from folding.equivalence.activations import First, first_run
 from folding.equivalence.feeds import Feed
 from folding.equivalence.jobs import Engine, Job
 from folding.equivalence.observed import observed
+from folding.equivalence.original import Original, as_planned
 from folding.equivalence.outputs import OutputCheck
 from folding.equivalence.runnable import cannot_run, check_engine
 from folding.equivalence.runtime import NotLoaded, RuntimeRefused
@@ -80,15 +81,16 @@ def compare(job: Job) -> Answer:
         reason = cannot_run(reference.proto, job.engine)
         if reason:
             return _not_run(reason, excused=True)
-        ours = stack.enter_context(Sessions(reference, Engine(custom_ops=job.engine.custom_ops)))
+        engine = Engine(custom_ops=job.engine.custom_ops)
+        ours, original = as_planned(job, stack.enter_context(Sessions(reference, engine)), stack)
         theirs = stack.enter_context(Sessions(candidate, job.engine))
         try:
-            return _compared(job, ours, theirs)
+            return _compared(job, ours, theirs, original)
         except NotLoaded as refusal:
             return _refused(ours, str(refusal))
 
 
-def _compared(job: Job, ours: Sessions, theirs: Sessions) -> Answer:
+def _compared(job: Job, ours: Sessions, theirs: Sessions, original: Original | None) -> Answer:
     scopes, _ = index(ours.model)
     constants = Constants(ours.model, scopes[0], None)
     sites = SiteCheck(ours, theirs, job.sites, constants)
@@ -109,7 +111,8 @@ def _compared(job: Job, ours: Sessions, theirs: Sessions) -> Answer:
     )
 
     def first(feed: Feed) -> First:
-        return first_run(ours, feed, outputs.names, sites.values)
+        found = first_run(ours, feed, outputs.names, sites.values)
+        return found if original is None else original.instead(feed, found)
 
     labels: list[str] = []
     seeds: list[int] = []

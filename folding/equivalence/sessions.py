@@ -27,6 +27,10 @@ class Sessions(AbstractContextManager["Sessions"]):
         self._kept.clear()
         self._stack.close()
 
+    def over(self, model: Model) -> Sessions:
+        """Sessions of another model, run alike."""
+        return Sessions(model, self._engine)
+
     @contextmanager
     def of(
         self,
