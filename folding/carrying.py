@@ -45,7 +45,7 @@ def carried_out(
     refused = prepared.refused
     while True:
         with call.clock.stage("plan"):
-            done = attempt(prepared.model, refused)
+            done = attempt(prepared.model, refused, allow_growth=call.allow_growth)
         try:
             return _write(prepared, done, call, sha256, run)
         except Unrepresentable:

@@ -33,6 +33,7 @@ def fold_model(
     limits: Limits = LIMITS,
     freeze: Mapping[str, Any] | None = None,
     keep: Sequence[str] = (),
+    allow_growth: bool = False,
 ) -> tuple[ModelProto, Report]:
     """Fold a model in memory. The one given is not changed.
 
@@ -43,6 +44,7 @@ def fold_model(
         limits: how deep graphs may be nested, and how far functions expand.
         freeze: values for inputs, as for ``fold``.
         keep: affines that are to stay, as for ``fold``.
+        allow_growth: whether copies may grow it by more than 1 %, as for ``fold``.
 
     Raises:
         NotEquivalent: the folded model computes something else.
@@ -60,7 +62,7 @@ def fold_model(
     refused = prepared.refused
     while True:
         with clock.stage("plan"):
-            done = confirmed(prepared.model, refused)
+            done = confirmed(prepared.model, refused, allow_growth=allow_growth)
         used = prepared if done.plan.changes_anything else prepared.needed()
         folded = inlined(done.model if done.plan.changes_anything else used.model)
         verdict = Verdict()

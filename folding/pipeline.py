@@ -55,6 +55,7 @@ def fold(
     run_limits: RunLimits = RUN_LIMITS,
     freeze: Mapping[str, Any] | None = None,
     keep: Sequence[str] = (),
+    allow_growth: bool = False,
 ) -> Report:
     """Fold the model at ``source``, prove the result, and write it to ``target``.
 
@@ -81,6 +82,7 @@ def fold(
         freeze: values for inputs, by name, such as ``{"training": False}``: they are inputs no
             more, and an If that depends on them gives way to the branch taken.
         keep: affines that are to stay, by the names of their outputs or nodes.
+        allow_growth: whether copies of shared tensors may grow the model by more than 1 %.
 
     Returns:
         What became of every affine, and the evidence.
@@ -103,6 +105,7 @@ def fold(
             stack.enter_context(standard_output()) if to == STANDARD else Path(to),
             Layout.SINGLE_FILE if to == STANDARD else layout,
             inputs,
+            allow_growth,
         )
         model = stack.enter_context(opened(call, limits, follow_links=follow_links))
         with call.clock.stage("plan"):
@@ -127,6 +130,7 @@ def explain(
     progress: Progress | None = None,
     freeze: Mapping[str, Any] | None = None,
     keep: Sequence[str] = (),
+    allow_growth: bool = False,
 ) -> Plan:
     """The plan for the model at ``source``, without carrying it out.
 
@@ -142,6 +146,7 @@ def explain(
         progress=progress,
         freeze=freeze,
         keep=keep,
+        allow_growth=allow_growth,
     )
     return report.plan
 
@@ -156,6 +161,7 @@ def explained(
     progress: Progress | None = None,
     freeze: Mapping[str, Any] | None = None,
     keep: Sequence[str] = (),
+    allow_growth: bool = False,
 ) -> Report:
     """Like ``explain``, as a report without a target."""
     note = None if report_to is None else Path(report_to)
@@ -165,9 +171,9 @@ def explained(
         sha256 = _digest(model, stack, wanted=digests)
         with call.clock.stage("plan"):
             prepared = prepare(model, freeze, keep)
-            plan = confirmed(prepared.model, prepared.refused).plan
+            done = confirmed(prepared.model, prepared.refused, allow_growth=allow_growth)
         model.check_unchanged()
-        report = report_on(call, prepared, sha256, plan, Verdict())
+        report = report_on(call, prepared, sha256, done.plan, Verdict())
     if note is not None:
         with writing.noted(report.to_json(), note) as waiting:
             waiting.replace()

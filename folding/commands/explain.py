@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @options.json_option
 @options.strict
 @options.wishes
+@options.allow_growth
 @options.follow_links
 @options.model_limits
 @guarded
@@ -30,6 +31,7 @@ def explain(
     strict: bool,
     freeze: dict[str, Any],
     keep: tuple[str, ...],
+    allow_growth: bool,
     follow_links: bool,
     limits: Limits,
 ) -> Outcome:
@@ -45,6 +47,7 @@ def explain(
             source,
             freeze=freeze,
             keep=keep,
+            allow_growth=allow_growth,
             follow_links=follow_links,
             limits=limits,
             digests=json_path is not None,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @options.strict
 @click.option("--no-verify", is_flag=True, help="Write without proving anything.")
 @options.wishes
+@options.allow_growth
 @options.runs
 @click.option("--single-file", is_flag=True, help="Put the weights into the model's file.")
 @click.option("--external-data", is_flag=True, help="Put the weights into a file of their own.")
@@ -49,6 +50,7 @@ def fold(
     no_verify: bool,
     freeze: dict[str, Any],
     keep: tuple[str, ...],
+    allow_growth: bool,
     runs: Runs,
     single_file: bool,
     external_data: bool,
@@ -77,6 +79,7 @@ def fold(
                 verify=not no_verify,
                 freeze=freeze,
                 keep=keep,
+                allow_growth=allow_growth,
                 **runs.arguments(),
                 layout=_layout(single_file=single_file, external_data=external_data),
                 follow_links=follow_links,

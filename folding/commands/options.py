@@ -25,6 +25,9 @@ json_option = click.option(
 strict = click.option(
     "--strict", is_flag=True, help="Exit with 3 if a normalisation is not folded completely."
 )
+allow_growth = click.option(
+    "--allow-growth", is_flag=True, help="Let copies of shared tensors grow the model by over 1 %."
+)
 quiet = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 follow_links = click.option(
     "--follow-links", is_flag=True, help="Take external data that links from another folder."
