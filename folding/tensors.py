@@ -185,10 +185,6 @@ class DraftLayer:
             return None
         return small_constant(self.draft, self.node.input[slot], self.draft.title(self.index))
 
-    def is_alone(self, slot: int) -> bool:
-        name = self.node.input[slot]
-        return self.draft.is_alone(self.index, name) and not self.draft.is_seen(name)
-
     def summed(self, slot: int, factor: Factor, axes: tuple[int, ...]) -> Doubled | Kept:
         name = self.node.input[slot]
         found = summed(_scaled(self.draft, name).times(factor), axes)

@@ -22,10 +22,9 @@ from folding.protos import title
 
 @dataclass
 class OnlyLayer:
-    """The only node of a model: a ``Layer`` of which ``shared`` constants have other readers."""
+    """The only node of a model, as a ``Layer``."""
 
     model: ModelProto
-    shared: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.around = Around(self.model)
@@ -57,9 +56,6 @@ class OnlyLayer:
             return Kept(Reason.RUNTIME_BIAS, title(self.node))
         return Doubled.exact(value)
 
-    def is_alone(self, slot: int) -> bool:
-        return self.node.input[slot] not in self.shared
-
     def summed(self, slot: int, factor: Factor, axes: tuple[int, ...]) -> Doubled | Kept:
         name = self.node.input[slot]
         assert factor.channel.ndim == self.around.stored[name].ndim
@@ -70,14 +66,14 @@ class OnlyLayer:
 
 
 def ask(
-    net: Net, affine: ChannelAffine, *, slot: int | None = None, shared: str = ""
+    net: Net, affine: ChannelAffine, *, slot: int | None = None
 ) -> tuple[ModelProto, Absorbed | Kept]:
     """The net, which has one node, as a model, and the answer of that node's absorber.
 
     ``slot`` is the input that the affine stands before; without one it stands behind.
     """
     model = net.model(*[name for name in net.nodes[-1].output if name])
-    layer = OnlyLayer(model, frozenset({shared}))
+    layer = OnlyLayer(model)
     rule = ABSORBERS[layer.node.op_type]
     if slot is None:
         assert rule.at_output is not None, "it takes in nothing that stands behind"
@@ -115,11 +111,10 @@ def assert_refused(
     reason: Reason,
     *,
     slot: int | None = None,
-    shared: str = "",
     at: str = "y",
 ) -> None:
     """The absorber refuses for a reason, and names its node, or a constant."""
-    _, answer = ask(net, affine, slot=slot, shared=shared)
+    _, answer = ask(net, affine, slot=slot)
     assert isinstance(answer, Kept), answer
     assert (answer.reason, answer.at) == (reason, at)
 

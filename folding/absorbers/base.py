@@ -47,10 +47,6 @@ class Layer(Protocol):
         """The small constant in an input slot; None if the slot is empty."""
         ...
 
-    def is_alone(self, slot: int) -> bool:
-        """Whether nothing else reads the constant in an input slot."""
-        ...
-
     def summed(self, slot: int, factor: Factor, axes: tuple[int, ...]) -> Doubled | Kept:
         """The weight in a slot times a factor, summed over some axes, which disappear.
 

@@ -8,8 +8,8 @@
 What is gathered is one of the table's rows as it stands there (an index outside of them is an
 error), so the table may be shifted, too: it is then stored as new numbers.
 
-1. The table is a float constant of one axis or more, and nothing else reads it: it would have to
-   be stored twice.
+1. The table is a float constant of one axis or more. One that others read, such as the layer at the
+   end of a language model, is stored twice: whether that is too much is decided elsewhere.
 2. The affine acts along an axis of the table other than ``axis``. The output has the axes of the
    indices instead of that one, so an axis to its left is moved by their number, less one.
 3. How many these are must be known, unless the axis is on the right of them.
@@ -36,8 +36,6 @@ def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
         return table
     if not table.dims:
         return refuse(Reason.BAD_LAYER, layer)
-    if not layer.is_alone(0):
-        return Kept(Reason.FORKED, layer.node.input[0])
     axis = _table_axis(layer, affine, len(table.dims))
     if isinstance(axis, Reason):
         return refuse(axis, layer)

@@ -132,14 +132,6 @@ def test_a_table_without_axes_is_refused() -> None:
     assert_refused(net((), 0, (2,)), affine_of(2.0, 0.0, None), Reason.BAD_LAYER)
 
 
-@pytest.mark.parametrize("shift", [True, False])
-def test_a_table_that_something_else_reads_is_refused(*, shift: bool) -> None:
-    made = net((7, 5), 0, (2,))
-    affine = random_affine(5, -1, shift=shift)
-
-    assert_refused(made, affine, Reason.FORKED, shared="table", at="table")
-
-
 def test_a_large_table_takes_in_a_scale_alone() -> None:
     small, large = net((1 << 18, 4), 0, (2,)), net((1 << 18, 5), 0, (2,))
     feed = feed_of(1 << 18, (2,))
