@@ -101,8 +101,9 @@ def _table(plan: Plan, stream: TextIO) -> None:
 def _counts(plan: Plan) -> Iterator[str]:
     counts = plan.counts
     if counts["affines"]:
-        kept = f", {counts['kept']} kept" if counts["kept"] else ""
-        yield f"{counts['folded']} of {counts['affines']} folded{kept}"
+        others = (("partial", "folded but for its shift"), ("kept", "kept"))
+        rest = "".join(f", {counts[key]} {what}" for key, what in others if counts[key])
+        yield f"{counts['folded']} of {counts['affines']} folded{rest}"
 
 
 def _line(decision: Decision) -> str:
