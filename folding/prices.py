@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from folding.absorb import nodes_of
 from folding.chains import Chain
 from folding.descent import Descended
 from folding.draft import Draft
+from folding.layers import Wanted, wanted_by
 from folding.lower import nodes_below
 from folding.plan import Kept, Kind, Reason
 from folding.recognise import Recogniser
 from folding.tensors import constant_dims
 from folding.walk import Walker
 from folding.way import Reached, Stop, Taken, Turn
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A constant that a fold gives to a slot of a node."""
-
-    node: int
-    slot: int
-    dims: tuple[int, ...]
 
 
 class Prices:
@@ -87,8 +78,8 @@ class Prices:
                 yield Wanted(end.node, slot, value.shape)
             if isinstance(end, Turn):
                 continue
-            for slot in end.absorbed.factors:
-                yield Wanted(end.node, slot, constant_dims(self.draft, names[slot]) or ())
+            for slot, factor in end.absorbed.factors.items():
+                yield from wanted_by(self.draft, end.node, slot, factor)
             shift = end.absorbed.shift
             if shift is not None:
                 dims = (shift.size, *[1] * (-1 - end.absorbed.shift_axis))

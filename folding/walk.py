@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from folding.absorb import shift_of
-from folding.absorbers import ABSORBERS
+from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
 from folding.ahead import Ahead, has_several_outputs, others
 from folding.carriers import CARRIERS
 from folding.chains import Chain
 from folding.draft import Draft
+from folding.layers import DraftLayer, at_output
 from folding.plan import Kept, Reason
 from folding.protos import integer, is_default_domain, title
 from folding.recognise import Recogniser, Step
 from folding.roads import Roads, as_in_source
-from folding.tensors import DraftLayer
 from folding.way import Edge, Line, Passed, Reached, Stop, Stretch, Taken, Turn
 
 #: So many times another way is tried where an operator offers some.
@@ -143,13 +143,12 @@ class Walker:
         if not is_default_domain(node):
             return Kept(Reason.CUSTOM_OPERATOR, title(node), node.op_type)
         refusal: Kept | None = None
-        absorber = ABSORBERS.get(node.op_type)
-        if absorber is not None and absorber.at_output is not None and value == node.output[0]:
-            absorbed = absorber.at_output(DraftLayer(draft, at), affine)
-            if not isinstance(absorbed, Kept):
-                return Taken(at, absorbed)
+        absorbed = at_output(draft, at, affine) if value == node.output[0] else None
+        if isinstance(absorbed, Absorbed):
+            return Taken(at, absorbed)
+        if absorbed is not None:
             refusal = as_in_source(draft, absorbed, at)
-        if node.op_type in CARRIERS and not draft.is_constant(node.input[0]):
+        if node.op_type in CARRIERS and not DraftLayer(draft, at).is_constant(0):
             return self._past(at, [*node.output].index(value), affine, narrows_to)
         no_rule = Kept(Reason.NO_RULE, title(node), node.op_type)
         return refusal or self.steps.refusals.get(at, no_rule)

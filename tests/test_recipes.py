@@ -14,10 +14,10 @@ from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, Array, Net, fold, fold_unv
 from folding.doubled import Doubled
 from folding.factor import Factor, along
 from folding.floats import FLOATS
+from folding.layers import scale_weight
 from folding.modelfile import in_memory
 from folding.plan import Reason
 from folding.recipes import Changed, Scaled, Unrepresentable
-from folding.tensors import scale_weight
 
 ALL = [FLOAT, DOUBLE, HALF, BFLOAT]
 BITS = 400

@@ -32,6 +32,7 @@ from folding.equivalence.foreign.terms import (
 from folding.modelfile import Model
 from folding.planner import plan_model
 from folding.protos import graphs, integer, opset
+from folding.repeated import Repeated
 from folding.skeleton import LEAST
 
 #: The bodies of a node: the name of the attribute and the number of the graph.
@@ -68,7 +69,9 @@ class Names:
         found: Constant | None = None
         if changed is not None:
             origin = changed.origin or name
-            found = Constant(origin, changed.elem_type, constants, changed.recipe)
+            recipe = changed.recipe
+            source = recipe.array if isinstance(recipe, Repeated) else recipe
+            found = Constant(origin, changed.elem_type, constants, source)
         elif name in constants:
             found = find(name, constants, self.draft.type(name))
         if found is not None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import operator
 
-from folding.equivalence.sampling import elementwise, layers, moves, pooling, products
+from folding.equivalence.sampling import (
+    elementwise,
+    layers,
+    moves,
+    pooling,
+    products,
+    quantised,
+)
 from folding.equivalence.sampling.pull import Operator
 
 OPERATORS: dict[str, Operator] = {
@@ -16,6 +23,7 @@ OPERATORS: dict[str, Operator] = {
     "Concat": moves.concat,
     "Conv": layers.conv,
     "ConvTranspose": layers.conv_transpose,
+    "DequantizeLinear": quantised.dequantize_linear,
     "Div": elementwise.arithmetic(operator.truediv),
     "Dropout": elementwise.dropout,
     "Flatten": moves.reshape,
