@@ -148,7 +148,7 @@ class Search:
     def _below(self, index: int) -> tuple[int, ChannelAffine] | Kept | None:
         """An affine node on the way down, or why it may not be taken along."""
         chain = None if index in self.draft.shifts else self.chain_of.get(index)
-        if chain is not None:
+        if chain is not None and chain.refusal is None:
             self.met_below[chain] = None
             objection = self._objection(chain)
             if objection is not None:

@@ -120,3 +120,17 @@ def test_below_ir_version_4_a_constant_of_another_type_is_no_room_for_a_shift() 
     net.node("Cast", "n", out="y", to=HALF)
 
     assert refusal(net.model("y"))[0] is Reason.OLD_IR
+
+
+def test_a_mul_along_an_uncertain_axis_is_passed_downward_at_any_time() -> None:
+    net = Net(DOUBLE)
+    net.node("Neg", net.input(2, "n", name="x"), out="v")
+    net.node("Mul", "v", net.weight(2, 1), out="w")
+    net.node("Add", "w", net.weight(3), out="a")
+    net.node("Mul", "a", net.weight(3, 1, 1), out="u")
+    net.node("MatMul", net.weight(3, 2), "u", out="y")
+    net.node("MatMul", net.weight(3, 2), "v", out="z")
+
+    result = fold_unverified(net.model("y", "z"))
+
+    assert result.operators == ["Add", "Mul", "MatMul", "MatMul"]
