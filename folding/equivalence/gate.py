@@ -183,6 +183,7 @@ def _job(reference: Model, candidate: Model, compared: Compared, running: Runnin
         running.shapes,
         running.tolerance,
         running.engine,
+        compared.is_ours,
     )
 
 

@@ -49,6 +49,8 @@ class Job:
         shapes: the user's shapes for inputs that are made up.
         tolerance: the user's, if any.
         engine: what runs the candidate.
+        is_ours: whether the candidate is a fold of ours, number by number; what is known of it from
+            the files can do without runs.
     """
 
     reference: ModelPlace
@@ -64,3 +66,4 @@ class Job:
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     tolerance: float | None = None
     engine: Engine = CPU
+    is_ours: bool = True
