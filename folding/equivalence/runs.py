@@ -14,13 +14,16 @@ from onnx import ModelProto
 
 from folding.constants import Constants
 from folding.equivalence.activations import First, first_run
+from folding.equivalence.exactness import exact_outputs
 from folding.equivalence.feeds import Feed
 from folding.equivalence.jobs import Engine, Job
 from folding.equivalence.observed import observed
 from folding.equivalence.outputs import OutputCheck
+from folding.equivalence.rounding import rounded_values
 from folding.equivalence.runnable import cannot_run, check_engine
 from folding.equivalence.runtime import NotLoaded, RuntimeRefused
 from folding.equivalence.sessions import Sessions
+from folding.equivalence.shaken import Shaken
 from folding.equivalence.site_check import SiteCheck
 from folding.equivalence.trying import SEED, accepted_inputs
 from folding.equivalence.verdict import Check, Status
@@ -92,24 +95,10 @@ def _compared(job: Job, ours: Sessions, theirs: Sessions) -> Answer:
     scopes, _ = index(ours.model)
     constants = Constants(ours.model, scopes[0], None)
     sites = SiteCheck(ours, theirs, job.sites, constants)
-    names = _names(job, theirs.model.proto)
-    watched = {
-        output: tuple(
-            (name, names.get(name, name)) for name in values if name in names or name == output
-        )
-        for output, values in observed(ours.model.proto.graph, constants.scope.type).items()
-    }
-    outputs = OutputCheck(
-        ours,
-        theirs,
-        watched,
-        {site.name: constants.scope.type(site.name) for site in job.sites},
-        job.measured,
-        job.tolerance,
-    )
+    outputs = _output_check(job, ours, theirs, constants)
 
     def first(feed: Feed) -> First:
-        return first_run(ours, feed, outputs.names, sites.values)
+        return first_run(ours, feed, outputs.shaken.names, sites.values)
 
     labels: list[str] = []
     seeds: list[int] = []
@@ -132,6 +121,30 @@ def _compared(job: Job, ours: Sessions, theirs: Sessions) -> Answer:
         why = f"the source does not run on made-up inputs: {refusal}"
         return _only_loaded(theirs, _left_to_proof(job, why), excused=job.is_ours)
     return _answer(job, sites, outputs, labels, seeds)
+
+
+def _output_check(job: Job, ours: Sessions, theirs: Sessions, constants: Constants) -> OutputCheck:
+    """The check of the outputs, for what is known of both models."""
+    graph, type_of = ours.model.proto.graph, constants.scope.type
+    names = _names(job, theirs.model.proto)
+    watched = {
+        output: tuple(
+            (name, names.get(name, name)) for name in values if name in names or name == output
+        )
+        for output, values in observed(graph, type_of).items()
+    }
+    wanted = {ours: None for output, pairs in watched.items() for ours in (output, *dict(pairs))}
+    sites = {site.name: type_of(site.name) for site in job.sites}
+    return OutputCheck(
+        ours,
+        theirs,
+        watched,
+        exact_outputs(graph, type_of),
+        Shaken(ours, tuple(wanted), sites, rounded_values(graph, type_of)),
+        job.measured,
+        job.tolerance,
+        job.is_ours,
+    )
 
 
 def _answer(

@@ -113,8 +113,10 @@ def _of_same_shapes(model: Model, accepted: Made, *, is_small: bool) -> Iterator
         turns += [(Kind.NORMAL, _EITHER)] if flags else []
         turns += [(kind, SEED) for kind in KINDS]
     for kind, seed in turns:
+        if (kind, seed) == (accepted.kind, accepted.seed):
+            continue
         made = made_up(model.proto, (kind,), seed, shapes=shapes)
-        if isinstance(made, Made) and made.label != accepted.label:
+        if isinstance(made, Made):
             yield made
     if is_small and len(flags) > 1:
         yield from (_alone(accepted, flags, flag) for flag in flags[:_MOST_FLAGS])
