@@ -150,8 +150,8 @@ def judged(
         checks = (Check(name, Status.NOT_RUN, failure.reason) for name in ("sites", "outputs"))
         return Verdict((*proof, *checks))
     checks = (
-        Check(name, Status(status), why, worst, bound, at, excused)
-        for name, status, why, worst, bound, at, excused in found["checks"]
+        Check(name, Status(status), why, worst, bound, at, excused, tuple(mismatch))
+        for name, status, why, worst, bound, at, excused, mismatch in found["checks"]
     )
     return Verdict(
         (*proof, *checks),

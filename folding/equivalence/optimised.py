@@ -8,6 +8,7 @@ from typing import Any
 
 from folding.equivalence.distance import MOST, ROUNDINGS, distance
 from folding.equivalence.feeds import Feed
+from folding.equivalence.mismatch import mismatch
 from folding.equivalence.runtime import RuntimeRefused
 from folding.equivalence.sessions import Sessions
 from folding.equivalence.verdict import Check, Status
@@ -51,5 +52,6 @@ class Optimised:
             if isinstance(found, str):
                 return Check("outputs", Status.FAILED, f"output {output!r}: {found}", at=output)
             text = f"output {output!r} differs by {found:.2g} of its size"
-            return Check("outputs", Status.FAILED, text, found, bound, output)
+            lines = mismatch(plain[output], given[output], bound)
+            return Check("outputs", Status.FAILED, text, found, bound, output, mismatch=lines)
         return None

@@ -30,6 +30,7 @@ from folding.equivalence.activations import First
 from folding.equivalence.decided import Made, decided, has_numbers
 from folding.equivalence.distance import MOST, distance, general_bound
 from folding.equivalence.feeds import Feed
+from folding.equivalence.mismatch import mismatch
 from folding.equivalence.noise import RATIO, explained, float_type, ratio
 from folding.equivalence.optimised import Optimised
 from folding.equivalence.runtime import RuntimeRefused
@@ -125,7 +126,8 @@ class OutputCheck:
             apart = decided(one, given[output], made, self._bound(), noisy)
             self.has_evidence |= has_numbers(one)
             if apart:
-                self._fail(f"output {output!r}: {apart}", output)
+                lines = mismatch(one, given[output], 0.0)
+                self._fail(f"output {output!r}: {apart}", output, mismatch=lines)
 
     def _note_ratio(self, what: str, at: str, one: Any, other: Any, noisy: list[Any]) -> None:
         kind = float_type(one)
@@ -133,13 +135,14 @@ class OutputCheck:
         found = ratio(one, other, noisy, kind)
         (self.sensitive if found.arrived else self.insensitive).add(at)
         self.has_evidence |= has_numbers(one)
+        lines = () if found.worst <= RATIO else mismatch(one, other, self._bound())
         if found.why:
-            self._fail(f"{what}: {found.why}", at)
+            self._fail(f"{what}: {found.why}", at, mismatch=lines)
         elif not found.worst <= RATIO:
             text = f"{what} differs by {found.worst:.2g} times what rounding explains"
             if not found.arrived:
                 text = f"{what} differs, where rounding in the folds changes nothing"
-            self._fail(text, at, found.worst, RATIO)
+            self._fail(text, at, (found.worst, RATIO), lines)
         else:
             self._pass(at, found.worst, RATIO)
 
@@ -149,10 +152,12 @@ class OutputCheck:
             self.has_evidence |= has_numbers(one)
             self._pass(at, found, bound)
         elif not self._is_explained(at, one, other, drawn):
-            text = (
-                f": {found}" if isinstance(found, str) else f" differs by {found:.2g} of its size"
-            )
-            self._fail(f"{what}{text}", at, None if isinstance(found, str) else found, bound)
+            lines = mismatch(one, other, bound)
+            if isinstance(found, str):
+                self._fail(f"{what}: {found}", at, mismatch=lines)
+            else:
+                text = f"{what} differs by {found:.2g} of its size"
+                self._fail(text, at, (found, bound), lines)
 
     def _noisy(self, name: str, drawn: Drawn) -> list[Any]:
         return [] if self.tolerance is not None else [draw[name] for draw in drawn()]
@@ -185,10 +190,14 @@ class OutputCheck:
             self.worst = Check("outputs", Status.PASSED, "", worst, bound, at)
 
     def _fail(
-        self, why: str, at: str = "", worst: float | None = None, bound: float | None = None
+        self,
+        why: str,
+        at: str = "",
+        worst: tuple[float | None, float | None] = (None, None),
+        mismatch: tuple[str, ...] = (),
     ) -> None:
         if self.worst.status is Status.PASSED:
-            self.worst = Check("outputs", Status.FAILED, why, worst, bound, at)
+            self.worst = Check("outputs", Status.FAILED, why, *worst, at, mismatch=mismatch)
 
     def check(self) -> Check:
         """The result."""

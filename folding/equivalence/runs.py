@@ -55,7 +55,7 @@ def answer(job: Job) -> dict[str, Any]:
     found = compare(job)
     return {
         "checks": [
-            [c.name, str(c.status), c.why, c.worst, c.bound, c.at, c.excused]
+            [c.name, str(c.status), c.why, c.worst, c.bound, c.at, c.excused, list(c.mismatch)]
             for c in (found.sites, found.outputs)
         ],
         "ran_on": found.ran_on,
