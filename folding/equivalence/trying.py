@@ -1,9 +1,10 @@
 """Which inputs two models are run on: the user's, or made-up ones that the source accepts.
 
 The first are normal numbers, with flags that are false; if the source refuses those in every size,
-flags that are true, then either, then other kinds of numbers. A small model is run on every kind
-and in two sizes of what it leaves open; a large one on the first it accepts. Flags are tried both
-ways whatever a model's size is; in a small one each also alone, and either within one array.
+flags that are true, then either, then other kinds of numbers (of a large model, each of whose tries
+costs a session, zeros alone). A small model is run on every kind and in two sizes of what it leaves
+open; a large one on the first it accepts. Flags are tried both ways whatever a model's size is; in
+a small one also either within one array, and each alone.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def _others(job: Job, model: Model) -> Iterator[Made | str]:
     """What to try where the usual inputs are refused in every size: other flags, then numbers."""
     seeds = (_TRUE, _EITHER) if _flags(model) else ()
     turns = [(Kind.NORMAL, seed) for seed in seeds]
-    turns += [(kind, SEED) for kind in KINDS if kind is not Kind.NORMAL]
+    kinds = KINDS if model.size <= _FEW_BYTES else (Kind.ZEROS,)
+    turns += [(kind, SEED) for kind in kinds if kind is not Kind.NORMAL]
     for kind, seed in turns:
         yield from candidates(model.proto, (kind,), seed, shapes=job.shapes)
 
