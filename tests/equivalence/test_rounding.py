@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from graphs import BOOL, DOUBLE, FLOAT, HALF, INT64, Net
 from inprocess import any_verdict, compared
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, helper, numpy_helper
 
 from folding.equivalence.rounding import rounded_values, rounding_feed, with_rounding
 from folding.equivalence.runtime import Session
@@ -32,9 +32,9 @@ def inaccurate() -> ModelProto:
         net.store(net.random.normal(size=(5, 4, 3, 3)) * 1e-3),
         net.store(np.full(5, 1e4)),
     )
-    constants = [net.positive(5), net.weight(5), net.store(np.full(5, 1e4)), np.full(5, 1e-4)]
-    names = [*constants[:3], net.store(constants[3])]
-    net.node("Relu", net.node("BatchNormalization", hidden, *names), out="y")
+    gamma, beta = net.positive(5), net.weight(5)
+    mean, var = (net.store(np.full(5, value)) for value in (1e4, 1e-4))
+    net.node("Relu", net.node("BatchNormalization", hidden, gamma, beta, mean, var), out="y")
     return net.model("y")
 
 
@@ -143,7 +143,7 @@ def test_every_value_moves_by_a_few_roundings_of_itself(kind: int, unit: float) 
     net = Net(elem_type=kind)
     net.node("Add", net.input(4, 50), net.store(0.0), out="y")
     model = net.model("y")
-    dtype = {FLOAT: np.float32, DOUBLE: np.float64, HALF: np.float16}[kind]
+    dtype = helper.tensor_dtype_to_np_dtype(kind)
     exact = np.geomspace(1e-3, 1e3, 200).astype(dtype).reshape(4, 50)
     feed = rounding_feed({"x": exact}, {"y": (4, 50)}, {"y": kind}, np.random.default_rng(0))
 

@@ -199,7 +199,7 @@ def test_a_source_that_refuses_normal_numbers_is_run_on_others() -> None:
     """Here on those that are near to zero."""
     source = picky(FLOAT)
     scaled = helper.make_node("Mul", ["x", "hundred"], ["large"])
-    source.graph.initializer.append(numpy_helper.from_array(np.float32(100), "hundred"))
+    source.graph.initializer.append(numpy_helper.from_array(np.array(100, np.float32), "hundred"))
     source.graph.node[0].input[0] = "large"
     source.graph.node.insert(0, scaled)
 
@@ -215,10 +215,10 @@ def test_of_several_flags_each_is_tried_alone() -> None:
     net, other = Net(), Net()
     for made, operator in ((net, "Xor"), (other, "And")):
         flags = [made.input(name=name, elem_type=BOOL) for name in "ab"]
-        found = made.node(operator, *flags)
+        flag = made.node(operator, *flags)
         if operator == "And":
-            found = made.node("And", found, made.node("Not", found))
-        made.node("Cast", found, out="y", to=FLOAT)
+            flag = made.node("And", flag, made.node("Not", flag))
+        made.node("Cast", flag, out="y", to=FLOAT)
 
     found = compared(net.model("y"), other.model("y"), measured=False)
 
