@@ -105,7 +105,7 @@ def _named(values: Sequence[ValueInfoProto], wished: Shapes) -> dict[int | str, 
         if name not in known:
             hint = f"Those it requires: {', '.join(known)}."
             raise BadCall(f"a shape is given for {name!r}, which is no input to give", hint=hint)
-        if not all(size > 0 for size in shape):
+        if not all(isinstance(size, int) and size > 0 for size in shape):
             raise BadCall(f"the shape given for input {name!r} has a size that is none: {shape}")
         tensor = known[name].type.tensor_type
         if not fits(tensor, shape):
