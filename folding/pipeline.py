@@ -20,6 +20,7 @@ from folding.equivalence.verdict import Verdict
 from folding.errors import BadCall
 from folding.guards import LIMITS, Limits
 from folding.modelfile import Model
+from folding.notes import check_unread
 from folding.opening import Call, opened
 from folding.plan import Plan
 from folding.preparing import prepare
@@ -115,6 +116,8 @@ def fold(
             from folding.equivalence.running import Wish, running
 
             wish = Wish(inputs, shapes, tolerance, provider, custom_ops, run_limits)
+            for place in call.places:
+                check_unread(place, wish.files)
             run = stack.enter_context(running(wish, prepared.model.proto, limits.nesting))
         sha256 = _digest(model, stack, wanted=digests)
         report = carried_out(prepared, call, sha256, run)

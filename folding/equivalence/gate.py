@@ -166,8 +166,8 @@ def judged(
         checks = (Check(name, Status.NOT_RUN, failure.reason) for name in ("sites", "outputs"))
         return Verdict((*proof, *checks))
     checks = (
-        Check(name, Status(status), why, worst, bound, at, excused)
-        for name, status, why, worst, bound, at, excused in found["checks"]
+        Check(name, Status(status), why, worst, bound, at, excused, tuple(mismatch))
+        for name, status, why, worst, bound, at, excused, mismatch in found["checks"]
     )
     return Verdict(
         (*proof, *checks),
@@ -207,6 +207,7 @@ def _job(reference: Model, candidate: Model, compared: Compared, running: Runnin
         running.shapes,
         running.tolerance,
         running.engine,
+        is_ours=compared.is_ours,
         frozen=running.frozen,
     )
 

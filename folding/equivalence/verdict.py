@@ -38,6 +38,7 @@ class Check:
 
     ``why`` says what is wrong, or why it was not run; ``at`` names the tensor, node or output.
     ``excused`` is a check that was not run for a reason that the proof can do without it.
+    ``mismatch`` has what ``numpy.testing`` would say of two arrays; no report but its own kind has.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Check:
     bound: float | None = None
     at: str = ""
     excused: bool = False
+    mismatch: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
