@@ -8,6 +8,7 @@ function in a way that no rule sees through.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from onnx import FunctionProto, GraphProto, ModelProto
 
@@ -15,7 +16,7 @@ from folding import soundness
 from folding.equivalence.foreign.match import Match
 from folding.equivalence.foreign.normal import Normal, NotFollowed, normal_form
 from folding.equivalence.foreign.result import Different, Matched, NotEstablished, Result
-from folding.equivalence.sealed import same_tensor
+from folding.equivalence.sealed import rest, same_tensor
 from folding.equivalence.verdict import Check, Status
 from folding.errors import BadModel
 from folding.inference import Shape
@@ -58,7 +59,7 @@ def compare(reference: Model, candidate: Model) -> Result:
     """Whether two models are the same function, as far as can be told without a run."""
     try:
         soundness.check(lenient(candidate), "the candidate")
-        found = _apart(reference.proto, candidate.proto)
+        found = _apart(reference, candidate)
         if found is not None:
             return found
         theirs = normal_form(_called_alike(candidate, reference))
@@ -100,19 +101,27 @@ def _called_alike(candidate: Model, reference: Model) -> Model:
     return alike
 
 
-def _apart(ours: ModelProto, theirs: ModelProto) -> NotEstablished | None:
+def _apart(ours: Model, theirs: Model) -> NotEstablished | None:
     """What differs beside the graphs."""
-    mine, its = ({_title(f): f for f in proto.functions} for proto in (ours, theirs))
+    mine, its = ({_title(f): f for f in model.proto.functions} for model in (ours, theirs))
     for name in sorted(mine.keys() | its.keys()):
-        function = mine.get(name) or its[name]
-        if function.domain in ("", "ai.onnx") or mine.get(name) != its.get(name):
+        one, other = mine.get(name), its.get(name)
+        is_same = one is not None and other is not None and one.domain not in ("", "ai.onnx")
+        if not is_same or _content(ours, functions=[one]) != _content(theirs, functions=[other]):
             return NotEstablished(f"the function {name!r} is not the same in both", name)
-        if any(a.HasField("t") for node in function.node for a in node.attribute):
-            return NotEstablished(f"the function {name!r} holds tensors", name)
-    outputs = [[value.name for value in proto.graph.output] for proto in (ours, theirs)]
+    # A tool may drop what says how to train a model, but not say something else.
+    trained = [_content(m, training_info=m.proto.training_info) for m in (ours, theirs)]
+    if trained[1] and trained[0] != trained[1]:
+        return NotEstablished("the candidate says otherwise how the model is trained")
+    outputs = [[value.name for value in model.proto.graph.output] for model in (ours, theirs)]
     if outputs[0] != outputs[1]:
         return NotEstablished("the outputs have other names or another order")
     return None
+
+
+def _content(model: Model, **fields: Any) -> bytes:
+    """Parts of a model with what their tensors hold, wherever that is and however deep in them."""
+    return rest(replace(model, proto=ModelProto(**fields)))
 
 
 def _title(function: FunctionProto) -> str:

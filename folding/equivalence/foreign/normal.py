@@ -144,6 +144,7 @@ class _Reading:
             tuple(inputs),
             attributes_of(
                 node,
+                draft.constants.model,
                 domain,
                 version,
                 [shape_of(value) for value in inputs],
