@@ -129,7 +129,7 @@ def _title(function: FunctionProto) -> str:
 
 
 def _signatures(ours: Normal, theirs: Normal) -> NotEstablished | None:
-    """Inputs that only one side has, or that are of another type."""
+    """Inputs that only one side has, or that are of another type or in another order."""
     for name in sorted(ours.inputs.keys() | theirs.inputs.keys()):
         one, other = ours.inputs.get(name), theirs.inputs.get(name)
         if one is None or other is None:
@@ -137,6 +137,9 @@ def _signatures(ours: Normal, theirs: Normal) -> NotEstablished | None:
             return NotEstablished(f"only the {side} has the input {name!r}", name)
         if one.outcome.type != other.outcome.type or not _accepts(other.shape, one.shape):
             return NotEstablished(f"the input {name!r} of the candidate accepts others", name)
+    if list(ours.inputs) != list(theirs.inputs):
+        why = "the inputs have another order: who gives them by position calls another function"
+        return NotEstablished(why)
     return None
 
 
