@@ -71,9 +71,13 @@ def compare(reference: Model, candidate: Model) -> Result:
     found = _signatures(ours, theirs) or _defaults(reference, candidate, ours)
     if found is not None:
         return found
-    return Match(
+    result = Match(
         [(ours.outputs[name], theirs.outputs[name], None) for name in ours.outputs]
     ).result()
+    for name, same in ours.aliases.items():
+        if same in result.values:
+            result.values.setdefault(name, result.values[same])
+    return result
 
 
 def lenient(model: Model) -> Model:

@@ -78,10 +78,14 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """A model's outputs by name, the inputs that they are made from, and its drafts."""
+    """A model's outputs by name, the inputs that they are made from, and what else it names.
+
+    ``aliases`` are the values of its main graph that are the same as one with another name.
+    """
 
     outputs: dict[str, Value]
     inputs: dict[str, Term]
+    aliases: dict[str, str]
 
 
 def normal_form(model: Model) -> Normal:
@@ -114,7 +118,9 @@ class _Reading:
         names.known.update(inputs)
         self._read(names)
         outputs = {value.name: names.value(value.name) for value in graph.output}
-        return Normal(outputs, inputs)
+        terms = ((name, v.name) for name, v in names.known.items() if isinstance(v, Term))
+        aliases = {name: same for name, same in terms if same not in ("", name)}
+        return Normal(outputs, inputs, aliases)
 
     def _read(self, names: Names) -> None:
         draft = names.draft
