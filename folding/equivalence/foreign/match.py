@@ -8,6 +8,9 @@ allows. Each pair is looked at once, from the outputs upwards.
 Operators whose inputs may come in any order take them by their keys; where keys are alike, by
 their names, else in order, which may be the wrong one: then nothing is said of numbers that differ.
 
+Another operator or attribute is no proof of another function: strides do not matter where the
+result is one element wide, nor do dilations of a kernel of one. So it is left to the runs.
+
 What is no function of its inputs, or may not be (a random operator, one that is not ONNX's own),
 matches one of the other side at most: two draws are not one.
 """
@@ -15,7 +18,7 @@ matches one of the other side at most: two draws are not one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import inf, isnan
+from math import isnan
 
 from folding.equivalence.foreign.deviation import deviation
 from folding.equivalence.foreign.layers import LAYERS
@@ -36,8 +39,6 @@ _RANDOM = frozenset(
         "RandomUniformLike",
     }
 )
-#: Attributes that count whatever the numbers are, where they stand.
-_TELLING = frozenset({"dilations", "group", "pads", "strides"})
 #: Where every number of a constant takes part in the result.
 _COUNTS = LAYERS | {"Add", "BatchNormalization", "Div", "Gemm", "MatMul", "Mul", "PRelu", "Sub"}
 
@@ -76,7 +77,6 @@ class Match:
     worst: float = 0.0
     at: str = ""
     faults: list[Fault] = field(default_factory=list)
-    unlike: dict[str, str] = field(default_factory=dict)
     is_certain: bool = True
     _centred: list[Value] = field(default_factory=list)
     _seen: set[tuple[int, int]] = field(default_factory=set)
@@ -92,8 +92,6 @@ class Match:
                     self._pair(ours, theirs, reader)
         except _Mismatch as mismatch:
             return NotEstablished(mismatch.why, mismatch.at)
-        if self.unlike:
-            return self._judged_frame()
         return self._judged() if self.faults else Matched(self.values, self.worst, self.at)
 
     def _pair(self, ours: Value, theirs: Value, reader: Term | None) -> None:
@@ -117,9 +115,7 @@ class Match:
     def _terms(self, ours: Term, theirs: Term) -> None:
         one, other = ours.call, theirs.call
         if (why := _unlike(ours, theirs)) is not None:
-            if not _is_telling(one, other):
-                raise _Mismatch(why, one.title)
-            self.unlike[one.title] = why
+            raise _Mismatch(why, one.title)
         if one.operator in _RANDOM or one.domain or one.operator == FORMAL:
             self._only(one, other)
         if ours.name and theirs.name:
@@ -160,13 +156,6 @@ class Match:
             found.append(taken)
         return found
 
-    def _judged_frame(self) -> Different | NotEstablished:
-        """What attributes of layers that do not match mean, everything else being alike."""
-        (at, why), *more = self.unlike.items()
-        if more or self.faults or not self.is_certain:
-            return NotEstablished(why, at)
-        return Different(why, at, inf, self.values, check="frame")
-
     def _judged(self) -> Different | NotEstablished:
         """What constants that do not match mean, everything else being alike."""
         unknown = next((fault for fault in self.faults if isnan(fault.excess)), None)
@@ -197,15 +186,6 @@ class Match:
         if reader is None or reader.call.domain or constant.elem_type not in FLOATS:
             return False
         return reader.operator in _COUNTS and not is_forgotten(constant, reader, self._centred)
-
-
-def _is_telling(one: Call, other: Call) -> bool:
-    """Whether two layers differ only in attributes that make another function of them."""
-    same = (one.operator, one.version, one.domain) == (other.operator, other.version, other.domain)
-    said = one.attributes, other.attributes
-    names = [n for n in said[0].keys() | said[1].keys() if said[0].get(n) != said[1].get(n)]
-    is_layer = one.operator in LAYERS and len(one.inputs) == len(other.inputs)
-    return same and is_layer and not one.domain and set(names) <= _TELLING
 
 
 def _all_one(values: list[Value]) -> bool:
