@@ -15,7 +15,7 @@ from onnx import FunctionProto, GraphProto, ModelProto
 from folding import soundness
 from folding.equivalence.foreign.match import Match
 from folding.equivalence.foreign.normal import Normal, NotFollowed, normal_form
-from folding.equivalence.foreign.result import Different, Matched, NotEstablished, Result
+from folding.equivalence.foreign.result import Matched, NotEstablished, Result
 from folding.equivalence.sealed import rest, same_tensor
 from folding.equivalence.verdict import Check, Status
 from folding.errors import BadModel

@@ -9,9 +9,9 @@ u is the unit roundoff of the stored type, or of a coarser one that was rounded 
 expression of k operations in that type is within k * u * A of its value to first order (Higham,
 Accuracy and Stability of Numerical Algorithms, 2nd ed., lemma 3.1), and a fold has fewer than
 eight. Below ``tiny``, the least normal number, the distance of stored numbers no longer shrinks
-with them.
+with them; what is smaller may be flushed to 0 where ``given`` says so.
 
-What neither side computed must be the same bytes.
+What neither side computed must be the same bytes, or as good as them (``given``).
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
-from math import inf, isnan, nan, prod
+from math import inf, isnan, nan
 
 import numpy as np
-from onnx import TensorProto
 
 from folding.constants import Stored
 from folding.doubled import Doubled, Doubles
-from folding.equivalence.foreign.numbers import Constant, Whole, is_whole
+from folding.equivalence.foreign.given import flushed_below, is_given, same
+from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.rounding import is_own, way_to
 from folding.floats import FLOATS, FloatType
 from folding.recipes import Direct, Factor, Part, Recipe, Scaled
-from folding.scratch import ELEMENTS, scratch
+from folding.scratch import scratch
 
 #: What a float32 tool that computes carefully never reaches: 3.3 was measured.
 ROUNDINGS = 8.0
@@ -38,20 +38,22 @@ ROUNDINGS = 8.0
 _Piece = tuple[int, Doubles, Callable[[], Doubles]]
 
 
-def deviation(ours: Constant, theirs: Constant) -> float:
+def deviation(ours: Constant, theirs: Constant, *, is_linear: bool = False) -> float:
     """The largest |stored - T| over what is allowed; infinite where nothing is and they differ.
 
     NaN where nothing can be said: T is not finite, or may not be what roundings on the way give.
+    ``is_linear`` says that the constant is only multiplied or added.
     """
     if ours.shape != theirs.shape or ours.elem_type != theirs.elem_type:
         return inf
     kind = FLOATS.get(ours.elem_type)
-    if _is_given(ours) and _is_given(theirs):
-        return 0.0 if _same_bytes(ours, theirs) else inf
+    if is_given(ours) and is_given(theirs):
+        return 0.0 if same(ours, theirs, is_linear=is_linear) else inf
     if kind is None or isinstance(ours.source, np.ndarray) or isinstance(theirs.source, np.ndarray):
         return inf
+    least = flushed_below(kind) if is_linear else 0.0
     with closing(_pieces(ours)) as one, closing(_pieces(theirs)) as other:
-        found = _furthest(one, other, kind)
+        found = _furthest(one, other, kind, least)
     return found if isnan(found) else _on_the_way(found, ours, theirs, kind)
 
 
@@ -65,68 +67,16 @@ def _on_the_way(found: float, ours: Constant, theirs: Constant, kind: FloatType)
     return found if is_exact else nan
 
 
-def _is_given(constant: Constant) -> bool:
-    """Whether its numbers are stored, or follow without rounding."""
-    return isinstance(constant.source, Stored | np.ndarray)
-
-
-def _same_bytes(ours: Constant, theirs: Constant) -> bool:
-    one, other = ours.source, theirs.source
-    is_plain = not ours.axes and not theirs.axes and _is_streamable(one) and _is_streamable(other)
-    if not is_whole(ours):
-        return is_plain and _same_contents(ours, theirs)
-    if not is_plain:
-        return _same_arrays(ours.array(), theirs.array())
-    assert isinstance(one, Stored)
-    assert isinstance(other, Stored)
-    read = ours.constants.model.reader(one.tensor)
-    read_other = theirs.constants.model.reader(other.tensor)
-    count = prod(ours.shape)
-    with scratch(2) as (work, work_other):
-        return all(
-            _same_arrays(
-                read(low, min(low + ELEMENTS, count), work),
-                read_other(low, min(low + ELEMENTS, count), work_other),
-            )
-            for low in range(0, count, ELEMENTS)
-        )
-
-
-def _same_contents(ours: Constant, theirs: Constant) -> bool:
-    """Text, or several numbers in a byte: all at once, since both are rare and small."""
-    return _content(ours) == _content(theirs)
-
-
-def _content(constant: Constant) -> object:
-    assert isinstance(constant.source, Stored)
-    tensor, model = constant.source.tensor, constant.constants.model
-    content = model.content(tensor)
-    if content is not None:
-        return content.read(0, content.size)
-    if tensor.data_type == TensorProto.STRING:
-        return list(tensor.string_data)
-    return tensor.raw_data if tensor.HasField("raw_data") else list(tensor.int32_data)
-
-
-def _is_streamable(source: object) -> bool:
-    return isinstance(source, Stored) and not source.moves
-
-
-def _same_arrays(one: Whole, other: Whole) -> bool:
-    if one.dtype != other.dtype:
-        return False
-    a, b = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (one, other))
-    return bool(np.array_equal(a, b))
-
-
-def _furthest(one: Iterator[_Piece], other: Iterator[_Piece], kind: FloatType) -> float:
+def _furthest(
+    one: Iterator[_Piece], other: Iterator[_Piece], kind: FloatType, least: float
+) -> float:
     """Go through both in step, whatever pieces each comes in."""
     worst = 0.0
     ours, theirs = next(one, None), next(other, None)
     while ours is not None and theirs is not None:
         low, high = max(ours[0], theirs[0]), min(_end(ours), _end(theirs))
         own, their = slice(low - ours[0], high - ours[0]), slice(low - theirs[0], high - theirs[0])
-        found = _excess(ours[1][own], theirs[1][their], (ours[2], own), kind)
+        found = _excess(ours[1][own], theirs[1][their], (ours[2], own), kind, least)
         if isnan(found):
             return found
         worst = max(worst, found)
@@ -141,7 +91,11 @@ def _end(piece: _Piece) -> int:
 
 
 def _excess(
-    exact: Doubles, stored: Doubles, size: tuple[Callable[[], Doubles], slice], kind: FloatType
+    exact: Doubles,
+    stored: Doubles,
+    size: tuple[Callable[[], Doubles], slice],
+    kind: FloatType,
+    least: float,
 ) -> float:
     """The largest deviation of a piece. A is computed only where T itself does not allow it."""
     allowance = ROUNDINGS * kind.roundoff
@@ -152,6 +106,7 @@ def _excess(
         worst = float(np.divide(apart, scale, out=scale).max(initial=0.0)) / allowance
         if worst <= 1:
             return worst
+        apart[(np.abs(exact) < least) & (np.abs(stored) < least)] = 0
         magnitude, part = size
         scale = np.maximum(magnitude()[part], kind.tiny)
         worst = float((apart / scale).max(initial=0.0)) / allowance

@@ -42,6 +42,9 @@ _RANDOM = frozenset(
 #: Where every number of a constant takes part in the result.
 _COUNTS = LAYERS | {"Add", "BatchNormalization", "Div", "Gemm", "MatMul", "Mul", "PRelu", "Sub"}
 
+#: Where a constant is only multiplied or added.
+_LINEAR = _COUNTS - {"BatchNormalization", "Div"}
+
 
 class _Mismatch(Exception):
     """Two values that are not made alike; becomes a NotEstablished."""
@@ -79,14 +82,14 @@ class Match:
     faults: list[Fault] = field(default_factory=list)
     is_certain: bool = True
     _centred: list[Value] = field(default_factory=list)
-    _seen: set[tuple[int, int]] = field(default_factory=set)
+    _seen: set[tuple[int, int, bool]] = field(default_factory=set)
     _twins: dict[int, int] = field(default_factory=dict)
 
     def result(self) -> Result:
         try:
             while self.todo:
                 ours, theirs, reader = self.todo.pop()
-                pair = id(ours), id(theirs)
+                pair = id(ours), id(theirs), isinstance(ours, Constant) and _is_linear(reader)
                 if pair not in self._seen:
                     self._seen.add(pair)
                     self._pair(ours, theirs, reader)
@@ -106,7 +109,7 @@ class Match:
             raise _Mismatch(f"only in the reference, {at!r} is {said}", at)
 
     def _constants(self, ours: Constant, theirs: Constant, reader: Term | None) -> None:
-        found = deviation(ours, theirs)
+        found = deviation(ours, theirs, is_linear=_is_linear(reader))
         if not found <= 1:
             self.faults.append(Fault(ours, reader, found))
         elif found >= self.worst:
@@ -186,6 +189,10 @@ class Match:
         if reader is None or reader.call.domain or constant.elem_type not in FLOATS:
             return False
         return reader.operator in _COUNTS and not is_forgotten(constant, reader, self._centred)
+
+
+def _is_linear(reader: Term | None) -> bool:
+    return reader is not None and not reader.call.domain and reader.operator in _LINEAR
 
 
 def _all_one(values: list[Value]) -> bool:

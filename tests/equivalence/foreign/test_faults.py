@@ -137,6 +137,73 @@ def test_the_bound_is_eight_roundings(elem_type: int, roundings: int, passes: bo
     assert found.worst == roundings / 8
 
 
+def reading(operator: str, number: float, elem_type: int = FLOAT) -> ModelProto:
+    """A constant that an operator reads, one of whose numbers is given."""
+    net = Net(elem_type)
+    net.input(2, 4)
+    values = np.ones((4, 4))
+    values[1, 2] = number
+    net.node(operator, "x", net.store(values[1] if operator == "Div" else values, "c"), out="y")
+    return net.model("y")
+
+
+@pytest.mark.parametrize(
+    ("operator", "elem_type", "one", "other", "expected"),
+    [
+        ("MatMul", FLOAT, 0.0, -0.0, Matched),
+        ("MatMul", HALF, -0.0, 0.0, Matched),
+        ("MatMul", FLOAT, 1e-42, 0.0, Matched),
+        ("MatMul", BFLOAT, -0.0, 1e-39, Matched),
+        ("MatMul", DOUBLE, 1e-310, -1e-310, Matched),
+        ("MatMul", FLOAT, 2e-38, 0.0, Different),
+        ("MatMul", DOUBLE, 1e-42, 0.0, Different),
+        ("MatMul", HALF, 1e-6, 0.0, Different),
+        ("Div", FLOAT, 0.0, -0.0, Different),
+        ("Div", FLOAT, 1e-42, 0.0, Different),
+    ],
+)
+def test_the_sign_of_a_zero_and_what_is_flushed_to_zero_need_not_be_kept(
+    operator: str, elem_type: int, one: float, other: float, expected: type
+) -> None:
+    """Where a number is only multiplied or added; below float16's normal ones are ordinary ones."""
+    found = judged(reading(operator, one, elem_type), reading(operator, other, elem_type))
+    assert isinstance(found, expected), found
+
+
+def test_what_is_divided_by_a_zero_as_well_must_keep_its_sign() -> None:
+    """A constant is held to what each of its readers needs, whichever is looked at first."""
+    for readers in (["Mul", "Div"], ["Div", "Mul"]):
+        models = []
+        for zero in (0.0, -0.0):
+            net = Net()
+            net.input(2, 4)
+            net.store([1.0, zero, 1.0, 1.0], "c")
+            made = [net.node(operator, "x", "c") for operator in readers]
+            net.node("Concat", *made, axis=0, out="y")
+            models.append(net.model("y"))
+        assert isinstance(judged(*models), Different)
+
+
+def test_a_folded_number_may_be_flushed_to_zero() -> None:
+    """What a fold makes smaller than any normal number may be stored as 0."""
+    models = []
+    for is_folded in (False, True):
+        net = Net()
+        net.input(1, 2, 4, 4)
+        weights = np.array([1e-20, 1.0, 1.0, 1.0]).reshape(2, 2, 1, 1)
+        scale = np.full((2, 1, 1), 1e-20)
+        if is_folded:
+            folded_weights = weights * 1e-20
+            folded_weights[0, 0] = 0
+            net.node("Conv", "x", net.store(folded_weights, "w"), out="y")
+        else:
+            net.node(
+                "Mul", net.node("Conv", "x", net.store(weights, "w")), net.store(scale), out="y"
+            )
+        models.append(net.model("y"))
+    assert isinstance(judged(*models), Matched)
+
+
 def test_where_terms_cancel_the_bound_is_that_of_the_terms() -> None:
     """A bias that is the small rest of large terms may be as wrong as those are rounded."""
     net, other = Net(), Net()
