@@ -24,6 +24,8 @@ from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.shapes import Make
 from folding.equivalence.foreign.terms import LINEAR, RESHAPE, Call, Term, Value
+from folding.floats import FLOATS
+from folding.recipes import Scaled
 
 _NORM_INPUTS, _MODERN_NORM = 5, 7
 
@@ -54,7 +56,7 @@ def affine(call: Call, make: Make) -> Value | None:
 
 
 def _product(first: Constant, second: Constant) -> Constant | None:
-    """A weight that is too big to be evaluated, times a smaller constant."""
+    """A weight that is too big to be evaluated, times a smaller constant, if it stays in range."""
     weight, number = (first, second) if prod(first.shape) > prod(second.shape) else (second, first)
     scale, rank = number.doubled(), len(weight.shape)
     padded = (1,) * (rank - len(number.shape)) + number.shape
@@ -63,7 +65,19 @@ def _product(first: Constant, second: Constant) -> Constant | None:
     )
     if scale is None or not fits or number.elem_type != weight.elem_type:
         return None
-    return weight.scaled(np.arange(scale.size).reshape(padded), scale.reshape(scale.size))
+    product = weight.scaled(np.arange(scale.size).reshape(padded), scale.reshape(scale.size))
+    return product if product is not None and _is_in_range(product) else None
+
+
+def _is_in_range(product: Constant) -> bool:
+    """Whether a runtime that computes a weight gets finite and normal numbers, or zeros."""
+    kind, source = FLOATS[product.elem_type], product.source
+    assert isinstance(source, Scaled)
+    for part in source.parts():
+        size = np.abs(part.exact)
+        if not ((size == 0) | ((size >= 2 * kind.tiny) & (size <= kind.largest / 2))).all():
+            return False
+    return True
 
 
 def batch_norm(call: Call, make: Make) -> Value | None:

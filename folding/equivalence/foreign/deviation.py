@@ -11,6 +11,9 @@ Accuracy and Stability of Numerical Algorithms, 2nd ed., lemma 3.1), and a fold 
 eight. Below ``tiny``, the least normal number, the distance of stored numbers no longer shrinks
 with them; what is smaller may be flushed to 0 where ``given`` says so.
 
+Where the candidate itself leaves a constant to be computed by the runtime, what that may be off T
+counts as well (``rounding``), but for what the reference's own constant is off.
+
 What neither side computed must be the same bytes, or as good as them (``given``).
 """
 
@@ -27,22 +30,27 @@ from folding.constants import Stored
 from folding.doubled import Doubled, Doubles
 from folding.equivalence.foreign.given import flushed_below, is_given, same
 from folding.equivalence.foreign.numbers import Constant
-from folding.equivalence.foreign.rounding import is_own, way_to
+from folding.equivalence.foreign.rounding import Ways, is_own
 from folding.floats import FLOATS, FloatType
 from folding.recipes import Direct, Factor, Part, Recipe, Scaled
 from folding.scratch import scratch
 
 #: What a float32 tool that computes carefully never reaches: 3.3 was measured.
 ROUNDINGS = 8.0
+#: What is left to be added to a layer's result is rounded with it: its terms must not be so many
+#: times larger than what they add up to.
+_MOST_CANCELLED = 64.0
+#: A this close to |T| is no larger: both are rounded to float64.
+_EQUAL = 1 + 2.0**-40
 
 _Piece = tuple[int, Doubles, Callable[[], Doubles]]
 
 
-def deviation(ours: Constant, theirs: Constant, *, is_linear: bool = False) -> float:
+def deviation(ours: Constant, theirs: Constant, ways: Ways, *, is_linear: bool) -> float:
     """The largest |stored - T| over what is allowed; infinite where nothing is and they differ.
 
     NaN where nothing can be said: T is not finite, or may not be what roundings on the way give.
-    ``is_linear`` says that the constant is only multiplied or added.
+    ``ways`` are those to both, and ``is_linear`` says that they are only multiplied or added.
     """
     if ours.shape != theirs.shape or ours.elem_type != theirs.elem_type:
         return inf
@@ -54,36 +62,97 @@ def deviation(ours: Constant, theirs: Constant, *, is_linear: bool = False) -> f
     least = flushed_below(kind) if is_linear else 0.0
     with closing(_pieces(ours)) as one, closing(_pieces(theirs)) as other:
         found = _furthest(one, other, kind, least)
-    return found if isnan(found) else _on_the_way(found, ours, theirs, kind)
+    return found if isnan(found) else _on_the_way(found, ours, theirs, kind, ways)
 
 
-def _on_the_way(found: float, ours: Constant, theirs: Constant, kind: FloatType) -> float:
-    """A deviation, or NaN where T leaves out roundings to a coarser type that both do not share."""
+def _on_the_way(
+    found: float, ours: Constant, theirs: Constant, kind: FloatType, ways: Ways
+) -> float:
+    """A deviation, or NaN where what is rounded on the way may make it another one."""
+    more, size = _rounded(ours, theirs, kind, ways)
     if found <= 1:
-        one, other = (way_to(c).roundoff if is_own(c) else 0.0 for c in (ours, theirs))
-        return found if one == other or max(one, other) <= kind.roundoff else nan
-    ways = [way_to(ours), way_to(theirs)]
-    is_exact = all(way.is_certain and way.roundoff <= kind.roundoff for way in ways)
-    return found if is_exact else nan
+        one, other = (ways.to(c).roundoff if is_own(c) else 0.0 for c in (ours, theirs))
+        is_same = one == other or max(one, other) <= kind.roundoff
+        return found if is_same and found + more <= 1 and size <= _MOST_CANCELLED else nan
+    both = [ways.to(ours), ways.to(theirs)]
+    is_exact = all(way.is_certain and way.roundoff <= kind.roundoff for way in both)
+    return found if is_exact and found - more > 1 else nan
+
+
+def _rounded(ours: Constant, theirs: Constant, kind: FloatType, ways: Ways) -> tuple[float, float]:
+    """How far off its T a constant of the candidate may be where the reference's is not.
+
+    In units of what is allowed; and how much larger the candidate's terms are on the whole.
+    """
+    if isinstance(theirs.source, Stored) or ways.are_alike(ours, theirs):
+        return 0.0, 1.0
+    each, whole = _sizes(ours, theirs, kind)
+    if not each:
+        return 0.0, 1.0
+    way = ways.to(theirs, ours.constants)
+    if not way.is_certain:
+        return inf, whole
+    known = ways.to(ours).error if is_own(ours) and is_own(theirs) else 0.0
+    return max(each * way.error - known, 0.0) / (ROUNDINGS * kind.roundoff), whole
+
+
+def _sizes(ours: Constant, theirs: Constant, kind: FloatType) -> tuple[float, float]:
+    """The candidate's A over the reference's: of that number where it is largest, and of all.
+
+    1 stands for what is less, and 0 for a candidate that has nothing but zeros.
+    """
+    if not _cancels(theirs):
+        is_zero = isinstance(theirs.source, Direct) and theirs.source.value.equals(0)
+        return float(not is_zero), 1.0
+    worst, peak, its_peak = 1.0, kind.tiny, kind.tiny
+    with closing(_pieces(ours)) as one, closing(_pieces(theirs)) as other:
+        for mine, own, its, their in _in_step(one, other):
+            with np.errstate(all="ignore"):
+                size, its_size = (
+                    np.nan_to_num(piece[2]()[part], nan=inf)
+                    for piece, part in ((mine, own), (its, their))
+                )
+                found = its_size / np.maximum(size, kind.tiny)
+            worst = max(worst, float(np.nan_to_num(found, nan=inf).max(initial=0.0)))
+            peak = max(peak, float(size.max(initial=0.0)))
+            its_peak = max(its_peak, float(its_size.max(initial=0.0)))
+    return worst, its_peak / peak
+
+
+def _cancels(constant: Constant) -> bool:
+    """Whether the terms of a constant are larger than what they add up to."""
+    source = constant.source
+    values = [source.value] if isinstance(source, Direct) else []
+    if isinstance(source, Scaled):
+        values = [source.factor.scale]
+        values += [source.source] if isinstance(source.source, Doubled) else []
+    return any((value.magnitude > _EQUAL * np.abs(value.high)).any() for value in values)
 
 
 def _furthest(
     one: Iterator[_Piece], other: Iterator[_Piece], kind: FloatType, least: float
 ) -> float:
-    """Go through both in step, whatever pieces each comes in."""
     worst = 0.0
-    ours, theirs = next(one, None), next(other, None)
-    while ours is not None and theirs is not None:
-        low, high = max(ours[0], theirs[0]), min(_end(ours), _end(theirs))
-        own, their = slice(low - ours[0], high - ours[0]), slice(low - theirs[0], high - theirs[0])
+    for ours, own, theirs, their in _in_step(one, other):
         found = _excess(ours[1][own], theirs[1][their], (ours[2], own), kind, least)
         if isnan(found):
             return found
         worst = max(worst, found)
+    return worst
+
+
+def _in_step(
+    one: Iterator[_Piece], other: Iterator[_Piece]
+) -> Iterator[tuple[_Piece, slice, _Piece, slice]]:
+    """Go through both in step, whatever pieces each comes in: the parts of two that coincide."""
+    ours, theirs = next(one, None), next(other, None)
+    while ours is not None and theirs is not None:
+        low, high = max(ours[0], theirs[0]), min(_end(ours), _end(theirs))
+        own, their = slice(low - ours[0], high - ours[0]), slice(low - theirs[0], high - theirs[0])
+        yield ours, own, theirs, their
         done = _end(ours) == high, _end(theirs) == high
         ours = next(one, None) if done[0] else ours
         theirs = next(other, None) if done[1] else theirs
-    return worst
 
 
 def _end(piece: _Piece) -> int:

@@ -24,6 +24,7 @@ from folding.equivalence.foreign.deviation import deviation
 from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.result import Different, Matched, NotEstablished, Result
+from folding.equivalence.foreign.rounding import Ways
 from folding.equivalence.foreign.shifts import centred, is_forgotten
 from folding.equivalence.foreign.terms import COMMUTING, FORMAL, INPUT, Call, Term, Value
 from folding.floats import FLOATS
@@ -84,6 +85,7 @@ class Match:
     _centred: list[Value] = field(default_factory=list)
     _seen: set[tuple[int, int, bool]] = field(default_factory=set)
     _twins: dict[int, int] = field(default_factory=dict)
+    _ways: Ways = field(default_factory=Ways)
 
     def result(self) -> Result:
         try:
@@ -109,7 +111,7 @@ class Match:
             raise _Mismatch(f"only in the reference, {at!r} is {said}", at)
 
     def _constants(self, ours: Constant, theirs: Constant, reader: Term | None) -> None:
-        found = deviation(ours, theirs, is_linear=_is_linear(reader))
+        found = deviation(ours, theirs, self._ways, is_linear=_is_linear(reader))
         if not found <= 1:
             self.faults.append(Fault(ours, reader, found))
         elif found >= self.worst:
@@ -163,7 +165,10 @@ class Match:
         """What constants that do not match mean, everything else being alike."""
         unknown = next((fault for fault in self.faults if isnan(fault.excess)), None)
         if unknown is not None:
-            why = f"what {unknown.at!r} must be is not finite, or rounded beyond what can be told"
+            why = (
+                f"what {unknown.at!r} must be, or what the candidate computes for it,"
+                " is not finite, or rounded beyond what can be told"
+            )
             return NotEstablished(why, unknown.at, self.values, check="parameters")
         first = max(self.faults, key=lambda fault: fault.excess)
         layers = {fault.layer for fault in self.faults}

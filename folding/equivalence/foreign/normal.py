@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
 
 from onnx import GraphProto, NodeProto
 
 from folding.draft import Draft
 from folding.equivalence.foreign.attributes import attributes_of, version_of
 from folding.equivalence.foreign.fused import written_out
-from folding.equivalence.foreign.numbers import Constant, find
+from folding.equivalence.foreign.numbers import Constant, find, is_big_product
 from folding.equivalence.foreign.rules import make
 from folding.equivalence.foreign.terms import (
     FORMAL,
@@ -32,7 +31,6 @@ from folding.equivalence.foreign.terms import (
 from folding.modelfile import Model
 from folding.planner import plan_model
 from folding.protos import graphs, integer, opset
-from folding.skeleton import LEAST
 
 #: The bodies of a node: the name of the attribute and the number of the graph.
 _Bodies = Sequence[tuple[str, int]]
@@ -134,7 +132,9 @@ class _Reading:
     def _node(self, names: Names, node: NodeProto, title: str, within: _Bodies) -> None:
         draft = names.draft
         made = [name for name in node.output if draft.is_read(name)] or [node.output[0]]
-        is_constant = all(name in draft.constants for name in made) and not _is_big(draft, node)
+        is_constant = all(name in draft.constants for name in made) and not is_big_product(
+            draft.constants, node
+        )
         if is_constant and all(names.constant(name) is not None for name in made):
             if integer(node, "broadcast", 0):
                 raise NotFollowed(f"{title!r} broadcasts constants by an attribute", title)
@@ -184,12 +184,6 @@ class _Reading:
         names.known.update(zip(_formals(graph), formals, strict=True))
         self._read(names)
         return Body(said, formals, tuple(names.value(value.name) for value in graph.output))
-
-
-def _is_big(draft: Draft, node: NodeProto) -> bool:
-    """Whether a constant is the product of a weight: not to be evaluated as a whole."""
-    dims = draft.constants.dims(node.output[0]) if node.op_type == "Mul" else None
-    return dims is not None and prod(dims) > LEAST
 
 
 def _taken(call: Call) -> Body | None:

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 import numpy.typing as npt
-from onnx import TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 from folding.constants import Constants, Stored
 from folding.doubled import Doubled
@@ -17,6 +17,7 @@ from folding.inference import Shape
 from folding.protos import BITS
 from folding.recipes import Direct, Factor, Recipe, Scaled
 from folding.scratch import ELEMENTS
+from folding.skeleton import LEAST
 
 _BYTE = 8
 
@@ -121,6 +122,12 @@ def is_whole(constant: Constant) -> bool:
     """Whether each of its numbers is some bytes: no text, and not several in one byte."""
     bits = BITS.get(constant.elem_type, 1)
     return bits % _BYTE == 0
+
+
+def is_big_product(constants: Constants, node: NodeProto) -> bool:
+    """Whether a constant is the product of a weight: not to be evaluated as a whole."""
+    dims = constants.dims(node.output[0]) if node.op_type == "Mul" else None
+    return dims is not None and prod(dims) > LEAST
 
 
 def find(name: str, constants: Constants, elem_type: int) -> Constant | None:
