@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from onnx import FunctionProto, GraphProto, ModelProto
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto
 
 from folding import soundness
 from folding.equivalence.foreign.match import Match
@@ -23,6 +23,11 @@ from folding.inference import Shape
 from folding.modelfile import Model
 
 _OVERRIDABLE_SINCE_IR = 4
+#: What the default of a function's attribute is seen to hold.
+_PLAIN = frozenset(
+    {AttributeProto.FLOAT, AttributeProto.INT, AttributeProto.STRING}
+    | {AttributeProto.FLOATS, AttributeProto.INTS, AttributeProto.STRINGS}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,8 @@ def _apart(ours: Model, theirs: Model) -> NotEstablished | None:
         is_same = one is not None and other is not None and one.domain not in ("", "ai.onnx")
         if not is_same or _content(ours, functions=[one]) != _content(theirs, functions=[other]):
             return NotEstablished(f"the function {name!r} is not the same in both", name)
+        if one is not None and not all(a.type in _PLAIN for a in one.attribute_proto):
+            return NotEstablished(f"the function {name!r} has tensors as defaults", name)
     # A tool may drop what says how to train a model, but not say something else.
     trained = [_content(m, training_info=m.proto.training_info) for m in (ours, theirs)]
     if trained[1] and trained[0] != trained[1]:

@@ -262,3 +262,19 @@ def test_a_fault_beside_what_is_computed_is_still_one() -> None:
     assert isinstance(judged(product(), wrong), Different)
     unknown = product([*there_and_back(1e9), ("Mul", 1.001)])
     assert isinstance(judged(product(), unknown), NotEstablished)
+
+
+def test_padding_with_a_zero_that_is_computed_is_no_padding_of_a_layer() -> None:
+    """What should cancel may leave something."""
+    models = []
+    for rest in (0.0, 0.3):
+        net = Net()
+        net.input(1, 3, 6, 6)
+        zero = net.store(rest, "zero")
+        if rest:
+            zero = computed(net, zero, [("Mul", 1.0), ("Sub", rest)])
+        padded = net.node("Pad", "x", net.integers(0, 0, 1, 1, 0, 0, 1, 1), zero)
+        net.node("Conv", padded, net.weight(4, 3, 3, 3, name="w"), out="y")
+        models.append(net.model("y"))
+    assert isinstance(judged(models[1], models[1]), Matched)
+    assert isinstance(judged(*models), NotEstablished)

@@ -165,3 +165,14 @@ def test_a_tool_may_drop_what_says_how_to_train(tmp_path: Path) -> None:
     plain.ClearField("training_info")
     assert isinstance(judged(in_what_says_how_to_train(1), plain, tmp_path), Matched)
     assert not isinstance(judged(plain, in_what_says_how_to_train(1), tmp_path), Matched)
+
+
+def test_a_function_with_a_tensor_as_a_default_is_not_followed(tmp_path: Path) -> None:
+    """Its numbers may be in another file, where nobody looks for them."""
+    models = in_a_function(1), in_a_function(1)
+    for model in models:
+        default = helper.make_attribute("table", big(1))
+        model.functions[0].attribute_proto.append(default)
+    found = judged(*models, tmp_path)
+    assert isinstance(found, NotEstablished)
+    assert "defaults" in found.why
