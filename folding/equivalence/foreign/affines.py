@@ -49,9 +49,11 @@ def affine(call: Call, make: Make) -> Value | None:
     name = layer.bias.name or second.name
     if call.operator in ("Add", "Sub", "Sum"):
         moved = -number if call.operator == "Sub" else number
+        layer.bias = replace(layer.bias, parts=layer.bias.taking(second, is_added=True))
         return layer.remade(layer.weight, layer.value + moved, name, call)
     one = Doubled.exact(np.ones(1))
     scale = one / number if call.operator == "Div" else number
+    layer.take(second)
     return layer.scaled(scale, None, name, call)
 
 
@@ -66,7 +68,9 @@ def _product(first: Constant, second: Constant) -> Constant | None:
     if scale is None or not fits or number.elem_type != weight.elem_type:
         return None
     product = weight.scaled(np.arange(scale.size).reshape(padded), scale.reshape(scale.size))
-    return product if product is not None and _is_in_range(product) else None
+    if product is None or not _is_in_range(product):
+        return None
+    return replace(product, parts=weight.taking(number))
 
 
 def _is_in_range(product: Constant) -> bool:
@@ -101,6 +105,8 @@ def batch_norm(call: Call, make: Make) -> Value | None:
     scale = gamma / (variance + epsilon).sqrt()
     if not scale.is_finite():
         return None
+    for place, is_added in ((2, True), (0, False), (3, False), (1, True)):
+        layer.take(given[place], is_added=is_added)
     return layer.scaled(scale, beta - mean * scale, layer.bias.name or given[1].name, call)
 
 
@@ -147,6 +153,11 @@ class _Layer:
         group = np.arange(dims[0]) // (dims[0] // groups)
         channel: npt.NDArray[np.intp] = group.reshape(-1, 1) * dims[1] + np.arange(dims[1])
         return channel.reshape(*dims[:2], *ones)
+
+    def take(self, other: Constant, *, is_added: bool = False) -> None:
+        """Note that a constant goes into both its numbers."""
+        self.weight = replace(self.weight, parts=self.weight.taking(other, is_added=is_added))
+        self.bias = replace(self.bias, parts=self.bias.taking(other, is_added=is_added))
 
     def scaled(self, scale: Doubled, shift: Doubled | None, name: str, call: Call) -> Value | None:
         whole = scale.broadcast_to(self.value.shape)

@@ -5,11 +5,11 @@ formula with absolute values and plus signs, the other tool's number must satisf
 
     |stored - T| <= 8 * u * max(A, tiny)
 
-u is the unit roundoff of the stored type, or of a coarser one that was rounded to on the way: an
-expression of k operations in that type is within k * u * A of its value to first order (Higham,
-Accuracy and Stability of Numerical Algorithms, 2nd ed., lemma 3.1), and a fold has fewer than
-eight. Below ``tiny``, the least normal number, the distance of stored numbers no longer shrinks
-with them; what is smaller may be flushed to 0 where ``given`` says so.
+u is the unit roundoff of the stored type: an expression of k operations in that type is within
+k * u * A of its value to first order (Higham, Accuracy and Stability of Numerical Algorithms, 2nd
+ed., lemma 3.1), and a fold has fewer than eight. Below ``tiny``, the least normal number, the
+distance of stored numbers no longer shrinks with them; what is smaller may be flushed to 0 where
+``given`` says so.
 
 Where the candidate itself leaves a constant to be computed by the runtime, what that may be off T
 counts as well (``rounding``), but for what the reference's own constant is off.
@@ -84,15 +84,15 @@ def _rounded(ours: Constant, theirs: Constant, kind: FloatType, ways: Ways) -> t
 
     In units of what is allowed; and how much larger the candidate's terms are on the whole.
     """
-    if isinstance(theirs.source, Stored) or ways.are_alike(ours, theirs):
+    if isinstance(theirs.source, Stored):
         return 0.0, 1.0
     each, whole = _sizes(ours, theirs, kind)
     if not each:
         return 0.0, 1.0
-    way = ways.to(theirs, ours.constants)
+    way = ways.to(theirs, beside=ours)
     if not way.is_certain:
         return inf, whole
-    known = ways.to(ours).error if is_own(ours) and is_own(theirs) else 0.0
+    known = ways.to(ours, beside=theirs).error
     return max(each * way.error - known, 0.0) / (ROUNDINGS * kind.roundoff), whole
 
 

@@ -43,7 +43,7 @@ def convolution(call: Call, make: Make) -> Value | None:
 
 
 def _zeros(weight: Constant, width: int) -> Constant:
-    return replace(weight.holding(Doubled.exact(np.zeros(width))), name="")
+    return replace(weight.holding(Doubled.exact(np.zeros(width))), name="", parts=())
 
 
 def _padded(call: Call) -> Call:

@@ -16,6 +16,7 @@ from folding.draft import Draft
 from folding.equivalence.foreign.attributes import attributes_of, version_of
 from folding.equivalence.foreign.fused import written_out
 from folding.equivalence.foreign.numbers import Constant, find, is_big_product
+from folding.equivalence.foreign.origins import Origins
 from folding.equivalence.foreign.rules import make
 from folding.equivalence.foreign.terms import (
     FORMAL,
@@ -51,6 +52,10 @@ class Names:
     draft: Draft
     parent: Names | None
     known: dict[str, Value] = field(default_factory=dict)
+    origins: Origins = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.origins = Origins(self.draft)
 
     def value(self, name: str) -> Value:
         found = self.known.get(name) or self.constant(name)
@@ -66,7 +71,8 @@ class Names:
         found: Constant | None = None
         if changed is not None:
             origin = changed.origin or name
-            found = Constant(origin, changed.elem_type, constants, changed.recipe)
+            parts = self.origins.of(changed)
+            found = Constant(origin, changed.elem_type, constants, changed.recipe, None, parts)
         elif name in constants:
             found = find(name, constants, self.draft.type(name))
         if found is not None:

@@ -12,6 +12,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from folding.constants import Constants, Stored
 from folding.doubled import Doubled
+from folding.equivalence.foreign.steps import Part, found
 from folding.floats import FLOATS
 from folding.inference import Shape
 from folding.protos import BITS
@@ -29,7 +30,7 @@ class Constant:
     """A constant of one side: stored, evaluated, or what a fold makes of one.
 
     ``name`` is what its model calls it, ``axes`` the order of the source's axes in which it is
-    seen.
+    seen, and ``parts`` what of it its model computes.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Constant:
     constants: Constants
     source: Stored | Recipe | Whole
     axes: tuple[int, ...] | None = None
+    parts: tuple[Part, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -113,6 +115,11 @@ class Constant:
             return None
         return replace(self, source=Scaled(self.constants, source, factor))
 
+    def taking(self, other: Constant, *, is_added: bool = False) -> tuple[Part, ...]:
+        """The parts of this one with another one added to it, or multiplied with it."""
+        own = other.parts
+        return *self.parts, *(((True, own[0][1]),) if is_added and len(own) == 1 else own)
+
     def holding(self, value: Doubled) -> Constant:
         """A constant of the same type and name that is computed."""
         return replace(self, source=Direct(value), axes=None)
@@ -140,7 +147,9 @@ def find(name: str, constants: Constants, elem_type: int) -> Constant | None:
         return None
     if isinstance(value, Doubled):
         kind = elem_type or TensorProto.FLOAT
-        return Constant(name, kind, constants, Direct(value)) if kind in FLOATS else None
+        parts = ((False, found(constants, name)),)
+        is_float = kind in FLOATS
+        return Constant(name, kind, constants, Direct(value), None, parts) if is_float else None
     kind = elem_type or helper.np_dtype_to_tensor_dtype(value.dtype)
     return Constant(name, kind, constants, value)
 

@@ -7,8 +7,8 @@ that all together are within k * u * A of T (Higham, Accuracy and Stability of N
 the longest one. T says nothing where a step may overflow, may lose digits below the least normal
 number, or converts what is small beside the terms that it is left of.
 
-Which steps lead to a constant of the file is told by its name. What a fold or a rule computed from
-several has none: any step of the scope may be part of that, once.
+What a fold or a rule computes from several constants has the ways to all of them, one behind the
+other where they are multiplied.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from folding.constants import Constants, Stored
 from folding.doubled import Doubled
 from folding.equivalence.foreign.numbers import Constant, is_big_product
 from folding.equivalence.foreign.steps import (
@@ -25,8 +24,6 @@ from folding.equivalence.foreign.steps import (
     Spellings,
     Step,
     behind,
-    everything,
-    found,
     node_of,
     place,
     reads,
@@ -57,11 +54,11 @@ class Way:
         """How far off T the constant may be, in units of A."""
         return self.steps * self.roundoff
 
-    def joined(self, other: Way) -> Way:
-        """Both at once."""
+    def behind(self, other: Way, *, is_added: bool) -> Way:
+        """The way to a constant to which another one is added, or multiplied with it."""
         return Way(
             max(self.roundoff, other.roundoff),
-            max(self.steps, other.steps),
+            max(self.steps, other.steps) if is_added else self.steps + other.steps,
             self.is_certain and other.is_certain,
         )
 
@@ -74,49 +71,24 @@ class Ways:
     """What is rounded on the way to the constants of two models; each step is looked at once."""
 
     _spellings: Spellings = field(default_factory=Spellings)
-    _own: dict[Place, Way] = field(default_factory=dict)
-    _others: dict[tuple[int, int], Way] = field(default_factory=dict)
+    _known: dict[Place, Way] = field(default_factory=dict)
 
-    def to(self, constant: Constant, beside: Constants | None = None) -> Way:
-        """The way to a constant.
-
-        Without a name of its own, that may be any of its scope, but for what the scope ``beside``
-        computes as well.
-        """
-        if isinstance(constant.source, Stored):
-            return _EXACT
-        if is_own(constant):
-            return self._to_step(found(constant.constants, constant.name))
-        pair = id(constant.constants), id(beside)
-        if pair not in self._others:
-            self._others[pair] = self._any(constant.constants, beside)
-        return self._others[pair]
-
-    def are_alike(self, ours: Constant, theirs: Constant) -> bool:
-        """Whether a runtime computes both alike, be it right or wrong."""
-        if not is_own(ours) or not is_own(theirs):
-            return False
-        steps = (found(constant.constants, constant.name) for constant in (ours, theirs))
-        one, other = map(self._spellings.of, steps)
-        return one == other
+    def to(self, constant: Constant, beside: Constant | None = None) -> Way:
+        """The way to a constant, but for what the one ``beside`` it is computed from as well."""
+        ways = ((is_added, step, self._to_step(step)) for is_added, step in constant.parts)
+        rounding = [found for found in ways if found[2].steps]
+        given = beside.parts if beside is not None and rounding else ()
+        shared = {self._spellings.of(step) for _, step in given}
+        whole = _EXACT
+        for is_added, step, way in rounding:
+            if not shared or self._spellings.of(step) not in shared:
+                whole = whole.behind(way, is_added=is_added)
+        return whole
 
     def _to_step(self, step: Step) -> Way:
-        for one in behind(step, self._own):
-            self._own[place(one)] = _way(one, self._own)
-        return self._own.get(place(step), _EXACT)
-
-    def _any(self, constants: Constants, beside: Constants | None) -> Way:
-        """The ways to all constants of a scope, as one."""
-        shared = {self._spellings.of(step) for step in everything(beside) if _may_round(step)}
-        ways: dict[Place, Way] = {}
-        for step in everything(constants):
-            way = _way(step, ways)
-            is_shared = way.steps and _may_round(step) and self._spellings.of(step) in shared
-            ways[place(step)] = _EXACT if is_shared else way
-        whole = _EXACT
-        for way in ways.values():
-            whole = whole.joined(way)
-        return whole
+        for one in behind(step, self._known):
+            self._known[place(one)] = _way(one, self._known)
+        return self._known.get(place(step), _EXACT)
 
 
 def is_own(constant: Constant) -> bool:
@@ -133,15 +105,14 @@ def is_own(constant: Constant) -> bool:
 
 def is_exact(constant: Constant) -> bool:
     """Whether a runtime has the very numbers of a constant."""
-    way = Ways().to(constant) if isinstance(constant.source, Stored) or is_own(constant) else None
-    return way is not None and not way.steps
+    return not Ways().to(constant).steps
 
 
 def _way(step: Step, known: dict[Place, Way]) -> Way:
     """The way to a step, those to its inputs being known."""
     before = _EXACT
     for read in reads(step):
-        before = before.joined(known.get(place(read), _EXACT))
+        before = before.behind(known.get(place(read), _EXACT), is_added=True)
     home, name = step
     node = node_of(step)
     if node is None or not _may_round(step) or (node.op_type == "Cast" and not before.steps):

@@ -7,7 +7,7 @@ the same for both, however it rounds. Operators that only move elements leave th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,8 @@ from folding.doubled import Doubled
 
 #: A computed constant by name, and the scope that computes it.
 Step = tuple[Constants, str]
+#: A constant that a fold took in, and whether it was added; else it was multiplied or divided by.
+Part = tuple[bool, Step]
 #: A step as the key of a dictionary.
 Place = tuple[int, str]
 
@@ -67,15 +69,6 @@ def _order(step: Step) -> tuple[int, int]:
     while outer is not None:
         level, outer = level + 1, outer.outer
     return level, home.scope.producers[name]
-
-
-def everything(constants: Constants | None) -> Iterator[Step]:
-    """The computed constants of a scope and those around it, inputs first."""
-    if constants is None:
-        return
-    yield from everything(constants.outer)
-    names = (name for makes in constants.scope.makes for name in makes if name)
-    yield from ((constants, name) for name in names if constants.node(name) is not None)
 
 
 @dataclass(slots=True)

@@ -199,6 +199,31 @@ def test_terms_of_a_layer_that_cancel_at_run_time_are_not_passed(shift: float) -
     assert isinstance(found, Matched if shift == 10 else NotEstablished), found
 
 
+def scaled_often(times: int, *, is_folded: bool) -> ModelProto:
+    """A convolution and some affines behind it, each with a scale that takes two roundings."""
+    net = Net()
+    value = net.input(1, 3, 5, 5)
+    weight = net.weight(4, 3, 3, 3, name="w")
+    if is_folded:
+        net.node("Conv", value, weight, out="y")
+        return net.model("y")
+    value = net.node("Conv", value, weight)
+    for _ in range(times):
+        scale = computed(net, net.store(np.ones((4, 1, 1))), [("Mul", 3.0), ("Div", 3.0)])
+        value = net.node("Mul", value, scale)
+    net.node("Neg", net.node("Neg", value), out="y")
+    return net.model("y")
+
+
+@pytest.mark.parametrize(("times", "expected"), [(3, Matched), (5, NotEstablished)])
+def test_the_roundings_of_all_that_is_multiplied_add_up(times: int, expected: type) -> None:
+    """Each of several scales may be off by itself."""
+    found = judged(scaled_often(times, is_folded=True), scaled_often(times, is_folded=False))
+    assert isinstance(found, expected), found
+    same = scaled_often(times, is_folded=False)
+    assert isinstance(judged(same, same), Matched)
+
+
 def test_a_norm_written_out_is_computed_well_enough() -> None:
     """What a BatchNormalization makes of its constants takes fewer than eight roundings."""
     net, other = Net(), Net()
