@@ -3,9 +3,11 @@
 T is evaluated without rounding. A runtime rounds each step to the type of its result. Each of k
 steps adds at most u times the size of what is added up there, and passes on what came before, so
 that all together are within k * u * A of T (Higham, Accuracy and Stability of Numerical Algorithms,
-2nd ed., lemma 3.1 and section 3.3). u is that of the coarsest type on the way, and k the length of
-the longest one. T says nothing where a step may overflow, may lose digits below the least normal
-number, or converts what is small beside the terms that it is left of.
+2nd ed., lemma 3.1 and section 3.3). u is that of the coarsest type on the way, and k how many of
+them are in one term: those to both operands of a product, the more of both of a sum.
+
+T says nothing where a step may overflow, may lose digits below the least normal number, or converts
+what is small beside the terms that it is left of.
 
 What a fold or a rule computes from several constants has the ways to all of them, one behind the
 other where they are multiplied.
@@ -39,6 +41,10 @@ _ROUNDINGS = {
 }
 #: What they give is exact where it is below the least normal number.
 _SUMS = frozenset({"Add", "Sub"})
+#: Where what both operands are off adds up, relative to their sizes.
+_MULTIPLYING = frozenset({"Div", "Mul"})
+#: As good as any larger number of steps.
+_MANY = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Way:
         """The way to a constant to which another one is added, or multiplied with it."""
         return Way(
             max(self.roundoff, other.roundoff),
-            max(self.steps, other.steps) if is_added else self.steps + other.steps,
+            max(self.steps, other.steps) if is_added else min(self.steps + other.steps, _MANY),
             self.is_certain and other.is_certain,
         )
 
@@ -110,11 +116,13 @@ def is_exact(constant: Constant) -> bool:
 
 def _way(step: Step, known: dict[Place, Way]) -> Way:
     """The way to a step, those to its inputs being known."""
-    before = _EXACT
+    before, node = _EXACT, node_of(step)
+    multiplies = node is not None and node.op_type in _MULTIPLYING
     for read in reads(step):
-        before = before.behind(known.get(place(read), _EXACT), is_added=True)
+        before = before.behind(known.get(place(read), _EXACT), is_added=not multiplies)
+    if node is not None and node.op_type == "Pow":
+        before = before.behind(before, is_added=False)  # A square; no other power takes more.
     home, name = step
-    node = node_of(step)
     if node is None or not _may_round(step) or (node.op_type == "Cast" and not before.steps):
         return before  # T rounds where exact numbers are converted.
     kind = FLOATS.get(home.scope.type(name))

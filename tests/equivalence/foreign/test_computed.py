@@ -224,6 +224,39 @@ def test_the_roundings_of_all_that_is_multiplied_add_up(times: int, expected: ty
     assert isinstance(judged(same, same), Matched)
 
 
+@pytest.mark.parametrize(("operator", "expected"), [("Mul", NotEstablished), ("Add", Matched)])
+def test_the_roundings_of_both_operands_of_a_product_count(operator: str, expected: type) -> None:
+    """Of a sum, those of each operand are only in its own terms."""
+    models = []
+    for is_computed in (False, True):
+        net = Net()
+        net.input(4, 4)
+        number, steps = net.weight(4, 4, name="w"), [("Mul", 3.0), ("Div", 3.0)] * 2
+        if is_computed:
+            one = computed(net, number, steps)
+            number = net.node(operator, one, computed(net, net.store(np.ones((4, 4))), steps))
+        elif operator == "Add":
+            number = net.node(operator, number, net.store(np.ones((4, 4))))
+        net.node("MatMul", "x", number, out="y")
+        models.append(net.model("y"))
+    assert isinstance(judged(*models), expected)
+
+
+@pytest.mark.parametrize(("power", "expected"), [(2.0, NotEstablished), (0.5, Matched)])
+def test_a_square_doubles_what_its_base_is_off(power: float, expected: type) -> None:
+    """So its steps count twice; two for each power itself."""
+    models = []
+    for is_computed in (False, True):
+        net = Net()
+        net.input(4, 4)
+        number = net.store(np.arange(1.0, 17).reshape(4, 4), "w")
+        if is_computed:
+            number = computed(net, number, [("Mul", 3.0), ("Div", 3.0)] * (3 if power == 2 else 1))
+        net.node("MatMul", "x", net.node("Pow", number, net.store(power)), out="y")
+        models.append(net.model("y"))
+    assert isinstance(judged(*models), expected)
+
+
 def test_a_norm_written_out_is_computed_well_enough() -> None:
     """What a BatchNormalization makes of its constants takes fewer than eight roundings."""
     net, other = Net(), Net()
