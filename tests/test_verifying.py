@@ -436,3 +436,19 @@ def test_a_wrong_fold_of_somebody_else_s_is_found_and_named_as_in_the_reference(
     assert verdict.name == "different"
     assert verdict.guilty == ("n",)
     assert "'n', folded into 'conv'" in verdict.checks[2].why
+
+
+def test_what_somebody_leaves_to_be_computed_is_no_proof_where_digits_are_lost() -> None:
+    """Weights to which a large number is added, and from which it is taken away again."""
+    candidate = others_fold(wrong=False)
+    large = numpy_helper.from_array(np.array(1e5, np.float32), "large")
+    candidate.graph.initializer.append(large)
+    for operator, data, out in (("Sub", "more", "rounded"), ("Add", "their_w", "more")):
+        candidate.graph.node.insert(0, helper.make_node(operator, [data, "large"], [out]))
+    node(candidate, "Conv_0").input[1] = "rounded"
+
+    verdict = folding.verify(conv_net(), candidate)
+
+    assert verdict.name != "equivalent"
+    assert [str(check.status) for check in verdict.checks[:2]] == ["passed", "not_run"]
+    assert "the candidate computes" in verdict.checks[1].why

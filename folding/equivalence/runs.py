@@ -174,8 +174,10 @@ def _names(job: Job, candidate: ModelProto) -> dict[str, str]:
     """What values of the reference are called in the candidate."""
     there = {name for node in candidate.graph.node for name in node.output if name}
     there |= {value.name for value in candidate.graph.output}
-    names = {name: name for name in there - job.gone} if job.matched else {}
-    return {**names, **{ours: name for ours, name in job.values.items() if name in there}}
+    if job.values or not job.matched:
+        # Those of another tool's file mean what the match says, and nothing where it says nothing.
+        return {ours: name for ours, name in job.values.items() if name in there}
+    return {name: name for name in there - job.gone}
 
 
 def _refused(source: Sessions, why: str) -> Answer:
