@@ -91,7 +91,7 @@ class _Frame:
         for node, twin in pairs:
             self._same_inputs(node, twin)
             self._check_balance(node, twin)
-        self._check_seen({id(node) for node, _ in pairs}, pairs)
+        self._check_seen(pairs)
 
     def _match_unclaimed(self, claimed: set[int]) -> list[NodeProto]:
         """The nodes of the candidate that are not simply there as before."""
@@ -206,7 +206,7 @@ class _Frame:
         if has_new and not (reads or makes or is_shift):
             raise Differs(f"node {title(node)!r} makes something else", title(node))
 
-    def _check_seen(self, ids: set[int], pairs: list[tuple[NodeProto, NodeProto | None]]) -> None:
+    def _check_seen(self, pairs: list[tuple[NodeProto, NodeProto | None]]) -> None:
         """What was made by changed nodes is a value under its own name, or seen by none else."""
         known = {name for node in self.before.node for name in node.output}
         private: set[str] = set()
@@ -215,16 +215,22 @@ class _Frame:
         for name in private & known:
             if self._meaning(name) != self._root(name):
                 raise Differs(f"value {name!r} is another one than before", name)
-        self._check_private(private - known, ids)
+        self._check_private(private - known, pairs)
 
-    def _check_private(self, private: set[str], ids: set[int]) -> None:
+    def _check_private(
+        self, private: set[str], pairs: list[tuple[NodeProto, NodeProto | None]]
+    ) -> None:
         """Nobody but folded nodes reads an unfinished value or a folded tensor."""
-        hidden = private | self.draft.changed.keys()
+        hidden, ids = private | self.draft.changed.keys(), {id(node) for node, _ in pairs}
         for node in self.after.node:
             for name in node.input:
                 if name in hidden and id(node) not in ids:
                     raise Differs(f"node {title(node)!r} reads {name!r}, which changed", name)
         seen = {value.name for value in self.after.output} | self.draft.scope.captured
         seen |= {name for graph in bodies(self.after) for name in names(graph)}
+        read = {name for node in self.after.node for name in node.input} | seen
+        for node, twin in pairs:
+            if twin is None and node.output[0] not in read:
+                raise Differs(f"nobody reads the shift of {title(node)!r}", node.output[0])
         for name in hidden & seen:
             raise Differs(f"{name!r} is seen by others although it changed", name)
