@@ -101,9 +101,10 @@ def test_the_runtime_is_no_farther_off_than_the_magnitude_allows(
 def nudged(x: Array, axes: tuple[int, ...], place: tuple[int, ...], by: float) -> Array:
     """Every element off by as much as it may, so that the one at a place comes off worst."""
     apart = x - x.mean(axes, keepdims=True)
-    signs = -np.sign(apart) * np.sign(apart[place])
+    signs: Array = -np.sign(apart) * np.sign(apart[place])
     signs[place] = np.sign(apart[place])
-    return x + signs * np.abs(x) * by
+    off: Array = x + signs * np.abs(x) * by
+    return off
 
 
 @pytest.mark.parametrize("middle", [0.0, 5.0])

@@ -113,7 +113,10 @@ def test_nearest_elements_are_moved_as_they_are() -> None:
 @pytest.mark.parametrize("rounding", ["floor", "round_prefer_floor"])
 def test_coordinates_may_be_half_an_element_off(rounding: str) -> None:
     """For the sake of old models; those of unscaled axes, too."""
-    given = {"coordinate_transformation_mode": "tf_half_pixel_for_nn", "nearest_mode": rounding}
+    given: dict[str, Any] = {
+        "coordinate_transformation_mode": "tf_half_pixel_for_nn",
+        "nearest_mode": rounding,
+    }
 
     assert_exact(resized((1, 1, 2, 1.5), elem_type=FLOAT, **given).model("y"))
 
