@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from graphs import BOOL, FLOAT
@@ -82,7 +83,7 @@ class Branching:
         if kind == "call" and self.functions:
             function = self.functions[int(self.random.integers(len(self.functions)))]
             given = [self.pick(*floats) for _ in function.input[:-1]] + [self.pick(*truths)]
-            more = {"slope": 0.5} if self.random.random() < 0.5 else {}
+            more: dict[str, Any] = {"slope": 0.5} if self.random.random() < 0.5 else {}
             return helper.make_node(function.name, given, [name], name, domain="my", **more)
         if kind == "call":
             return helper.make_node("Where", [self.pick(*truths), *self.two(floats)], [name])

@@ -311,12 +311,10 @@ def test_a_condition_that_an_if_gives_is_known_behind_it() -> None:
     truth = helper.make_tensor_value_info("q", BOOL, None)
     for number in range(3):
         flag = f"flag{number - 1}" if number else "training"
-        graphs = []
-        for operator in ("Not", "Identity"):
-            graph = one(operator, flag, "q")
+        then, other = one("Not", flag, "q"), one("Identity", flag, "q")
+        for graph in (then, other):
             graph.output[0].CopyFrom(truth)
-            graphs.append(graph)
-        choose(net, flag, *graphs, out=f"flag{number}", name=f"if{number}")
+        choose(net, flag, then, other, out=f"flag{number}", name=f"if{number}")
     choose(net, "flag2", one("Relu", "x", "t"), one("Neg", "x", "e"))
 
     prepared = frozen(net.model("y"), training=True)
