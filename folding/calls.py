@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
 
@@ -36,7 +36,8 @@ class Calls:
             if self._import(proto, function):
                 self._functions[key] = function
         self._value = fresh_values(proto)
-        self._name = Fresh(node.name for graph in graphs(proto) for node in graph.node)
+        #: Runtimes want the nodes of a graph to have different names, if any.
+        self._title = Fresh(node.name for graph in graphs(proto) for node in graph.node)
 
     def _import(self, proto: ModelProto, function: FunctionProto) -> bool:
         """Whether the model has the operator sets of a function; those it lacks it gets.
@@ -92,9 +93,18 @@ class Calls:
         new |= {name: self._value(name) for name in made if name not in new} | given
         rename_nodes(function.node, new, self._value)
         for node in (*function.node, *copies):
-            node.name = self._name(node.name) if node.name else ""
+            node.name = self._title(node.name) if node.name else ""
+        for node in within(function.node):
             self.origin.update((name, key) for name in node.output if name)
         return [*function.node, *copies]
+
+
+def within(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+    """Nodes, and those of their bodies."""
+    for node in nodes:
+        yield node
+        for body in subgraphs(node):
+            yield from within(body.node)
 
 
 def _fill(nodes: Iterable[NodeProto], attributes: Mapping[str, AttributeProto]) -> None:

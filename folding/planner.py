@@ -13,6 +13,7 @@ from folding.modelfile import Model
 from folding.names import Names
 from folding.plan import Decision, Kept, Reason, Warned
 from folding.search import Search
+from folding.tensors import restore_names
 
 _INPUTS_HOLD_INITIALIZERS_BELOW_IR = 4
 
@@ -43,6 +44,7 @@ def plan_model(model: Model, refused: Refused) -> Planned:
         search = Search(draft, refused_in.get(number, {}))
         _keep(search)
         planned.decisions.extend(search.decide())
+        restore_names(draft)
         planned.warnings.extend(search.warnings)
     return planned
 

@@ -33,7 +33,7 @@ def layer(net: Net, operator: str, x: str = "x", weight: str = "w") -> str:
     """A layer with four channels in its output, whose weight is ``w``."""
     if not net.inputs:
         net.input(*((2, 3, 5) if operator.startswith("Conv") else (2, 3)))
-    if weight not in net.stored:
+    if weight not in net.stored and not any(weight in node.output for node in net.nodes):
         shapes = {"Conv": (4, 3, 1), "ConvTranspose": (3, 4, 1)}
         net.weight(*shapes.get(operator, (3, 4)), name=weight)
     return net.node(operator, x, weight)
@@ -146,6 +146,41 @@ def test_a_weight_that_a_constant_node_holds_is_stored_once() -> None:
 
     assert result.operators == ["Conv"] * 3
     assert len(set(weights(result))) == 1
+    assert_same_function(model, result.model)
+
+
+@pytest.mark.parametrize("chained", [True, False])
+@pytest.mark.parametrize("ir_version", [3, 8])
+def test_a_weight_that_each_layer_reads_under_another_name_stays_one(
+    ir_version: int, *, chained: bool
+) -> None:
+    """As PyTorch exports a layer that is called several times; the Identities go."""
+    net = Net(ir_version=ir_version, opset=9)
+    values = [norm(net, layer(net, "Conv"), "p0")]
+    weight = "w"
+    for number in range(1, 4):
+        same_parameters(net, f"p{number}", "p0")
+        weight = net.node("Identity", weight if chained else "w", out=f"w{number}")
+        values.append(norm(net, layer(net, "Conv", weight=weight), f"p{number}"))
+    model = net.model(*values)
+
+    result = fold(model)
+
+    assert result.operators == ["Conv"] * 4
+    assert weights(result) == ["w"] * 4
+    assert_same_function(model, result.model)
+
+
+def test_an_identity_of_another_weight_is_no_agreement() -> None:
+    """However alike the numbers of the norms are."""
+    net = Net()
+    one, other = layer(net, "Conv"), layer(net, "Conv", weight="other")
+    renamed = net.node("Conv", "x", net.node("Identity", "other"))
+    model = net.model(*(norm(net, value) for value in (one, other, renamed)))
+
+    result = fold(model)
+
+    assert weights(result) == ["w", "other", "other"]
     assert_same_function(model, result.model)
 
 

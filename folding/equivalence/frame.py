@@ -29,6 +29,7 @@ from folding.equivalence.verdict import Check, Status
 from folding.errors import BadModel
 from folding.modelfile import Model
 from folding.protos import attribute, bodies, graphs, is_default_domain, names, reads_shape, title
+from folding.recipes import Changed
 
 #: What may disappear because it is an affine, and what else a fold may touch. Said here again, so
 #: that a mistake in the rules is not believed by the proof.
@@ -181,13 +182,20 @@ class _Frame:
             was = twin.input[slot] if slot < len(twin.input) else ""
             changed = self.draft.changed.get(name)
             if changed is not None:
-                same = changed.origin == (was or None)
+                same = self._is_made_of(changed, was)
             elif was in self.draft.constants or not was:
                 same = name == was
             else:
                 same = self._meaning(name) == self._root(was)
             if not same:
                 raise Differs(f"input {slot} of node {title(node)!r} is another value", title(node))
+
+    def _is_made_of(self, changed: Changed, was: str) -> bool:
+        """Whether a folded tensor was the constant of that name before; none was if it is empty."""
+        original = self.draft.copies.original
+        if changed.origin is None or not was:
+            return changed.origin == (was or None)
+        return original(changed.origin) == original(was)
 
     def _check_balance(self, node: NodeProto, twin: NodeProto | None) -> None:
         """A changed value comes out of a node if and only if one goes in, or constants changed."""

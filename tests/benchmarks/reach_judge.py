@@ -19,9 +19,8 @@ _SEEDS = (1, 2, 3)
 def deviation(source: str, target: str, spread: float) -> float:
     """How many times the tolerance the outputs are apart, at worst; infinite for a lost output.
 
-    Parameters that a caller may override are overridden on the last of the inputs.
-
-    What onnxruntime raises where it cannot load or run the target is passed on.
+    Parameters that a caller may override are overridden on the last of the inputs. What onnxruntime
+    raises where it cannot load or run the target is passed on.
     """
     reference, candidate = _session(source), _session(target)
     return max(_apart(reference, candidate, feed) for feed in _feeds(reference, spread))

@@ -5,22 +5,21 @@ A tool that crashes or does not come back costs its process, and nothing else.
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import importlib.util
-import multiprocessing
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Any
 
 import peers
 
 #: After so many seconds a tool has failed.
 LIMIT = 120
-
-_SPAWN = multiprocessing.get_context("spawn")
 
 
 def fold_model(source: str, target: str) -> None:
@@ -44,6 +43,7 @@ def onnxscript(source: str, target: str) -> None:
     """Its optimizer and its default rewriting rules, among them those that fold."""
     import onnx
 
+    # By name: it is in no extra, so a type checker need not find it.
     optimizer = importlib.import_module("onnxscript.optimizer")
     rewriter = importlib.import_module("onnxscript.rewriter")
     onnx.save(rewriter.rewrite(optimizer.optimize(onnx.load(source))), target)
@@ -82,8 +82,7 @@ class Process:
     """A function that is called elsewhere, as often as one likes."""
 
     function: Callable[..., Any]
-    _process: BaseProcess | None = None
-    _pipe: Connection | None = field(default=None)
+    _pool: ProcessPoolExecutor | None = None
 
     def call(self, *arguments: object) -> Any:
         """What it returns.
@@ -91,44 +90,34 @@ class Process:
         Raises:
             Failed: it raised something, crashed, or took too long.
         """
-        if self._pipe is None:
-            self._pipe, theirs = _SPAWN.Pipe()
-            self._process = _SPAWN.Process(target=_serve, args=(theirs, self.function))
-            self._process.start()
-            theirs.close()
-        self._pipe.send(arguments)
-        try:
-            if not self._pipe.poll(LIMIT):
-                self.close()
-                raise Failed(f"not done after {LIMIT} s")
-            is_done, value = self._pipe.recv()
-        except EOFError:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(1, get_context("spawn"), _silence)
+        done = self._pool.submit(_limited, self.function, *arguments)
+        error = done.exception()
+        if isinstance(error, BrokenProcessPool):
             self.close()
-            raise Failed("crashed") from None
-        if not is_done:
-            raise Failed(value)
-        return value
+            raise Failed(f"crashed, or was not done after {LIMIT} s")
+        if error is not None:
+            raise Failed(f"{type(error).__name__}: {error}")
+        return done.result()
 
     def close(self) -> None:
         """No more calls; the next one starts anew."""
-        if self._process is not None and self._pipe is not None:
-            self._pipe.close()
-            self._process.kill()
-            self._process.join()
-        self._process = self._pipe = None
+        if self._pool is not None:
+            self._pool.shutdown()
+        self._pool = None
 
 
-def _serve(pipe: Connection, function: Callable[..., Any]) -> None:
-    """Answer calls, silently: the tools print much."""
-    silence = os.open(os.devnull, os.O_WRONLY)
+def _silence() -> None:
+    """The tools print much."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
-        os.dup2(silence, stream)
-    while True:
-        try:
-            arguments = pipe.recv()
-        except EOFError:
-            return
-        try:
-            pipe.send((True, function(*arguments)))
-        except Exception as error:  # noqa: BLE001  # A tool may raise anything.
-            pipe.send((False, f"{type(error).__name__}: {error}"))
+        os.dup2(nowhere, stream)
+
+
+def _limited(function: Callable[..., Any], *arguments: object) -> Any:
+    faulthandler.dump_traceback_later(LIMIT, exit=True)
+    try:
+        return function(*arguments)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
