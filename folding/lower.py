@@ -39,7 +39,7 @@ def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -
     if found.rest is not None:
         now[out] = _stay(draft, found.rest, keeper, (last.node, data), (name, out))
     for stop in path:
-        draft.point_shapes(made.get(stop.node, out), now[out])
+        draft.point_shapes(made.get(stop.node, out), data)
     for reader in found.readers:
         value = now[reader.value]
         if isinstance(reader.becomes, Stop):
