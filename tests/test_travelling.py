@@ -134,3 +134,33 @@ def test_a_mul_along_an_uncertain_axis_is_passed_downward_at_any_time() -> None:
     result = fold_unverified(net.model("y", "z"))
 
     assert result.operators == ["Add", "Mul", "MatMul", "MatMul"]
+
+
+@pytest.mark.parametrize("operator", ["Add", "Max", "Mul", "Sum"])
+def test_an_affine_that_changes_nothing_is_not_taken_in_by_an_operator(operator: str) -> None:
+    net = Net(DOUBLE)
+    net.node("MatMul", net.input(2, 3), net.weight(3, 4), out="a")
+    net.node("MatMul", "x", net.weight(3, 4), out="b")
+    net.node(operator, "a", "b", out="v")
+    net.node("Neg", "v", out="w")
+    net.node("Neg", "w", out="y")
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.operators == ["MatMul", "MatMul", operator]
+    assert_same_function(model, result.model)
+
+
+def test_a_reader_of_a_shape_stays_behind_what_it_reads_when_a_shift_stays() -> None:
+    net = Net(DOUBLE)
+    net.batch_norm(net.input(2, 3, 5), 3, "v")
+    net.node("Shape", "v", out="s")
+    net.node("Mul", "v", net.weight(3, 1), out="w")
+    net.node("Conv", "w", net.weight(4, 3, 2), out="y", pads=[1, 1])
+    model = net.model("y", "s")
+
+    result = fold(model)
+
+    assert [d.is_partial for d in result.plan.decisions] == [True]
+    assert_same_function(model, result.model)
