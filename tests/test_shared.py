@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from graphs import (
     BOOL,
+    DOUBLE,
     FLOAT,
     HALF,
     INT64,
@@ -21,9 +22,16 @@ from onnx import GraphProto, helper, numpy_helper
 from test_growth import MOST, SMALL, TIMES, built, steps
 
 from folding import Kept, Reason, trial
+from folding.constants import Constants
+from folding.doubled import Doubled
+from folding.draft import Draft
+from folding.factor import Factor, along
+from folding.graph import index
 from folding.modelfile import in_memory
+from folding.names import Names
 from folding.planner import plan_model
 from folding.protos import graphs
+from folding.tensors import scale_weight
 
 LAYERS = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 NUMBERS = ("gamma", "beta", "mean", "var")
@@ -219,19 +227,22 @@ def test_layers_that_take_in_two_affines_each_agree_on_both() -> None:
     assert_same_function(model, result.model)
 
 
-def test_layers_agree_although_each_takes_its_affines_in_another_order() -> None:
-    """The affine before a layer may be folded into it before or after the one behind."""
-    net = Net()
-    net.input(2, 3, 5)
-    net.weight(3, 1, name="s")
-    one = norm(net, layer(net, "Conv", net.node("Mul", "x", "s")), "p")
-    relu = net.node("Relu", net.node("Mul", "x", "s", out="m"))
-    other = norm(net, layer(net, "Conv", "m"), "p")
-    model = net.model(one, other, relu)
+def test_layers_agree_whatever_they_took_in_first() -> None:
+    """What stands before a layer may be folded into it before or after what stands behind."""
+    net = Net(DOUBLE)
+    net.input(2, 3)
+    net.weight(3, 4, name="w")
+    model = in_memory(net.model(*(net.node("MatMul", "x", "w", out=name) for name in "ab")))
+    scopes, _ = index(model)
+    draft = Draft(scopes[0], Constants(model, scopes[0], None), Names(scopes), keeps_inputs=False)
+    rows = Factor(along(0, (3, 4)), Doubled.exact(net.random.normal(size=3)))
+    columns = Factor(along(1, (3, 4)), Doubled.exact(net.random.normal(size=4)))
 
-    result = fold(model)
+    for node, factors in enumerate([(rows, columns), (columns, rows)]):
+        for factor in factors:
+            scale_weight(draft, node, 1, factor, "somebody")
 
-    assert_same_function(model, result.model)
+    assert draft.node(0).input[1] == draft.node(1).input[1]
 
 
 # --- some agree ---------------------------------------------------------------------------------
@@ -291,6 +302,18 @@ def test_numbers_that_differ_in_one_place_are_no_agreement() -> None:
     same_parameters(net, "q", "p")
     net.stored["q.gamma"][3] = np.nextafter(net.stored["q.gamma"][3], np.float32(9))
     model = net.model(*(norm(net, layer(net, "Conv"), prefix) for prefix in "pq"))
+
+    result = fold(model)
+
+    assert len(set(weights(result))) == 2
+    assert_same_function(model, result.model)
+
+
+def test_stored_scales_that_differ_are_no_agreement() -> None:
+    """Nothing of them is beyond a float64."""
+    net = Net()
+    values = [net.node("Mul", layer(net, "Conv"), net.weight(4, 1)) for _ in range(2)]
+    model = net.model(*values)
 
     result = fold(model)
 
