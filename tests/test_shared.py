@@ -309,6 +309,21 @@ def test_numbers_that_differ_in_one_place_are_no_agreement() -> None:
     assert_same_function(model, result.model)
 
 
+def test_copies_of_two_weights_are_two() -> None:
+    """However alike what becomes of them is."""
+    net = Net()
+    layers = [layer(net, "Conv", weight=name) for name in ("w", "other") for _ in range(3)]
+    values = [v if i % 3 == 2 else norm(net, v) for i, v in enumerate(layers)]
+    model = net.model(*values)
+
+    result = fold(model)
+
+    read = weights(result)
+    assert read[0] == read[1] != read[3] == read[4]
+    assert (read[2], read[5]) == ("w", "other")
+    assert_same_function(model, result.model)
+
+
 def test_stored_scales_that_differ_are_no_agreement() -> None:
     """Nothing of them is beyond a float64."""
     net = Net()
