@@ -136,6 +136,26 @@ def test_no_error_of_the_input_is_larger_behind_it_than_the_magnitude_says(
     assert grown.max() <= 1 + 1e-5
 
 
+@pytest.mark.parametrize(
+    ("operator", "value", "expected"),
+    [
+        ("LayerNormalization", [-1, 1], [(1 + 4 + 5) / 3, (7 + 4 + 5) / 3]),
+        ("RMSNormalization", [0.2, 1.4], [(1 + 0.2 * 5) / 5, (7 + 1.4 * 5) / 5]),
+    ],
+)
+def test_the_magnitude_is_that_of_the_formula(
+    operator: str, value: list[float], expected: list[float]
+) -> None:
+    """Of one and seven, whose mean is 4 and whose root mean square is 5."""
+    net = Net(opset=23, ir_version=10)
+    net.node(operator, net.input(2), net.store([1.0, 1.0]), out="y", epsilon=0.0)
+
+    (found,) = outputs_of(net.model("y"), {"x": np.array([1, 7], np.float32)})
+
+    np.testing.assert_allclose(found.value, value)
+    np.testing.assert_allclose(found.magnitude, expected)
+
+
 def magnitude(form: Any, given: dict[str, Any], *parameters: float) -> Array:
     """With each of the scale and the bias the same number throughout."""
     net = normed(form, given)
@@ -161,9 +181,11 @@ def test_long_rows_are_read_in_parts(
     form: Any, given: dict[str, Any], at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And their moments put together."""
+    whole = magnitude(form, given, 1, 1)
     monkeypatch.setattr(rows, "AT_ONCE", at_once)
 
     assert_by_definition(normed(form, given, DOUBLE).model("y"))
+    np.testing.assert_allclose(magnitude(form, given, 1, 1), whole)
 
 
 def test_a_row_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
