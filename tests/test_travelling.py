@@ -164,3 +164,16 @@ def test_a_reader_of_a_shape_stays_behind_what_it_reads_when_a_shift_stays() -> 
 
     assert [d.is_partial for d in result.plan.decisions] == [True]
     assert_same_function(model, result.model)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0])
+def test_a_gemm_that_takes_in_a_scale_before_it_goes_on_scaling_its_bias(beta: float) -> None:
+    net = Net(DOUBLE)
+    net.node("Mul", net.input(2, 3), net.weight(3), out="v")
+    net.node("Gemm", "v", net.weight(3, 4), net.weight(4), out="y", beta=beta)
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.operators == ["Gemm"]
+    assert_same_function(model, result.model)

@@ -5,7 +5,7 @@ So the two graphs must be the same when each affine's output counts as its input
 
 1. Every node that no fold claims stands in the candidate as it was, byte for byte, in order.
 2. Every other node of the candidate is a claimed one of the reference, with the same operator,
-   name and attributes (a Gemm's ``beta`` becomes 1), or an Add that holds a shift.
+   name and attributes (a Gemm's ``beta`` becomes 1 where C changes), or an Add that holds a shift.
 3. Their inputs are the same values: constants where there were constants, else values that are
    equal once the affines are cut out.
 4. A value under the name that it had is what it was. What a carrier reads is another value than
@@ -24,11 +24,17 @@ from onnx import GraphProto, NodeProto
 from folding import soundness
 from folding.draft import Draft
 from folding.equivalence.sealed import bare, essence
-from folding.equivalence.surroundings import Differs, same_fields, same_rest, same_tensors
+from folding.equivalence.surroundings import (
+    Differs,
+    same_beta,
+    same_fields,
+    same_rest,
+    same_tensors,
+)
 from folding.equivalence.verdict import Check, Status
 from folding.errors import BadModel
 from folding.modelfile import Model
-from folding.protos import attribute, bodies, graphs, is_default_domain, names, reads_shape, title
+from folding.protos import bodies, graphs, is_default_domain, names, reads_shape, title
 from folding.recipes import Changed
 
 #: What may disappear because it is an affine, and what else a fold may touch. Said here again, so
@@ -173,9 +179,7 @@ class _Frame:
     def _same_inputs(self, node: NodeProto, twin: NodeProto | None) -> None:
         if twin is None:
             return
-        beta = attribute(node, "beta") if node.op_type == "Gemm" else None
-        if beta is not None and beta.f != 1:
-            raise Differs(f"the beta of node {title(node)!r} is not 1", title(node))
+        same_beta(node, twin, self.draft.changed)
         if len(node.input) < len(twin.input):
             raise Differs(f"node {title(node)!r} lacks an input", title(node))
         for slot, name in enumerate(node.input):
