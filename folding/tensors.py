@@ -125,7 +125,7 @@ def restore_names(draft: Draft) -> None:
     for changed in [*draft.changed.values()]:
         name = draft.copies.original(changed.origin) if changed.origin else ""
         stored = draft.scope.initializers.get(name)
-        if stored is None or name in draft.changed or name not in draft.tensors_dropped:
+        if stored is None or name not in draft.tensors_dropped:
             continue
         if (tuple(stored.dims), stored.data_type) == (changed.recipe.dims, changed.elem_type):
             draft.tensors_dropped.remove(name)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from onnx import ModelProto, numpy_helper
 
 import folding
-from folding import Kept, Reason
+from folding import Kept, Reason, trial
 from folding.plan import Decision
+from folding.planner import plan_model
 from folding.protos import graphs
 
 #: A copy of this much may be made in any model.
@@ -277,6 +278,34 @@ def test_of_two_affines_in_one_copy_both_stay() -> None:
     assert kept_for_copies(result.plan.decisions)["y"] == "w"
     assert result.plan.counts["kept"] == 2
     assert result.model.SerializeToString() == model.SerializeToString()
+
+
+@pytest.mark.parametrize("weights", [1, 12])
+@pytest.mark.parametrize("norms", [1, 6])
+def test_many_folds_that_are_not_worth_it_cost_few_plans(
+    monkeypatch: pytest.MonkeyPatch, weights: int, norms: int
+) -> None:
+    """They are refused at once: all affines in a copy, and all copies that are too large."""
+    plans = []
+
+    def counting(*arguments: object) -> object:
+        plans.append(arguments)
+        return plan_model(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trial, "plan_model", counting)
+    net = Net()
+    x = net.input(1, LARGE, 3)
+    outputs = []
+    for number in range(weights):
+        value = normed(net, x, f"w{number}")
+        for _ in range(norms - 1):
+            value = net.batch_norm(net.node("Identity", value), LARGE)
+        outputs += [value, net.node("Relu", conv(net, x, f"w{number}"))]
+
+    result = folded_by(net.model(*outputs))
+
+    assert result.plan.counts["kept"] == weights * norms
+    assert len(plans) == 2
 
 
 def test_a_fold_that_another_one_rested_on_is_planned_anew() -> None:
