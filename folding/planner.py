@@ -31,7 +31,11 @@ class Planned:
 
 
 def plan_model(model: Model, refused: Refused) -> Planned:
-    """Decide about every affine of a model. Nothing is changed, no big weight is read."""
+    """Decide about every affine of a model.
+
+    Nothing is changed. A big weight is read, piece by piece, only where a shift goes down into it:
+    what it adds behind the layer is a number that later folds may need.
+    """
     drafts, problem = _drafts(model)
     planned = Planned([], drafts, [])
     if problem is not None:
