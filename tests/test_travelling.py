@@ -177,3 +177,13 @@ def test_a_gemm_that_takes_in_a_scale_before_it_goes_on_scaling_its_bias(beta: f
 
     assert result.operators == ["Gemm"]
     assert_same_function(model, result.model)
+
+
+def test_the_shape_behind_a_group_normalization_is_known() -> None:
+    net = Net(DOUBLE, opset=21)
+    net.node("GroupNormalization", net.input(2, 4, 3), net.weight(4), net.weight(4), num_groups=2)
+    net.node("Transpose", net.nodes[0].output[0], out="t", perm=[0, 2, 1])
+    net.node("MatMul", "t", net.weight(4, 3), out="v")
+    net.node("Mul", "v", net.weight(3), out="y")
+
+    assert fold_unverified(net.model("y")).into("y") == ("v",)
