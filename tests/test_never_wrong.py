@@ -17,10 +17,10 @@ from folding.plan import Folded, Kept, Reason
 SIDE = 4
 
 
-def convolved(net: Net, **given: int) -> str:
+def convolved(net: Net) -> str:
     """A Conv of [2, 4, 4, 4] to the same shape."""
     x = net.input(2, SIDE, SIDE, SIDE)
-    return net.node("Conv", x, net.weight(SIDE, SIDE, 1, 1), net.weight(SIDE), out="v", **given)
+    return net.node("Conv", x, net.weight(SIDE, SIDE, 1, 1), net.weight(SIDE), out="v")
 
 
 def multiplied(net: Net) -> str:
