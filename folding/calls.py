@@ -7,7 +7,8 @@
 1. What the function takes has the names that the call reads, what it gives those that it makes.
 2. All other names of the function are new ones, those in its bodies too.
 3. Attributes that refer to one of the call get that, else the function's default, else they go.
-4. A call stays if the function was written for other operator sets, or takes fewer values.
+4. A call stays if the function was written for other operator sets, takes fewer values, or would
+   get a body, which sees the values around the call.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ from folding.protos import graphs, subgraphs
 from folding.renaming import Fresh, fresh_values, rename_nodes
 from folding.splicing import output_names, replace_nodes
 from folding.survey import Key, key_of
+
+
+def takes(function: FunctionProto, call: NodeProto) -> bool:
+    """Whether a call gives a function no more than it takes, and no bodies."""
+    fits = len(call.input) <= len(function.input) and len(call.output) <= len(function.output)
+    return fits and not any(subgraphs(call))
 
 
 class Calls:
@@ -66,10 +73,7 @@ class Calls:
 
     def _is_call(self, node: NodeProto) -> bool:
         function = self._functions.get(key_of(node))
-        if function is None:
-            return False
-        takes, gives = len(function.input), len(function.output)
-        return len(node.input) <= takes and len(node.output) <= gives
+        return function is not None and takes(function, node)
 
     def _replaced(self, node: NodeProto) -> list[NodeProto]:
         if not self._is_call(node):
