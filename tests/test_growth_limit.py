@@ -266,6 +266,22 @@ def test_of_small_copies_that_are_too_large_together_none_is_made() -> None:
     assert result.model.SerializeToString() == model.SerializeToString()
 
 
+def test_what_needs_no_copy_is_folded_whatever_others_need() -> None:
+    """A weight of one layer alone, beside small copies that are too large together."""
+    net = Net()
+    x = net.input(1, 20, 3)
+    for name in ("w0", "w1", "w2"):
+        normed(net, x, name, 20, out=f"{name}y")
+        net.node("Relu", conv(net, x, name), out=f"{name}z")
+    normed(net, x, "w", 20, out="alone")
+    names = [f"{name}{end}" for name in ("w0", "w1", "w2") for end in "yz"]
+
+    result = folded_by(net.model("alone", *names))
+
+    assert kept_for_copies(result.plan.decisions) == {"w0y": "w0", "w1y": "w1", "w2y": "w2"}
+    assert result.decision("alone").is_folded
+
+
 def test_of_two_affines_in_one_copy_both_stay() -> None:
     """The one behind could not be folded without it either."""
     net = shared()
