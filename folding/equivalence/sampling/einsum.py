@@ -60,21 +60,20 @@ def _terms(pull: Pull, node: NodeProto) -> tuple[list[_Operand], str]:
     require(len(terms) == len(node.input) == _TERMS, "not supported: Einsum of other than two")
     if not arrow:
         result = _ELLIPSIS * (_ELLIPSIS in left) + _once(left.replace(_ELLIPSIS, ""))
-    operands, most = [], 0
-    for name, term in zip(node.input, terms, strict=True):
-        shape = pull.shape(name)
-        hidden = len(shape) - len(term.replace(_ELLIPSIS, "")) if _ELLIPSIS in term else 0
-        require(0 <= hidden <= len(digits), "the ranks of Einsum do not fit")
-        operands.append(_Operand(name, term.replace(_ELLIPSIS, _digits(hidden)), shape))
-        most = max(most, hidden)
+    shapes = [pull.shape(name) for name in node.input]
+    hidden = {
+        len(shape) - len(term.replace(_ELLIPSIS, ""))
+        for term, shape in zip(terms, shapes, strict=True)
+        if _ELLIPSIS in term
+    }
+    most = max(hidden, default=0)
+    fits = len(hidden) <= 1 and 0 <= most <= len(digits)
+    require(fits, "an ellipsis of Einsum does not fit")
+    terms = [term.replace(_ELLIPSIS, digits[:most]) for term in terms]
+    operands = [_Operand(*parts) for parts in zip(node.input, terms, shapes, strict=True)]
     plain = all(len(set(o.letters)) == len(o.letters) == len(o.shape) for o in operands)
     require(plain, "not supported: Einsum of a diagonal")
-    return operands, result.replace(_ELLIPSIS, _digits(most))
-
-
-def _digits(count: int) -> str:
-    """A digit for each hidden axis, aligned at the right."""
-    return digits[:count][::-1]
+    return operands, result.replace(_ELLIPSIS, digits[:most])
 
 
 def _once(terms: str) -> str:

@@ -175,7 +175,7 @@ def _blocks(pull: Pull, node: NodeProto, deep: str, wide: str) -> tuple[Dims, in
     found = attribute(node, "mode")
     mode = b"DCR" if found is None else found.s
     batch, channels, rows, columns = depth
-    fits = block > 0 and mode in (b"DCR", b"CRD") and channels == space[1] * block**2
+    fits = mode in (b"DCR", b"CRD") and channels == space[1] * block**2
     fits = fits and space == (batch, space[1], rows * block, columns * block)
     require(fits, f"the shapes of {node.op_type} do not fit")
     return space, block, mode

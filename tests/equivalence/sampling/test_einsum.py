@@ -104,6 +104,27 @@ def test_an_axis_of_length_one_goes_with_any_other(model: ModelProto) -> None:
     assert_exact(model)
 
 
+def test_both_terms_may_have_an_ellipsis() -> None:
+    """It stands for as many axes in both, one of which may be shorter."""
+    net = Net()
+    inputs = net.input(3, 2, 4, 5), whole_numbers(net, 1, 2, 5, 3)
+    net.node("Einsum", *inputs, out="y", equation="...ab,...bc->...ac")
+
+    assert_exact(net.model("y"))
+
+
+def test_ellipses_of_different_ranks_are_not_supported() -> None:
+    """The specification has none."""
+    net = Net()
+    inputs = net.input(3, 2, 4, 5), net.weight(2, 5, 3)
+    net.node("Einsum", *inputs, out="y", equation="...ab,...bc->...ac")
+    model = untyped(net, "y")
+
+    found = sampled(model, feed_for(model), {"y": (3, 2, 4, 3)}, "y")
+
+    assert found == Unsupported("an ellipsis of Einsum does not fit")
+
+
 def test_both_operands_may_be_activations() -> None:
     """One of them is read as a weight all the same."""
     net = Net()

@@ -71,6 +71,16 @@ def test_a_resize_is_what_the_specification_says(mode: dict[str, Any], places: s
     assert_by_definition(net.model("y"))
 
 
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("places", PLACES)
+def test_what_is_cut_off_by_rounding_matters_to_one_transformation(places: str, mode: str) -> None:
+    """It centres what is left."""
+    given: dict[str, Any] = {"coordinate_transformation_mode": places, "mode": mode}
+    net = resized((1, 1, 1.3, 0.7), opset=19, elem_type=FLOAT, shape=(1, 2, 9, 9), **given)
+
+    assert_run(net.model("y"))
+
+
 @pytest.mark.parametrize("scale", [0.13, 0.4, 0.9, 1.7])
 @pytest.mark.parametrize("mode", ANTIALIASED)
 def test_antialiasing_spreads_the_weights(mode: dict[str, Any], scale: float) -> None:
