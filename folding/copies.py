@@ -5,7 +5,8 @@
 
 Where all readers of a constant agree on what becomes of it, it stays one tensor; else each content
 is stored once. A copy is found by a digest of its content, so that many cost no more than few.
-Exporters give a constant that several layers share a name for each, by an Identity: it is one.
+Exporters give a constant that several layers share a name for each by an Identity, or transpose it
+for each: it is one.
 """
 
 from __future__ import annotations
@@ -31,19 +32,24 @@ class Copies:
         self._known: dict[Hashable, Changed] = {}
         self._copied: set[str] = set()
         self._originals: dict[str, str] = {}
+        self._alike: dict[Hashable, str] = {}
 
     def original(self, name: str) -> str:
-        """The constant that stands under a name, perhaps by way of Identities."""
+        """The constant that stands under a name: behind Identities, and computed alike, one."""
         passed = []
         while name not in self._originals:
-            passed.append(name)
             node = self._constants.node(name)
-            if node is None or node.op_type != "Identity":
+            if node is None or len(node.input) != 1:
                 self._originals[name] = name
             else:
+                passed.append((name, node))
                 name = node.input[0]
         found = self._originals[name]
-        self._originals.update(dict.fromkeys(passed, found))
+        for name, node in reversed(passed):
+            if node.op_type != "Identity":
+                attributes = sorted(a.SerializeToString(deterministic=True) for a in node.attribute)
+                found = self._alike.setdefault((node.op_type, *attributes, found), name)
+            self._originals[name] = found
         return found
 
     def has(self, origin: str | None) -> bool:

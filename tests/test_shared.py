@@ -179,6 +179,39 @@ def test_a_weight_that_each_layer_reads_under_another_name_stays_one(
     assert_same_function(model, result.model)
 
 
+def test_a_weight_that_each_layer_transposes_for_itself_stays_one() -> None:
+    """As exporters leave a dense layer that is called several times."""
+    net = Net()
+    net.input(2, 3)
+    net.weight(4, 3, name="w")
+    turned = [net.node("Transpose", "w", perm=[1, 0]) for _ in range(3)]
+    model = net.model(*(norm(net, net.node("MatMul", "x", name)) for name in turned))
+
+    result = fold(model)
+
+    assert result.plan.counts["folded"] == 3
+    assert len(set(weights(result))) == 1
+    assert "w" not in result.tensors
+    assert_same_function(model, result.model)
+
+
+def test_a_weight_and_what_is_computed_from_it_are_no_agreement() -> None:
+    """Nor are two that are computed otherwise."""
+    net = Net()
+    net.input(2, 4, 4, 4)
+    net.weight(4, 4, 4, name="w")
+    perms = [[0, 2, 1], [1, 0, 2], [0, 2, 1]]
+    names = ["w", *(net.node("Transpose", "w", perm=perm) for perm in perms), net.node("Neg", "w")]
+    net.weight(4, name="s")
+    model = net.model(*(net.node("Mul", net.node("MatMul", "x", name), "s") for name in names))
+
+    result = fold(model)
+
+    assert result.plan.counts["folded"] == 5
+    assert len(set(weights(result))) == 4
+    assert_same_function(model, result.model)
+
+
 def test_an_identity_of_another_weight_is_no_agreement() -> None:
     """However alike the numbers of the norms are."""
     net = Net()
