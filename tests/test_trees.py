@@ -372,7 +372,7 @@ def test_the_report_says_what_stayed_and_why() -> None:
 
 @pytest.mark.parametrize("where", ["in the body", "outside"])
 def test_in_a_loop_the_state_has_no_shape_but_the_weight_has(where: str) -> None:
-    """The state may change its shape with every turn; a Conv's output has the rank of its weight."""
+    """The state may change its shape with every turn; a Conv gives the rank of its weight."""
     net, body = Net(), Net()
     body.input(name="turn", elem_type=7)
     body.input(name="go", elem_type=9)
