@@ -95,9 +95,8 @@ class Search:
     def _fixed(self, chain: Chain) -> Kept | None:
         """Why an affine stays, whatever becomes of the others."""
         name, closed = self._name(chain), self.draft.scope.closed
-        if name in self.refused:
-            return self.refused[name]
-        return chain.refusal if closed is None else Kept(closed, name)
+        known = self.refused.get(name) or (chain.refusal if closed is None else Kept(closed, name))
+        return known or (None if self.draft.is_read(name) else Kept(Reason.UNREAD, name))
 
     def _searched(self, chain: Chain) -> Folded | Kept:
         self.walker.forget()

@@ -187,3 +187,12 @@ def test_the_shape_behind_a_group_normalization_is_known() -> None:
     net.node("Mul", "v", net.weight(3), out="y")
 
     assert fold_unverified(net.model("y")).into("y") == ("v",)
+
+
+def test_what_nothing_reads_stays_as_it_is() -> None:
+    net = Net(DOUBLE)
+    net.node("MatMul", net.input(2, 3), net.weight(3, 4), out="v")
+    net.node("Mul", "v", net.weight(4), out="y")
+    net.node("Relu", "x", out="z")
+
+    assert refusal(net.model("z")) == (Reason.UNREAD, "y")
