@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from folding.clock import Clock
 from folding.modelfile import Model
 from folding.plan import Warned
 from folding.planner import Refused
@@ -56,6 +57,16 @@ class Prepared:
         return replace(self, source=source, model=model)
 
 
+def prepare_if_asked(
+    clock: Clock, source: Model, freeze: Mapping[str, Any] | None, keep: Sequence[str]
+) -> Prepared:
+    """Like ``prepare``, as a stage of its own if there is anything to do."""
+    if not (freeze or keep or len(source.proto.functions)):
+        return Prepared(source, source)
+    with clock.stage("prepare"):
+        return prepare(source, freeze, keep)
+
+
 def prepare(
     source: Model, freeze: Mapping[str, Any] | None = None, keep: Sequence[str] = ()
 ) -> Prepared:
@@ -69,8 +80,6 @@ def prepare(
     Raises:
         BadCall: there is no such input or affine, or an input takes no such value.
     """
-    if not (freeze or keep or len(source.proto.functions)):
-        return Prepared(source, source)
     from folding import freezing, frozen_inputs, inlining, keeping
 
     values = frozen_inputs.frozen_inputs(source.proto, freeze or {})
