@@ -174,6 +174,20 @@ def test_a_weight_of_one_layer_is_no_copy_wherever_it_is_stored(where: str) -> N
     assert result.plan.counts["folded"] == 4
 
 
+def test_a_computed_weight_that_others_read_is_copied() -> None:
+    """What it is computed from stays; two such copies are more than a page."""
+    net = Net()
+    net.input(3, 30)
+    for number in range(2):
+        net.node("Neg", net.weight(30, 30), out=f"w{number}")
+        net.batch_norm(net.node("MatMul", "x", f"w{number}"), 30, f"y{number}")
+        net.node("MatMul", "x", f"w{number}", out=f"z{number}")
+
+    result = folded_by(net.model("y0", "z0", "y1", "z1"))
+
+    assert kept_for_copies(result.plan.decisions) == {"y0": "w0", "y1": "w1"}
+
+
 def test_biases_that_layers_get_do_not_count() -> None:
     """Nor do the parameters that go weigh against anything."""
     net = Net()
