@@ -32,7 +32,7 @@ def absorb(draft: Draft, reached: Reached, out: str) -> list[Stop]:
     paths = {line: [*line.stops()] for line in reached.lines}
     root = reached.lines[0]
     last = paths[root][-1]
-    hosts = {line: host for line, path in paths.items() if (host := _host(draft, line, path))}
+    hosts = {line: host for line, path in paths.items() if (host := host_of(draft, line, path))}
     keeper = keeper_of(draft, paths[root]) if reached.rest is not None else None
     name = draft.node(last.node).name
     stays = {stop.node for stop in (*hosts.values(), *([keeper] if keeper else []))}
@@ -64,7 +64,7 @@ def nodes_of(draft: Draft, reached: Reached) -> tuple[list[Stop], int]:
     stays, added = set(), 0
     for line in reached.lines:
         if isinstance(line.end, Taken) and line.end.absorbed.shift is not None:
-            host = _host(draft, line, line.stops())
+            host = host_of(draft, line, line.stops())
             added += host is None
             stays.add(host.node if host else -1)
     if reached.rest is not None:
@@ -79,7 +79,7 @@ def affines_gone(reached: Reached) -> list[Stop]:
     return [stop for line in reached.lines for stop in line.stops() if stop.is_affine]
 
 
-def _host(draft: Draft, line: Line, path: Sequence[Stop]) -> Stop | None:
+def host_of(draft: Draft, line: Line, path: Sequence[Stop]) -> Stop | None:
     """The Add right behind a layer, if there is one that can hold the shift."""
     if not path or not isinstance(line.end, Taken) or line.end.absorbed.shift is None:
         return None
@@ -125,7 +125,7 @@ def _take(
 def give(draft: Draft, end: Taken, out: str) -> int:
     """Give a layer its new constants and attributes; returns the constants' element type."""
     index, absorbed = end.node, end.absorbed
-    kind = _float_type(draft, index, absorbed)
+    kind = float_type(draft, index, absorbed)
     for slot, factor in absorbed.factors.items():
         scale_weight(draft, index, slot, factor, out)
     for slot, value in absorbed.constants.items():
@@ -137,7 +137,7 @@ def give(draft: Draft, end: Taken, out: str) -> int:
     return kind
 
 
-def _float_type(draft: Draft, index: int, absorbed: Absorbed) -> int:
+def float_type(draft: Draft, index: int, absorbed: Absorbed) -> int:
     """The element type of a layer's constants."""
     node = draft.node(index)
     layer = DraftLayer(draft, index)
@@ -183,14 +183,20 @@ def stay(
 def put_shift(draft: Draft, host: Stop, shift: Doubled, axis: int, why: tuple[int, str]) -> None:
     """Put a shift into an Add, in the shape that its constant has or needs."""
     slot, (kind, out) = 1 - host.slot, why
-    name = draft.node(host.node).input[slot]
-    dims = constant_dims(draft, name) if name else None
-    if dims is None or dims.count(1) < len(dims) - 1 or shift.size not in dims:
-        dims = (shift.size, *[1] * (-1 - axis)) if shift.shape else ()
-    elif shift.size > 1 and dims.index(shift.size) - len(dims) != axis:
-        dims = (shift.size, *[1] * (-1 - axis))
+    dims = shift_dims(draft, host, shift, axis)
     set_constant(draft, host.node, slot, shift.reshape(*dims), kind, out)
     draft.shifts[host.node] = Shift(slot, axis)
+
+
+def shift_dims(draft: Draft, host: Stop, shift: Doubled, axis: int) -> tuple[int, ...]:
+    """The shape of an Add's constant that is to hold a shift: as it is, if it can be."""
+    name = draft.node(host.node).input[1 - host.slot]
+    dims = constant_dims(draft, name) if name else None
+    if dims is None or dims.count(1) < len(dims) - 1 or shift.size not in dims:
+        return (shift.size, *[1] * (-1 - axis)) if shift.shape else ()
+    if shift.size > 1 and dims.index(shift.size) - len(dims) != axis:
+        return (shift.size, *[1] * (-1 - axis))
+    return dims
 
 
 def _rewire(draft: Draft, line: Line, stops: list[Stop], gone: dict[int, str], out: str) -> None:

@@ -7,12 +7,13 @@
 1. What the function takes has the names that the call reads, what it gives those that it makes.
 2. All other names of the function are new ones, those in its bodies too.
 3. Attributes that refer to one of the call get that, else the function's default, else they go.
-4. A call stays if the function was written for other operator sets, or takes fewer values.
+4. A call stays if the function was written for other operator sets, takes fewer values, or would
+   get a body, which sees the values around the call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
 
@@ -20,6 +21,12 @@ from folding.protos import graphs, subgraphs
 from folding.renaming import Fresh, fresh_values, rename_nodes
 from folding.splicing import output_names, replace_nodes
 from folding.survey import Key, key_of
+
+
+def takes(function: FunctionProto, call: NodeProto) -> bool:
+    """Whether a call gives a function no more than it takes, and no bodies."""
+    fits = len(call.input) <= len(function.input) and len(call.output) <= len(function.output)
+    return fits and not any(subgraphs(call))
 
 
 class Calls:
@@ -36,7 +43,8 @@ class Calls:
             if self._import(proto, function):
                 self._functions[key] = function
         self._value = fresh_values(proto)
-        self._name = Fresh(node.name for graph in graphs(proto) for node in graph.node)
+        #: Runtimes want the nodes of a graph to have different names, if any.
+        self._title = Fresh(node.name for graph in graphs(proto) for node in graph.node)
 
     def _import(self, proto: ModelProto, function: FunctionProto) -> bool:
         """Whether the model has the operator sets of a function; those it lacks it gets.
@@ -65,10 +73,7 @@ class Calls:
 
     def _is_call(self, node: NodeProto) -> bool:
         function = self._functions.get(key_of(node))
-        if function is None:
-            return False
-        takes, gives = len(function.input), len(function.output)
-        return len(node.input) <= takes and len(node.output) <= gives
+        return function is not None and takes(function, node)
 
     def _replaced(self, node: NodeProto) -> list[NodeProto]:
         if not self._is_call(node):
@@ -92,9 +97,18 @@ class Calls:
         new |= {name: self._value(name) for name in made if name not in new} | given
         rename_nodes(function.node, new, self._value)
         for node in (*function.node, *copies):
-            node.name = self._name(node.name) if node.name else ""
+            node.name = self._title(node.name) if node.name else ""
+        for node in within(function.node):
             self.origin.update((name, key) for name in node.output if name)
         return [*function.node, *copies]
+
+
+def within(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+    """Nodes, and those of their bodies."""
+    for node in nodes:
+        yield node
+        for body in subgraphs(node):
+            yield from within(body.node)
 
 
 def _fill(nodes: Iterable[NodeProto], attributes: Mapping[str, AttributeProto]) -> None:

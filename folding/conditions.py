@@ -1,7 +1,7 @@
 """What the condition of an If is once a flag is frozen: a few operators, in the stored types.
 
-A condition decides which half of a model is thrown away, so it is computed as a runtime does it: in
-float32 ``0.1 * 3 == 0.3`` is another answer than in the numbers that ``constants`` computes with.
+A condition decides which half of a model is thrown away, so it is computed as a runtime does it:
+``0.1 * 3 == 0.3`` is true in float32, and false in the numbers that ``constants`` computes with.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Draft:
     vanished: set[str] = field(default_factory=set)
     shifts: dict[int, Shift] = field(default_factory=dict)
     released: list[str] = field(default_factory=list)
-    copies: Copies = field(default_factory=Copies)
+    copies: Copies = field(init=False)
     ends: dict[str, dict[str, int | None]] = field(default_factory=dict)
     _producers: dict[str, int | None] = field(default_factory=dict)
     _readers: dict[str, Slots] = field(default_factory=dict)
@@ -67,6 +67,9 @@ class Draft:
     _spares: dict[tuple[tuple[int, ...], int], list[str]] = field(default_factory=dict)
     _shapes_of: dict[str, str] = field(default_factory=dict)
     _origins: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.copies = Copies(self.constants)
 
     @property
     def opset(self) -> int:

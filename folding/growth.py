@@ -1,16 +1,20 @@
 """By how much copies grow a model, and which folds are not worth it.
 
-A fold stores a constant twice if others read it whose content stays another one, and stores a
-larger one if it must give each channel its own number. What counts is the bytes of all tensors
-that take the place of a constant of the source, or stand beside it, less the bytes of all stored
-constants that go; the biases that layers get count for nothing. Growth by 1 % is allowed, and by
-what a file takes on a disk at least. Of more, the folds that store the largest tensors are refused.
+A fold stores a constant twice if it is read elsewhere with another content, and stores a larger one
+if each channel must have its own number. By constant of the source, what counts is the bytes of
+all tensors that have its new contents, less its own if it goes. Neither the biases that layers get
+count nor the parameters that go with an affine.
+
+All copies together may grow a model by 1 %, or by a page of a disk if that is more. Else those of a
+constant that would grow it by more alone are not made; and if the others are still too many, none
+of them. To make some of these would be to make some more the next time that the model is folded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 from folding.draft import Draft
 from folding.plan import Decision, Kept, Reason, Warned
@@ -34,10 +38,6 @@ class _Family:
     members: list[tuple[int, Changed]] = field(default_factory=list)
 
     @property
-    def largest(self) -> int:
-        return max(changed.size for _, changed in self.members)
-
-    @property
     def grown(self) -> int:
         return sum(changed.size for _, changed in self.members) - self.freed
 
@@ -48,21 +48,25 @@ class Growth:
     def __init__(self, drafts: Sequence[Draft], size: int) -> None:
         self._drafts = drafts
         self._most = max(size // _PERCENT, _PAGE)
-        freed = {key: count for draft in drafts for key, count in _freed(draft)}
-        self._families: dict[Hashable, _Family] = {}
-        for number, draft in enumerate(drafts):
-            for changed in draft.changed.values():
-                if changed.origin is not None:
-                    key = _key(number, draft, changed.origin)
-                    family = self._families.setdefault(key, _Family(freed.get(key, 0)))
-                    family.members.append((number, changed))
-        stored = sum(c.size for family in self._families.values() for _, c in family.members)
-        self.bytes = stored - sum(freed.values())
+        self._families = [family for family in _families(drafts) if family.grown > 0]
+        self.bytes = sum(family.grown for family in self._families)
 
     @property
     def is_little(self) -> bool:
         """Whether nobody need ask for it."""
         return self.bytes <= self._most
+
+    def refusals(self) -> Refused:
+        """The affines to keep if this is too much."""
+        refused: Refused = {}
+        large = [family for family in self._families if family.grown > self._most]
+        for family in large or self._families:
+            for number, changed in family.members:
+                assert changed.origin is not None
+                for names in folded_in(self._drafts[number], changed):
+                    kept = Kept(Reason.COPIES, changed.origin)
+                    refused |= {(number, name): kept for name in names}
+        return refused
 
     def said_of(self, decisions: Iterable[Decision]) -> list[Warned]:
         """What the user should know of it, once the decisions are made."""
@@ -74,44 +78,33 @@ class Growth:
         if not places:
             return []
         text = (
-            f"{len(places)} of {len(kept)} normalisations stay because copies of tensors would"
-            " grow the model by more than 1 %; --allow-growth (allow_growth=True) folds them"
+            f"{len(places)} of {len(kept)} normalisations stay because copies of tensors would grow"
+            " the model by more than 1 %; --allow-growth (allow_growth=True) folds them"
         )
         return [Warned("GROWTH_REFUSED", places[0], text)]
 
-    def refusals(self) -> Refused:
-        """The affines to keep, so that the model grows no more than is allowed.
 
-        Where all that read a constant changed it, the first that does not brings it back.
-        """
-        refused: Refused = {}
-        growing = [family for family in self._families.values() if family.grown > 0]
-        left = self.bytes
-        for family in sorted(growing, key=lambda family: -family.largest):
-            saved = -family.freed
-            for number, changed in sorted(family.members, key=lambda member: -member[1].size):
-                if left <= self._most:
-                    return refused
-                refused |= self._refusal(number, changed)
-                saved += changed.size
-                left -= max(saved, 0)
-                saved = min(saved, 0)
-        return refused
-
-    def _refusal(self, number: int, changed: Changed) -> Refused:
-        assert changed.origin is not None
-        kept = Kept(Reason.COPIES, changed.origin)
-        return {
-            (number, name): kept
-            for names in folded_in(self._drafts[number], changed)
-            for name in names
-        }
+def _families(drafts: Sequence[Draft]) -> Iterable[_Family]:
+    freed = {key: count for draft in drafts for key, count in _freed(draft)}
+    found: dict[Hashable, _Family] = {}
+    for number, draft in enumerate(drafts):
+        for changed in draft.changed.values():
+            if changed.origin is not None:
+                stored = draft.constants.stored(changed.origin)
+                key = id(stored.tensor) if stored else (number, changed.origin)
+                if key not in found:
+                    gone = freed.get(key, 0) if stored else _computed(draft, changed)
+                    found[key] = _Family(gone)
+                found[key].members.append((number, changed))
+    return found.values()
 
 
-def _key(number: int, draft: Draft, origin: str) -> Hashable:
-    """The stored tensor that a constant is, wherever it is stored; else the constant itself."""
-    stored = draft.constants.stored(origin)
-    return id(stored.tensor) if stored else (number, origin)
+def _computed(draft: Draft, changed: Changed) -> int:
+    """How many bytes a constant has that is computed from others, if it goes."""
+    assert changed.origin is not None
+    dims = draft.constants.dims(changed.origin)
+    gone = dims is not None and not draft.is_read(changed.origin)
+    return prod(dims or ()) * changed.float_type.dtype.itemsize if gone else 0
 
 
 def _freed(draft: Draft) -> Iterator[tuple[Hashable, int]]:

@@ -42,10 +42,10 @@ def guess_shapes(scope: Scope) -> None:
 
 
 def _of_conv(scope: Scope, reads: tuple[str, ...]) -> Shape | None:
-    weight = scope.initializers.get(reads[1]) if len(reads) > 1 else None
-    if weight is None or len(weight.dims) < 3:  # noqa: PLR2004
+    weight = scope.shape(reads[1]) if len(reads) > 1 else None
+    if weight is None or len(weight) < 3:  # noqa: PLR2004
         return None
-    return (None, weight.dims[0], *[None] * (len(weight.dims) - 2))
+    return (None, weight[0], *[None] * (len(weight) - 2))
 
 
 def _broadcast(one: Shape | None, other: Shape | None) -> Shape | None:

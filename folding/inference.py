@@ -24,7 +24,7 @@ from onnx import (
 
 from folding import caution
 from folding.modelfile import Model
-from folding.protos import element_bytes, graphs, tensors
+from folding.protos import element_bytes, graphs, is_default_domain, tensors
 from folding.skeleton import LEAST
 
 Shape = tuple[int | None, ...]
@@ -74,6 +74,7 @@ def _prepared(model: Model, settled: Settled) -> ModelProto:
     copy.CopyFrom(model.proto)
     for number, graph in enumerate(graphs(copy)):
         _forget(graph, is_body=number > 0)
+        _stand_in(graph)
     for tensor in tensors(copy):
         _show_or_hide(model, tensor)
     _settle(copy.graph, settled)
@@ -109,6 +110,13 @@ def _forget(graph: GraphProto, *, is_body: bool) -> None:
                 # sizes of one name are the same.
                 if dim.dim_value < 0 or dim.WhichOneof("value") != "dim_value":
                     dim.dim_param = f"{value.name}[{axis}]"
+
+
+def _stand_in(graph: GraphProto) -> None:
+    """Put another node of the same result where ONNX has no inference, as of version 1.23."""
+    for node in graph.node:
+        if node.op_type == "GroupNormalization" and is_default_domain(node) and node.input:
+            node.CopyFrom(helper.make_node("Identity", node.input[:1], node.output))
 
 
 def _settle(graph: GraphProto, settled: Settled) -> None:

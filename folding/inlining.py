@@ -12,18 +12,18 @@ of a trial, in which all functions are inlined.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from onnx import FunctionProto, ModelProto, NodeProto
 
-from folding.calls import Calls
+from folding.calls import Calls, within
 from folding.chains import chains
 from folding.constants import Constants
 from folding.graph import index
 from folding.modelfile import Model
 from folding.plan import Kind, Warned
 from folding.preparation import Inlined
-from folding.protos import graphs, subgraphs
+from folding.protos import graphs
 from folding.recognise import Recogniser
 from folding.survey import Key, by_key, key_of
 from folding.sweeping import called, forget
@@ -98,7 +98,7 @@ def _callers(functions: Mapping[Key, FunctionProto], found: set[Key]) -> set[Key
     """Those functions and all that call them, be it through others."""
     callers: dict[Key, list[Key]] = {key: [] for key in functions}
     for caller, function in functions.items():
-        for node in _within(function.node):
+        for node in within(function.node):
             if key_of(node) in callers:
                 callers[key_of(node)].append(caller)
     waiting, chosen = list(found), set(found)
@@ -110,17 +110,9 @@ def _callers(functions: Mapping[Key, FunctionProto], found: set[Key]) -> set[Key
 
 
 def _nodes(proto: ModelProto, functions: Mapping[Key, FunctionProto]) -> Iterator[NodeProto]:
-    yield from _within(proto.graph.node)
+    yield from within(proto.graph.node)
     for function in functions.values():
-        yield from _within(function.node)
-
-
-def _within(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
-    """Nodes, and those of their bodies."""
-    for node in nodes:
-        yield node
-        for body in subgraphs(node):
-            yield from _within(body.node)
+        yield from within(function.node)
 
 
 def _size(model: Model) -> int:

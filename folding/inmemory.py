@@ -18,7 +18,7 @@ from folding.equivalence.verdict import Verdict
 from folding.guards import LIMITS, Limits
 from folding.modelfile import Model, in_memory, open_model
 from folding.planner import Refused
-from folding.preparing import Prepared, prepare
+from folding.preparing import Prepared, prepare_if_asked
 from folding.protos import tensors
 from folding.report import FileFacts, Report, require
 from folding.spool import kept
@@ -57,8 +57,7 @@ def fold_model(
         source = in_memory(model)
     guards.check(source.proto, name, limits)
     soundness.check(source, name)
-    with clock.stage("plan"):
-        prepared = prepare(source, freeze, keep)
+    prepared = prepare_if_asked(clock, source, freeze, keep)
     refused = prepared.refused
     while True:
         with clock.stage("plan"):

@@ -59,7 +59,7 @@ def _case(check: Check, verdict: Verdict, candidate: str) -> ET.Element:
     case = _element("testcase", name=check.name, classname=candidate, time="0")
     if _is_failure(check, verdict):
         failure = _element("failure", message=described(check), type=str(verdict.name))
-        failure.text = printable(described(check))
+        failure.text = "\n".join((printable(described(check)), *check.mismatch))
         case.append(failure)
     elif _is_skipped(check, verdict):
         case.append(_element("skipped", message=check.why))

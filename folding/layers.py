@@ -114,21 +114,25 @@ def _rescaled(draft: Draft, index: int, slot: int, factor: Factor) -> Rescaled |
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A constant that a fold gives to a slot of a node."""
+    """A constant that a fold gives to a slot of a node; None is one that is still to come."""
 
-    node: int
+    node: int | None
     slot: int
     dims: tuple[int, ...]
+    elem_type: int
 
 
 def wanted_by(draft: Draft, index: int, slot: int, factor: Factor) -> Iterator[Wanted]:
     """The constants that change if the weight in a slot of a layer is multiplied."""
     change = _rescaled(draft, index, slot, factor)
     if isinstance(change, Rescaled):
+        names = draft.node(change.node).input
         for place in changed_slots(draft, change):
-            yield Wanted(change.node, place, change.dims)
-    else:
-        yield Wanted(index, slot, constant_dims(draft, draft.node(index).input[slot]) or ())
+            yield Wanted(change.node, place, change.dims, draft.type(names[place]))
+        return
+    name, weight = draft.node(index).input[slot], DraftLayer(draft, index).weight(slot)
+    kind = weight.elem_type if isinstance(weight, Weight) else 0
+    yield Wanted(index, slot, constant_dims(draft, name) or (), kind)
 
 
 def scale_weight(draft: Draft, index: int, slot: int, factor: Factor, because: str) -> None:

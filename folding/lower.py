@@ -39,7 +39,7 @@ def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -
     if found.rest is not None:
         now[out] = _stay(draft, found.rest, keeper, (last.node, data), (name, out))
     for stop in path:
-        draft.point_shapes(made.get(stop.node, out), now[out])
+        draft.point_shapes(made.get(stop.node, out), data)
     for reader in found.readers:
         value = now[reader.value]
         if isinstance(reader.becomes, Stop):
@@ -63,7 +63,8 @@ def nodes_below(
 ) -> tuple[list[Stop], int]:
     """The affine nodes that a fold takes away, and how many Adds it needs that are not there."""
     added = sum(
-        end.absorbed.shift is not None and _host(draft, steps, end) is None for end in found.layers
+        end.absorbed.shift is not None and host_below(draft, steps, end) is None
+        for end in found.layers
     )
     removed = [*path, *found.gone]
     if found.rest is not None:
@@ -113,11 +114,10 @@ def _take(draft: Draft, steps: Recogniser, end: Taken, named: tuple[str, str]) -
     if shift is None:
         return draft.node(end.node).output[0]
     axis = end.absorbed.shift_axis
-    host = _host(draft, steps, end)
+    host = host_below(draft, steps, end)
     if host is not None:
-        stop, inner = host
-        whole = inner.after(ChannelAffine(Doubled.exact(1.0), shift, axis))
-        put_shift(draft, stop, whole.shift, axis, (kind, out))
+        stop, whole = host
+        put_shift(draft, stop, whole, axis, (kind, out))
         old = draft.node(end.node).output[0]
         new = draft.renamed_value(old)
         draft.rename_output(end.node, new)
@@ -130,8 +130,8 @@ def _take(draft: Draft, steps: Recogniser, end: Taken, named: tuple[str, str]) -
     return behind
 
 
-def _host(draft: Draft, steps: Recogniser, end: Taken) -> tuple[Stop, ChannelAffine] | None:
-    """The Add of a bias right behind a layer, and what it adds, if it can take more."""
+def host_below(draft: Draft, steps: Recogniser, end: Taken) -> tuple[Stop, Doubled] | None:
+    """The Add of a bias right behind a layer, if it can take more, and what it adds then."""
     value, shift = draft.node(end.node).output[0], end.absorbed.shift
     assert shift is not None
     if draft.is_seen(value) or not draft.is_read_once(value):
@@ -140,7 +140,7 @@ def _host(draft: Draft, steps: Recogniser, end: Taken) -> tuple[Stop, ChannelAff
     for index in draft.readers(value):
         slot, inner = affine_at(draft, steps, index) or (0, None)
         if inner is not None and draft.node(index).op_type == "Add" and inner.agrees_with(wanted):
-            return Stop(index, slot, is_affine=True), inner
+            return Stop(index, slot, is_affine=True), inner.after(wanted).shift
     return None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from folding.errors import BadCall, FoldError
+from folding.errors import BadCall, FoldError, StorageFailed
 from folding.modelfile import Model, locations
 from folding.target import check_apart, check_target
 from folding.writing import noted
@@ -16,8 +16,13 @@ from folding.writing import noted
 _ELSEWHERE = "Choose another path for the report."
 
 
-def check_notes(paths: Sequence[Path], models: Sequence[Model]) -> None:
-    """Refuse places for reports that belong to a model, to each other, or cannot be files.
+def check_notes(paths: Sequence[Path], models: Sequence[Model], read: Sequence[Path] = ()) -> None:
+    """Refuse places for reports that something is read from, or that cannot be files.
+
+    Args:
+        paths: where reports are to go, no two to one place.
+        models: those that are compared.
+        read: other files of the call.
 
     Raises:
         BadCall: with the reason.
@@ -26,13 +31,36 @@ def check_notes(paths: Sequence[Path], models: Sequence[Model]) -> None:
     for place, path in enumerate(paths):
         if any(_is_one_of(path, model) for model in models):
             raise BadCall(f"{str(path)!r} belongs to a model", hint=_ELSEWHERE)
-        check_target(path, models[0])
+        check_unread(path, read)
+        _check_place(path, models[0])
         for other in paths[:place]:
             try:
                 check_apart(path, other, "another report")
             except BadCall as error:
                 text = f"{str(path)!r} cannot hold two reports"
                 raise BadCall(text, hint=_ELSEWHERE) from error
+
+
+def check_unread(path: Path, read: Sequence[Path]) -> None:
+    """Refuse to write to a file that the call reads.
+
+    Raises:
+        BadCall: naming it.
+    """
+    for file in read:
+        with suppress(OSError, ValueError):
+            if path.samefile(file):
+                raise BadCall(f"{str(path)!r} is a file that is read", hint="Choose another path.")
+
+
+def _check_place(path: Path, model: Model) -> None:
+    """As for a model, but what to do is another thing for a report."""
+    try:
+        check_target(path, model)
+    except BadCall as error:
+        raise BadCall(str(error), hint=_ELSEWHERE) from error
+    except StorageFailed as error:
+        raise StorageFailed(str(error), hint=_ELSEWHERE) from error
 
 
 def _is_one_of(path: Path, model: Model) -> bool:
@@ -48,7 +76,7 @@ def check_apart_from(path: Path, files: Sequence[Path]) -> None:
         BadCall: with the reason.
         StorageFailed: the operating system cannot say what is there.
     """
-    check_target(path, Model(ModelProto()))
+    _check_place(path, Model(ModelProto()))
     if path.exists() and any(_is_part_of(path, file) for file in files):
         raise BadCall(f"{str(path)!r} belongs to a model", hint=_ELSEWHERE)
 
@@ -72,7 +100,11 @@ def write_notes(texts: Sequence[tuple[Path, str]]) -> None:
     Raises:
         StorageFailed: one cannot be written.
     """
-    with ExitStack() as stack:
-        waiting = [stack.enter_context(noted(text, path)) for path, text in texts]
-        for note in waiting:
-            note.replace()
+    try:
+        with ExitStack() as stack:
+            waiting = [stack.enter_context(noted(text, path)) for path, text in texts]
+            for note in waiting:
+                note.replace()
+    except StorageFailed as error:
+        hint = "Free some space, or choose another path for the report."
+        raise StorageFailed(str(error), hint=hint) from error

@@ -20,9 +20,10 @@ from folding.equivalence.verdict import Verdict
 from folding.errors import BadCall
 from folding.guards import LIMITS, Limits
 from folding.modelfile import Model
+from folding.notes import check_unread
 from folding.opening import Call, opened
 from folding.plan import Plan
-from folding.preparing import prepare
+from folding.preparing import prepare_if_asked
 from folding.report import Report, require
 from folding.spool import STANDARD, standard_output
 from folding.trial import confirmed
@@ -108,13 +109,14 @@ def fold(
             allow_growth,
         )
         model = stack.enter_context(opened(call, limits, follow_links=follow_links))
-        with call.clock.stage("plan"):
-            prepared = prepare(model, freeze, keep)
+        prepared = prepare_if_asked(call.clock, model, freeze, keep)
         run = None
         if verify:
             from folding.equivalence.running import Wish, running
 
             wish = Wish(inputs, shapes, tolerance, provider, custom_ops, run_limits)
+            for place in call.places:
+                check_unread(place, wish.files)
             run = stack.enter_context(running(wish, prepared.model.proto, limits.nesting))
         sha256 = _digest(model, stack, wanted=digests)
         report = carried_out(prepared, call, sha256, run)
@@ -169,8 +171,8 @@ def explained(
     with ExitStack() as stack:
         model = stack.enter_context(opened(call, limits, follow_links=follow_links))
         sha256 = _digest(model, stack, wanted=digests)
+        prepared = prepare_if_asked(call.clock, model, freeze, keep)
         with call.clock.stage("plan"):
-            prepared = prepare(model, freeze, keep)
             done = confirmed(prepared.model, prepared.refused, allow_growth=allow_growth)
         model.check_unchanged()
         report = report_on(call, prepared, sha256, done.plan, Verdict())

@@ -13,6 +13,7 @@ from folding.modelfile import Model
 from folding.names import Names
 from folding.plan import Decision, Kept, Reason, Warned
 from folding.search import Search
+from folding.tensors import restore_names
 
 _INPUTS_HOLD_INITIALIZERS_BELOW_IR = 4
 
@@ -30,7 +31,11 @@ class Planned:
 
 
 def plan_model(model: Model, refused: Refused) -> Planned:
-    """Decide about every affine of a model. Nothing is changed, no big weight is read."""
+    """Decide about every affine of a model.
+
+    Nothing is changed. A big weight is read, piece by piece, only where a shift goes down into it:
+    what it adds behind the layer is a number that later folds may need.
+    """
     drafts, problem = _drafts(model)
     planned = Planned([], drafts, [])
     if problem is not None:
@@ -43,6 +48,7 @@ def plan_model(model: Model, refused: Refused) -> Planned:
         search = Search(draft, refused_in.get(number, {}))
         _keep(search)
         planned.decisions.extend(search.decide())
+        restore_names(draft)
         planned.warnings.extend(search.warnings)
     return planned
 

@@ -6,20 +6,21 @@ A model in which there is nothing to do is returned as it is, the very same obje
 writing and proving it are what they would be without this stage.
 """
 
+# ruff: noqa: PLC0415 - what is not asked for is not loaded
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from folding.freezing import freeze as frozen_model
-from folding.frozen_inputs import Array, frozen_inputs
-from folding.inlining import inline
-from folding.keeping import asked_to_keep
+from folding.clock import Clock
 from folding.modelfile import Model
 from folding.plan import Warned
 from folding.planner import Refused
 from folding.preparation import NOTHING, Branch, Preparation
+
+if TYPE_CHECKING:
+    from folding.frozen_inputs import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,16 @@ class Prepared:
         return replace(self, source=source, model=model)
 
 
+def prepare_if_asked(
+    clock: Clock, source: Model, freeze: Mapping[str, Any] | None, keep: Sequence[str]
+) -> Prepared:
+    """Like ``prepare``, as a stage of its own if there is anything to do."""
+    if not (freeze or keep or len(source.proto.functions)):
+        return Prepared(source, source)
+    with clock.stage("prepare"):
+        return prepare(source, freeze, keep)
+
+
 def prepare(
     source: Model, freeze: Mapping[str, Any] | None = None, keep: Sequence[str] = ()
 ) -> Prepared:
@@ -69,11 +80,14 @@ def prepare(
     Raises:
         BadCall: there is no such input or affine, or an input takes no such value.
     """
-    values = frozen_inputs(source.proto, freeze or {})
-    model, functions, warnings = inline(source)
+    from folding import freezing, frozen_inputs, inlining, keeping
+
+    values = frozen_inputs.frozen_inputs(source.proto, freeze or {})
+    model, functions, warnings = inlining.inline(source)
     branches: Sequence[Branch] = ()
     if values:
-        model, branches = frozen_model(model, values)
+        model, branches = freezing.freeze(model, values)
     plain = {name: array.tolist() for name, array in values.items()}
     done = Preparation(plain, branches, functions, tuple(keep))
-    return Prepared(source, model, values, done, asked_to_keep(model, keep), warnings)
+    refused = keeping.asked_to_keep(model, keep)
+    return Prepared(source, model, values, done, refused, warnings)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from folding.absorb import nodes_of
+from folding.absorb import float_type, host_of, nodes_of, shift_dims
 from folding.chains import Chain
 from folding.descent import Descended
+from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.layers import Wanted, wanted_by
-from folding.lower import nodes_below
+from folding.lower import host_below, nodes_below
 from folding.plan import Kept, Kind, Reason
 from folding.recognise import Recogniser
 from folding.tensors import constant_dims
@@ -49,43 +50,75 @@ class Prices:
         """
         draft, stored = self.draft, self.draft.scope.initializers
         given = [name for stop in removed for name in draft.node(stop.node).input if name in stored]
-        freed = [constant_dims(draft, name) for name in given if draft.is_read_once(name)]
+        freed = [
+            (constant_dims(draft, name), stored[name].data_type)
+            for name in given
+            if draft.is_read_once(name)
+        ]
         self.walker.crowded += given
         count = 0
         for wanted in self._wanted(found):
+            form = wanted.dims, wanted.elem_type
             if self._is_own(wanted):
                 continue
-            if wanted.dims in freed:
-                freed.remove(wanted.dims)
+            if form in freed:
+                freed.remove(form)
             else:
                 count += 1
         return count
 
     def _is_own(self, wanted: Wanted) -> bool:
         """Whether a slot has a stored constant of that shape for itself alone."""
+        if wanted.node is None:
+            return False
         names = self.draft.node(wanted.node).input
         name = names[wanted.slot] if wanted.slot < len(names) else ""
         self.walker.crowded.append(name)
-        is_stored = name in self.draft.scope.initializers
+        is_stored = name in self.draft.scope.initializers or name in self.draft.changed
         alone = is_stored and self.draft.is_alone(wanted.node, name)
         return alone and constant_dims(self.draft, name) == wanted.dims
 
     def _wanted(self, found: Reached | Descended) -> Iterator[Wanted]:
+        draft = self.draft
         for end in _ends(found):
-            names = self.draft.node(end.node).input
-            changes = end.moved if isinstance(end, Turn) else end.absorbed
-            for slot, value in changes.constants.items():
-                yield Wanted(end.node, slot, value.shape)
             if isinstance(end, Turn):
-                continue
-            for slot, factor in end.absorbed.factors.items():
-                yield from wanted_by(self.draft, end.node, slot, factor)
-            shift = end.absorbed.shift
-            if shift is not None:
-                dims = (shift.size, *[1] * (-1 - end.absorbed.shift_axis))
-                yield Wanted(end.node, len(names), dims)
+                kind = draft.type(draft.node(end.node).output[0])
+                constants = end.moved.constants
+            else:
+                kind = float_type(draft, end.node, end.absorbed)
+                constants = end.absorbed.constants
+                for slot, factor in end.absorbed.factors.items():
+                    yield from wanted_by(draft, end.node, slot, factor)
+            for slot, value in constants.items():
+                yield Wanted(end.node, slot, value.shape, kind)
+        yield from self._shifts(found)
         if found.rest is not None:
-            yield Wanted(found.takers[0], -1, found.rest.shift.shape)
+            kind = draft.type(draft.node(found.takers[0]).output[0])
+            yield Wanted(None, 0, found.rest.shift.shape, kind)
+
+    def _shifts(self, found: Reached | Descended) -> Iterator[Wanted]:
+        """The constants of Adds behind layers, those that are there and those that are not."""
+        draft = self.draft
+        for end, host, shift in self._hosts(found):
+            kind, axis = float_type(draft, end.node, end.absorbed), end.absorbed.shift_axis
+            if host is None:
+                yield Wanted(None, 0, (shift.size, *[1] * (-1 - axis)), kind)
+            else:
+                dims = shift_dims(draft, host, shift, axis)
+                yield Wanted(host.node, 1 - host.slot, dims, kind)
+
+    def _hosts(self, found: Reached | Descended) -> Iterator[tuple[Taken, Stop | None, Doubled]]:
+        """Each layer with a shift behind it, the Add that holds it if any, and all it holds."""
+        draft = self.draft
+        lines = found.lines if isinstance(found, Reached) else ()
+        for line in lines:
+            if isinstance(line.end, Taken) and line.end.absorbed.shift is not None:
+                yield line.end, host_of(draft, line, line.stops()), line.end.absorbed.shift
+        layers = found.layers if isinstance(found, Descended) else ()
+        for end in layers:
+            if end.absorbed.shift is not None:
+                stop, whole = host_below(draft, self.steps, end) or (None, end.absorbed.shift)
+                yield end, stop, whole
 
     def _is_free(self, found: Reached | Descended) -> bool:
         """Whether all constants that change are there, each for one node alone."""

@@ -58,11 +58,12 @@ class Search:
         #: Scalars that a layer could take in, but not for nothing.
         self.costly: set[Chain] = set()
         #: Who went over an affine that stays or stopped at it, on the way up and on the way down,
-        #: and who waits until a value has but one reader.
+        #: and who waits until a value has but one reader, or a layer has taken something else in.
         self.behind: dict[Chain, set[int]] = {}
         self.before: dict[Chain, set[int]] = {}
         self.met_below: dict[Chain, None] = {}
         self.crowds: dict[str, set[int]] = {}
+        self.dear: dict[int, set[int]] = {}
 
     def decide(self) -> list[Decision]:
         """Decide about every affine, in graph order, and fold what can be folded in the draft."""
@@ -94,9 +95,8 @@ class Search:
     def _fixed(self, chain: Chain) -> Kept | None:
         """Why an affine stays, whatever becomes of the others."""
         name, closed = self._name(chain), self.draft.scope.closed
-        if name in self.refused:
-            return self.refused[name]
-        return chain.refusal if closed is None else Kept(closed, name)
+        known = self.refused.get(name) or (chain.refusal if closed is None else Kept(closed, name))
+        return known or (None if self.draft.is_read(name) else Kept(Reason.UNREAD, name))
 
     def _searched(self, chain: Chain) -> Folded | Kept:
         self.walker.forget()
@@ -147,7 +147,7 @@ class Search:
     def _below(self, index: int) -> tuple[int, ChannelAffine] | Kept | None:
         """An affine node on the way down, or why it may not be taken along."""
         chain = None if index in self.draft.shifts else self.chain_of.get(index)
-        if chain is not None:
+        if chain is not None and chain.refusal is None:
             self.met_below[chain] = None
             objection = self._objection(chain)
             if objection is not None:
@@ -158,10 +158,13 @@ class Search:
         """What was found, unless the price is too high."""
         if isinstance(found, Kept):
             return found
-        refusal = self.prices.refusal(chain, found)
-        if refusal is not None and chain.kind is Kind.SCALAR:
+        if (refusal := self.prices.refusal(chain, found)) is None:
+            return found
+        if chain.kind is Kind.SCALAR:
             self.costly.add(chain)
-        return refusal or found
+        for taker in found.takers:
+            self.dear.setdefault(taker, set()).add(self.places[chain])
+        return refusal
 
     def _fold(self, chain: Chain, found: Reached | Descended, rest: Kept | None = None) -> Folded:
         draft = self.draft
@@ -173,6 +176,8 @@ class Search:
             if taken is not None and self.outcomes.get(taken) is not outcome:
                 self.outcomes[taken] = outcome
                 self._disturb(taken)
+        for taker in found.takers:
+            self._again(self.dear.pop(taker, ()))
         name = self._name(chain)
         if isinstance(found, Reached):
             draft.ends[name] = {name: self._axis(chain)}

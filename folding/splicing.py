@@ -17,7 +17,7 @@ from collections.abc import Set as AbstractSet
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from folding.protos import attribute, graphs, is_default_domain, subgraphs
-from folding.renaming import defined, fresh_values, own_names, rename
+from folding.renaming import Fresh, defined, fresh_values, own_names, rename
 
 _INITIALIZERS_NEED_NO_INPUT_SINCE_IR = 4
 
@@ -80,6 +80,9 @@ class _Splicer:
         self.proto = proto
         self.count = Counter(name for graph in graphs(proto) for name in own_names(graph))
         self.fresh = fresh_values(proto)
+        #: Runtimes want the nodes of a graph to have different names, if any.
+        self.titles = Counter(node.name for graph in graphs(proto) for node in graph.node)
+        self.fresh_title = Fresh(self.titles)
 
     def graph(self, graph: GraphProto) -> None:
         nodes: list[NodeProto] = []
@@ -103,6 +106,10 @@ class _Splicer:
                 new[name] = self.fresh(name)
                 self.count[name] -= 1
         rename(branch, new)
+        for inner in branch.node:
+            if inner.name and self.titles[inner.name] > 1:
+                self.titles[inner.name] -= 1
+                inner.name = self.fresh_title(inner.name)
         constants = store(self.proto, graph, branch.initializer)
         graph.sparse_initializer.extend(branch.sparse_initializer)
         graph.value_info.extend(branch.value_info)

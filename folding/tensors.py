@@ -97,20 +97,18 @@ def store(
     elem_type = elem_type or (before.elem_type if before else _stored_type(draft, old))
     earlier = before.folded.pop((index, slot), ()) if before else ()
     wanted = Changed(old, elem_type, recipe, origin, {(index, slot): (*earlier, because)})
-    twin = _twin(draft, wanted)
+    twin = draft.copies.find(wanted)
     alone = bool(old) and draft.is_alone(index, old) and not draft.is_seen(old)
     in_place = alone and _keeps_form(draft, wanted)
-    if twin is not None and in_place and old == origin:
-        _join(draft, twin, wanted)
-    elif twin is not None:
+    if twin is not None and draft.changed.get(twin.name) is twin:
         twin.folded.update(wanted.folded)
         draft.set_input(index, slot, twin.name)
         return
-    elif not in_place:
+    if not in_place:
         wanted.name = _free_name(draft, old or f"{node.output[0]}_bias", recipe, elem_type)
         draft.set_input(index, slot, wanted.name)
     draft.changed[wanted.name] = wanted
-    if origin is not None and (draft.copies.has(origin) or not in_place):
+    if origin is not None and (not in_place or draft.copies.has(origin)):
         draft.copies.add(wanted)
 
 
@@ -122,19 +120,25 @@ def _keeps_form(draft: Draft, wanted: Changed) -> bool:
     return stored is not None and tuple(stored.dims) == wanted.recipe.dims
 
 
-def _twin(draft: Draft, wanted: Changed) -> Changed | None:
-    """Another tensor of this origin with the same new content."""
-    found = draft.copies.find(wanted) if draft.copies.has(wanted.origin) else None
-    return found if found is not None and draft.changed.get(found.name) is found else None
+def restore_names(draft: Draft) -> None:
+    """Let copies take the names of the constants of which nothing else is left."""
+    for changed in [*draft.changed.values()]:
+        name = draft.copies.original(changed.origin) if changed.origin else ""
+        stored = draft.scope.initializers.get(name)
+        if stored is None or name not in draft.tensors_dropped:
+            continue
+        if (tuple(stored.dims), stored.data_type) == (changed.recipe.dims, changed.elem_type):
+            draft.tensors_dropped.remove(name)
+            _rename(draft, changed, name)
 
 
-def _join(draft: Draft, twin: Changed, wanted: Changed) -> None:
-    """Let those who read a copy read the original, since all agree on what becomes of it."""
-    wanted.folded.update(twin.folded)
-    for reader in list(draft.readers(twin.name)):
-        for slot, name in enumerate(draft.node(reader).input):
-            if name == twin.name:
-                draft.set_input(reader, slot, wanted.name)
+def _rename(draft: Draft, changed: Changed, name: str) -> None:
+    old, changed.name = changed.name, name
+    draft.changed[name] = changed
+    for reader in list(draft.readers(old)):
+        for slot, read in enumerate(draft.node(reader).input):
+            if read == old:
+                draft.set_input(reader, slot, name)
 
 
 def folded_in(draft: Draft, changed: Changed) -> list[tuple[str, ...]]:

@@ -69,6 +69,7 @@ def _message(verdict: Verdict, reference: AnyModel, candidate: AnyModel) -> Iter
     yield from ("", _HEADERS[verdict.name], "")
     for check in verdict.checks:
         yield described(check)
+        yield from check.mismatch
     yield f"Verdict: {verdict.name}: {printable(verdict.rests_on)}"
     yield f" REFERENCE: {_called(reference)}"
     yield f" CANDIDATE: {_called(candidate)}"

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,14 @@ from folding.equivalence.inputs import Inputs
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.equivalence.running import AS_USUAL, Wish, running
 from folding.equivalence.verdict import Verdict
+from folding.errors import BadCall
 from folding.guards import LIMITS, Limits
 from folding.junit import to_junit
 from folding.modelfile import Model, open_model
 from folding.notes import check_notes, write_notes
+from folding.plan import Warned
 from folding.report import FileFacts
-from folding.spool import kept
+from folding.spool import STANDARD, kept, standard_input
 
 #: A model as callers have it.
 AnyModel = str | os.PathLike[str] | ModelProto
@@ -80,7 +82,8 @@ def verify(
     """Whether ``candidate`` is the same function as ``reference``, whoever made it.
 
     Args:
-        reference: an ONNX file, with or without external data, or a ModelProto without.
+        reference: an ONNX file, with or without external data, or a ModelProto without; ``-`` is
+            standard input.
         candidate: what should compute the same.
         inputs: what to run both on: arrays by input name, an .npz file, a folder of input_*.pb,
             or a callable that gives such arrays.
@@ -128,21 +131,33 @@ def verified(
     clock = Clock(progress)
     with ExitStack() as stack:
         with clock.stage("read"):
+            if _is_standard(reference) and _is_standard(candidate):
+                text = "standard input cannot be both models"
+                raise BadCall(text, hint="Name a file for one.")
             opened = partial(_opened, stack=stack, limits=limits, follow_links=follow_links)
             ours, theirs = opened(reference, "the reference"), opened(candidate, "the candidate")
             notes = [Path(note) for note in (report_to, junit_to) if note is not None]
-            check_notes(notes, (ours.model, theirs.model))
+            check_notes(notes, (ours.model, theirs.model), wish.files)
             run = stack.enter_context(running(wish, ours.model.proto, limits.nesting))
             for side in (ours, theirs) if digests else ():
                 side.sha256 = stack.enter_context(sha256_beside(side.model.files[0]))
         with clock.stage("verify"):
-            verdict = gate.verify_any(ours.model, theirs.model, run)
+            verdict = _with_notice(wish, gate.verify_any(ours.model, theirs.model, run))
         for side in (ours, theirs):
             side.model.check_unchanged()
         done = Verification(ours.facts(), theirs.facts(), verdict, clock.seconds)
         texts = ((report_to, done.to_json), (junit_to, partial(to_junit, done)))
         write_notes([(Path(path), text()) for path, text in texts if path is not None])
     return done
+
+
+def _with_notice(wish: Wish, verdict: Verdict) -> Verdict:
+    """Say it if inputs were given that nothing was run on."""
+    if (wish.inputs is None and not wish.shapes) or verdict.inputs or verdict.warnings:
+        return verdict
+    why = next((check.why for check in verdict.checks[::-1] if check.why), "no check was made")
+    notice = Warned("INPUTS_NOT_RUN", "", f"nothing was run on the inputs given: {why}")
+    return replace(verdict, warnings=(notice,))
 
 
 @dataclass(slots=True)
@@ -158,12 +173,21 @@ class _Side:
         return FileFacts(self.path, self.model.size, sha256)
 
 
+def _is_standard(given: AnyModel) -> bool:
+    return isinstance(given, (str, os.PathLike)) and os.fspath(given) == STANDARD
+
+
 def _opened(
     given: AnyModel, what: str, stack: ExitStack, limits: Limits, *, follow_links: bool
 ) -> _Side:
     """A model to compare, after everything is refused that no library should see."""
     if isinstance(given, ModelProto):
         path, name = kept(given, what, stack), what
+    elif not isinstance(given, (str, os.PathLike)) or not isinstance(os.fspath(given), str):
+        text = f"{what} is a {type(given).__name__}"
+        raise BadCall(text, hint="Give the path of a file as text, or a ModelProto.")
+    elif _is_standard(given):
+        path, name = stack.enter_context(standard_input()), STANDARD
     else:
         path, name = Path(given), os.fspath(given)
     model = stack.enter_context(

@@ -257,6 +257,75 @@ def bodies(net: Net, n: int) -> list[str]:
     return [x]
 
 
+# --- affines that travel -------------------------------------------------------------------------
+
+
+def affines_that_go_down_together(net: Net, n: int) -> list[str]:
+    x = data(net)
+    for _ in range(n):
+        x = net.node("Identity", net.node("Mul", x, near_one(net, 2, 1)))
+    return [conv(net, x)]
+
+
+def affines_that_cannot_go_down(net: Net, n: int) -> list[str]:
+    x = data(net)
+    for _ in range(n):
+        x = net.node("Identity", net.node("Mul", x, near_one(net, 2, 1)))
+    return [net.node("Sigmoid", x)]
+
+
+def affines_behind_a_pooling(net: Net, n: int) -> list[str]:
+    x = conv(net, data(net))
+    for _ in range(n):
+        x = net.node("MaxPool", net.node("Mul", x, near_one(net, 2, 1)), kernel_shape=[1])
+    return [x]
+
+
+def layers_that_read_one_affine(net: Net, n: int) -> list[str]:
+    x = net.batch_norm(data(net), 2)
+    return [conv(net, x) for _ in range(n)]
+
+
+def branches_of_a_concat(net: Net, n: int) -> list[str]:
+    x = data(net)
+    both = net.node("Concat", *(conv(net, x) for _ in range(n)), axis=1)
+    return [net.batch_norm(both, 2 * n)]
+
+
+def residual_additions(net: Net, n: int) -> list[str]:
+    x = data(net)
+    value = conv(net, x)
+    for _ in range(n):
+        value = net.node("Add", net.node("Relu", conv(net, value)), conv(net, value))
+        value = net.batch_norm(value, 2)
+    return [value]
+
+
+def a_tree_of_additions(net: Net, n: int) -> list[str]:
+    x = data(net)
+    value = conv(net, x)
+    for _ in range(n):
+        value = net.node("Add", value, conv(net, x))
+    return [net.batch_norm(value, 2)]
+
+
+def diamonds(net: Net, n: int) -> list[str]:
+    """Each value twice in the next: a walk that followed both ways would double with each."""
+    value = conv(net, data(net))
+    for _ in range(n):
+        value = net.node("Add", value, value)
+    return [net.batch_norm(value, 2)]
+
+
+def scales_without_their_shifts(net: Net, n: int) -> list[str]:
+    x = data(net)
+    for _ in range(n):
+        x = net.node("Mul", net.node("Relu", conv(net, x)), near_one(net, 2, 1))
+        x = net.node("Add", x, near_one(net, 2, 1))
+        x = net.node("Conv", x, near_one(net, 2, 2, 3), pads=[1, 1])
+    return [x]
+
+
 SHAPES: dict[str, Callable[[Net, int], list[str]]] = {
     function.__name__.replace("_", " "): function
     for function in (
@@ -282,6 +351,15 @@ SHAPES: dict[str, Callable[[Net, int], list[str]]] = {
         moved_constants,
         numbers_from_a_shape,
         bodies,
+        affines_that_go_down_together,
+        affines_that_cannot_go_down,
+        affines_behind_a_pooling,
+        layers_that_read_one_affine,
+        branches_of_a_concat,
+        residual_additions,
+        a_tree_of_additions,
+        diamonds,
+        scales_without_their_shifts,
     )
 } | {
     "scales and carriers": carried("Mul", 2, 1),

@@ -145,7 +145,8 @@ def test_the_fields_are_those_of_the_contract(tmp_path: Path) -> None:
     report = folding.fold(save(conv_net(), tmp_path / "m.onnx"), digests=True).to_dict()
 
     assert list(report) == [
-        *("version", "source", "target", "counts", "decisions", "changed_values"),
+        *("version", "source", "target", "preparation"),
+        *("counts", "decisions", "changed_values"),
         *("warnings", "verification", "seconds"),
     ]
     assert list(report["source"]) == list(report["target"]) == ["path", "sha256", "bytes"]

@@ -376,14 +376,18 @@ def test_what_libraries_print_goes_to_no_file(
     assert source.read_bytes() == before
 
 
-@pytest.mark.parametrize("words", [(), ("--json", "-")])
-def test_an_explanation_nobody_wants_to_see_is_no_error(
-    source: Path, words: tuple[str, ...]
-) -> None:
+def test_an_explanation_nobody_wants_to_see_is_no_error(source: Path) -> None:
     """The code may be all that is asked for."""
-    found = run_without((1,), "explain", source, *words, given=b"")
+    found = run_without((1,), "explain", source, given=b"")
 
     assert (found.returncode, found.stderr) == (0, b"")
+
+
+def test_an_explanation_that_is_asked_for_and_cannot_be_printed_is_an_error(source: Path) -> None:
+    found = run_without((1,), "explain", source, "--json", "-", given=b"")
+
+    assert found.returncode == 2
+    assert b"standard output is closed" in found.stderr
 
 
 def test_without_standard_error_nothing_else_goes_to_standard_output(

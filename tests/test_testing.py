@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from files import conv_net, save
-from onnx import numpy_helper
+from graphs import Net
+from onnx import ModelProto, numpy_helper
 from verifications import HOSTILE, verification
 
 import folding
@@ -80,6 +81,29 @@ def test_the_message_reads_like_that_of_numpy(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(AssertionError) as theirs:
         np.testing.assert_allclose([1.0], [2.0])
     assert str(theirs.value).startswith("\nNot equal")  # The shape that ours follows.
+
+
+def test_arrays_that_differ_are_described_in_the_words_of_numpy() -> None:
+    """Of outputs; sites are compared at samples, of which no number of elements can be said."""
+    one, other = constant([1.0, 2.0, 4.0, 8.0]), constant([1.0, 2.0, 5.5, 8.0])
+    with pytest.raises(AssertionError) as theirs:
+        np.testing.assert_allclose(np.array([1, 2, 5.5, 8]), np.array([1, 2, 4, 8]))
+
+    ours = message(one, other).splitlines()
+
+    said = [line.strip() for line in str(theirs.value).splitlines()]
+    for start in ("Mismatched elements:", "Max absolute", "Max relative"):
+        assert [line for line in ours if line.startswith(start)] == [
+            line for line in said if line.startswith(start)
+        ]
+
+
+def constant(values: list[float]) -> ModelProto:
+    """A model that computes, and always gives the same."""
+    net = Net()
+    flat = net.node("Mul", net.input(4), net.store(0.0))
+    net.node("Add", flat, net.store(values), out="y")
+    return net.model("y")
 
 
 def test_what_could_not_be_established_fails_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from graphs import DOUBLE, Net, assert_same_function, fold
+from graphs import DOUBLE, FLOAT, HALF, Net, assert_same_function, fold, fold_unverified, refusal
+from onnx import ModelProto
+
+from folding.plan import Reason
 
 
 def test_a_scalar_scale_beside_a_vector_of_shifts_goes_down_alone() -> None:
@@ -57,3 +60,139 @@ def test_lines_from_a_split_behind_a_split_come_together_in_turn() -> None:
 
     assert result.into("y") == ("v",)
     assert_same_function(model, result.model)
+
+
+def folded_twice(model: ModelProto) -> list[str]:
+    """What is still folded in a model that was folded before; it must be the same function."""
+    once = fold_unverified(model)
+    assert_same_function(model, once.model)
+    return [d.name for d in fold_unverified(once.model).plan.decisions if d.is_folded]
+
+
+def test_an_affine_is_decided_again_when_a_layer_behind_it_has_got_a_place_for_its_shift() -> None:
+    net = Net(DOUBLE)
+    net.batch_norm(net.input(2, 3), 3, "v")
+    net.node("MatMul", "v", net.weight(3, 3), out="a")
+    net.node("MatMul", "v", net.weight(3, 3), out="b")
+    net.batch_norm("a", 3, "y")
+
+    assert folded_twice(net.model("y", "b")) == []
+
+
+def test_a_scalar_goes_for_nothing_into_what_another_fold_has_made() -> None:
+    net = Net(DOUBLE)
+    net.batch_norm(net.input(2, 3, 4), 3, "v")
+    net.node("Conv", "v", net.weight(2, 3, 1), out="u")
+    net.node("Mul", "u", net.store(0.5), out="y")
+    model = net.model("y")
+
+    assert fold(model).operators == ["Conv"]
+
+
+def test_a_scalar_goes_for_nothing_over_an_add_that_another_fold_has_made() -> None:
+    net = Net(DOUBLE)
+    net.batch_norm(net.input(2, 5, 3), 5, "v")
+    net.node("MatMul", net.weight(2, 5), "v", out="u")
+    net.node("Mul", "u", net.store(0.5), out="y")
+    model = net.model("y")
+
+    assert fold(model).operators == ["MatMul", "Add"]
+    assert folded_twice(model) == []
+
+
+def test_a_scalar_is_decided_again_when_its_layer_has_got_a_bias_of_its_own() -> None:
+    net = Net(DOUBLE)
+    net.node("Sub", net.store(0.5), net.input(2, 3, 4), out="v")
+    net.node("Conv", "v", net.weight(2, 3, 1), net.weight(2, name="b"), out="u")
+    net.node("Mul", "u", net.weight(2, 1), out="w")
+    net.node("Conv", "w", net.weight(2, 2, 1), "b", out="y")
+    model = net.model("y")
+
+    assert fold(model).operators == ["Conv", "Conv"]
+
+
+def test_below_ir_version_4_a_constant_of_another_type_is_no_room_for_a_shift() -> None:
+    net = Net(HALF, ir_version=3)
+    net.node("MatMul", net.input(2, 1), net.weight(1, 1), out="v")
+    net.node("Cast", "v", out="c", to=FLOAT)
+    parameters = [net.positive(1, elem_type=FLOAT) for _ in range(4)]
+    net.node("BatchNormalization", "c", *parameters, out="n")
+    net.node("Cast", "n", out="y", to=HALF)
+
+    assert refusal(net.model("y"))[0] is Reason.OLD_IR
+
+
+def test_a_mul_along_an_uncertain_axis_is_passed_downward_at_any_time() -> None:
+    net = Net(DOUBLE)
+    net.node("Neg", net.input(2, "n", name="x"), out="v")
+    net.node("Mul", "v", net.weight(2, 1), out="w")
+    net.node("Add", "w", net.weight(3), out="a")
+    net.node("Mul", "a", net.weight(3, 1, 1), out="u")
+    net.node("MatMul", net.weight(3, 2), "u", out="y")
+    net.node("MatMul", net.weight(3, 2), "v", out="z")
+
+    result = fold_unverified(net.model("y", "z"))
+
+    assert result.operators == ["Add", "Mul", "MatMul", "MatMul"]
+
+
+@pytest.mark.parametrize("operator", ["Add", "Max", "Mul", "Sum"])
+def test_an_affine_that_changes_nothing_is_not_taken_in_by_an_operator(operator: str) -> None:
+    net = Net(DOUBLE)
+    net.node("MatMul", net.input(2, 3), net.weight(3, 4), out="a")
+    net.node("MatMul", "x", net.weight(3, 4), out="b")
+    net.node(operator, "a", "b", out="v")
+    net.node("Neg", "v", out="w")
+    net.node("Neg", "w", out="y")
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.operators == ["MatMul", "MatMul", operator]
+    assert_same_function(model, result.model)
+
+
+def test_a_reader_of_a_shape_stays_behind_what_it_reads_when_a_shift_stays() -> None:
+    net = Net(DOUBLE)
+    net.batch_norm(net.input(2, 3, 5), 3, "v")
+    net.node("Shape", "v", out="s")
+    net.node("Mul", "v", net.weight(3, 1), out="w")
+    net.node("Conv", "w", net.weight(4, 3, 2), out="y", pads=[1, 1])
+    model = net.model("y", "s")
+
+    result = fold(model)
+
+    assert [d.is_partial for d in result.plan.decisions] == [True]
+    assert_same_function(model, result.model)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0])
+def test_a_gemm_that_takes_in_a_scale_before_it_goes_on_scaling_its_bias(beta: float) -> None:
+    net = Net(DOUBLE)
+    net.node("Mul", net.input(2, 3), net.weight(3), out="v")
+    net.node("Gemm", "v", net.weight(3, 4), net.weight(4), out="y", beta=beta)
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.operators == ["Gemm"]
+    assert_same_function(model, result.model)
+
+
+def test_the_shape_behind_a_group_normalization_is_known() -> None:
+    net = Net(DOUBLE, opset=21)
+    net.node("GroupNormalization", net.input(2, 4, 3), net.weight(4), net.weight(4), num_groups=2)
+    net.node("Transpose", net.nodes[0].output[0], out="t", perm=[0, 2, 1])
+    net.node("MatMul", "t", net.weight(4, 3), out="v")
+    net.node("Mul", "v", net.weight(3), out="y")
+
+    assert fold_unverified(net.model("y")).into("y") == ("v",)
+
+
+def test_what_nothing_reads_stays_as_it_is() -> None:
+    net = Net(DOUBLE)
+    net.node("MatMul", net.input(2, 3), net.weight(3, 4), out="v")
+    net.node("Mul", "v", net.weight(4), out="y")
+    net.node("Relu", "x", out="z")
+
+    assert refusal(net.model("z")) == (Reason.UNREAD, "y")

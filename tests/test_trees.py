@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from graphs import TYPES, Net, assert_same_function, fold, refusal
+from graphs import TYPES, Net, assert_same_function, distance, feed_for, fold, refusal, run
 from onnx import ModelProto
 
 from folding.plan import Folded, Kept, Reason
@@ -365,3 +365,32 @@ def test_the_report_says_what_stayed_and_why() -> None:
     assert said["into"] == ["conv0"]
     assert said["below"] == {"reason": "GRAPH_OUTPUT", "at": "y"}
     assert said["nodes"] == ["mul2", "y"]
+
+
+# --- in bodies -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["in the body", "outside"])
+def test_in_a_loop_the_state_has_no_shape_but_the_weight_has(where: str) -> None:
+    """The state may change its shape with every turn; a Conv gives the rank of its weight."""
+    net, body = Net(), Net()
+    body.input(name="turn", elem_type=7)
+    body.input(name="go", elem_type=9)
+    body.input(2, 4, 5, name="state")
+    holder = body if where == "in the body" else net
+    holder.weight(4, 4, 1, name="w")
+    body.node("Conv", "state", "w", out="m")
+    body.batch_norm("m", 4, out="n")
+    body.node("Identity", "go", out="on")
+    graph = body.graph("on", "n")
+    for value, kind in zip(graph.output, (9, 1), strict=True):
+        value.type.tensor_type.elem_type = kind
+    turns = net.integers(3)
+    net.node("Loop", turns, "", net.input(2, 4, 5), out="y", body=graph)
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert [d.is_folded for d in result.plan.decisions] == [True]
+    before, after = (run(m, feed_for(model))[0] for m in (model, result.model))
+    assert distance(before, after) < 2e-5

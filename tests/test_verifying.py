@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,58 @@ def test_a_tolerance_that_is_none_is_refused(pair: tuple[Path, Path], tolerance:
         folding.verify(*pair, tolerance=tolerance)
 
 
+NO_CALLS: dict[str, tuple[dict[str, Any], str]] = {
+    "shapes in a list": ({"shapes": ["a"]}, "shapes are sizes by input name, not a list"),
+    "one size": ({"shapes": {"x": 5}}, "the shape given for input 'x' is 5"),
+    "sizes as text": ({"shapes": {"x": "1,3,5,5"}}, "for input 'x' is '1,3,5,5'"),
+    "half a size": ({"shapes": {"x": [1.5, 3, 5, 5]}}, "for input 'x' is"),
+    "another shape": ({"shapes": {"x": (1, 4, 5, 5)}}, "the shape given is 1x4x5x5"),
+    "no input": ({"shapes": {"z": (1,)}}, "a shape is given for 'z'"),
+    "a word as a tolerance": ({"tolerance": "x"}, "the tolerance is 'x'"),
+    "a truth as a tolerance": ({"tolerance": True}, "the tolerance is True"),
+    "no provider": ({"provider": None}, "the provider is a NoneType"),
+    "a number as a library": ({"custom_ops": 3}, "custom operators is a int"),
+    "a number as limits": ({"run_limits": 3}, "the limits of runs are a int"),
+    "no candidate": ({"candidate": None}, "the candidate is a NoneType"),
+    "bytes as a path": ({"candidate": b"f.onnx"}, "the candidate is a bytes"),
+    "bytes as a reference": ({"reference": b"f.onnx"}, "the reference is a bytes"),
+}
+
+
+@pytest.mark.parametrize("what", NO_CALLS)
+def test_a_call_that_means_nothing_is_refused_in_words(pair: tuple[Path, Path], what: str) -> None:
+    given, text = NO_CALLS[what]
+
+    with pytest.raises(folding.BadCall, match=re.escape(text)):
+        folding.verify(**{"reference": pair[0], "candidate": pair[1], **given})
+
+
+def test_sizes_of_shapes_may_be_numpy_s(pair: tuple[Path, Path]) -> None:
+    shapes = {"x": np.array([1, 3, 5, 5])}
+
+    assert folding.verify(*pair, shapes=shapes).name == "equivalent"  # type: ignore[arg-type]
+
+
+def test_a_provider_is_looked_for_though_nothing_would_be_run(tmp_path: Path) -> None:
+    source = save(relu_net(), tmp_path / "m.onnx")
+
+    with pytest.raises(folding.BadCall, match="no provider 'NoSuchProvider'"):
+        folding.verify(source, source, provider="NoSuchProvider")
+
+
+def test_inputs_that_nothing_was_run_on_are_said_not_to_have_been_run(tmp_path: Path) -> None:
+    source = save(relu_net(), tmp_path / "m.onnx")
+    [value] = relu_net().graph.input
+    shape = [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
+    feed = {value.name: np.ones(shape, np.float32)}
+
+    (given,) = folding.verify(source, source, inputs=feed).warnings
+
+    assert given.code == "INPUTS_NOT_RUN"
+    assert given.text == "nothing was run on the inputs given: nothing was folded"
+    assert not folding.verify(source, source).warnings
+
+
 def test_a_file_that_is_changed_meanwhile_is_noticed(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -383,3 +436,19 @@ def test_a_wrong_fold_of_somebody_else_s_is_found_and_named_as_in_the_reference(
     assert verdict.name == "different"
     assert verdict.guilty == ("n",)
     assert "'n', folded into 'conv'" in verdict.checks[2].why
+
+
+def test_what_somebody_leaves_to_be_computed_is_no_proof_where_digits_are_lost() -> None:
+    """Weights to which a large number is added, and from which it is taken away again."""
+    candidate = others_fold(wrong=False)
+    large = numpy_helper.from_array(np.array(1e5, np.float32), "large")
+    candidate.graph.initializer.append(large)
+    for operator, data, out in (("Sub", "more", "rounded"), ("Add", "their_w", "more")):
+        candidate.graph.node.insert(0, helper.make_node(operator, [data, "large"], [out]))
+    node(candidate, "Conv_0").input[1] = "rounded"
+
+    verdict = folding.verify(conv_net(), candidate)
+
+    assert verdict.name != "equivalent"
+    assert [str(check.status) for check in verdict.checks[:2]] == ["passed", "not_run"]
+    assert "the candidate computes" in verdict.checks[1].why

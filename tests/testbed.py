@@ -213,14 +213,9 @@ class Bed(AbstractContextManager["Bed"]):
         main = self.drafts[0]
         gone = frozenset(main.vanished | main.renamed.keys()) if measured else frozenset()
         place = ModelPlace(self.right)
-        names = runs._names(Job(place, place, 0, gone=gone), theirs.model.proto)
-        watched = {
-            output: tuple((n, names[n]) for n in values if n in names or n == output)
-            for output, values in self._observed().items()
-        }
-        types = {site.name: self.constants.scope.type(site.name) for site in self.sites}
         is_measured = measured and not self.missing
-        return OutputCheck(self.ours, theirs, watched, types, is_measured, None)
+        job = Job(place, place, 0, self.sites, gone=gone, measured=is_measured, is_ours=measured)
+        return runs._output_check(job, self.ours, theirs, self.constants)
 
     def prepare(self, seeds: Sequence[int]) -> list[Found]:
         """Compare the right fold as a whole at each seed; the first one's inputs are kept."""

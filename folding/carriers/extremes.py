@@ -16,15 +16,15 @@ from __future__ import annotations
 
 from folding.affine import ChannelAffine
 from folding.carriers.base import Carrier, Moved, Passage, stay
-from folding.carriers.operands import handed, inverse, twins
+from folding.carriers.operands import handed, inverse, twins, ways
 from folding.plan import Kept, Reason
 
 
-def up(affine: ChannelAffine, passage: Passage) -> Moved | Kept:
+def up(affine: ChannelAffine, passage: Passage) -> tuple[Moved, ...] | Kept:
     if not affine.keeps_order:
         return stay(Reason.NEGATIVE_SCALE, passage)
-    moved = handed(dict.fromkeys(range(len(passage.node.input)), affine), passage)
-    return stay(moved, passage) if isinstance(moved, Reason) else moved
+    found = ways([dict.fromkeys(range(len(passage.node.input)), affine)], passage)
+    return stay(found, passage) if isinstance(found, Reason) else found
 
 
 def down(affine: ChannelAffine, passage: Passage) -> Moved | Kept:

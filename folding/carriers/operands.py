@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from folding.affine import ChannelAffine
+from folding.affine import ChannelAffine, identity
 from folding.carriers.base import Moved, Passage
 from folding.doubled import Doubled
 from folding.plan import Reason
@@ -102,7 +102,14 @@ def _obstacle(affine: ChannelAffine, name: str, passage: Passage) -> Reason | No
 def ways(
     choices: Sequence[Mapping[int, ChannelAffine]], passage: Passage
 ) -> tuple[Moved, ...] | Reason:
-    """Those of some choices that have no obstacle; else what is in the way of the first."""
+    """Those of some choices that have no obstacle; else what is in the way of the first.
+
+    What changes nothing goes to an operand, too: only a layer can take it in.
+    """
+    if all(part.is_identity for choice in choices for part in choice.values()):
+        names = enumerate(passage.node.input)
+        slot = next(slot for slot, name in names if not passage.around.is_constant(name))
+        return (Moved(dict.fromkeys(twins(passage, slot), identity())),)
     found = [handed(choice, passage) for choice in choices]
     moved = tuple(way for way in found if isinstance(way, Moved))
     return moved or next(reason for reason in found if isinstance(reason, Reason))

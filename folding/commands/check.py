@@ -75,7 +75,7 @@ def check(
 ) -> Outcome:
     """Say of every FILE whether something in it can be folded, and what. Nothing is changed.
 
-    A file that cannot be read does not keep the others from being checked.
+    A file that cannot be read does not keep the others from being checked; - is standard input.
 
     Exit codes: 0 nothing can be folded, 2 bad input or call, 3 something can, 130 interrupted.
     """

@@ -3,7 +3,7 @@
 # ruff: noqa: PLC0415 - nothing of onnx is imported for a --help
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 @click.argument("source", type=click.Path())
 @options.json_option
 @options.strict
-@options.wishes
+@options.freeze
+@options.keep
 @options.allow_growth
 @options.follow_links
 @options.model_limits
@@ -29,7 +30,7 @@ def explain(
     source: str,
     json_path: str | None,
     strict: bool,
-    freeze: dict[str, Any],
+    freeze: tuple[str, ...],
     keep: tuple[str, ...],
     allow_growth: bool,
     follow_links: bool,
@@ -39,13 +40,14 @@ def explain(
 
     Exit codes: 0 done, 2 bad input or call, 3 --strict and something would be kept.
     """
+    from folding.frozen_inputs import parse_all
     from folding.pipeline import explained as run
     from folding.show import Progress, show_plan
 
     with Progress(enabled=True) as progress:
         report = run(
             source,
-            freeze=freeze,
+            freeze=parse_all(freeze),
             keep=keep,
             allow_growth=allow_growth,
             follow_links=follow_links,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 @options.json_option
 @options.strict
 @click.option("--no-verify", is_flag=True, help="Write without proving anything.")
-@options.wishes
+@options.freeze
+@options.keep
 @options.allow_growth
 @options.runs
 @click.option("--single-file", is_flag=True, help="Put the weights into the model's file.")
@@ -48,7 +49,7 @@ def fold(
     json_path: str | None,
     strict: bool,
     no_verify: bool,
-    freeze: dict[str, Any],
+    freeze: tuple[str, ...],
     keep: tuple[str, ...],
     allow_growth: bool,
     runs: Runs,
@@ -65,6 +66,7 @@ def fold(
     Exit codes: 0 done, 1 not equivalent, 2 bad input or call, 3 --strict and something was kept,
     4 unproven, 130 interrupted. No model is written unless the code is 0 or 3.
     """
+    from folding.frozen_inputs import parse_all
     from folding.pipeline import fold as run
     from folding.show import Progress, show_report
 
@@ -77,7 +79,7 @@ def fold(
                 source,
                 target,
                 verify=not no_verify,
-                freeze=freeze,
+                freeze=parse_all(freeze),
                 keep=keep,
                 allow_growth=allow_growth,
                 **runs.arguments(),

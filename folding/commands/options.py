@@ -23,7 +23,21 @@ json_option = click.option(
     "--json", "json_path", metavar="PATH|-", help="Write the report as JSON; - prints it instead."
 )
 strict = click.option(
-    "--strict", is_flag=True, help="Exit with 3 if a normalisation is not folded completely."
+    "--strict",
+    is_flag=True,
+    help="Exit with 3 if a normalisation is not folded completely, but those to --keep.",
+)
+freeze = click.option(
+    "--freeze",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Freeze an input, such as training=false: its Ifs give way; may be repeated.",
+)
+keep = click.option(
+    "--keep",
+    multiple=True,
+    metavar="NAME",
+    help="Leave the normalisation of that output or node alone; may be repeated.",
 )
 allow_growth = click.option(
     "--allow-growth", is_flag=True, help="Let copies of shared tensors grow the model by over 1 %."
@@ -47,18 +61,6 @@ _max_expanded_nodes = click.option(
     show_default=True,
     metavar="N",
     help="How many nodes the calls of functions may stand for.",
-)
-_freeze = click.option(
-    "--freeze",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Freeze an input, such as training=false: its Ifs give way; may be repeated.",
-)
-_keep = click.option(
-    "--keep",
-    multiple=True,
-    metavar="NAME",
-    help="Leave the normalisation of that output or node alone; may be repeated.",
 )
 _RUNS = (
     click.option(
@@ -121,19 +123,6 @@ def model_limits(command: Command) -> Command:
         return command(limits=Limits(max_nesting, max_expanded_nodes), **rest)
 
     return _max_nesting(_max_expanded_nodes(wrapped))
-
-
-def wishes(command: Command) -> Command:
-    """The options for what to fold; the command gets them as ``freeze`` and ``keep``."""
-
-    @functools.wraps(command)
-    def wrapped(*, freeze: tuple[str, ...], **rest: Any) -> Any:
-        with held_back():
-            from folding.frozen_inputs import parse_all
-
-        return command(freeze=parse_all(freeze), **rest)
-
-    return _freeze(_keep(wrapped))
 
 
 @dataclass(frozen=True, slots=True)

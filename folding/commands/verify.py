@@ -42,7 +42,8 @@ def verify(
 ) -> Outcome:
     """Say whether the model CANDIDATE is the same function as REFERENCE, and how that is known.
 
-    It does not matter what made CANDIDATE. What is found is named as in REFERENCE.
+    It does not matter what made CANDIDATE. What is found is named as in REFERENCE. One of both may
+    be -, which is standard input.
 
     Exit codes: 0 equivalent, 1 different, 2 bad input or call, 4 unproven, 130 interrupted.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from onnx import NodeProto
 
 from folding.draft import Draft
-from folding.equivalence.surroundings import Differs
+from folding.equivalence.surroundings import Differs, same_beta
 from folding.protos import integer, title
 from folding.repeated import Repeated
 
@@ -21,8 +21,9 @@ def is_rescaled(node: NodeProto, draft: Draft) -> bool:
     return node.op_type == "DequantizeLinear" and node.input[_SCALE] in draft.changed
 
 
-def check_dequantizer(node: NodeProto, twin: NodeProto, draft: Draft) -> None:
-    """Raise Differs where a node has another axis or zero point, and no reason to."""
+def same_attributes(node: NodeProto, twin: NodeProto, draft: Draft) -> None:
+    """Raise Differs where a node has another beta, axis or zero point, and no reason to."""
+    same_beta(node, twin, draft.changed)
     if node.op_type != "DequantizeLinear":
         return
     had_one = draft.constants.dims(twin.input[_SCALE]) in ((), (1,))
@@ -30,7 +31,7 @@ def check_dequantizer(node: NodeProto, twin: NodeProto, draft: Draft) -> None:
     if integer(node, "axis", 1) != integer(twin, "axis", 1) and not is_spread:
         raise Differs(f"the axis of node {title(node)!r} is another one", title(node))
     is_other = len(node.input) > _ZERO and node.input[_ZERO] in draft.changed
-    if is_other and not (is_spread and _repeats(node, twin, draft)):
+    if is_other and not _repeats(node, twin, draft):
         raise Differs(f"the zero point of node {title(node)!r} is another one", title(node))
 
 

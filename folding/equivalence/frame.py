@@ -5,7 +5,7 @@ So the two graphs must be the same when each affine's output counts as its input
 
 1. Every node that no fold claims stands in the candidate as it was, byte for byte, in order.
 2. Every other node of the candidate is a claimed one of the reference, with the same operator,
-   name and attributes (a Gemm's ``beta`` becomes 1, a DequantizeLinear with one scale gets an
+   name and attributes (a Gemm's ``beta`` becomes 1 where C changes, and a DequantizeLinear gets an
    ``axis`` with the scales of its channels), or an Add that holds a shift.
 3. Their inputs are the same values: constants where there were constants, else values that are
    equal once the affines are cut out.
@@ -24,13 +24,14 @@ from onnx import GraphProto, NodeProto
 
 from folding import soundness
 from folding.draft import Draft
-from folding.equivalence.dequantising import check_dequantizer, is_rescaled
+from folding.equivalence.dequantising import is_rescaled, same_attributes
 from folding.equivalence.sealed import bare, essence
 from folding.equivalence.surroundings import Differs, same_fields, same_rest, same_tensors
 from folding.equivalence.verdict import Check, Status
 from folding.errors import BadModel
 from folding.modelfile import Model
-from folding.protos import attribute, bodies, graphs, is_default_domain, names, reads_shape, title
+from folding.protos import bodies, graphs, is_default_domain, names, reads_shape, title
+from folding.recipes import Changed
 
 #: What may disappear because it is an affine, and what else a fold may touch. Said here again, so
 #: that a mistake in the rules is not believed by the proof.
@@ -95,7 +96,7 @@ class _Frame:
         for node, twin in pairs:
             self._same_inputs(node, twin)
             self._check_balance(node, twin)
-        self._check_seen({id(node) for node, _ in pairs}, pairs)
+        self._check_seen(pairs)
 
     def _match_unclaimed(self, claimed: set[int]) -> list[NodeProto]:
         """The nodes of the candidate that are not simply there as before."""
@@ -176,23 +177,27 @@ class _Frame:
     def _same_inputs(self, node: NodeProto, twin: NodeProto | None) -> None:
         if twin is None:
             return
-        check_dequantizer(node, twin, self.draft)
-        beta = attribute(node, "beta") if node.op_type == "Gemm" else None
-        if beta is not None and beta.f != 1:
-            raise Differs(f"the beta of node {title(node)!r} is not 1", title(node))
+        same_attributes(node, twin, self.draft)
         if len(node.input) < len(twin.input):
             raise Differs(f"node {title(node)!r} lacks an input", title(node))
         for slot, name in enumerate(node.input):
             was = twin.input[slot] if slot < len(twin.input) else ""
             changed = self.draft.changed.get(name)
             if changed is not None:
-                same = changed.origin == (was or None)
+                same = self._is_made_of(changed, was)
             elif was in self.draft.constants or not was:
                 same = name == was
             else:
                 same = self._meaning(name) == self._root(was)
             if not same:
                 raise Differs(f"input {slot} of node {title(node)!r} is another value", title(node))
+
+    def _is_made_of(self, changed: Changed, was: str) -> bool:
+        """Whether a folded tensor was the constant of that name before; none was if it is empty."""
+        original = self.draft.copies.original
+        if changed.origin is None or not was:
+            return changed.origin == (was or None)
+        return original(changed.origin) == original(was)
 
     def _check_balance(self, node: NodeProto, twin: NodeProto | None) -> None:
         """A changed value comes out of a node if and only if one goes in, or constants changed."""
@@ -211,7 +216,7 @@ class _Frame:
         if has_new and not (reads or makes or is_shift):
             raise Differs(f"node {title(node)!r} makes something else", title(node))
 
-    def _check_seen(self, ids: set[int], pairs: list[tuple[NodeProto, NodeProto | None]]) -> None:
+    def _check_seen(self, pairs: list[tuple[NodeProto, NodeProto | None]]) -> None:
         """What was made by changed nodes is a value under its own name, or seen by none else."""
         known = {name for node in self.before.node for name in node.output}
         private: set[str] = set()
@@ -220,16 +225,22 @@ class _Frame:
         for name in private & known:
             if self._meaning(name) != self._root(name):
                 raise Differs(f"value {name!r} is another one than before", name)
-        self._check_private(private - known, ids)
+        self._check_private(private - known, pairs)
 
-    def _check_private(self, private: set[str], ids: set[int]) -> None:
+    def _check_private(
+        self, private: set[str], pairs: list[tuple[NodeProto, NodeProto | None]]
+    ) -> None:
         """Nobody but folded nodes reads an unfinished value or a folded tensor."""
-        hidden = private | self.draft.changed.keys()
+        hidden, ids = private | self.draft.changed.keys(), {id(node) for node, _ in pairs}
         for node in self.after.node:
             for name in node.input:
                 if name in hidden and id(node) not in ids:
                     raise Differs(f"node {title(node)!r} reads {name!r}, which changed", name)
         seen = {value.name for value in self.after.output} | self.draft.scope.captured
         seen |= {name for graph in bodies(self.after) for name in names(graph)}
+        read = {name for node in self.after.node for name in node.input} | seen
+        for node, twin in pairs:
+            if twin is None and node.output[0] not in read:
+                raise Differs(f"nobody reads the shift of {title(node)!r}", node.output[0])
         for name in hidden & seen:
             raise Differs(f"{name!r} is seen by others although it changed", name)

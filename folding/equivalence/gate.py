@@ -16,6 +16,7 @@ from folding.equivalence.frame import check_frame
 from folding.equivalence.jobs import Job, ModelPlace
 from folding.equivalence.parameters import check_parameters
 from folding.equivalence.running import Running
+from folding.equivalence.sameness import check_preparation
 from folding.equivalence.sites import find_sites
 from folding.equivalence.verdict import Check, Status, Verdict
 from folding.equivalence.worker import WorkerFailed
@@ -79,16 +80,21 @@ def verify_fold(
 def verify_prepared(
     prepared: Prepared, candidate: Model, refused: Refused, running: Running
 ) -> Verdict:
-    """Compare a folded model with what was prepared of its source, and run it beside the source.
+    """Compare a folded model with what was prepared of its source, and that with the source.
+
+    The runs are those of the folded model and the source as it was.
 
     Raises:
         BadCall: the inputs given do not fit the model.
     """
     if prepared.is_undone:
         return _idle(check_frame(prepared.source, candidate, untouched(prepared.source)))
-    if not prepared.is_source:
-        running = replace(running, frozen=prepared.frozen)
-    return verify_fold(prepared.model, candidate, refused, running)
+    if prepared.is_source:
+        return verify_fold(prepared.model, candidate, refused, running)
+    running = replace(running, frozen=prepared.frozen)
+    verdict = verify_fold(prepared.model, candidate, refused, running)
+    preparation = check_preparation(prepared.source, prepared.model, prepared.frozen)
+    return replace(verdict, checks=(preparation, *verdict.checks))
 
 
 def verify_any(reference: Model, candidate: Model, running: Running) -> Verdict:
@@ -166,8 +172,8 @@ def judged(
         checks = (Check(name, Status.NOT_RUN, failure.reason) for name in ("sites", "outputs"))
         return Verdict((*proof, *checks))
     checks = (
-        Check(name, Status(status), why, worst, bound, at, excused)
-        for name, status, why, worst, bound, at, excused in found["checks"]
+        Check(name, Status(status), why, worst, bound, at, excused, tuple(mismatch))
+        for name, status, why, worst, bound, at, excused, mismatch in found["checks"]
     )
     return Verdict(
         (*proof, *checks),
@@ -207,6 +213,7 @@ def _job(reference: Model, candidate: Model, compared: Compared, running: Runnin
         running.shapes,
         running.tolerance,
         running.engine,
+        is_ours=compared.is_ours,
         frozen=running.frozen,
     )
 

@@ -9,7 +9,8 @@ import re
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ def read(path: Path, model: ModelProto) -> Iterator[tuple[str, Feed]]:
         StorageFailed: the operating system refuses.
     """
     try:
+        _check_kind(path)
         if not path.is_dir():
             yield repr(str(path)), _archive(path)
             return
@@ -57,6 +59,22 @@ def read(path: Path, model: ModelProto) -> Iterator[tuple[str, Feed]]:
         raise StorageFailed(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except MemoryError as error:
         raise StorageFailed(f"{str(path)!r} holds arrays larger than the memory") from error
+
+
+def files(path: Path) -> list[Path]:
+    """The files that ``read`` reads, as far as they can be listed."""
+    with suppress(OSError, ValueError):
+        if path.is_dir():
+            folders = [path, *(place for place in path.iterdir() if place.is_dir())]
+            return [file for folder in folders for file in _numbered(folder).values()]
+    return [path]
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what would keep a reader waiting, like a pipe, or never end."""
+    if path.exists() and not (path.is_dir() or path.is_file()):
+        hint = "Name an .npz file, or a folder with input_0.pb and so on."
+        raise BadCall(f"{str(path)!r} is neither a regular file nor a folder", hint=hint)
 
 
 def _archive(path: Path) -> Feed:
@@ -80,22 +98,41 @@ def _numbered(folder: Path) -> dict[int, Path]:
 
 
 def _folder(folder: Path, model: ModelProto) -> Feed:
-    """By the names in the files if they name inputs, else in the order of the required inputs."""
+    """By the names in the files, or in the order of the required inputs if none has a name."""
     paths = _numbered(folder)
     for number in range(len(paths)):
         if number not in paths:
             raise BadCall(f"{str(folder)!r} lacks input_{number}.pb", hint="Number them from 0.")
     tensors = [_tensor(paths[number]) for number in range(len(paths))]
-    named, known = [t.name for t in tensors], {value.name for value in model.graph.input}
-    if not (known.issuperset(named) and len(set(named)) == len(named)):
+    arrays = [_array(paths[number], tensor) for number, tensor in enumerate(tensors)]
+    named = [tensor.name for tensor in tensors]
+    if any(named):
+        _check_names(paths, named, model)
+    else:
         named = [value.name for value in required(model)]
     if len(tensors) > len(named):
         count = f"the model requires only {len(named)} inputs"
         raise BadCall(f"{str(paths[len(named)])!r} is no input: {count}", hint="Take it away.")
-    return {name: _array(paths[i], t) for i, (name, t) in enumerate(zip(named, tensors))}  # noqa: B905 - load names what is missing
+    return dict(zip(named, arrays))  # noqa: B905 - load names what is missing
+
+
+def _check_names(paths: Mapping[int, Path], named: Sequence[str], model: ModelProto) -> None:
+    """Each must be another input's: by the order alone nothing would be known of the rest."""
+    known = [value.name for value in model.graph.input]
+    for number, name in enumerate(named):
+        file = repr(str(paths[number]))
+        if not name:
+            hint = "Name all tensors after inputs, or none."
+            raise BadCall(f"{file} holds a tensor without a name, others have one", hint=hint)
+        if name not in known:
+            hint = f"Its inputs: {', '.join(known)}; tensors without names are taken in order."
+            raise BadCall(f"{file} holds {name!r}, which is no input of the model", hint=hint)
+        if name in named[:number]:
+            raise BadCall(f"{file} holds the input {name!r} again", hint="Give each input once.")
 
 
 def _tensor(path: Path) -> TensorProto:
+    _check_kind(path)
     try:
         tensor = TensorProto.FromString(path.read_bytes())
     except DecodeError as error:

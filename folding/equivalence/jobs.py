@@ -51,6 +51,8 @@ class Job:
         engine: what runs the candidate.
         frozen: the inputs of the source that are frozen, if the candidate was made from what was
             prepared of it (``preparing``); None if it was made from the source itself.
+        is_ours: whether the candidate is a fold of ours, number by number; what is known of it from
+            the files can do without runs.
     """
 
     reference: ModelPlace
@@ -67,3 +69,4 @@ class Job:
     tolerance: float | None = None
     engine: Engine = CPU
     frozen: Mapping[str, Array] | None = None
+    is_ours: bool = True

@@ -6,6 +6,18 @@ there, whatever lies between: so a difference is compared with that, in the root
 the whole output and over each channel, and may be four times as large. Where no noise arrives, as
 behind a saturated Softmax, the outputs must agree to 4 units in the last place; that is no evidence
 for the fold, and said to be ``insensitive``.
+
+Why four: with b the bound of a site, its noise is b/2 times the sum of two independent numbers,
+both uniform in [-1, 1], one drawn for each element and one for each channel. The root mean square
+of that is b/2 * sqrt(2/3) = b / 2.45. So a candidate that were off by b in every element of every
+site would arrive with 2.45 times the noise, as far as what lies between is linear and the errors
+are independent, which is what makes them add up like noise (Higham and Mary, A new approach to
+probabilistic rounding error analysis, SIAM J. Sci. Comput. 41, 2019). What is left up to four,
+1.63, is for chance: of 16 normal numbers, the fewest that a channel is judged by in one draw, the
+root mean square is below the usual one over 1.63 once in eighty, and there are two draws at least;
+but no right fold is off by its bounds everywhere. Errors that conspire could exceed it (Higham,
+Accuracy and Stability of Numerical Algorithms, 2nd ed., section 2.8); outputs are an alarm and no
+proof.
 """
 
 from __future__ import annotations
@@ -19,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from folding.doubled import Doubles
-from folding.floats import FloatType
+from folding.floats import FLOATS, FloatType
 
 #: How many times the noise a difference may have.
 RATIO = 4.0
@@ -65,11 +77,11 @@ def ratio(
             arrived=True,
             why=f"{expected.dtype} {expected.shape} became {given.dtype} {given.shape}",
         )
-    outer, channels, inner = _form(expected.shape)
+    outer, channels, inner = form(expected.shape)
     apart, noise = np.zeros(channels), np.zeros(channels)
     scale = _scale(expected, kind)
     arrays = [np.reshape(a, (outer, channels, inner)) for a in (expected, given, *draws)]
-    for place in _pieces(outer, channels, inner):
+    for place in pieces(outer, channels, inner):
         one, other, *noisy = (array[place].astype(np.float64) for array in arrays)
         if not _same_specials(one, other, noisy, kind):
             return Ratio(inf, arrived=True, why="NaN or Inf elsewhere")
@@ -77,6 +89,29 @@ def ratio(
         apart[place[1]] += d
         noise[place[1]] += n
     return _worst(apart, noise, outer * inner)
+
+
+def explained(one: Any, other: Any, noisy: list[Any]) -> float | None:
+    """How many times the noise a difference is, if that is few enough."""
+    kind = float_type(one)
+    if (
+        kind is None
+        or not noisy
+        or float_type(other) is not kind
+        or np.shape(one) != np.shape(other)
+    ):
+        return None
+    if any(np.shape(draw) != np.shape(one) for draw in noisy):
+        return None
+    found = ratio(one, other, noisy, kind)
+    return None if found.why or not found.worst <= RATIO else found.worst
+
+
+def float_type(value: Any) -> FloatType | None:
+    """The type of an array of floats; None for anything else."""
+    if not isinstance(value, np.ndarray):
+        return None
+    return next((kind for kind in FLOATS.values() if kind.dtype == value.dtype), None)
 
 
 def _worst(apart: Doubles, noise: Doubles, size: int) -> Ratio:
@@ -146,14 +181,14 @@ def _alike(one: Doubles, other: Doubles) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _form(shape: tuple[int, ...]) -> tuple[int, int, int]:
+def form(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """A shape as what is before the channels, the channels, and what is behind them."""
     if len(shape) < 2:  # noqa: PLR2004 - a batch and channels
         return 1, 1, prod(shape)
     return shape[0], shape[1], prod(shape[2:])
 
 
-def _pieces(outer: int, channels: int, inner: int) -> Iterator[tuple[slice, slice, slice]]:
+def pieces(outer: int, channels: int, inner: int) -> Iterator[tuple[slice, slice, slice]]:
     """The whole in slices of some elements."""
     width = max(1, _PIECE // max(1, inner))
     depth = max(1, _PIECE // max(1, inner * channels))

@@ -5,6 +5,7 @@ Sites are found in that one, and the candidate's outputs are compared with those
 it was, to which the flags are fed.
 """
 
+# ruff: noqa: PLC0415 - most runs need nothing of the planner
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -14,7 +15,6 @@ from folding.equivalence.activations import First
 from folding.equivalence.feeds import Array, Feed
 from folding.equivalence.jobs import Job
 from folding.equivalence.sessions import Sessions
-from folding.preparing import prepare
 
 
 class Original:
@@ -38,6 +38,8 @@ def as_planned(job: Job, source: Sessions, stack: ExitStack) -> tuple[Sessions, 
     """The sessions of the model that was planned on; and its source, if that is another one."""
     if job.frozen is None:
         return source, None
+    from folding.preparing import prepare
+
     prepared = prepare(source.model, job.frozen)
     sessions = stack.enter_context(source.over(prepared.model))
     return sessions, Original(source, job.frozen)

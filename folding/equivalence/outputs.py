@@ -1,11 +1,15 @@
 """Outputs: both models run end to end, to find what is wired otherwise.
 
-The candidate is compared with the reference in units of the noise that rounding at the folded sites
-brings about (``noise``). Where there is no such measure, because a fold lies inside of a body, or
-because the candidate is somebody else's whose other changes round as well, an output may differ by
-2^12 roundings of the coarsest float type in the model, at most by a tenth, in the root mean square
-relative to the reference's own; or by four times that noise, if that is more. Outputs that are
-discrete are judged by the float values that they are made from (``observed``).
+A fold of ours is compared with the reference in units of the noise that rounding at the folded
+sites brings about (``noise``). Where there is no such measure, because a fold lies inside of a
+body, or because the candidate is somebody else's whose other changes round as well, an output may
+differ by the general bound, as a whole and in each channel (``distance``). What differs by more is
+compared with the noise that the reference's own rounding brings about (``rounding``), and may be
+four times as large: a reference that cancels large numbers is no better known than that. Where that
+noise is a tenth of an output or more, the inputs say nothing of it.
+
+Outputs that are discrete are judged by the float values that they are made from (``observed``), and
+themselves by what no noise changes; what is made without rounding must be the same.
 
 The reference runs with graph optimisation disabled, because the runtime's own fusions are wrong
 on some graphs; the candidate runs that way and at the default level. Where the *reference* changes
@@ -14,34 +18,30 @@ between the two levels as well, the runtime is blamed in a warning, not the fold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto
 
 from folding.doubled import Doubles
-from folding.equivalence.activations import First, Shapes
-from folding.equivalence.distance import MOST, ROUNDINGS, distance, general_bound
-from folding.equivalence.draws import draws
+from folding.equivalence.activations import First
+from folding.equivalence.decided import Made, decided, has_numbers
+from folding.equivalence.distance import MOST, distance, general_bound
 from folding.equivalence.feeds import Feed
-from folding.equivalence.noise import RATIO, flipped, ratio
+from folding.equivalence.mismatch import mismatch
+from folding.equivalence.noise import RATIO, explained, float_type, ratio
+from folding.equivalence.optimised import Optimised
 from folding.equivalence.runtime import RuntimeRefused
 from folding.equivalence.sessions import Sessions
-from folding.equivalence.variants import with_noise, with_outputs
+from folding.equivalence.shaken import Drawn, Shaken, Values
+from folding.equivalence.variants import with_outputs
 from folding.equivalence.verdict import Check, Status
-from folding.floats import FLOATS
 from folding.plan import Warned
 
-#: How often noise is drawn: for small outputs of small models more often, as chance plays a part.
-_DRAWS, _MORE_DRAWS = 2, 8
-_SEED = 0
 _OVERFLOW = "numbers overflow on all inputs"
-_FEW_ELEMENTS, _FEW_BYTES = 1 << 14, 1 << 22
-
-Values = Mapping[str, Any]
+_NOTHING = "no output has a finite number on these inputs that is not lost in rounding"
 
 
 @dataclass(slots=True)
@@ -49,27 +49,28 @@ class OutputCheck:
     """Compares what two models give. What it finds adds up over all inputs.
 
     ``watched`` has, for each output, the values that are compared for it: names of the reference
-    and of the candidate. ``types`` are those of the sites' outputs, which get noise; with
-    ``measured`` False there is no measure but the general bound, or the user's ``tolerance``.
+    and of the candidate. ``exact`` are the outputs that are made without rounding. With
+    ``measured`` False the sites' noise is not all that explains a difference; ``tolerance`` is the
+    user's, if any. ``excused`` is whether the proof can do without this check.
     """
 
     reference: Sessions
     candidate: Sessions
     watched: dict[str, tuple[tuple[str, str], ...]]
-    types: dict[str, int]
+    exact: frozenset[str]
+    shaken: Shaken
     measured: bool
     tolerance: float | None
+    excused: bool = True
     worst: Check = field(default_factory=lambda: Check("outputs", Status.PASSED))
     warnings: list[Warned] = field(default_factory=list)
     insensitive: set[str] = field(default_factory=set)
     sensitive: set[str] = field(default_factory=set)
+    explained: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
     compared: bool = False
+    has_evidence: bool = False
     skipped: str = ""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The values of the reference that are compared."""
-        return tuple(ours for pairs in self.watched.values() for ours, _ in pairs)
 
     def run(self, feed: Feed, first: First, noise: Mapping[str, Doubles]) -> None:
         """Compare the candidate with what the reference gave for some inputs.
@@ -93,27 +94,13 @@ class OutputCheck:
         except RuntimeRefused as refusal:
             self._fail(f"the candidate does not run: {refusal}")
             return
-        drawn = cache(partial(self._draws, feed, noise, first.shapes))
+        rounding = cache(partial(self.shaken.everywhere, feed, noise, first.shapes))
+        at_sites = cache(partial(self.shaken.at_sites, feed, noise, first.shapes))
         for output, pairs in self.watched.items():
+            drawn = at_sites if self.measured else rounding
             self._compare(output, pairs, first.values, given, drawn)
         if self.worst.status is Status.PASSED:
-            self._run_optimised(feed, first.values, given)
-
-    def _draws(self, feed: Feed, noise: Mapping[str, Doubles], shapes: Shapes) -> list[Values]:
-        """What the reference gives with noise on its sites."""
-        types = {name: self.types[name] for name in noise}
-        if not types:
-            return []
-        rng = np.random.default_rng(_SEED)
-        variant = partial(_noisy, self.reference.model.proto, self.names, types)
-        with self.reference.of("noise", variant) as session:
-            found: list[Values]
-            found = [session.run_named({**feed, **draws(noise, shapes, types, rng)})]
-            least = min((np.size(found[0][name]) for name in self.names), default=0)
-            is_small = least < _FEW_ELEMENTS and self.reference.model.size <= _FEW_BYTES
-            while len(found) < (_MORE_DRAWS if is_small else _DRAWS):
-                found.append(session.run_named({**feed, **draws(noise, shapes, types, rng)}))
-        return found
+            self._run_optimised(feed, first.values, given, rounding)
 
     def _compare(
         self,
@@ -121,90 +108,131 @@ class OutputCheck:
         pairs: tuple[tuple[str, str], ...],
         expected: Values,
         given: Values,
-        drawn: Callable[[], list[Values]],
+        drawn: Drawn,
     ) -> None:
         for ours, theirs in pairs:
             what = (
                 f"output {output!r}" if ours == output else f"{ours!r}, behind which is {output!r},"
             )
             one, other = expected[ours], given[theirs]
-            found = None if self._is_measured(one) else distance(one, other)
-            # What is far off may be no better known: then the noise of the sites says so.
-            is_far = isinstance(found, float) and not found <= self._bound()
-            if found is None or (is_far and self.tolerance is None and drawn()):
-                noisy = [draw[ours] for draw in drawn()] or [one]
-                self._note_ratio(what, ours, one, other, noisy)
+            if self.measured and self.tolerance is None and float_type(one) is not None:
+                self._note_ratio(what, ours, one, other, [d[ours] for d in drawn()] or [one])
             else:
-                self._note_distance(what, ours, found)
+                self._note_distance(what, ours, one, other, drawn)
         if (output, output) not in pairs:
             alike = all(np.array_equal(expected[o], given[t]) for o, t in pairs) and bool(pairs)
-            apart = self._decided(output, expected[output], given[output], drawn, alike=alike)
+            made = Made(exact=output in self.exact, alike=alike, measured=self.measured)
+            one, noisy = expected[output], partial(self._noisy, output, drawn)
+            apart = decided(one, given[output], made, self._bound(), noisy)
+            self.has_evidence |= has_numbers(one)
             if apart:
-                self._fail(f"output {output!r}: {apart}", output)
-
-    def _decided(
-        self, output: str, one: Any, other: Any, drawn: Callable[[], list[Values]], *, alike: bool
-    ) -> str:
-        """What is wrong with an output that was decided, if anything is.
-
-        ``alike`` is whether all that it was decided from is the very same in both.
-        """
-        if alike:
-            found = distance(one, other)
-            is_near = isinstance(found, float) and found <= self._bound()
-            return "" if is_near else "it differs, though what it is made from does not"
-        if self._is_measured(one) and isinstance(other, np.ndarray):
-            return flipped(one, other, [draw[output] for draw in drawn()])
-        found = distance(one, other)
-        flips = isinstance(one, np.ndarray) and one.dtype.kind == "f" and one.shape == other.shape
-        return found if isinstance(found, str) and not flips else ""
-
-    def _is_measured(self, value: Any) -> bool:
-        return isinstance(value, np.ndarray) and self.measured and self.tolerance is None
+                lines = mismatch(one, given[output], 0.0)
+                self._fail(f"output {output!r}: {apart}", output, mismatch=lines)
 
     def _note_ratio(self, what: str, at: str, one: Any, other: Any, noisy: list[Any]) -> None:
-        kind = next((k for k in FLOATS.values() if k.dtype == one.dtype), None)
-        if kind is None:
-            self._note_distance(what, at, distance(one, other))
-            return
+        kind = float_type(one)
+        assert kind is not None
         found = ratio(one, other, noisy, kind)
         (self.sensitive if found.arrived else self.insensitive).add(at)
+        self.has_evidence |= has_numbers(one)
+        lines = () if found.worst <= RATIO else mismatch(one, other, self._bound())
         if found.why:
-            self._fail(f"{what}: {found.why}", at)
+            self._fail(f"{what}: {found.why}", at, mismatch=lines)
         elif not found.worst <= RATIO:
             text = f"{what} differs by {found.worst:.2g} times what rounding explains"
             if not found.arrived:
                 text = f"{what} differs, where rounding in the folds changes nothing"
-            self._fail(text, at, found.worst, RATIO)
-        elif found.worst >= (self.worst.worst or 0.0) and self.worst.status is Status.PASSED:
-            self.worst = Check("outputs", Status.PASSED, "", found.worst, RATIO, at)
+            self._fail(text, at, (found.worst, RATIO), lines)
+        else:
+            self._pass(at, found.worst, RATIO)
 
-    def _note_distance(self, what: str, at: str, found: float | str) -> None:
-        bound = self._bound()
-        if isinstance(found, str):
-            self._fail(f"{what}: {found}", at)
-        elif not found <= bound:
-            self._fail(f"{what} differs by {found:.2g} of its size", at, found, bound)
-        elif found >= (self.worst.worst or 0.0) and self.worst.status is Status.PASSED:
-            self.worst = Check("outputs", Status.PASSED, "", found, bound, at)
+    def _note_distance(self, what: str, at: str, one: Any, other: Any, drawn: Drawn) -> None:
+        found, bound = distance(one, other, by_channel=self.tolerance is None), self._bound()
+        if isinstance(found, float) and found <= bound:
+            self.has_evidence |= has_numbers(one)
+            self._pass(at, found, bound)
+        elif not self._is_explained(at, one, other, drawn):
+            lines = mismatch(one, other, bound)
+            if isinstance(found, str):
+                self._fail(f"{what}: {found}", at, mismatch=lines)
+            else:
+                text = f"{what} differs by {found:.2g} of its size"
+                self._fail(text, at, (found, bound), lines)
+
+    def _noisy(self, name: str, drawn: Drawn) -> list[Any]:
+        return [] if self.tolerance is not None else [draw[name] for draw in drawn()]
+
+    def _is_explained(self, at: str, one: Any, other: Any, drawn: Drawn) -> bool:
+        """Whether rounding explains a difference; if it may be anything, that is no evidence."""
+        noisy = self._noisy(at, drawn)
+        worst = explained(one, other, noisy)
+        if worst is None:
+            return False
+        usual = distance(one, noisy[0])
+        if isinstance(usual, str) or usual >= MOST:
+            self.lost.add(at)
+            return True
+        self.has_evidence |= has_numbers(one)
+        self.explained.add(at)
+        self._pass(at, worst, RATIO)
+        return True
 
     def _bound(self) -> float:
         if self.tolerance is not None:
             return self.tolerance
         return general_bound(self.reference.model.proto)
 
+    def _pass(self, at: str, worst: float, bound: float) -> None:
+        """Remember what came nearest to its bound."""
+        before = self.worst
+        is_worse = before.bound is None or worst * before.bound >= (before.worst or 0.0) * bound
+        if before.status is Status.PASSED and is_worse:
+            self.worst = Check("outputs", Status.PASSED, "", worst, bound, at)
+
     def _fail(
-        self, why: str, at: str = "", worst: float | None = None, bound: float | None = None
+        self,
+        why: str,
+        at: str = "",
+        worst: tuple[float | None, float | None] = (None, None),
+        mismatch: tuple[str, ...] = (),
     ) -> None:
         if self.worst.status is Status.PASSED:
-            self.worst = Check("outputs", Status.FAILED, why, worst, bound, at)
+            self.worst = Check("outputs", Status.FAILED, why, *worst, at, mismatch=mismatch)
 
-    def _run_optimised(self, feed: Feed, expected: Values, given: Values) -> None:
+    def check(self) -> Check:
+        """The result."""
+        if not self.compared or self.skipped:
+            excused = self.excused or bool(self.skipped)
+            return Check("outputs", Status.NOT_RUN, self.skipped or _OVERFLOW, excused=excused)
+        if self.worst.status is Status.PASSED and not self.has_evidence and self.watched:
+            return Check("outputs", Status.NOT_RUN, _NOTHING, excused=self.excused)
+        return replace(self.worst, why="; ".join(filter(None, (self.worst.why, *self._notes()))))
+
+    def _notes(self) -> Iterator[str]:
+        if self.tolerance is not None:
+            yield "the tolerance is the user's"
+        if self.worst.status is not Status.PASSED:
+            return
+        blind = self.insensitive - self.sensitive
+        if blind:
+            yield f"insensitive to the folds: {_listed(blind)}"
+        if self.explained:
+            yield f"as far off as the reference's own rounding: {_listed(self.explained)}"
+        if self.lost:
+            yield f"lost in the reference's own rounding on some inputs: {_listed(self.lost)}"
+
+    def _run_optimised(self, feed: Feed, expected: Values, given: Values, drawn: Drawn) -> None:
         """Run the candidate as users do; blame the runtime for what it does to the source, too."""
-        found = self._optimised(self.candidate, feed, {o: given.get(o) for o in self.watched})
+        seen = [o for o, pairs in self.watched.items() if pairs == ((o, o),)]
+        runs = Optimised(
+            seen,
+            self._bound(),
+            lambda o, other: explained(expected[o], other, self._noisy(o, drawn)) is not None,
+        )
+        found = runs.fault(self.candidate, feed, given)
         if found is None:
             return
-        blamed = self._optimised(self.reference, feed, expected)
+        blamed = runs.fault(self.reference, feed, expected)
         if blamed is None:
             why = f"under onnxruntime's graph optimisation, but not without it, {found.why}"
             self.worst = replace(found, why=why)
@@ -213,38 +241,6 @@ class OutputCheck:
         if not self.warnings:
             self.warnings.append(Warned("RUNTIME_OPTIMISER_DIFFERS", blamed.at, text))
 
-    def _optimised(self, sessions: Sessions, feed: Feed, plain: Values) -> Check | None:
-        """What the runtime's default level does to a model, if it is more than rounding."""
-        # The optimiser may compute in float32 what the model has in float64.
-        bound = max(self._bound(), min(MOST, ROUNDINGS * 2.0**-24))
-        try:
-            with sessions.of("optimised", optimised=True) as session:
-                given = session.run_named(feed)
-        except RuntimeRefused as refusal:
-            return Check("outputs", Status.FAILED, f"the candidate does not run: {refusal}")
-        for output, pairs in self.watched.items():
-            if pairs != ((output, output),):
-                continue  # Only outputs can be seen without changing what is optimised.
-            found = distance(plain[output], given[output])
-            if isinstance(found, str):
-                return Check("outputs", Status.FAILED, f"output {output!r}: {found}", at=output)
-            if not found <= bound:
-                text = f"output {output!r} differs by {found:.2g} of its size"
-                return Check("outputs", Status.FAILED, text, found, bound, output)
-        return None
 
-    def check(self) -> Check:
-        """The result."""
-        if not self.compared or self.skipped:
-            return Check("outputs", Status.NOT_RUN, self.skipped or _OVERFLOW, excused=True)
-        found, notes = self.worst, []
-        if self.tolerance is not None:
-            notes.append("the tolerance is the user's")
-        blind = sorted(self.insensitive - self.sensitive)
-        if blind and found.status is Status.PASSED:
-            notes.append(f"insensitive to the folds: {', '.join(map(repr, blind[:3]))}")
-        return replace(found, why="; ".join(filter(None, (found.why, *notes))))
-
-
-def _noisy(proto: ModelProto, names: tuple[str, ...], types: dict[str, int]) -> ModelProto:
-    return with_outputs(with_noise(proto, types), names, shapes=())
+def _listed(names: set[str]) -> str:
+    return ", ".join(map(repr, sorted(names)[:3]))

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from math import inf
+from numbers import Real
 from pathlib import Path
+from types import NoneType
 
 from onnx import ModelProto
 
+from folding.equivalence import input_files
 from folding.equivalence.feeds import Array, Feed, Inputs
 from folding.equivalence.given import load
 from folding.equivalence.jobs import CPU, Engine
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
-from folding.equivalence.worker import Worker
+from folding.equivalence.shapes import check_shapes
+from folding.equivalence.worker import Worker, WorkerFailed
 from folding.errors import BadCall
 
 
@@ -32,7 +36,7 @@ class Wish:
         run_limits: what it may cost.
 
     Raises:
-        BadCall: the tolerance is no number that can be one.
+        BadCall: one of these is something else than that.
     """
 
     inputs: Inputs | None = None
@@ -43,12 +47,31 @@ class Wish:
     run_limits: RunLimits = RUN_LIMITS
 
     def __post_init__(self) -> None:
-        if self.tolerance is not None and not 0 <= self.tolerance < inf:
-            text = f"the tolerance is {self.tolerance}"
+        if not isinstance(self.provider, str):
+            text = f"the provider is a {type(self.provider).__name__}"
+            raise BadCall(text, hint="Give the name that onnxruntime has for it.")
+        if not isinstance(self.custom_ops, (str, os.PathLike, NoneType)):
+            text = f"the library of custom operators is a {type(self.custom_ops).__name__}"
+            raise BadCall(text, hint="Give its path.")
+        if not isinstance(self.run_limits, RunLimits):
+            text = f"the limits of runs are a {type(self.run_limits).__name__}"
+            raise BadCall(text, hint="Give RunLimits.")
+        is_number = isinstance(self.tolerance, Real) and not isinstance(self.tolerance, bool)
+        if self.tolerance is not None and not (is_number and 0 <= self.tolerance < inf):
+            text = f"the tolerance is {self.tolerance!r}"
             raise BadCall(text, hint="Give a number that is not negative.")
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that it names, which are read."""
+        found = [] if self.custom_ops is None else [Path(self.custom_ops)]
+        if isinstance(self.inputs, (str, os.PathLike)):
+            found += input_files.files(Path(self.inputs))
+        return found
 
 
 AS_USUAL = Wish()
+_CHECK_ENGINE = "folding.equivalence.runnable:check_engine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +96,18 @@ def running(wish: Wish, model: ModelProto, nesting: int) -> Iterator[Running]:
     """Begin to run models that have the inputs of this one; the process ends with the block.
 
     Raises:
-        BadCall: the inputs or shapes do not fit the model.
+        BadCall: the inputs or shapes do not fit the model, or there is no such provider.
         StorageFailed: the inputs cannot be read.
     """
     feeds = None if wish.inputs is None else load(wish.inputs, model)
     custom_ops = None if wish.custom_ops is None else os.fspath(wish.custom_ops)
     if custom_ops is not None and not Path(custom_ops).is_file():
         raise BadCall(f"there is no library {custom_ops!r}", hint="Check the path.")
+    shapes = check_shapes(model, {} if wish.shapes is None else wish.shapes)
     engine = Engine(wish.provider, custom_ops)
     with Worker(wish.run_limits) as worker:
-        yield Running(worker, nesting, feeds, dict(wish.shapes or {}), wish.tolerance, engine)
+        if engine.provider != CPU.provider:
+            # Nothing may have to be run later; a process that fails says so when something does.
+            with suppress(WorkerFailed):
+                worker.call(_CHECK_ENGINE, engine)
+        yield Running(worker, nesting, feeds, shapes, wish.tolerance, engine)

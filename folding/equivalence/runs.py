@@ -14,14 +14,17 @@ from onnx import ModelProto
 
 from folding.constants import Constants
 from folding.equivalence.activations import First, first_run
+from folding.equivalence.exactness import exact_outputs
 from folding.equivalence.feeds import Feed
 from folding.equivalence.jobs import Engine, Job
 from folding.equivalence.observed import observed
 from folding.equivalence.original import Original, as_planned
 from folding.equivalence.outputs import OutputCheck
+from folding.equivalence.rounding import rounded_values
 from folding.equivalence.runnable import cannot_run, check_engine
 from folding.equivalence.runtime import NotLoaded, RuntimeRefused
 from folding.equivalence.sessions import Sessions
+from folding.equivalence.shaken import Shaken
 from folding.equivalence.site_check import SiteCheck
 from folding.equivalence.trying import SEED, accepted_inputs
 from folding.equivalence.verdict import Check, Status
@@ -53,7 +56,7 @@ def answer(job: Job) -> dict[str, Any]:
     found = compare(job)
     return {
         "checks": [
-            [c.name, str(c.status), c.why, c.worst, c.bound, c.at, c.excused]
+            [c.name, str(c.status), c.why, c.worst, c.bound, c.at, c.excused, list(c.mismatch)]
             for c in (found.sites, found.outputs)
         ],
         "ran_on": found.ran_on,
@@ -94,24 +97,10 @@ def _compared(job: Job, ours: Sessions, theirs: Sessions, original: Original | N
     scopes, _ = index(ours.model)
     constants = Constants(ours.model, scopes[0], None)
     sites = SiteCheck(ours, theirs, job.sites, constants)
-    names = _names(job, theirs.model.proto)
-    watched = {
-        output: tuple(
-            (name, names.get(name, name)) for name in values if name in names or name == output
-        )
-        for output, values in observed(ours.model.proto.graph, constants.scope.type).items()
-    }
-    outputs = OutputCheck(
-        ours,
-        theirs,
-        watched,
-        {site.name: constants.scope.type(site.name) for site in job.sites},
-        job.measured,
-        job.tolerance,
-    )
+    outputs = _output_check(job, ours, theirs, constants)
 
     def first(feed: Feed) -> First:
-        found = first_run(ours, feed, outputs.names, sites.values)
+        found = first_run(ours, feed, outputs.shaken.names, sites.values)
         return found if original is None else original.instead(feed, found)
 
     labels: list[str] = []
@@ -132,8 +121,33 @@ def _compared(job: Job, ours: Sessions, theirs: Sessions, original: Original | N
             raise
         if job.feeds is not None or job.shapes:
             raise BadCall(f"the source does not run on these inputs: {refusal}") from refusal
-        return _only_loaded(theirs, f"the source does not run on made-up inputs: {refusal}")
+        why = f"the source does not run on made-up inputs: {refusal}"
+        return _only_loaded(theirs, _left_to_proof(job, why), excused=job.is_ours)
     return _answer(job, sites, outputs, labels, seeds)
+
+
+def _output_check(job: Job, ours: Sessions, theirs: Sessions, constants: Constants) -> OutputCheck:
+    """The check of the outputs, for what is known of both models."""
+    graph, type_of = ours.model.proto.graph, constants.scope.type
+    names = _names(job, theirs.model.proto)
+    watched = {
+        output: tuple(
+            (name, names.get(name, name)) for name in values if name in names or name == output
+        )
+        for output, values in observed(graph, type_of).items()
+    }
+    wanted = {ours: None for output, pairs in watched.items() for ours in (output, *dict(pairs))}
+    sites = {site.name: type_of(site.name) for site in job.sites}
+    return OutputCheck(
+        ours,
+        theirs,
+        watched,
+        exact_outputs(graph, type_of),
+        Shaken(ours, tuple(wanted), sites, rounded_values(graph, type_of)),
+        job.measured,
+        job.tolerance,
+        job.is_ours,
+    )
 
 
 def _answer(
@@ -160,8 +174,10 @@ def _names(job: Job, candidate: ModelProto) -> dict[str, str]:
     """What values of the reference are called in the candidate."""
     there = {name for node in candidate.graph.node for name in node.output if name}
     there |= {value.name for value in candidate.graph.output}
-    names = {name: name for name in there - job.gone} if job.matched else {}
-    return {**names, **{ours: name for ours, name in job.values.items() if name in there}}
+    if job.values or not job.matched:
+        # Those of another tool's file mean what the match says, and nothing where it says nothing.
+        return {ours: name for ours, name in job.values.items() if name in there}
+    return {name: name for name in there - job.gone}
 
 
 def _refused(source: Sessions, why: str) -> Answer:
@@ -180,12 +196,20 @@ def _not_run(why: str, *, excused: bool) -> Answer:
     return Answer(sites, outputs, warnings=(Warned("OUTPUTS_NOT_RUN", "", why),))
 
 
-def _only_loaded(candidate: Sessions, why: str) -> Answer:
+def _left_to_proof(job: Job, why: str) -> str:
+    """What no run can say, the files say of a fold of ours; but not of what somebody else made.
+
+    Its numbers are near to what they should be, and how near they must be, only a run can say.
+    """
+    return f"{why}; the proof from the files does not need it" if job.is_ours else why
+
+
+def _only_loaded(candidate: Sessions, why: str, *, excused: bool) -> Answer:
     """Without inputs that the source accepts, the candidate must load at least."""
     try:
         with candidate.of("loaded"):
-            return _not_run(why, excused=True)
+            return _not_run(why, excused=excused)
     except NotLoaded as refusal:
         text = f"the candidate does not load: {refusal}"
-        sites = Check("sites", Status.NOT_RUN, why, excused=True)
+        sites = Check("sites", Status.NOT_RUN, why, excused=excused)
         return Answer(sites, Check("outputs", Status.FAILED, text))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from operator import index
+from typing import Any
 
 from onnx import ModelProto, ValueInfoProto
 
@@ -31,6 +33,28 @@ def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
     if 0 in shape:
         raise BadCall(f"{text!r} asks for a size of 0", hint="Give sizes from 1 on.")
     return name, shape
+
+
+def check_shapes(model: ModelProto, wished: Any) -> dict[str, tuple[int, ...]]:
+    """The user's shapes, each of whole numbers and one that its input can have.
+
+    Raises:
+        BadCall: they are something else, or contradict the model or each other.
+    """
+    hint = "Give a sequence of sizes for the name of an input, like {'x': (1, 3, 224, 224)}."
+    if not isinstance(wished, Mapping):
+        raise BadCall(f"shapes are sizes by input name, not a {type(wished).__name__}", hint=hint)
+    found = {}
+    for name, sizes in wished.items():
+        try:
+            is_text = isinstance(sizes, (str, bytes))
+            found[name] = () if is_text else tuple(map(index, sizes))
+        except TypeError:
+            is_text = True
+        if is_text:
+            raise BadCall(f"the shape given for input {name!r} is {sizes!r}", hint=hint)
+    _named(required(model), found)
+    return found
 
 
 def shapes_of(

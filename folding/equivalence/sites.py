@@ -48,7 +48,11 @@ class Site:
 
 
 def find_sites(
-    draft: Draft, candidate: GraphProto, values: Mapping[str, str] | None = None
+    draft: Draft,
+    candidate: GraphProto,
+    values: Mapping[str, str] | None = None,
+    *,
+    by_name: bool = True,
 ) -> tuple[list[Site], list[str]]:
     """The sites of the main graph, and the affines of which the candidate has none.
 
@@ -56,8 +60,10 @@ def find_sites(
         draft: the plan for the reference's main graph.
         candidate: the main graph of the other model.
         values: which of its values is which of the reference, where they have other names.
+        by_name: whether all others are those of the same name; else nothing is known of them.
     """
     there = _Index.of(candidate)
+    called = _Names(values or {}, None if by_name else draft.scope.inputs)
     found, missing = [], []
     places = {
         name: (affine, axis) for affine, ends in draft.ends.items() for name, axis in ends.items()
@@ -65,7 +71,7 @@ def find_sites(
     for name, place in places.items():
         if not _is_finished(draft, name):
             continue  # Another affine was folded there too, whose site it belongs to.
-        site = _site(draft, name, place, there, values or {})
+        site = _site(draft, name, place, there, called)
         if site is None:
             missing.append(name)
         else:
@@ -78,15 +84,31 @@ def _site(
     name: str,
     place: tuple[str, int | None],
     candidate: _Index,
-    values: Mapping[str, str],
+    called: _Names,
 ) -> Site | None:
     before, layers = _before(draft, name)
-    inputs = tuple(values.get(given, given) for given in before.inputs)
-    nodes = _behind(candidate, values.get(name, name), inputs)
+    inputs, output = [*map(called.of, before.inputs)], called.of(name)
+    given = tuple(value for value in inputs if value is not None)
+    if output is None or len(given) < len(inputs):
+        return None
+    nodes = _behind(candidate, output, given)
     if nodes is None:
         return None
-    after = Piece(inputs, values.get(name, name), nodes)
-    return Site(name, place[0], layers, place[1], before, after)
+    return Site(name, place[0], layers, place[1], before, Piece(given, output, nodes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What values are called in the candidate: ``values``, and the same in ``same``, or all."""
+
+    values: Mapping[str, str]
+    same: frozenset[str] | None
+
+    def of(self, name: str) -> str | None:
+        """The name, None if it is not known."""
+        if name in self.values:
+            return self.values[name]
+        return name if self.same is None or name in self.same else None
 
 
 def _before(draft: Draft, name: str) -> tuple[Piece, tuple[str, ...]]:

@@ -1,14 +1,17 @@
-"""What is around the nodes of a graph, before and after a fold: its fields and its tensors."""
+"""What is around the inputs of a graph's nodes, before and after a fold."""
 
 from __future__ import annotations
 
-from onnx import GraphProto
+from collections.abc import Container
+
+from onnx import GraphProto, NodeProto
 
 from folding.draft import Draft
 from folding.equivalence.sealed import rest, said_of, same_tensor, sparse
 from folding.modelfile import Model
-from folding.protos import bodies, names
+from folding.protos import attribute, bodies, names, number, title
 
+_C = 2
 #: The parts of a graph that no fold touches.
 _FIELDS = ("name", "doc_string", "input", "output", "metadata_props")
 
@@ -25,6 +28,17 @@ def same_rest(reference: Model, candidate: Model) -> None:
     """Raise Differs where the models differ outside of their graphs."""
     if rest(reference) != rest(candidate):
         raise Differs("the opsets, functions or metadata of the model differ")
+
+
+def same_beta(node: NodeProto, twin: NodeProto, changed: Container[str]) -> None:
+    """Raise Differs where a Gemm multiplies C by another number, or a new C by any."""
+    beta = attribute(node, "beta") if node.op_type == "Gemm" else None
+    if beta is None:
+        return
+    c = node.input[_C] if len(node.input) > _C else ""
+    fitting = {1.0} if c in changed else {number(twin, "beta", 1.0)}
+    if beta.f not in (fitting if c else fitting | {1.0}):
+        raise Differs(f"node {title(node)!r} has another beta", title(node))
 
 
 def same_fields(draft: Draft, before: GraphProto, after: GraphProto) -> None:

@@ -38,6 +38,7 @@ class Check:
 
     ``why`` says what is wrong, or why it was not run; ``at`` names the tensor, node or output.
     ``excused`` is a check that was not run for a reason that the proof can do without it.
+    ``mismatch`` has what ``numpy.testing`` would say of two arrays; no report but its own kind has.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Check:
     bound: float | None = None
     at: str = ""
     excused: bool = False
+    mismatch: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -100,7 +102,8 @@ class Verdict:
         failed = [check.name for check in self.checks if check.status is Status.FAILED]
         if failed:
             return f"{_listed(failed)}, which failed"
-        proof = [name for name in ("frame", "parameters") if name in self._passed]
+        found = ("preparation", "frame", "parameters")
+        proof = [name for name in found if name in self._passed]
         runs = [name for name in ("sites", "outputs") if name in self._passed]
         proved = f"{_listed(proof)}, a proof from the files" if self.is_proved else ""
         ran = f"{_listed(runs)} on {self.inputs or 'some inputs'}" if runs else ""
@@ -125,4 +128,4 @@ class Verdict:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return " and ".join(names)
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

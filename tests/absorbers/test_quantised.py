@@ -17,6 +17,7 @@ from graphs import (
     feed_for,
     fold,
     fold_unverified,
+    plan,
     refusal,
     run,
 )
@@ -292,21 +293,31 @@ def test_one_scale_takes_in_affines_on_one_side_of_its_layer_alone() -> None:
     assert result.kept("y") == (Reason.OTHER_SCALES, "dq1")
 
 
-def test_two_weights_with_one_scale_tensor_get_a_copy_each() -> None:
+@pytest.mark.parametrize("scales", [(), (4,)])
+@pytest.mark.parametrize("agree", [False, True])
+def test_two_weights_may_share_scale_and_zero_point(
+    scales: tuple[int, ...], *, agree: bool
+) -> None:
+    """They still do if both are multiplied by the same; else each has its own scale."""
     net = net_of()
-    scale, x = net.positive(4, name="shared"), net.input(2, 3, 5)
-    for out in ("a", "b"):
+    scale, zero = net.positive(*scales), net.store(np.full(scales, 3), "zero", INT8)
+    numbers = [net.positive(4, 1) for _ in range(2)]
+    for out, number in zip("ab", numbers, strict=True):
         data = net.store(net.random.integers(-9, 9, (4, 3, 2)), f"q{out}", INT8)
-        weight = net.node("DequantizeLinear", data, scale, axis=0)
-        affine(net, net.node("Conv", x, weight), 4, 1, out=out)
+        weight = net.node("DequantizeLinear", data, scale, zero, axis=0)
+        x = net.input(2, 3, 5, name=f"x{out}")
+        net.node("Mul", net.node("Conv", x, weight), numbers[0] if agree else number, out=out)
     model = net.model("a", "b")
 
     result = fold(model)
 
     assert result.operators == ["DequantizeLinear", "Conv"] * 2
+    one, other = (node.input[1:] for node in dequantizers(result.model))
+    assert (one[0] == other[0]) is agree
+    assert one[1] == other[1]
     feed = feed_for(model)
     for a, b in zip(evaluate(model, feed), evaluate(result.model, feed), strict=True):
-        assert distance(a, b) <= 1e-6
+        assert distance(a, b) <= STORED[FLOAT]
 
 
 # --- what is refused -----------------------------------------------------------------------------
@@ -373,6 +384,41 @@ def test_below_opset_13_one_scale_stays_one(opset: int) -> None:
     net.node("Mul", conv(net, quantised(net, 4, 3, 2)), net.positive(4, 1), out="y")
 
     assert refused(net) == (Reason.ONE_SCALE, "dq0")
+
+
+@pytest.mark.parametrize(
+    ("opset", "scales", "given"),
+    [
+        (21, (3,), {"axis": 0}),
+        (21, (4,), {"axis": 3}),
+        (21, (1, 1), {}),
+        (12, (3,), {}),
+        (21, (4, 3, 2), {"axis": 2, "block_size": 2}),
+    ],
+)
+def test_a_scale_that_does_not_fit_the_weight_is_refused(
+    opset: int, scales: tuple[int, ...], given: dict[str, int]
+) -> None:
+    net = net_of(opset)
+    net.node("Mul", conv(net, quantised(net, 4, 3, 2, scales=scales, **given)), net.positive(4, 1))
+    net.node("Identity", "mul2", out="y")
+
+    (decision,) = plan(net.model("y"))
+
+    assert isinstance(decision.outcome, Kept)
+    assert (decision.outcome.reason, decision.outcome.at) == (Reason.UNUSUAL_FORM, "dq0")
+
+
+def test_a_table_asks_for_positive_scales_too() -> None:
+    net = net_of()
+    ids = net.input(2, 3, name="ids", elem_type=TensorProto.INT64)
+    rows = net.node("Gather", quantised(net, 9, 4), ids)
+    net.node("Mul", rows, net.store([1.0, -1.0, 2.0, 3.0]), out="y")
+
+    (decision,) = plan(net.model("y"))
+
+    assert isinstance(decision.outcome, Kept)
+    assert decision.outcome.reason is Reason.POSITIVE_ONLY
 
 
 def test_a_weight_that_two_layers_read_is_refused() -> None:

@@ -54,6 +54,14 @@ CODES = {
 }
 
 
+def test_a_model_may_arrive_on_standard_input(folder: Path) -> None:
+    model = (folder / "open.onnx").read_bytes()
+
+    found = CliRunner().invoke(cli.app, ["check", "folded.onnx", "-"], input=model)
+
+    assert found.exit_code == 3
+
+
 @pytest.mark.parametrize("words", CODES)
 def test_the_exit_code_is_the_worst_of_all_files(folder: Path, words: str) -> None:
     before = contents(folder)

@@ -146,6 +146,104 @@ def test_a_wrong_call_is_2_and_writes_nothing(
     assert contents(folder) == before
 
 
+WRITING = [("verify", "--json"), ("verify", "--junit"), ("fold", "--json"), ("fold", "-o")]
+
+
+@pytest.mark.parametrize(("command", "option"), WRITING)
+@pytest.mark.parametrize("name", ["mine.npz", "hard.npz", "pbs/input_0.pb", "ops.so"])
+def test_what_is_read_is_never_written_over(
+    pair: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    option: str,
+    name: str,
+) -> None:
+    """Neither inputs nor libraries, under whatever name."""
+    folder = pair[0].parent
+    rows = np.ones((1, 3, 5, 5), np.float32)
+    np.savez(folder / "mine.npz", x=rows)
+    (folder / "hard.npz").hardlink_to(folder / "mine.npz")
+    (folder / "pbs").mkdir()
+    tensor = numpy_helper.from_array(rows, "x")
+    (folder / "pbs" / "input_0.pb").write_bytes(tensor.SerializeToString())
+    (folder / "ops.so").write_bytes(b"a library")
+    monkeypatch.chdir(folder)
+    inputs = ["--inputs", "pbs" if name.startswith("pbs") else "mine.npz"]
+    library = ["--custom-ops", "ops.so"] if name == "ops.so" else []
+    before = contents(folder)
+
+    models = ["m.onnx", "f.onnx"] if command == "verify" else ["m.onnx"]
+    words = [command, *models, *inputs, *library, option, name]
+    found = CliRunner().invoke(cli.app, words)
+
+    assert found.exit_code == 2
+    assert f"'{name}' is a file that is read" in found.stderr or "inputs too" in found.stderr
+    assert contents(folder) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("name", ["pipe", "pbs"])
+def test_inputs_that_nobody_writes_are_refused_and_not_waited_for(
+    pair: tuple[Path, Path], name: str
+) -> None:
+    folder = pair[0].parent
+    (folder / "pbs").mkdir()
+    for pipe in (folder / "pipe", folder / "pbs" / "input_0.pb"):
+        os.mkfifo(pipe)
+
+    found = run("verify", *pair, "--inputs", folder / name)
+
+    assert found.returncode == 2
+    assert "is neither a regular file nor a folder" in found.stderr
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_one_model_may_arrive_on_standard_input(pair: tuple[Path, Path], place: int) -> None:
+    words = ["-" if number == place else str(path) for number, path in enumerate(pair)]
+
+    found = CliRunner().invoke(cli.app, ["verify", *words], input=pair[place].read_bytes())
+
+    assert found.exit_code == 0
+
+
+def test_not_both_models_can_arrive_on_standard_input() -> None:
+    found = call("-", "-")
+
+    assert found.exit_code == 2
+    assert found.stderr == (
+        "fold-model: standard input cannot be both models; name a file for one.\n"
+    )
+
+
+@pytest.mark.parametrize("words", [("verify", "m.onnx", "f.onnx"), ("check", "f.onnx")])
+def test_a_report_that_cannot_be_printed_is_2(
+    pair: tuple[Path, Path], words: tuple[str, ...]
+) -> None:
+    """Because standard output is closed."""
+    line = '"$@" >&-'
+    shell = ["sh", "-c", line, "sh", *command(), *words, "--json", "-"]
+    found = subprocess.run(
+        shell, cwd=pair[0].parent, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+
+    assert found.returncode == 2
+    assert "standard output is closed" in found.stderr
+
+
+@pytest.mark.parametrize("place", ["/dev/full", "/proc/x.json"])
+def test_where_a_report_cannot_be_no_option_is_named_that_verify_does_not_have(
+    pair: tuple[Path, Path], place: str
+) -> None:
+    if not Path(place).parent.is_dir():
+        pytest.skip("the system has no such folder")
+
+    found = call(*pair, "--json", place)
+
+    assert found.exit_code == 2
+    assert "-o" not in found.stderr
+    assert "choose another path for the report" in found.stderr
+
+
 def test_an_interrupt_is_130(pair: tuple[Path, Path]) -> None:
     slow = (
         "import time\n"

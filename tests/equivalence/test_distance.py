@@ -62,3 +62,32 @@ def test_a_sequence_is_as_far_as_its_farthest_element() -> None:
     one = [np.ones(4), np.ones(4)]
 
     assert distance(one, [np.ones(4), np.full(4, 1.5)]) == pytest.approx(0.5)
+
+
+def test_a_channel_is_as_far_as_it_is_large_but_no_less_than_a_part_of_the_whole() -> None:
+    one = np.ones((2, 4, 3))
+    one[:, 0] = 0.5
+    one[:, 1] = 1e-6
+    other = one.copy()
+    other[:, 0] += 0.05
+
+    assert distance(one, other, by_channel=True) == pytest.approx(0.1)
+    assert distance(one, other) == pytest.approx(0.05 * np.sqrt(6 / np.sum(one**2)))
+    other = one.copy()
+    other[:, 1] *= -1
+    size = np.sqrt(np.mean(one**2)) / 64
+    assert distance(one, other, by_channel=True) == pytest.approx(2e-6 / size)
+
+
+def test_numbers_of_a_channel_that_are_none_are_left_out() -> None:
+    one = np.ones((2, 3))
+    one[:, 1] = np.nan
+
+    assert distance(one, one.copy(), by_channel=True) == 0.0
+
+
+def test_integers_that_float64_cannot_tell_apart_still_differ() -> None:
+    one = np.array([2**62])
+
+    assert distance(one, one + 1) != 0.0
+    assert distance(np.array([3]), np.array([6])) == pytest.approx(1.0)

@@ -15,7 +15,7 @@ from onnx import ModelProto, helper, numpy_helper
 
 import folding
 from folding.equivalence import gate
-from folding.equivalence.foreign.check import Comparison
+from folding.equivalence.foreign.check import Comparison, check_foreign
 from folding.equivalence.gate import verify_any, verify_fold
 from folding.equivalence.limits import RunLimits
 from folding.equivalence.running import Wish, running
@@ -413,3 +413,35 @@ def test_a_batch_size_that_a_small_candidate_fixes_is_noticed(batch: int) -> Non
 
     assert verdict.name is VerdictName.DIFFERENT
     assert "the candidate does not run" in verdict.checks[3].why
+
+
+# --- names that a tool gave to other values ------------------------------------------------------
+
+
+def decided(*, is_theirs: bool) -> ModelProto:
+    """A decision and an activation behind a layer; ``same`` is the layer's value, or Relu's."""
+    net = Net()
+    layer = net.node("MatMul", net.input(2, 6), net.weight(6, 6), out="layer")
+    passed = layer if is_theirs else net.node("Identity", layer, out="same")
+    net.node("ArgMax", passed, axis=1, out="y")
+    active = net.node("Relu", passed, out="same" if is_theirs else "active")
+    net.node("Sigmoid", active, out="z")
+    model = net.model("y", "z")
+    model.graph.output[0].type.tensor_type.elem_type = INT64
+    return model
+
+
+def test_a_name_that_means_another_value_of_a_matched_file_is_not_compared() -> None:
+    """Which value is which is what the match says; a tool may give any name to any value."""
+    verdict = any_verdict(decided(is_theirs=False), decided(is_theirs=True))
+
+    assert statuses(verdict) == [PASSED, PASSED, NOT_RUN, PASSED]
+    assert verdict.name is VerdictName.EQUIVALENT
+    assert verdict.checks[3].worst == 0.0
+
+
+def test_what_a_decision_is_made_from_is_still_compared_where_its_name_is_gone() -> None:
+    """The value behind an Identity is known by the name of the one before it."""
+    found = check_foreign(*(in_memory(decided(is_theirs=is_theirs)) for is_theirs in (False, True)))
+
+    assert (found.values["same"], found.values["active"]) == ("layer", "same")

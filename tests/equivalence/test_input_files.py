@@ -14,7 +14,7 @@ import pytest
 from files import conv_net, make, refer, save
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from folding.equivalence import given
+from folding.equivalence import given, input_files
 from folding.equivalence.feeds import Feed, Inputs
 from folding.errors import BadCall, FoldError, StorageFailed
 
@@ -189,11 +189,34 @@ def test_names_of_inputs_in_a_folder_s_files_count_more_than_their_order(
     assert {name: array.tolist() for name, array in feed.items()} == {"b": [1, 2], "a": [3, 4]}
 
 
-@pytest.mark.parametrize("names", [("b", "other"), ("b", "b")])
-def test_names_that_are_not_those_of_the_inputs_do_not_count(
+NAMES: dict[tuple[str, ...], str] = {
+    ("b", "other"): r"input_1\.pb' holds 'other', which is no input of the model",
+    ("other", "others"): r"input_0\.pb' holds 'other', which is no input",
+    ("b", "b"): r"input_1\.pb' holds the input 'b' again",
+    ("", "b"): r"input_0\.pb' holds a tensor without a name",
+}
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_a_name_that_is_no_other_input_s_is_refused_and_never_passed_over(
     tmp_path: Path, two: ModelProto, names: tuple[str, ...]
 ) -> None:
-    assert load(put(tmp_path / "f", [1, 2], [3, 4], names=names), two)["b"].tolist() == [3, 4]
+    """Without it the others would be taken in order, for what they are not."""
+    with pytest.raises(BadCall, match=NAMES[names]):
+        load(put(tmp_path / "f", [1, 2], [3, 4], names=names), two)
+
+
+def test_the_files_of_a_folder_and_of_those_in_it_are_known(
+    tmp_path: Path, two: ModelProto
+) -> None:
+    """All that loading it reads."""
+    put(tmp_path / "a", [1, 2], [3, 4])
+    put(tmp_path, [1, 2])
+
+    names = {file.relative_to(tmp_path).as_posix() for file in input_files.files(tmp_path)}
+
+    assert names == {"input_0.pb", "a/input_0.pb", "a/input_1.pb"}
+    assert input_files.files(tmp_path / "x.npz") == [tmp_path / "x.npz"]
 
 
 def test_a_folder_of_folders_holds_several_sets_in_the_order_of_counting(

@@ -12,6 +12,7 @@ from files import conv_net
 from folding.equivalence import running as module
 from folding.equivalence.limits import RunLimits
 from folding.equivalence.running import Wish, running
+from folding.equivalence.worker import WorkerFailed
 from folding.errors import BadCall
 
 
@@ -26,6 +27,9 @@ class Spied:
 
     def __exit__(self, *_: object) -> None:
         self.events.append("closed")
+
+    def call(self, function: str, *_: object) -> None:
+        self.events.append(function.partition(":")[2])
 
 
 @pytest.fixture
@@ -107,4 +111,17 @@ def test_a_library_and_a_provider_go_to_the_engine(tmp_path: Path, workers: list
 
     with running(Wish(provider="Own", custom_ops=library), conv_net(), 1) as run:
         assert (run.engine.provider, run.engine.custom_ops) == ("Own", str(library))
+    assert workers[0].events == ["started", "check_engine", "closed"]
+
+
+def test_a_process_that_fails_over_the_provider_is_left_to_the_verification(
+    monkeypatch: pytest.MonkeyPatch, workers: list[Spied]
+) -> None:
+    def fail(*_: object) -> None:
+        raise WorkerFailed("start", "it cannot be started")
+
+    monkeypatch.setattr(Spied, "call", fail)
+
+    with running(Wish(provider="Own"), conv_net(), 1) as run:
+        assert run.engine.provider == "Own"
     assert workers

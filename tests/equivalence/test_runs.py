@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from files import conv_net, kept_net, make, put_apart, save, save_apart
 from graphs import BOOL, FLOAT, INT64, Net
-from inprocess import compared, job_for, opened
+from inprocess import any_verdict, compared, job_for, opened
 from onnx import ModelProto, helper, numpy_helper
 
 import folding
@@ -144,6 +144,87 @@ def test_a_model_that_accepts_no_size_must_load_at_least() -> None:
     assert "the candidate does not load" in wrong.outputs.why
 
 
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_without_any_run_only_a_fold_of_ours_is_proved_and_that_is_said(*, is_ours: bool) -> None:
+    """What somebody else computes on the way, like ``W + 1e9 - 1e9``, only a run can show."""
+    net = Net()
+    net.node("MatMul", net.input("n", "m"), net.weight(31, 3), out="y")
+
+    found = compared(net.model("y"), net.model("y"), is_ours=is_ours)
+
+    for check in (found.sites, found.outputs):
+        assert (check.status, check.excused) == (Status.NOT_RUN, is_ours)
+        assert ("the proof from the files does not need it" in check.why) == is_ours
+
+
+def test_numbers_that_cancel_in_the_candidate_are_not_proved_without_a_run() -> None:
+    """The batch must be six, which is not guessed; all weights become zero when they are run."""
+    source, wrong = six_rows(cancels=False), six_rows(cancels=True)
+    rows = np.ones((6, 7), np.float32)
+
+    assert any_verdict(source, wrong).name == "unproven"
+    assert any_verdict(source, wrong, feeds=[{"x": rows}]).name == "different"
+
+
+def six_rows(*, cancels: bool) -> ModelProto:
+    net = Net()
+    rows = net.node("Reshape", net.input("n", 7, name="x"), net.integers(3, 2, 7))
+    weight = net.weight(7, 8, name="W")
+    if cancels:
+        big = net.store(1e9, name="big")
+        weight = net.node("Sub", net.node("Add", weight, big), big)
+    net.node("MatMul", rows, weight, out="y")
+    return net.model("y")
+
+
+def test_a_source_that_refuses_false_flags_is_run_with_true_ones() -> None:
+    found = compared(*[picky(BOOL)] * 2)
+
+    assert found.outputs.status is Status.PASSED
+    assert "seed 1" in found.ran_on
+    assert "seed 0" not in found.ran_on
+
+
+def picky(elem_type: int) -> ModelProto:
+    """A model that only runs if its input is true, or zero."""
+    net = Net()
+    flag = net.node("Cast", net.input(name="x", elem_type=elem_type), to=INT64)
+    if elem_type == BOOL:
+        flag = net.node("Sub", net.integers(1), flag)
+    net.node("Gather", net.weight(1), flag, out="y", axis=0)
+    return net.model("y")
+
+
+def test_a_source_that_refuses_normal_numbers_is_run_on_others() -> None:
+    """Here on those that are near to zero."""
+    source = picky(FLOAT)
+    scaled = helper.make_node("Mul", ["x", "hundred"], ["large"])
+    source.graph.initializer.append(numpy_helper.from_array(np.array(100, np.float32), "hundred"))
+    source.graph.node[0].input[0] = "large"
+    source.graph.node.insert(0, scaled)
+
+    found = compared(source, source)
+
+    assert found.outputs.status is Status.PASSED
+    assert "zeros" in found.ran_on
+    assert "normal" not in found.ran_on
+
+
+def test_of_several_flags_each_is_tried_alone() -> None:
+    """Or a constant would pass for their exclusive or."""
+    net, other = Net(), Net()
+    for made, operator in ((net, "Xor"), (other, "And")):
+        flags = [made.input(name=name, elem_type=BOOL) for name in "ab"]
+        flag = made.node(operator, *flags)
+        if operator == "And":
+            flag = made.node("And", flag, made.node("Not", flag))
+        made.node("Cast", flag, out="y", to=FLOAT)
+
+    found = compared(net.model("y"), other.model("y"), measured=False)
+
+    assert found.outputs.status is Status.FAILED
+
+
 def test_an_input_that_is_no_tensor_is_not_made_up() -> None:
     net = Net()
     net.node("SequenceAt", "x", net.integers(0), out="y")
@@ -201,7 +282,7 @@ def test_what_the_models_were_run_on_and_from_which_seeds_is_said() -> None:
 
     found = compared(net.model("y"), net.model("y"))
 
-    assert found.seeds == (0, 1)
+    assert found.seeds == (0, 1, 2)
     assert "seed 0" in found.ran_on
     assert "seed 1" in found.ran_on
 

@@ -24,6 +24,8 @@ from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.shapes import Make
 from folding.equivalence.foreign.terms import LINEAR, RESHAPE, Call, Term, Value
+from folding.floats import FLOATS
+from folding.recipes import Scaled
 
 _NORM_INPUTS, _MODERN_NORM = 5, 7
 
@@ -47,14 +49,16 @@ def affine(call: Call, make: Make) -> Value | None:
     name = layer.bias.name or second.name
     if call.operator in ("Add", "Sub", "Sum"):
         moved = -number if call.operator == "Sub" else number
+        layer.bias = replace(layer.bias, parts=layer.bias.taking(second, is_added=True))
         return layer.remade(layer.weight, layer.value + moved, name, call)
     one = Doubled.exact(np.ones(1))
     scale = one / number if call.operator == "Div" else number
+    layer.take(second)
     return layer.scaled(scale, None, name, call)
 
 
 def _product(first: Constant, second: Constant) -> Constant | None:
-    """A weight that is too big to be evaluated, times a smaller constant."""
+    """A weight that is too big to be evaluated, times a smaller constant, if it stays in range."""
     weight, number = (first, second) if prod(first.shape) > prod(second.shape) else (second, first)
     scale, rank = number.doubled(), len(weight.shape)
     padded = (1,) * (rank - len(number.shape)) + number.shape
@@ -63,7 +67,21 @@ def _product(first: Constant, second: Constant) -> Constant | None:
     )
     if scale is None or not fits or number.elem_type != weight.elem_type:
         return None
-    return weight.scaled(np.arange(scale.size).reshape(padded), scale.reshape(scale.size))
+    product = weight.scaled(np.arange(scale.size).reshape(padded), scale.reshape(scale.size))
+    if product is None or not _is_in_range(product):
+        return None
+    return replace(product, parts=weight.taking(number))
+
+
+def _is_in_range(product: Constant) -> bool:
+    """Whether a runtime that computes a weight gets finite and normal numbers, or zeros."""
+    kind, source = FLOATS[product.elem_type], product.source
+    assert isinstance(source, Scaled)
+    for part in source.parts():
+        size = np.abs(part.exact)
+        if not ((size == 0) | ((size >= 2 * kind.tiny) & (size <= kind.largest / 2))).all():
+            return False
+    return True
 
 
 def batch_norm(call: Call, make: Make) -> Value | None:
@@ -87,6 +105,8 @@ def batch_norm(call: Call, make: Make) -> Value | None:
     scale = gamma / (variance + epsilon).sqrt()
     if not scale.is_finite():
         return None
+    for place, is_added in ((2, True), (0, False), (3, False), (1, True)):
+        layer.take(given[place], is_added=is_added)
     return layer.scaled(scale, beta - mean * scale, layer.bias.name or given[1].name, call)
 
 
@@ -133,6 +153,11 @@ class _Layer:
         group = np.arange(dims[0]) // (dims[0] // groups)
         channel: npt.NDArray[np.intp] = group.reshape(-1, 1) * dims[1] + np.arange(dims[1])
         return channel.reshape(*dims[:2], *ones)
+
+    def take(self, other: Constant, *, is_added: bool = False) -> None:
+        """Note that a constant goes into both its numbers."""
+        self.weight = replace(self.weight, parts=self.weight.taking(other, is_added=is_added))
+        self.bias = replace(self.bias, parts=self.bias.taking(other, is_added=is_added))
 
     def scaled(self, scale: Doubled, shift: Doubled | None, name: str, call: Call) -> Value | None:
         whole = scale.broadcast_to(self.value.shape)

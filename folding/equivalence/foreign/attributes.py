@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from onnx import AttributeProto, NodeProto, TensorProto, defs, helper, numpy_helper
 
 from folding.inference import Shape
+from folding.modelfile import Model
 
 _WINDOWS = frozenset({"AveragePool", "Conv", "ConvTranspose", "LpPool", "MaxPool"})
 _ONES, _BODIES = ("dilations", "strides"), (AttributeProto.GRAPH, AttributeProto.GRAPHS)
@@ -56,13 +58,17 @@ def version_of(operator: str, domain: str, opset: int) -> int:
     return _schema(operator, domain, opset)[0]
 
 
-def plain(a: AttributeProto) -> Any:
-    """What an attribute holds, as a value that can be compared and hashed."""
+def plain(a: AttributeProto, model: Model | None = None) -> Any:
+    """What an attribute of a model holds, as a value that can be compared and hashed."""
     if a.type == AttributeProto.TENSOR:
-        return _tensor(a.t)
-    if a.type in (AttributeProto.SPARSE_TENSOR, AttributeProto.TENSORS):
-        is_here = all(t.data_location != TensorProto.EXTERNAL for t in a.tensors)
-        return a.SerializeToString(deterministic=True) if is_here else object()
+        return _tensor(a.t, model)
+    if a.type == AttributeProto.TENSORS:
+        return tuple(_tensor(tensor, model) for tensor in a.tensors)
+    if a.type == AttributeProto.SPARSE_TENSOR:
+        parts = a.sparse_tensor.values, a.sparse_tensor.indices
+        return tuple(a.sparse_tensor.dims), *(_tensor(part, model) for part in parts)
+    if a.type == AttributeProto.SPARSE_TENSORS:
+        return object()  # Equal to no other: no model is known to have any.
     value = helper.get_attribute_value(a)
     if a.type == AttributeProto.FLOAT:
         return np.float32(value).tobytes()
@@ -74,24 +80,31 @@ def plain(a: AttributeProto) -> Any:
     return tuple(value) if is_list else a.SerializeToString(deterministic=True)
 
 
-def _tensor(tensor: TensorProto) -> Any:
-    if tensor.data_location == TensorProto.EXTERNAL:
-        return object()  # Equal to no other: its numbers are not in the skeleton.
+def _tensor(tensor: TensorProto, model: Model | None) -> Any:
+    """A tensor by its numbers, be they in the skeleton or not."""
+    content = model.content(tensor) if model is not None else None
+    digest = hashlib.sha256()
+    if content is not None:
+        for block in content.blocks():
+            digest.update(block)
+        return tensor.data_type, tuple(tensor.dims), digest.digest()
     array = numpy_helper.to_array(tensor)
-    numbers = tuple(array.ravel()) if array.dtype.kind == "O" else array.tobytes()
-    return tensor.data_type, tuple(tensor.dims), numbers
+    if array.dtype.kind == "O":
+        return tensor.data_type, tuple(tensor.dims), tuple(array.ravel())
+    digest.update(array.tobytes())
+    return tensor.data_type, tuple(tensor.dims), digest.digest()
 
 
 def attributes_of(
-    node: NodeProto, domain: str, opset: int, shapes: Sequence[Shape | None]
+    node: NodeProto, model: Model, domain: str, opset: int, shapes: Sequence[Shape | None]
 ) -> dict[str, Any]:
-    """The attributes of a node.
+    """The attributes of a node of a model.
 
     ``shapes`` are those of its inputs, and ``opset`` is the version of its domain.
     """
     operator = node.op_type
     found = dict(_schema(operator, domain, opset)[1])
-    found.update({a.name: plain(a) for a in node.attribute if a.type not in _BODIES})
+    found.update({a.name: plain(a, model) for a in node.attribute if a.type not in _BODIES})
     count = sum(map(bool, node.output))
     if operator == "Split":
         found["outputs"] = len(node.output)

@@ -8,20 +8,26 @@ function in a way that no rule sees through.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-from onnx import FunctionProto, GraphProto, ModelProto
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto
 
 from folding import soundness
 from folding.equivalence.foreign.match import Match
 from folding.equivalence.foreign.normal import Normal, NotFollowed, normal_form
-from folding.equivalence.foreign.result import Different, Matched, NotEstablished, Result
-from folding.equivalence.sealed import same_tensor
+from folding.equivalence.foreign.result import Matched, NotEstablished, Result
+from folding.equivalence.sealed import rest, same_tensor
 from folding.equivalence.verdict import Check, Status
 from folding.errors import BadModel
 from folding.inference import Shape
 from folding.modelfile import Model
 
 _OVERRIDABLE_SINCE_IR = 4
+#: What the default of a function's attribute is seen to hold.
+_PLAIN = frozenset(
+    {AttributeProto.FLOAT, AttributeProto.INT, AttributeProto.STRING}
+    | {AttributeProto.FLOATS, AttributeProto.INTS, AttributeProto.STRINGS}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,6 @@ def check_foreign(reference: Model, candidate: Model) -> Comparison:
         frame = Check("frame", Status.NOT_RUN, result.why, at=result.at)
         why = "the frame could not be established"
         return Comparison(frame, Check("parameters", Status.NOT_RUN, why), {})
-    if isinstance(result, Different) and result.check == "frame":
-        frame = Check("frame", Status.FAILED, result.why, at=result.at)
-        idle = Check("parameters", Status.NOT_RUN, "the frame differs")
-        return Comparison(frame, idle, result.values)
     frame = Check("frame", Status.PASSED)
     status = Status.PASSED if isinstance(result, Matched) else Status.FAILED
     why = "" if isinstance(result, Matched) else result.why
@@ -58,7 +60,7 @@ def compare(reference: Model, candidate: Model) -> Result:
     """Whether two models are the same function, as far as can be told without a run."""
     try:
         soundness.check(lenient(candidate), "the candidate")
-        found = _apart(reference.proto, candidate.proto)
+        found = _apart(reference, candidate)
         if found is not None:
             return found
         theirs = normal_form(_called_alike(candidate, reference))
@@ -70,9 +72,13 @@ def compare(reference: Model, candidate: Model) -> Result:
     found = _signatures(ours, theirs) or _defaults(reference, candidate, ours)
     if found is not None:
         return found
-    return Match(
+    result = Match(
         [(ours.outputs[name], theirs.outputs[name], None) for name in ours.outputs]
     ).result()
+    for name, same in ours.aliases.items():
+        if same in result.values:
+            result.values.setdefault(name, result.values[same])
+    return result
 
 
 def lenient(model: Model) -> Model:
@@ -100,19 +106,29 @@ def _called_alike(candidate: Model, reference: Model) -> Model:
     return alike
 
 
-def _apart(ours: ModelProto, theirs: ModelProto) -> NotEstablished | None:
+def _apart(ours: Model, theirs: Model) -> NotEstablished | None:
     """What differs beside the graphs."""
-    mine, its = ({_title(f): f for f in proto.functions} for proto in (ours, theirs))
+    mine, its = ({_title(f): f for f in model.proto.functions} for model in (ours, theirs))
     for name in sorted(mine.keys() | its.keys()):
-        function = mine.get(name) or its[name]
-        if function.domain in ("", "ai.onnx") or mine.get(name) != its.get(name):
+        one, other = mine.get(name), its.get(name)
+        is_same = one is not None and other is not None and one.domain not in ("", "ai.onnx")
+        if not is_same or _content(ours, functions=[one]) != _content(theirs, functions=[other]):
             return NotEstablished(f"the function {name!r} is not the same in both", name)
-        if any(a.HasField("t") for node in function.node for a in node.attribute):
-            return NotEstablished(f"the function {name!r} holds tensors", name)
-    outputs = [[value.name for value in proto.graph.output] for proto in (ours, theirs)]
+        if one is not None and not all(a.type in _PLAIN for a in one.attribute_proto):
+            return NotEstablished(f"the function {name!r} has tensors as defaults", name)
+    # A tool may drop what says how to train a model, but not say something else.
+    trained = [_content(m, training_info=m.proto.training_info) for m in (ours, theirs)]
+    if trained[1] and trained[0] != trained[1]:
+        return NotEstablished("the candidate says otherwise how the model is trained")
+    outputs = [[value.name for value in model.proto.graph.output] for model in (ours, theirs)]
     if outputs[0] != outputs[1]:
         return NotEstablished("the outputs have other names or another order")
     return None
+
+
+def _content(model: Model, **fields: Any) -> bytes:
+    """Parts of a model with what their tensors hold, wherever that is and however deep in them."""
+    return rest(replace(model, proto=ModelProto(**fields)))
 
 
 def _title(function: FunctionProto) -> str:
@@ -120,7 +136,7 @@ def _title(function: FunctionProto) -> str:
 
 
 def _signatures(ours: Normal, theirs: Normal) -> NotEstablished | None:
-    """Inputs that only one side has, or that are of another type."""
+    """Inputs that only one side has, or that are of another type or in another order."""
     for name in sorted(ours.inputs.keys() | theirs.inputs.keys()):
         one, other = ours.inputs.get(name), theirs.inputs.get(name)
         if one is None or other is None:
@@ -128,6 +144,9 @@ def _signatures(ours: Normal, theirs: Normal) -> NotEstablished | None:
             return NotEstablished(f"only the {side} has the input {name!r}", name)
         if one.outcome.type != other.outcome.type or not _accepts(other.shape, one.shape):
             return NotEstablished(f"the input {name!r} of the candidate accepts others", name)
+    if list(ours.inputs) != list(theirs.inputs):
+        why = "the inputs have another order: who gives them by position calls another function"
+        return NotEstablished(why)
     return None
 
 

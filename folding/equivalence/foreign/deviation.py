@@ -5,13 +5,16 @@ formula with absolute values and plus signs, the other tool's number must satisf
 
     |stored - T| <= 8 * u * max(A, tiny)
 
-u is the unit roundoff of the stored type, or of a coarser one that was rounded to on the way: an
-expression of k operations in that type is within k * u * A of its value to first order (Higham,
-Accuracy and Stability of Numerical Algorithms, 2nd ed., lemma 3.1), and a fold has fewer than
-eight. Below ``tiny``, the least normal number, the distance of stored numbers no longer shrinks
-with them.
+u is the unit roundoff of the stored type: an expression of k operations in that type is within
+k * u * A of its value to first order (Higham, Accuracy and Stability of Numerical Algorithms, 2nd
+ed., lemma 3.1), and a fold has fewer than eight. Below ``tiny``, the least normal number, the
+distance of stored numbers no longer shrinks with them; what is smaller may be flushed to 0 where
+``given`` says so.
 
-What neither side computed must be the same bytes.
+Where the candidate itself leaves a constant to be computed by the runtime, what that may be off T
+counts as well (``rounding``), but for what the reference's own constant is off.
+
+What neither side computed must be the same bytes, or as good as them (``given``).
 """
 
 from __future__ import annotations
@@ -19,122 +22,138 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
-from math import inf, isnan, nan, prod
+from math import inf, isnan, nan
 
 import numpy as np
-from onnx import TensorProto
 
 from folding.constants import Stored
 from folding.doubled import Doubled, Doubles
-from folding.equivalence.foreign.numbers import Constant, Whole, is_whole
-from folding.equivalence.foreign.rounding import is_own, way_to
+from folding.equivalence.foreign.given import flushed_below, is_given, same
+from folding.equivalence.foreign.numbers import Constant
+from folding.equivalence.foreign.rounding import Ways, is_own
 from folding.factor import Factor
 from folding.floats import FLOATS, FloatType
 from folding.recipes import Direct, Part, Recipe, Scaled
-from folding.scratch import ELEMENTS, scratch
+from folding.scratch import scratch
 
 #: What a float32 tool that computes carefully never reaches: 3.3 was measured.
 ROUNDINGS = 8.0
+#: What is left to be added to a layer's result is rounded with it: its terms must not be so many
+#: times larger than what they add up to.
+_MOST_CANCELLED = 64.0
+#: A this close to |T| is no larger: both are rounded to float64.
+_EQUAL = 1 + 2.0**-40
 
 _Piece = tuple[int, Doubles, Callable[[], Doubles]]
 
 
-def deviation(ours: Constant, theirs: Constant) -> float:
+def deviation(ours: Constant, theirs: Constant, ways: Ways, *, is_linear: bool) -> float:
     """The largest |stored - T| over what is allowed; infinite where nothing is and they differ.
 
     NaN where nothing can be said: T is not finite, or may not be what roundings on the way give.
+    ``ways`` are those to both, and ``is_linear`` says that they are only multiplied or added.
     """
     if ours.shape != theirs.shape or ours.elem_type != theirs.elem_type:
         return inf
     kind = FLOATS.get(ours.elem_type)
-    if _is_given(ours) and _is_given(theirs):
-        return 0.0 if _same_bytes(ours, theirs) else inf
+    if is_given(ours) and is_given(theirs):
+        return 0.0 if same(ours, theirs, is_linear=is_linear) else inf
     if kind is None or isinstance(ours.source, np.ndarray) or isinstance(theirs.source, np.ndarray):
         return inf
+    least = flushed_below(kind) if is_linear else 0.0
     with closing(_pieces(ours)) as one, closing(_pieces(theirs)) as other:
-        found = _furthest(one, other, kind)
-    return found if isnan(found) else _on_the_way(found, ours, theirs, kind)
+        found = _furthest(one, other, kind, least)
+    return found if isnan(found) else _on_the_way(found, ours, theirs, kind, ways)
 
 
-def _on_the_way(found: float, ours: Constant, theirs: Constant, kind: FloatType) -> float:
-    """A deviation, or NaN where T leaves out roundings to a coarser type that both do not share."""
+def _on_the_way(
+    found: float, ours: Constant, theirs: Constant, kind: FloatType, ways: Ways
+) -> float:
+    """A deviation, or NaN where what is rounded on the way may make it another one."""
+    more, size = _rounded(ours, theirs, kind, ways)
     if found <= 1:
-        one, other = (way_to(c).roundoff if is_own(c) else 0.0 for c in (ours, theirs))
-        return found if one == other or max(one, other) <= kind.roundoff else nan
-    ways = [way_to(ours), way_to(theirs)]
-    is_exact = all(way.is_certain and way.roundoff <= kind.roundoff for way in ways)
-    return found if is_exact else nan
+        one, other = (ways.to(c).roundoff if is_own(c) else 0.0 for c in (ours, theirs))
+        is_same = one == other or max(one, other) <= kind.roundoff
+        return found if is_same and found + more <= 1 and size <= _MOST_CANCELLED else nan
+    both = [ways.to(ours), ways.to(theirs)]
+    is_exact = all(way.is_certain and way.roundoff <= kind.roundoff for way in both)
+    return found if is_exact and found - more > 1 else nan
 
 
-def _is_given(constant: Constant) -> bool:
-    """Whether its numbers are stored, or follow without rounding."""
-    return isinstance(constant.source, Stored | np.ndarray)
+def _rounded(ours: Constant, theirs: Constant, kind: FloatType, ways: Ways) -> tuple[float, float]:
+    """How far off its T a constant of the candidate may be where the reference's is not.
+
+    In units of what is allowed; and how much larger the candidate's terms are on the whole.
+    """
+    if isinstance(theirs.source, Stored):
+        return 0.0, 1.0
+    each, whole = _sizes(ours, theirs, kind)
+    if not each:
+        return 0.0, 1.0
+    way = ways.to(theirs, beside=ours)
+    if not way.is_certain:
+        return inf, whole
+    known = ways.to(ours, beside=theirs).error
+    return max(each * way.error - known, 0.0) / (ROUNDINGS * kind.roundoff), whole
 
 
-def _same_bytes(ours: Constant, theirs: Constant) -> bool:
-    one, other = ours.source, theirs.source
-    is_plain = not ours.axes and not theirs.axes and _is_streamable(one) and _is_streamable(other)
-    if not is_whole(ours):
-        return is_plain and _same_contents(ours, theirs)
-    if not is_plain:
-        return _same_arrays(ours.array(), theirs.array())
-    assert isinstance(one, Stored)
-    assert isinstance(other, Stored)
-    read = ours.constants.model.reader(one.tensor)
-    read_other = theirs.constants.model.reader(other.tensor)
-    count = prod(ours.shape)
-    with scratch(2) as (work, work_other):
-        return all(
-            _same_arrays(
-                read(low, min(low + ELEMENTS, count), work),
-                read_other(low, min(low + ELEMENTS, count), work_other),
-            )
-            for low in range(0, count, ELEMENTS)
-        )
+def _sizes(ours: Constant, theirs: Constant, kind: FloatType) -> tuple[float, float]:
+    """The candidate's A over the reference's: of that number where it is largest, and of all.
+
+    1 stands for what is less, and 0 for a candidate that has nothing but zeros.
+    """
+    if not _cancels(theirs):
+        is_zero = isinstance(theirs.source, Direct) and theirs.source.value.equals(0)
+        return float(not is_zero), 1.0
+    worst, peak, its_peak = 1.0, kind.tiny, kind.tiny
+    with closing(_pieces(ours)) as one, closing(_pieces(theirs)) as other:
+        for mine, own, its, their in _in_step(one, other):
+            with np.errstate(all="ignore"):
+                size, its_size = (
+                    np.nan_to_num(piece[2]()[part], nan=inf)
+                    for piece, part in ((mine, own), (its, their))
+                )
+                found = its_size / np.maximum(size, kind.tiny)
+            worst = max(worst, float(np.nan_to_num(found, nan=inf).max(initial=0.0)))
+            peak = max(peak, float(size.max(initial=0.0)))
+            its_peak = max(its_peak, float(its_size.max(initial=0.0)))
+    return worst, its_peak / peak
 
 
-def _same_contents(ours: Constant, theirs: Constant) -> bool:
-    """Text, or several numbers in a byte: all at once, since both are rare and small."""
-    return _content(ours) == _content(theirs)
+def _cancels(constant: Constant) -> bool:
+    """Whether the terms of a constant are larger than what they add up to."""
+    source = constant.source
+    values = [source.value] if isinstance(source, Direct) else []
+    if isinstance(source, Scaled):
+        values = [factor.scale for factor in source.factors]
+        values += [source.source] if isinstance(source.source, Doubled) else []
+    return any((value.magnitude > _EQUAL * np.abs(value.high)).any() for value in values)
 
 
-def _content(constant: Constant) -> object:
-    assert isinstance(constant.source, Stored)
-    tensor, model = constant.source.tensor, constant.constants.model
-    content = model.content(tensor)
-    if content is not None:
-        return content.read(0, content.size)
-    if tensor.data_type == TensorProto.STRING:
-        return list(tensor.string_data)
-    return tensor.raw_data if tensor.HasField("raw_data") else list(tensor.int32_data)
-
-
-def _is_streamable(source: object) -> bool:
-    return isinstance(source, Stored) and not source.moves
-
-
-def _same_arrays(one: Whole, other: Whole) -> bool:
-    if one.dtype != other.dtype:
-        return False
-    a, b = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (one, other))
-    return bool(np.array_equal(a, b))
-
-
-def _furthest(one: Iterator[_Piece], other: Iterator[_Piece], kind: FloatType) -> float:
-    """Go through both in step, whatever pieces each comes in."""
+def _furthest(
+    one: Iterator[_Piece], other: Iterator[_Piece], kind: FloatType, least: float
+) -> float:
     worst = 0.0
+    for ours, own, theirs, their in _in_step(one, other):
+        found = _excess(ours[1][own], theirs[1][their], (ours[2], own), kind, least)
+        if isnan(found):
+            return found
+        worst = max(worst, found)
+    return worst
+
+
+def _in_step(
+    one: Iterator[_Piece], other: Iterator[_Piece]
+) -> Iterator[tuple[_Piece, slice, _Piece, slice]]:
+    """Go through both in step, whatever pieces each comes in: the parts of two that coincide."""
     ours, theirs = next(one, None), next(other, None)
     while ours is not None and theirs is not None:
         low, high = max(ours[0], theirs[0]), min(_end(ours), _end(theirs))
         own, their = slice(low - ours[0], high - ours[0]), slice(low - theirs[0], high - theirs[0])
-        found = _excess(ours[1][own], theirs[1][their], (ours[2], own), kind)
-        if isnan(found):
-            return found
-        worst = max(worst, found)
+        yield ours, own, theirs, their
         done = _end(ours) == high, _end(theirs) == high
         ours = next(one, None) if done[0] else ours
         theirs = next(other, None) if done[1] else theirs
-    return worst
 
 
 def _end(piece: _Piece) -> int:
@@ -142,7 +161,11 @@ def _end(piece: _Piece) -> int:
 
 
 def _excess(
-    exact: Doubles, stored: Doubles, size: tuple[Callable[[], Doubles], slice], kind: FloatType
+    exact: Doubles,
+    stored: Doubles,
+    size: tuple[Callable[[], Doubles], slice],
+    kind: FloatType,
+    least: float,
 ) -> float:
     """The largest deviation of a piece. A is computed only where T itself does not allow it."""
     allowance = ROUNDINGS * kind.roundoff
@@ -153,6 +176,7 @@ def _excess(
         worst = float(np.divide(apart, scale, out=scale).max(initial=0.0)) / allowance
         if worst <= 1:
             return worst
+        apart[(np.abs(exact) < least) & (np.abs(stored) < least)] = 0
         magnitude, part = size
         scale = np.maximum(magnitude()[part], kind.tiny)
         worst = float((apart / scale).max(initial=0.0)) / allowance

@@ -17,6 +17,7 @@ from folding.doubled import Doubled
 from folding.equivalence.foreign.attributes import without_defaults
 from folding.equivalence.foreign.numbers import Constant, counts
 from folding.equivalence.foreign.reshaping import reshaped
+from folding.equivalence.foreign.rounding import is_exact
 from folding.equivalence.foreign.shapes import Make
 from folding.equivalence.foreign.terms import LINEAR, RESHAPE, Call, Term, Value, shape_of
 from folding.floats import FLOATS
@@ -42,7 +43,7 @@ def convolution(call: Call, make: Make) -> Value | None:
 
 
 def _zeros(weight: Constant, width: int) -> Constant:
-    return replace(weight.holding(Doubled.exact(np.zeros(width))), name="")
+    return replace(weight.holding(Doubled.exact(np.zeros(width))), name="", parts=())
 
 
 def _padded(call: Call) -> Call:
@@ -71,7 +72,7 @@ def _pads(call: Call) -> tuple[int, ...] | None:
         is_zero = not any(call.attributes.get("value", b""))
         pads: tuple[int, ...] | None = call.attributes.get("pads")
         return pads if is_zero else None
-    number = value.doubled() if isinstance(value, Constant) else None
+    number = value.doubled() if isinstance(value, Constant) and is_exact(value) else None
     if value is not None and (number is None or not number.equals(0)):
         return None
     return given.integers() if isinstance(given, Constant) else None

@@ -8,6 +8,9 @@ allows. Each pair is looked at once, from the outputs upwards.
 Operators whose inputs may come in any order take them by their keys; where keys are alike, by
 their names, else in order, which may be the wrong one: then nothing is said of numbers that differ.
 
+Another operator or attribute is no proof of another function: strides do not matter where the
+result is one element wide, nor do dilations of a kernel of one. So it is left to the runs.
+
 What is no function of its inputs, or may not be (a random operator, one that is not ONNX's own),
 matches one of the other side at most: two draws are not one.
 """
@@ -15,12 +18,13 @@ matches one of the other side at most: two draws are not one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import inf, isnan
+from math import isnan
 
 from folding.equivalence.foreign.deviation import deviation
 from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.result import Different, Matched, NotEstablished, Result
+from folding.equivalence.foreign.rounding import Ways
 from folding.equivalence.foreign.shifts import centred, is_forgotten
 from folding.equivalence.foreign.terms import COMMUTING, FORMAL, INPUT, Call, Term, Value
 from folding.floats import FLOATS
@@ -36,10 +40,11 @@ _RANDOM = frozenset(
         "RandomUniformLike",
     }
 )
-#: Attributes that count whatever the numbers are, where they stand.
-_TELLING = frozenset({"dilations", "group", "pads", "strides"})
 #: Where every number of a constant takes part in the result.
 _COUNTS = LAYERS | {"Add", "BatchNormalization", "Div", "Gemm", "MatMul", "Mul", "PRelu", "Sub"}
+
+#: Where a constant is only multiplied or added.
+_LINEAR = _COUNTS - {"BatchNormalization", "Div"}
 
 
 class _Mismatch(Exception):
@@ -76,24 +81,22 @@ class Match:
     worst: float = 0.0
     at: str = ""
     faults: list[Fault] = field(default_factory=list)
-    unlike: dict[str, str] = field(default_factory=dict)
     is_certain: bool = True
     _centred: list[Value] = field(default_factory=list)
-    _seen: set[tuple[int, int]] = field(default_factory=set)
+    _seen: set[tuple[int, int, bool]] = field(default_factory=set)
     _twins: dict[int, int] = field(default_factory=dict)
+    _ways: Ways = field(default_factory=Ways)
 
     def result(self) -> Result:
         try:
             while self.todo:
                 ours, theirs, reader = self.todo.pop()
-                pair = id(ours), id(theirs)
+                pair = id(ours), id(theirs), isinstance(ours, Constant) and _is_linear(reader)
                 if pair not in self._seen:
                     self._seen.add(pair)
                     self._pair(ours, theirs, reader)
         except _Mismatch as mismatch:
             return NotEstablished(mismatch.why, mismatch.at)
-        if self.unlike:
-            return self._judged_frame()
         return self._judged() if self.faults else Matched(self.values, self.worst, self.at)
 
     def _pair(self, ours: Value, theirs: Value, reader: Term | None) -> None:
@@ -108,7 +111,7 @@ class Match:
             raise _Mismatch(f"only in the reference, {at!r} is {said}", at)
 
     def _constants(self, ours: Constant, theirs: Constant, reader: Term | None) -> None:
-        found = deviation(ours, theirs)
+        found = deviation(ours, theirs, self._ways, is_linear=_is_linear(reader))
         if not found <= 1:
             self.faults.append(Fault(ours, reader, found))
         elif found >= self.worst:
@@ -117,9 +120,7 @@ class Match:
     def _terms(self, ours: Term, theirs: Term) -> None:
         one, other = ours.call, theirs.call
         if (why := _unlike(ours, theirs)) is not None:
-            if not _is_telling(one, other):
-                raise _Mismatch(why, one.title)
-            self.unlike[one.title] = why
+            raise _Mismatch(why, one.title)
         if one.operator in _RANDOM or one.domain or one.operator == FORMAL:
             self._only(one, other)
         if ours.name and theirs.name:
@@ -160,18 +161,14 @@ class Match:
             found.append(taken)
         return found
 
-    def _judged_frame(self) -> Different | NotEstablished:
-        """What attributes of layers that do not match mean, everything else being alike."""
-        (at, why), *more = self.unlike.items()
-        if more or self.faults or not self.is_certain:
-            return NotEstablished(why, at)
-        return Different(why, at, inf, self.values, check="frame")
-
     def _judged(self) -> Different | NotEstablished:
         """What constants that do not match mean, everything else being alike."""
         unknown = next((fault for fault in self.faults if isnan(fault.excess)), None)
         if unknown is not None:
-            why = f"what {unknown.at!r} must be is not finite, or rounded beyond what can be told"
+            why = (
+                f"what {unknown.at!r} must be, or what the candidate computes for it,"
+                " is not finite, or rounded beyond what can be told"
+            )
             return NotEstablished(why, unknown.at, self.values, check="parameters")
         first = max(self.faults, key=lambda fault: fault.excess)
         layers = {fault.layer for fault in self.faults}
@@ -199,13 +196,8 @@ class Match:
         return reader.operator in _COUNTS and not is_forgotten(constant, reader, self._centred)
 
 
-def _is_telling(one: Call, other: Call) -> bool:
-    """Whether two layers differ only in attributes that make another function of them."""
-    same = (one.operator, one.version, one.domain) == (other.operator, other.version, other.domain)
-    said = one.attributes, other.attributes
-    names = [n for n in said[0].keys() | said[1].keys() if said[0].get(n) != said[1].get(n)]
-    is_layer = one.operator in LAYERS and len(one.inputs) == len(other.inputs)
-    return same and is_layer and not one.domain and set(names) <= _TELLING
+def _is_linear(reader: Term | None) -> bool:
+    return reader is not None and not reader.call.domain and reader.operator in _LINEAR
 
 
 def _all_one(values: list[Value]) -> bool:

@@ -18,6 +18,7 @@ from onnx import TensorProto
 
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.reshaping import reshape
+from folding.equivalence.foreign.rounding import is_exact
 from folding.equivalence.foreign.shapes import Make, Rule
 from folding.equivalence.foreign.terms import (
     PAIRED,
@@ -108,7 +109,8 @@ def clip(call: Call, make: Make) -> Value | None:
     for slot, name in ((1, "min"), (2, "max")):
         given = call.input(slot)
         number = given.doubled() if isinstance(given, Constant) else None
-        if given is not None and (number is None or number.size != 1):
+        is_told = isinstance(given, Constant) and is_exact(given)
+        if given is not None and (number is None or number.size != 1 or not is_told):
             return pointwise(call, make)
         if number is not None:
             bounds[name] = np.float32(number.high.item()).tobytes()

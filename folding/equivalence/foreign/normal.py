@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
 
 from onnx import GraphProto, NodeProto
 
 from folding.draft import Draft
 from folding.equivalence.foreign.attributes import attributes_of, version_of
 from folding.equivalence.foreign.fused import written_out
-from folding.equivalence.foreign.numbers import Constant, find
+from folding.equivalence.foreign.numbers import Constant, find, is_big_product
+from folding.equivalence.foreign.origins import Origins
 from folding.equivalence.foreign.rules import make
 from folding.equivalence.foreign.terms import (
     FORMAL,
@@ -33,7 +33,6 @@ from folding.modelfile import Model
 from folding.planner import plan_model
 from folding.protos import graphs, integer, opset
 from folding.repeated import Repeated
-from folding.skeleton import LEAST
 
 #: The bodies of a node: the name of the attribute and the number of the graph.
 _Bodies = Sequence[tuple[str, int]]
@@ -54,6 +53,10 @@ class Names:
     draft: Draft
     parent: Names | None
     known: dict[str, Value] = field(default_factory=dict)
+    origins: Origins = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.origins = Origins(self.draft)
 
     def value(self, name: str) -> Value:
         found = self.known.get(name) or self.constant(name)
@@ -69,9 +72,9 @@ class Names:
         found: Constant | None = None
         if changed is not None:
             origin = changed.origin or name
-            recipe = changed.recipe
+            recipe, parts = changed.recipe, self.origins.of(changed)
             source = recipe.array if isinstance(recipe, Repeated) else recipe
-            found = Constant(origin, changed.elem_type, constants, source)
+            found = Constant(origin, changed.elem_type, constants, source, None, parts)
         elif name in constants:
             found = find(name, constants, self.draft.type(name))
         if found is not None:
@@ -81,10 +84,14 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """A model's outputs by name, the inputs that they are made from, and its drafts."""
+    """A model's outputs by name, the inputs that they are made from, and what else it names.
+
+    ``aliases`` are the values of its main graph that are the same as one with another name.
+    """
 
     outputs: dict[str, Value]
     inputs: dict[str, Term]
+    aliases: dict[str, str]
 
 
 def normal_form(model: Model) -> Normal:
@@ -117,7 +124,9 @@ class _Reading:
         names.known.update(inputs)
         self._read(names)
         outputs = {value.name: names.value(value.name) for value in graph.output}
-        return Normal(outputs, inputs)
+        terms = ((name, v.name) for name, v in names.known.items() if isinstance(v, Term))
+        aliases = {name: same for name, same in terms if same not in ("", name)}
+        return Normal(outputs, inputs, aliases)
 
     def _read(self, names: Names) -> None:
         draft = names.draft
@@ -131,7 +140,9 @@ class _Reading:
     def _node(self, names: Names, node: NodeProto, title: str, within: _Bodies) -> None:
         draft = names.draft
         made = [name for name in node.output if draft.is_read(name)] or [node.output[0]]
-        is_constant = all(name in draft.constants for name in made) and not _is_big(draft, node)
+        is_constant = all(name in draft.constants for name in made) and not is_big_product(
+            draft.constants, node
+        )
         if is_constant and all(names.constant(name) is not None for name in made):
             if integer(node, "broadcast", 0):
                 raise NotFollowed(f"{title!r} broadcasts constants by an attribute", title)
@@ -147,6 +158,7 @@ class _Reading:
             tuple(inputs),
             attributes_of(
                 node,
+                draft.constants.model,
                 domain,
                 version,
                 [shape_of(value) for value in inputs],
@@ -180,12 +192,6 @@ class _Reading:
         names.known.update(zip(_formals(graph), formals, strict=True))
         self._read(names)
         return Body(said, formals, tuple(names.value(value.name) for value in graph.output))
-
-
-def _is_big(draft: Draft, node: NodeProto) -> bool:
-    """Whether a constant is the product of a weight: not to be evaluated as a whole."""
-    dims = draft.constants.dims(node.output[0]) if node.op_type == "Mul" else None
-    return dims is not None and prod(dims) > LEAST
 
 
 def _taken(call: Call) -> Body | None:

@@ -8,16 +8,18 @@ from math import prod
 
 import numpy as np
 import numpy.typing as npt
-from onnx import TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 from folding.constants import Constants, Stored
 from folding.doubled import Doubled
+from folding.equivalence.foreign.steps import Part, found
 from folding.factor import Factor
 from folding.floats import FLOATS
 from folding.inference import Shape
 from folding.protos import BITS
 from folding.recipes import Direct, Recipe, Scaled
 from folding.scratch import ELEMENTS
+from folding.skeleton import LEAST
 
 _BYTE = 8
 
@@ -29,7 +31,7 @@ class Constant:
     """A constant of one side: stored, evaluated, or what a fold makes of one.
 
     ``name`` is what its model calls it, ``axes`` the order of the source's axes in which it is
-    seen.
+    seen, and ``parts`` what of it its model computes.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Constant:
     constants: Constants
     source: Stored | Recipe | Whole
     axes: tuple[int, ...] | None = None
+    parts: tuple[Part, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -113,6 +116,11 @@ class Constant:
             return None
         return replace(self, source=Scaled(self.constants, source, (factor,)))
 
+    def taking(self, other: Constant, *, is_added: bool = False) -> tuple[Part, ...]:
+        """The parts of this one with another one added to it, or multiplied with it."""
+        own = other.parts
+        return *self.parts, *(((True, own[0][1]),) if is_added and len(own) == 1 else own)
+
     def holding(self, value: Doubled) -> Constant:
         """A constant of the same type and name that is computed."""
         return replace(self, source=Direct(value), axes=None)
@@ -122,6 +130,12 @@ def is_whole(constant: Constant) -> bool:
     """Whether each of its numbers is some bytes: no text, and not several in one byte."""
     bits = BITS.get(constant.elem_type, 1)
     return bits % _BYTE == 0
+
+
+def is_big_product(constants: Constants, node: NodeProto) -> bool:
+    """Whether a constant is the product of a weight: not to be evaluated as a whole."""
+    dims = constants.dims(node.output[0]) if node.op_type == "Mul" else None
+    return dims is not None and prod(dims) > LEAST
 
 
 def find(name: str, constants: Constants, elem_type: int) -> Constant | None:
@@ -134,7 +148,9 @@ def find(name: str, constants: Constants, elem_type: int) -> Constant | None:
         return None
     if isinstance(value, Doubled):
         kind = elem_type or TensorProto.FLOAT
-        return Constant(name, kind, constants, Direct(value)) if kind in FLOATS else None
+        parts = ((False, found(constants, name)),)
+        is_float = kind in FLOATS
+        return Constant(name, kind, constants, Direct(value), None, parts) if is_float else None
     kind = elem_type or helper.np_dtype_to_tensor_dtype(value.dtype)
     return Constant(name, kind, constants, value)
 

@@ -19,16 +19,12 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class Different:
-    """Another function, for certain: of all that is compared, this alone does not match.
-
-    ``check`` is which check finds it: the frame if an attribute differs, else the parameters.
-    """
+    """Another function, for certain: all operators and wires match, but numbers do not."""
 
     why: str
     at: str
     worst: float
     values: dict[str, str]
-    check: str = "parameters"
 
 
 @dataclass(frozen=True, slots=True)

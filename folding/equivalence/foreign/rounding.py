@@ -1,58 +1,100 @@
 """What is rounded on the way to a constant that a graph computes, and whether T can be trusted.
 
-T is evaluated without rounding. A runtime rounds each step to the type of its result: so u must be
-that of the coarsest type on the way, and T says nothing where a step may overflow, may lose digits
-below the least normal number, or converts what is small beside the terms that it is left of.
+T is evaluated without rounding. A runtime rounds each step to the type of its result. Each of k
+steps adds at most u times the size of what is added up there, and passes on what came before, so
+that all together are within k * u * A of T (Higham, Accuracy and Stability of Numerical Algorithms,
+2nd ed., lemma 3.1 and section 3.3). u is that of the coarsest type on the way, and k how many of
+them are in one term: those to both operands of a product, the more of both of a sum.
 
-Which steps lead to a constant of the file is told by its name. What a fold or a rule computed from
-several has none: any step of the scope may be part of that.
+T says nothing where a step may overflow, may lose digits below the least normal number, or converts
+what is small beside the terms that it is left of.
+
+What a fold or a rule computes from several constants has the ways to all of them, one behind the
+other where they are multiplied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from folding.constants import Constants, Stored
 from folding.doubled import Doubled
-from folding.equivalence.foreign.numbers import Constant
+from folding.equivalence.foreign.numbers import Constant, is_big_product
+from folding.equivalence.foreign.steps import (
+    Place,
+    Spellings,
+    Step,
+    behind,
+    node_of,
+    place,
+    reads,
+)
 from folding.floats import FLOATS
 from folding.recipes import Direct
 
-_ROUNDING = frozenset({"Add", "Cast", "Div", "Mul", "Pow", "Reciprocal", "Sqrt", "Sub"})
-
+#: Operators that round, and how often at most: a power is that of a library, and a conversion of
+#: numbers that are off may go to either side.
+_ROUNDINGS = {
+    **dict.fromkeys(("Add", "Div", "Mul", "Reciprocal", "Sqrt", "Sub"), 1),
+    **dict.fromkeys(("Cast", "Pow"), 2),
+}
 #: What they give is exact where it is below the least normal number.
 _SUMS = frozenset({"Add", "Sub"})
-
-#: A computed constant by name, and the scope that computes it.
-_Step = tuple[Constants, str]
+#: Where what both operands are off adds up, relative to their sizes.
+_MULTIPLYING = frozenset({"Div", "Mul"})
+#: As good as any larger number of steps.
+_MANY = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The steps to a constant: their largest u, and whether T is what they give but for that.
+    """The steps to a constant: their largest u, how many follow each other, and whether T holds."""
 
-    ``is_own`` says that all of them are known to lead to it.
-    """
+    roundoff: float = 0.0
+    steps: int = 0
+    is_certain: bool = True
 
-    roundoff: float
-    is_certain: bool
-    is_own: bool
+    @property
+    def error(self) -> float:
+        """How far off T the constant may be, in units of A."""
+        return self.steps * self.roundoff
+
+    def behind(self, other: Way, *, is_added: bool) -> Way:
+        """The way to a constant to which another one is added, or multiplied with it."""
+        return Way(
+            max(self.roundoff, other.roundoff),
+            max(self.steps, other.steps) if is_added else min(self.steps + other.steps, _MANY),
+            self.is_certain and other.is_certain,
+        )
 
 
-def way_to(constant: Constant) -> Way:
-    """What is rounded on the way to a constant."""
-    if isinstance(constant.source, Stored):
-        return Way(0.0, is_certain=True, is_own=True)
-    own = is_own(constant)
-    found = _behind(constant) if own else _all(constant.constants)
-    steps = [step for step in found if _rounds(*step)]
-    if all(_is_cast(*step) for step in steps):
-        return Way(0.0, is_certain=True, is_own=own)  # T rounds where numbers are converted.
-    roundoff = max((_roundoff(*step) for step in steps), default=0.0)
-    return Way(roundoff, all(_is_certain(*step) for step in steps), own)
+_EXACT = Way()
+
+
+@dataclass(slots=True)
+class Ways:
+    """What is rounded on the way to the constants of two models; each step is looked at once."""
+
+    _spellings: Spellings = field(default_factory=Spellings)
+    _known: dict[Place, Way] = field(default_factory=dict)
+
+    def to(self, constant: Constant, beside: Constant | None = None) -> Way:
+        """The way to a constant, but for what the one ``beside`` it is computed from as well."""
+        ways = ((is_added, step, self._to_step(step)) for is_added, step in constant.parts)
+        rounding = [found for found in ways if found[2].steps]
+        given = beside.parts if beside is not None and rounding else ()
+        shared = {self._spellings.of(step) for _, step in given}
+        whole = _EXACT
+        for is_added, step, way in rounding:
+            if not shared or self._spellings.of(step) not in shared:
+                whole = whole.behind(way, is_added=is_added)
+        return whole
+
+    def _to_step(self, step: Step) -> Way:
+        for one in behind(step, self._known):
+            self._known[place(one)] = _way(one, self._known)
+        return self._known.get(place(step), _EXACT)
 
 
 def is_own(constant: Constant) -> bool:
@@ -67,29 +109,42 @@ def is_own(constant: Constant) -> bool:
     )
 
 
-def _rounds(home: Constants, name: str) -> bool:
-    """Whether a step rounds, and T does not."""
-    node = home.node(name)
-    if node is None or node.op_type not in _ROUNDING or not isinstance(home.value(name), Doubled):
-        return False
-    return node.op_type != "Cast" or home.stored(node.input[0]) is None
+def is_exact(constant: Constant) -> bool:
+    """Whether a runtime has the very numbers of a constant."""
+    return not Ways().to(constant).steps
 
 
-def _is_cast(home: Constants, name: str) -> bool:
-    node = home.node(name)
-    return node is not None and node.op_type == "Cast"
-
-
-def _roundoff(home: Constants, name: str) -> float:
+def _way(step: Step, known: dict[Place, Way]) -> Way:
+    """The way to a step, those to its inputs being known."""
+    before, node = _EXACT, node_of(step)
+    multiplies = node is not None and node.op_type in _MULTIPLYING
+    for read in reads(step):
+        before = before.behind(known.get(place(read), _EXACT), is_added=not multiplies)
+    if node is not None and node.op_type == "Pow":
+        before = before.behind(before, is_added=False)  # A square; no other power takes more.
+    home, name = step
+    if node is None or not _may_round(step) or (node.op_type == "Cast" and not before.steps):
+        return before  # T rounds where exact numbers are converted.
     kind = FLOATS.get(home.scope.type(name))
-    return 0.0 if kind is None else kind.roundoff
+    roundoff = max(before.roundoff, kind.roundoff if kind is not None else 0.0)
+    steps = before.steps + _ROUNDINGS[node.op_type]
+    return Way(roundoff, steps, before.is_certain and _is_certain(step))
 
 
-def _is_certain(home: Constants, name: str) -> bool:
-    """Whether rounding leaves each number finite and normal. Sums may come near to half."""
-    node, value, kind = home.node(name), home.value(name), FLOATS.get(home.scope.type(name))
-    if node is None or not isinstance(value, Doubled) or kind is None:
+def _may_round(step: Step) -> bool:
+    home, name = step
+    node = node_of(step)
+    if node is None or node.op_type not in _ROUNDINGS:
         return False
+    return is_big_product(home, node) or isinstance(home.value(name), Doubled)
+
+
+def _is_certain(step: Step) -> bool:
+    """Whether rounding leaves each number finite and normal. Sums may come near to half."""
+    home, name = step
+    node, value, kind = node_of(step), home.value(name), FLOATS.get(home.scope.type(name))
+    if node is None or not isinstance(value, Doubled) or kind is None:
+        return value is None  # A product of a weight: told where it is made.
     before = home.value(node.input[0]) if node.op_type == "Cast" else None
     with np.errstate(all="ignore"):
         if isinstance(before, Doubled) and (before.magnitude > 2 * np.abs(before.high)).any():
@@ -97,25 +152,3 @@ def _is_certain(home: Constants, name: str) -> bool:
         size = np.abs(value.high)
         is_small = (size > 0) & (size < 2 * kind.tiny) & (node.op_type not in _SUMS)
         return not (is_small | ~(value.magnitude <= kind.largest / 2)).any()
-
-
-def _behind(constant: Constant) -> Iterator[_Step]:
-    """The computed constants that one is computed from, itself among them."""
-    todo, seen = [(constant.constants, constant.name)], set[tuple[int, str]]()
-    while todo:
-        home, name = todo.pop()
-        while not home.scope.has(name) and home.outer is not None:
-            home = home.outer
-        node = home.node(name)
-        if node is not None and (id(home), name) not in seen:
-            seen.add((id(home), name))
-            yield home, name
-            todo += [(home, read) for read in node.input if read]
-
-
-def _all(constants: Constants | None) -> Iterator[_Step]:
-    """The computed constants of a scope and those around it."""
-    while constants is not None:
-        for makes in constants.scope.makes:
-            yield from ((constants, name) for name in makes if name)
-        constants = constants.outer

@@ -5,16 +5,14 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 from onnx import NodeProto
 
 from folding.equivalence.sampling.numbers import ravelled, unravelled
 from folding.equivalence.sampling.pull import Pull
 from folding.equivalence.sampling.values import Coordinates, Dims, Sampled, require, zeros
-from folding.protos import attribute, integer, integers, number
+from folding.protos import attribute, integer, integers
 
 _SLICE_HAS_INPUTS_SINCE = 10
-_PAD_HAS_INPUTS_SINCE = 11
 _SPLIT_HAS_INPUTS_SINCE = 13
 
 
@@ -135,44 +133,49 @@ def gather(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampl
     return pull.at(node.input[0], source)
 
 
-def pad(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
-    """Pad with a constant; a negative length crops."""
-    mode = attribute(node, "mode")
-    require(mode is None or mode.s in (b"", b"constant"), "not supported: Pad of another mode")
-    shape = pull.shape(node.input[0])
-    heads, tails = _pads(pull, node, len(shape))
-    expected = tuple(h + size + t for h, size, t in zip(heads, shape, tails, strict=True))
-    require(expected == pull.shape(node.output[0]), "the shapes of Pad do not fit")
-    source = coords - np.array(heads, np.int64)
-    inside = ((source >= 0) & (source < np.array(shape, np.int64))).all(1)
-    filling = _filling(pull, node)
-    found = Sampled(
-        np.full(len(coords), filling, pull.wide), np.full(len(coords), abs(filling), pull.wide)
-    )
-    part = pull.at(node.input[0], source[inside])
-    found.value[inside], found.magnitude[inside] = part.value, part.magnitude
-    return found
+def expand(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
+    """Expand: axes of length one are repeated, and there may be new ones before them."""
+    return pull.broadcast(node.input[0], coords, pull.shape(node.output[0]))
 
 
-def _filling(pull: Pull, node: NodeProto) -> float:
-    if pull.opset < _PAD_HAS_INPUTS_SINCE:
-        return number(node, "value", 0.0)
-    if len(node.input) < 3 or not node.input[2]:  # noqa: PLR2004
-        return 0.0
-    numbers = pull.numbers(node.input[2])
-    require(prod(numbers.dims) == 1, "Pad with more than one number")
-    return float(numbers.read(0, 1).value[0])
+def tile(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
+    """Tile: the whole is repeated, along each axis so many times."""
+    shape, result = pull.shape(node.input[0]), pull.shape(node.output[0])
+    fits = all(long % size == 0 for size, long in zip(shape, result, strict=True))
+    require(fits, "the shapes of Tile do not fit")
+    return pull.at(node.input[0], coords % np.array(shape, np.int64))
 
 
-def _pads(pull: Pull, node: NodeProto, rank: int) -> tuple[Dims, Dims]:
-    """How much is added before and behind each axis."""
-    name = "paddings" if pull.opset < 2 else "pads"  # noqa: PLR2004
-    pads = given(pull, node, 1, name, _PAD_HAS_INPUTS_SINCE) or []
-    axes = given(pull, node, 3, "axes", _PAD_HAS_INPUTS_SINCE)
-    axes = list(range(rank)) if axes is None else axes
-    fits = len(pads) == 2 * len(axes) and all(-rank <= axis < rank for axis in axes)
-    require(fits, "the lengths of Pad do not fit")
-    whole: npt.NDArray[np.int64] = np.zeros((2, rank), np.int64)
-    whole[:, axes] = np.array(pads, np.int64).reshape(2, -1)
-    heads, tails = whole.tolist()
-    return tuple(heads), tuple(tails)
+def depth_to_space(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
+    """DepthToSpace: channels become the pixels of blocks."""
+    space, block, mode = _blocks(pull, node, node.input[0], node.output[0])
+    cell, within = np.divmod(coords[:, 2:], block)
+    row, column = within.T
+    channel, channels = coords[:, 1], space[1]
+    if mode == b"CRD":
+        deep = (channel * block + row) * block + column
+    else:
+        deep = (row * block + column) * channels + channel
+    return pull.at(node.input[0], np.column_stack((coords[:, 0], deep, cell)))
+
+
+def space_to_depth(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
+    """SpaceToDepth, the way back."""
+    space, block, mode = _blocks(pull, node, node.output[0], node.input[0])
+    parts = (space[1], block, block) if mode == b"CRD" else (block, block, space[1])
+    part = unravelled(coords[:, 1], parts)
+    channel, *within = part.T if mode == b"CRD" else part[:, [2, 0, 1]].T
+    pixel = coords[:, 2:] * block + np.column_stack(within)
+    return pull.at(node.input[0], np.column_stack((coords[:, 0], channel, pixel)))
+
+
+def _blocks(pull: Pull, node: NodeProto, deep: str, wide: str) -> tuple[Dims, int, bytes]:
+    """The shape on the side of space, the size of a block, and how its pixels are ordered."""
+    depth, space, block = pull.shape(deep), pull.shape(wide), integer(node, "blocksize", 0)
+    found = attribute(node, "mode")
+    mode = b"DCR" if found is None else found.s
+    batch, channels, rows, columns = depth
+    fits = mode in (b"DCR", b"CRD") and channels == space[1] * block**2
+    fits = fits and space == (batch, space[1], rows * block, columns * block)
+    require(fits, f"the shapes of {node.op_type} do not fit")
+    return space, block, mode

@@ -66,6 +66,48 @@ def test_a_sum_has_any_number_of_inputs() -> None:
     assert_exact(net.model("y", "same"))
 
 
+@pytest.mark.parametrize("operator", ["Max", "Min"])
+@given(pair=pairs())
+def test_an_extreme_is_what_the_runtime_computes(operator: str, pair: tuple[Net, str, str]) -> None:
+    """Broadcast either way, of values and constants."""
+    net, first, second = pair
+    net.nodes.clear()
+    net.node(operator, first, second, out="y")
+
+    assert_value(net.model("y"))
+
+
+@pytest.mark.parametrize("operator", ["Max", "Mean", "Min", "Sum"])
+def test_there_may_be_any_number_of_inputs(operator: str) -> None:
+    """Even one."""
+    net = Net(DOUBLE)
+    inputs = net.input(2, 3), net.input(3, name="z"), net.weight(2, 1)
+    net.node(operator, *inputs, out="y")
+    net.node(operator, "x", out="same")
+
+    assert_by_definition(net.model("y", "same"))
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "magnitude"),
+    [("Max", [2, 5], [7, 5]), ("Min", [-7, -1], [7, 5]), ("Mean", [-2, 2.5], [10 / 3, 9.5 / 3])],
+)
+def test_what_is_chosen_is_as_wrong_as_what_may_have_been(
+    operator: str, value: list[float], magnitude: list[float]
+) -> None:
+    """The largest magnitude of all; of a mean, their mean."""
+    net = Net()
+    inputs = net.input(2), net.store([2, -1]), net.store([-1, 3.5])
+    net.node(operator, *inputs, out="y")
+    if operator != "Mean":
+        del net.nodes[-1].input[2]
+
+    (found,) = outputs_of(net.model("y"), {"x": np.array([-7, 5], np.float32)})
+
+    assert found.value.tolist() == value
+    np.testing.assert_allclose(found.magnitude, magnitude)
+
+
 def test_a_constant_minus_a_value_has_the_magnitude_of_their_sum() -> None:
     """As has the value's negative that of the value."""
     net = Net()
@@ -168,6 +210,7 @@ KINKED: list[tuple[str, dict[str, Any]]] = [
     ("LeakyRelu", {"alpha": -2.0}),
     ("Identity", {}),
     ("Neg", {}),
+    ("Abs", {}),
     ("Dropout", {}),
 ]
 
@@ -322,6 +365,9 @@ MISFITS: list[tuple[str, tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = [
     ("PRelu", (1, 3), (2, 3), (1, 3)),
     ("Relu", (2, 3), (), (3, 2)),
     ("Neg", (2, 3), (), (6,)),
+    ("Abs", (2, 3), (), (6,)),
+    ("Max", (2, 3), (2,), (2, 3)),
+    ("Mean", (1, 3), (3,), (2, 3)),
     ("Identity", (2, 3), (), (2, 4)),
     ("Dropout", (2, 3), (), (2, 2)),
     ("Clip", (2, 3), (3,), (2, 3)),

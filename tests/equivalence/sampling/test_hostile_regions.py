@@ -23,7 +23,12 @@ ATTRIBUTES: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("alpha", "beta", "epsilon", "min", "max", "value"), st.floats(width=32)),
     **dict.fromkeys(("spatial", "training_mode", "is_test", "count_include_pad"), NUMBERS),
     "auto_pad": st.sampled_from(["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET", "\u00e9"]),
-    "mode": st.sampled_from(["constant", "reflect", ""]),
+    "mode": st.sampled_from(["constant", "reflect", "edge", "wrap", "linear", "cubic", "CRD", ""]),
+    **dict.fromkeys(("blocksize", "num_groups", "p", "antialias", "exclude_outside"), NUMBERS),
+    **dict.fromkeys(("scales",), st.lists(st.floats(width=32), min_size=1, max_size=5)),
+    "equation": st.text("abc.,-> ", max_size=9) | st.sampled_from(["ab,bc->ac", "...a,ab->...b"]),
+    "coordinate_transformation_mode": st.sampled_from(["asymmetric", "align_corners", "tf"]),
+    "keep_aspect_ratio_policy": st.sampled_from(["stretch", "not_larger", "none"]),
 }
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import Feed, Net, feed_for
+from graphs import INT64, Feed, Net, feed_for
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import ModelProto
-from samples import assert_exact, outputs_of, sampled, untyped, whole_numbers
+from samples import assert_exact, assert_value, sampled, untyped, whole_numbers
 
-from folding.equivalence.sampling import Unsupported
+from folding.equivalence.sampling import Sampled, Unsupported
 
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4)
 SHAPES_OF_EQUAL_SIZE = [(2, 3, 4), (24,), (6, 4), (1, 2, 1, 3, 4), (4, 3, 2)]
@@ -103,25 +103,6 @@ def gathers(draw: st.DrawFn) -> ModelProto:
     return net.model("y")
 
 
-@st.composite
-def pads(draw: st.DrawFn) -> ModelProto:
-    net, x, shape = data(draw)
-    net.opset = draw(st.sampled_from([10, 11, 18]))
-    lengths = [draw(st.integers(-(size // 2) + (size > 1), 2)) for size in shape * 2]
-    value = float(draw(st.integers(0, 2)))
-    if net.opset < 11:
-        net.node("Pad", x, out="y", pads=lengths, value=value)
-        return net.model("y")
-    inputs = [x, net.integers(*lengths)]
-    if draw(st.booleans()):
-        inputs.append(net.store(value))
-    if net.opset >= 18 and draw(st.booleans()):
-        axis = axis_of(draw, shape)
-        inputs = [x, net.integers(1, 2), net.store(value), net.integers(axis)]
-    net.node("Pad", *inputs, out="y")
-    return net.model("y")
-
-
 @given(transposes())
 def test_transpose_is_what_the_runtime_computes(model: ModelProto) -> None:
     """The axes are reversed by default."""
@@ -149,12 +130,6 @@ def test_slice_is_what_the_runtime_computes(model: ModelProto) -> None:
 @given(gathers())
 def test_gather_is_what_the_runtime_computes(model: ModelProto) -> None:
     """Along any axis, with indices of any rank and sign."""
-    assert_exact(model)
-
-
-@given(pads())
-def test_pad_is_what_the_runtime_computes(model: ModelProto) -> None:
-    """By attribute or input, of some axes or all; negative lengths crop."""
     assert_exact(model)
 
 
@@ -207,21 +182,6 @@ def test_squeeze_and_unsqueeze_are_what_the_runtime_computes(opset: int) -> None
     assert_exact(net.model("y", "z", "all"))
 
 
-@pytest.mark.parametrize("opset", [10, 17])
-def test_what_is_padded_with_a_negative_number_has_a_magnitude(opset: int) -> None:
-    """Its absolute value."""
-    net = Net(opset=opset)
-    x = net.input(1)
-    if opset < 11:
-        net.node("Pad", x, out="y", pads=[1, 0], value=-2.0)
-    else:
-        net.node("Pad", x, net.integers(1, 0), net.store(-2.0), out="y")
-
-    (found,) = outputs_of(net.model("y"), {"x": np.array([-3], np.float32)})
-
-    assert (found.value.tolist(), found.magnitude.tolist()) == ([-2, -3], [2, 3])
-
-
 MISFITS: list[tuple[str, list[Any], dict[str, Any], tuple[int, ...]]] = [
     ("Transpose", [], {"perm": [0, 0]}, (4, 4)),
     ("Transpose", [], {"perm": [1, 0, 2]}, (6, 4)),
@@ -242,9 +202,10 @@ MISFITS: list[tuple[str, list[Any], dict[str, Any], tuple[int, ...]]] = [
     ("Gather", [(1,)], {"axis": 2}, (1, 6)),
     ("Gather", [(1,)], {}, (1, 5)),
     ("Gather", [(1,)], {}, (6,)),
-    ("Pad", [(1, 1, 1)], {}, (5, 7)),
-    ("Pad", [(1, 0, 0, 0)], {}, (4, 6)),
-    ("Pad", [(1, 0, 0, 0)], {"mode": "reflect"}, (5, 6)),
+    ("Expand", [(2, 4, 6)], {}, (2, 4, 5)),
+    ("Expand", [(4, 6)], {}, (6,)),
+    ("Tile", [(1, 1)], {}, (4, 9)),
+    ("Tile", [(1, 1)], {}, (2, 4, 6)),
 ]
 
 
@@ -272,14 +233,117 @@ def test_pieces_of_other_shapes_do_not_make_a_whole() -> None:
     assert found == Unsupported("the shapes of Concat do not fit")
 
 
-def test_indices_that_are_no_constant_are_not_supported() -> None:
-    """They would have to be evaluated as integers."""
+def test_indices_may_be_an_input() -> None:
+    """As those of an embedding are."""
     net = Net()
-    indices = net.input(2, name="i", elem_type=7)
-    net.node("Gather", net.input(4, 6), indices, out="y")
+    indices = net.input(2, 3, name="i", elem_type=INT64)
+    net.node("Gather", whole_numbers(net, 5, 6), indices, out="y")
+    feed: Feed = {"i": np.array([[0, -1, 4], [2, 2, -5]])}
+
+    assert_value(net.model("y"), feed)
+
+
+def test_indices_that_are_no_integers_are_not_supported() -> None:
+    """Nor those that some node computes: they would have to be evaluated as integers."""
+    net = Net()
+    net.node("Gather", net.input(4, 6), net.input(2, name="i"), out="y")
+    computed = net.node("Neg", net.input(2, name="j", elem_type=INT64))
+    net.node("Gather", "x", computed, out="z")
+    model = untyped(net, "y", "z")
+    feed: Feed = {
+        "x": np.ones((4, 6), np.float32),
+        "i": np.zeros(2, np.float32),
+        "j": np.zeros(2, np.int64),
+    }
+
+    for output, index in (("y", "i"), ("z", computed)):
+        found = sampled(model, feed, {output: (2, 6), computed: (2,)}, output)
+        assert found == Unsupported(f"'{index}' is no constant of integers")
+
+
+@st.composite
+def expands(draw: st.DrawFn) -> ModelProto:
+    net, x, shape = data(draw)
+    asked = [draw(st.sampled_from([1, size] if size > 1 else [1, 3])) for size in shape]
+    asked = asked[draw(st.integers(0, len(shape))) :] or [1]
+    longer = draw(st.lists(st.integers(1, 2), max_size=2)) if len(asked) == len(shape) else []
+    net.node("Expand", x, net.integers(*longer, *asked), out="y")
+    return net.model("y")
+
+
+@st.composite
+def tiles(draw: st.DrawFn) -> ModelProto:
+    net, x, shape = data(draw)
+    times = [draw(st.integers(1, 3)) for _ in shape]
+    net.node("Tile", x, net.integers(*times), out="y")
+    return net.model("y")
+
+
+@given(expands())
+def test_expand_is_what_the_runtime_computes(model: ModelProto) -> None:
+    """Axes may be new, or repeated, or stay though less is asked for."""
+    assert_exact(model)
+
+
+@given(tiles())
+def test_tile_is_what_the_runtime_computes(model: ModelProto) -> None:
+    """Along any axes."""
+    assert_exact(model)
+
+
+@pytest.mark.parametrize("block", [1, 2, 3])
+@pytest.mark.parametrize("mode", ["DCR", "CRD", None])
+def test_depth_to_space_is_what_the_runtime_computes(mode: str | None, block: int) -> None:
+    """In both orders, of which DCR is the default."""
+    net = Net()
+    given: dict[str, Any] = {} if mode is None else {"mode": mode}
+    x = net.input(2, 2 * block**2, 3, 2)
+    net.node("DepthToSpace", x, out="y", blocksize=block, **given)
+
+    assert_exact(net.model("y"))
+
+
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_space_to_depth_is_what_the_runtime_computes(block: int) -> None:
+    """It has one order."""
+    net = Net()
+    net.node("SpaceToDepth", net.input(2, 3, 2 * block, 3 * block), out="y", blocksize=block)
+
+    assert_exact(net.model("y"))
+
+
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+def test_space_to_depth_undoes_depth_to_space_in_either_order(mode: str) -> None:
+    """Since opset 28 it has the attribute, too."""
+    net = Net(opset=28)
+    wide = net.node("DepthToSpace", net.input(1, 12, 2, 3), out="wide", blocksize=2, mode=mode)
+    net.node("SpaceToDepth", wide, out="y", blocksize=2, mode=mode)
     model = untyped(net, "y")
-    feed: Feed = {"x": np.ones((4, 6), np.float32), "i": np.zeros(2, np.int64)}
+    feed = feed_for(model)
 
-    found = sampled(model, feed, {"y": (2, 6)}, "y")
+    found = sampled(model, feed, {"wide": (1, 3, 4, 6), "y": (1, 12, 2, 3)}, "y")
 
-    assert found == Unsupported("'i' is no constant of integers")
+    assert isinstance(found, Sampled)
+    np.testing.assert_array_equal(found.value, feed["x"])
+
+
+@pytest.mark.parametrize(
+    ("operator", "given", "result"),
+    [
+        ("DepthToSpace", {"blocksize": 2, "mode": "RCD"}, (1, 1, 4, 4)),
+        ("DepthToSpace", {"blocksize": 0}, (1, 4, 2, 2)),
+        ("DepthToSpace", {"blocksize": 3}, (1, 1, 6, 6)),
+        ("DepthToSpace", {"blocksize": 2}, (1, 4, 4)),
+        ("SpaceToDepth", {"blocksize": 2}, (1, 15, 1, 1)),
+        ("SpaceToDepth", {"blocksize": -2}, (1, 16, 1, 1)),
+    ],
+)
+def test_blocks_that_do_not_fit_the_shapes_are_not_supported(
+    operator: str, given: dict[str, Any], result: tuple[int, ...]
+) -> None:
+    """Whatever the runtime is said to have made of them."""
+    net = Net()
+    net.node(operator, net.input(1, 4, 2, 2), out="y", **given)
+    model = untyped(net, "y")
+
+    assert isinstance(sampled(model, feed_for(model), {"y": result}, "y"), Unsupported)

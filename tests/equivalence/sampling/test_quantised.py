@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_not_evaluated(fault: str) -> None:
     scale = net.store(np.ones(6 if fault == "a scale too many" else 5))
     given = {"axis": 7} if fault == "no axis" else {}
     given |= {"block_size": 2} if fault == "blocks of another rank" else {}
-    zero = [net.store(np.ones(4), "z", INT8)] if fault == "another zero" else []
+    zero = [net.store(np.ones(6), "z", INT8)] if fault == "another zero" else []
     if fault == "no data":
         data = net.input(4, 5, 2, name="q", elem_type=TensorProto.INT8)
     net.node("DequantizeLinear", data, scale, *zero, out="w", **given)

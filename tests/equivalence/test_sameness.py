@@ -1,0 +1,161 @@
+"""Sameness: a prepared model is told from its source by nothing but what it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from branching import Branching, random_functions
+from graphs import BOOL, FLOAT, Net
+from onnx import ModelProto, helper, numpy_helper
+
+import folding
+from folding.equivalence.sameness import check_preparation
+from folding.equivalence.verdict import Check, Status
+from folding.modelfile import Model, in_memory
+from folding.preparing import Prepared, prepare
+
+FREEZES: list[dict[str, Any]] = [{}, {"training": True}, {"training": False, "frozen": True}]
+
+
+def check(prepared: Prepared) -> Check:
+    return check_preparation(prepared.source, prepared.model, prepared.frozen)
+
+
+@pytest.mark.parametrize("freeze", FREEZES)
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("make", [lambda seed: Branching(seed).model(), random_functions])
+def test_what_was_prepared_is_the_same(
+    make: Callable[[int], ModelProto], seed: int, freeze: dict[str, Any]
+) -> None:
+    """Whatever was inlined, frozen, spliced, renamed and swept."""
+    prepared = prepare(in_memory(make(seed)), freeze)
+
+    assert check(prepared) == Check("preparation", Status.PASSED)
+
+
+def source() -> Model:
+    """A frozen If, an If that stays, and a function that is inlined."""
+    net = Net()
+    net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 3), out="v")
+    for flag in ("training", "open"):
+        net.input(name=flag, elem_type=BOOL)
+    value = helper.make_tensor_value_info("t", FLOAT, None)
+    stored = numpy_helper.from_array(np.full((2, 4, 3), 3, np.float32), "k")
+    inner: dict[str, Any] = {
+        f"{which}_branch": helper.make_graph(
+            [helper.make_node(operator, ["s"], ["t"])], which, [], [value]
+        )
+        for which, operator in (("then", "Relu"), ("else", "Abs"))
+    }
+    nodes = [
+        helper.make_node("Sub", ["v", "k"], ["s"]),
+        helper.make_node("If", ["open"], ["t"], "inner", **inner),
+    ]
+    branches: dict[str, Any] = {
+        "then_branch": helper.make_graph(nodes, "then", [], [value], [stored]),
+        "else_branch": helper.make_graph(
+            [helper.make_node("Exp", ["v"], ["t"])], "else", [], [value]
+        ),
+    }
+    net.node("If", "training", out="w", name="outer", **branches)
+    net.node("F", "w", net.positive(4), out="y", domain="my")
+    leaky = helper.make_node("LeakyRelu", ["n"], ["b"])
+    leaky.attribute.add(name="alpha", type=1, ref_attr_name="slope")
+    norm = helper.make_node("BatchNormalization", ["a", *["p"] * 4], ["n"])
+    function = helper.make_function(
+        *("my", "F", ["a", "p"], ["b"], [norm, leaky], [helper.make_opsetid("", 17)]),
+        attribute_protos=[helper.make_attribute("slope", 0.25)],
+    )
+    return in_memory(net.model("y", functions=[function]))
+
+
+def swap(model: ModelProto) -> None:
+    """The other order of what Sub reads."""
+    node = next(n for n in model.graph.node if n.op_type == "Sub")
+    node.input[:] = node.input[::-1]
+
+
+def forget(model: ModelProto) -> None:
+    """No attribute where the function has a default."""
+    node = next(n for n in model.graph.node if n.op_type == "LeakyRelu")
+    del node.attribute[:]
+
+
+def exchange(model: ModelProto) -> None:
+    """The branches of the If that stays."""
+    node = next(n for n in model.graph.node if n.op_type == "If")
+    one, other = node.attribute
+    one.name, other.name = other.name, one.name
+
+
+def alter(model: ModelProto) -> None:
+    """Another number in a tensor that moved."""
+    (tensor,) = (t for t in model.graph.initializer if t.name == "k")
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) + 1, "k"))
+
+
+def cross(model: ModelProto) -> None:
+    """A body that reads another value."""
+    node = next(n for n in model.graph.node if n.op_type == "If")
+    node.attribute[0].g.node[0].input[0] = "v"
+
+
+def update(model: ModelProto) -> None:
+    """Another operator set."""
+    model.opset_import[0].version = 18
+
+
+def rename(model: ModelProto) -> None:
+    """Another output."""
+    model.graph.output[0].name = "s"
+
+
+def drop(model: ModelProto) -> None:
+    """An input less."""
+    del model.graph.input[1]
+
+
+@pytest.mark.parametrize("fault", [swap, forget, exchange, alter, cross, update, rename, drop])
+def test_a_fault_is_found(fault: Callable[[ModelProto], None]) -> None:
+    """One that the names do not show."""
+    prepared = prepare(source(), {"training": True})
+    assert check(prepared).status is Status.PASSED
+    assert [n.op_type for n in prepared.model.proto.graph.node][1:3] == ["Sub", "If"]
+
+    fault(prepared.model.proto)
+
+    found = check(prepared)
+    assert found.status is Status.FAILED
+    assert found.why
+
+
+def test_the_other_branch_is_another_function() -> None:
+    """The value that was frozen decides."""
+    prepared = prepare(source(), {"training": True})
+
+    found = check_preparation(prepared.source, prepared.model, {"training": np.array(False)})
+
+    assert (found.status, found.at) == (Status.FAILED, "y")
+
+
+def test_it_is_part_of_the_verdict() -> None:
+    """A proof from the files, beside those of the fold."""
+    _, report = folding.fold_model(source().proto, freeze={"training": False})
+
+    verdict = report.verification
+    assert verdict.checks[0] == Check("preparation", Status.PASSED)
+    assert verdict.rests_on.startswith("preparation, frame and parameters, a proof from the files")
+
+
+def test_without_a_preparation_there_is_no_such_check() -> None:
+    """What was not done needs no proof."""
+    net = Net()
+    net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 3), out="v")
+    net.batch_norm("v", 4, "y")
+
+    _, report = folding.fold_model(net.model("y"))
+
+    assert [check.name for check in report.verification.checks][:2] == ["frame", "parameters"]
