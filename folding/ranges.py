@@ -7,10 +7,13 @@ at most 1 value in 64 is further from the mean than 8 standard deviations.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from onnx import NodeProto, TensorProto
 
 from folding.constants import Constants
+from folding.draft import Draft
 from folding.floats import FLOATS
 from folding.plan import Warned
 from folding.protos import title
@@ -32,3 +35,14 @@ def range_warning(node: NodeProto, constants: Constants) -> Warned | None:
         " where they overflow, the folded model is right and the source is not"
     )
     return Warned("FLOAT16_RANGE", title(node), text)
+
+
+def range_warnings(draft: Draft, nodes: Iterable[int]) -> list[Warned]:
+    """What is to be said of the batch normalisations in float16 among some nodes."""
+    scope, found = draft.scope, []
+    for index in nodes:
+        is_batch_norm = scope.operators[index] == "BatchNormalization"
+        if is_batch_norm and scope.type(scope.reads[index][0]) == TensorProto.FLOAT16:
+            warning = range_warning(scope.nodes[index], draft.constants)
+            found += [warning] if warning else []
+    return found

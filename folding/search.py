@@ -16,8 +16,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TypeVar
 
-from onnx import TensorProto
-
 from folding.absorb import absorb, affines_gone
 from folding.absorbers import ABSORBERS
 from folding.affine import ChannelAffine
@@ -25,14 +23,14 @@ from folding.agenda import Agenda
 from folding.chains import Chain, chains
 from folding.descent import Descended, Descent
 from folding.draft import Draft
-from folding.lower import affine_at, lower
+from folding.lower import affine_at, lower, output_axis
 from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
 from folding.prices import Prices
 from folding.protos import title
-from folding.ranges import range_warning
+from folding.ranges import range_warnings
 from folding.recognise import Recogniser, Step
 from folding.walk import Walker
-from folding.way import Reached, Taken
+from folding.way import Reached
 
 F = TypeVar("F", Reached, Descended)
 
@@ -71,6 +69,7 @@ class Search:
             chain = self.chains[place]
             if not isinstance(self.outcomes.get(chain), Folded):
                 self._decide(chain)
+        self._merge()
         return [
             Decision(self._name(chain), chain.kind, self._titles(chain), self.outcomes[chain])
             for chain in self.chains
@@ -85,6 +84,20 @@ class Search:
             self._disturb(chain)
         if fixed is None and isinstance(outcome, Kept) and self._objection(chain) is None:
             self.walker.open_way(chain)
+
+    def _merge(self) -> None:
+        """At last, let affines that met others which stay go into those (see ``merging``)."""
+        self.walker.merges = True
+        for place in sorted(set().union(*self.behind.values())):
+            chain = self.chains[place]
+            if isinstance(self.outcomes[chain], Folded) or self._fixed(chain) is not None:
+                continue
+            self.walker.forget()
+            whole = self.walker.compose(chain)
+            up = whole if isinstance(whole, Kept) else self.walker.up(chain, whole)
+            up = self._fitting(chain, up)
+            if isinstance(up, Reached):
+                self._fold(chain, up)
 
     def _name(self, chain: Chain) -> str:
         return self.draft.scope.makes[chain.nodes[-1]][0]
@@ -185,21 +198,13 @@ class Search:
             self.walker.roads.pave(left)
         else:
             ends = lower(draft, self.steps, self.walker.stops(chain)[::-1], found)
-            draft.ends[name] = {value: self._output_axis(end) for value, end in ends.items()}
-        self._warn_of_ranges(chain)
+            draft.ends[name] = {value: output_axis(draft, end) for value, end in ends.items()}
+        self.warnings += range_warnings(draft, chain.nodes)
         for released in draft.released:
             if released in self.crowds and draft.readers(released).count <= 1:
                 self._again(self.crowds.pop(released))
         draft.released.clear()
         return outcome
-
-    def _output_axis(self, end: Taken) -> int | None:
-        """Where the channels of a layer's output are."""
-        node = self.draft.node(end.node)
-        shape = self.draft.shape(node.output[0])
-        if node.op_type in ("Conv", "ConvTranspose"):
-            return 1 - len(shape) if shape is not None else None
-        return end.absorbed.shift_axis
 
     def _axis(self, chain: Chain) -> int | None:
         steps = (self.steps.steps[index] for index in chain.nodes)
@@ -231,7 +236,9 @@ class Search:
             self.agenda.add(place)
 
     def _objection(self, chain: Chain) -> Kept | None:
-        """Why an affine that stays may not be taken along, if so."""
+        """Why an affine that stays may not be taken along, or merged into, if so."""
+        if self.walker.merges:
+            return self.refused.get(self._name(chain))
         outcome = self.outcomes.get(chain)
         if not isinstance(outcome, Kept) or chain in self.costly:
             return None
@@ -239,11 +246,3 @@ class Search:
             return outcome  # It is listed nowhere.
         is_open = outcome.reason in _MAY_CHANGE
         return None if is_open else Kept(Reason.BEHIND_KEPT, self._name(chain))
-
-    def _warn_of_ranges(self, chain: Chain) -> None:
-        scope = self.draft.scope
-        for index in chain.nodes:
-            is_batch_norm = scope.operators[index] == "BatchNormalization"
-            if is_batch_norm and scope.type(scope.reads[index][0]) == TensorProto.FLOAT16:
-                warning = range_warning(scope.nodes[index], self.draft.constants)
-                self.warnings += [warning] if warning else []

@@ -43,7 +43,7 @@ _CARRIERS = """
     SpaceToDepth Split Squeeze Sub Sum Tile Transpose Unsqueeze Upsample
 """
 _LAYERS = """
-    Conv ConvTranspose DequantizeLinear Einsum Gather Gemm GroupNormalization
+    BatchNormalization Conv ConvTranspose DequantizeLinear Einsum Gather Gemm GroupNormalization
     InstanceNormalization LayerNormalization MatMul RMSNormalization
 """
 _CHANGING = frozenset([*_CARRIERS.split(), *_LAYERS.split(), "Shape", "Size"])
