@@ -410,6 +410,21 @@ def test_nothing_is_said_where_little_is_copied() -> None:
     assert report.warnings == ()
 
 
+def test_what_stays_for_another_reason_is_not_counted() -> None:
+    """Allowing growth would not fold it."""
+    net = Net()
+    net.batch_norm(net.input(1, 4, 3, name="other"), 4, "first")
+    net.node("Relu", "first", out="end")
+    _, alone = folding.fold_model(net.model("end"), verify=False)
+    normed(net, net.input(1, LARGE, 3), "w", out="y")
+    net.node("Relu", conv(net, "x", "w"), out="z")
+    _, report = folding.fold_model(net.model("end", "y", "z"), verify=False)
+
+    assert alone.warnings == ()
+    (warning,) = report.warnings
+    assert (warning.at, warning.text[:6]) == ("w", "1 of 2")
+
+
 def test_strict_minds_what_stays_for_its_size(tmp_path: Path) -> None:
     """With the flag nothing stays."""
     path = save(shared().model("y", "last"), tmp_path / "m.onnx")
