@@ -213,6 +213,19 @@ def test_a_constant_that_must_have_a_number_for_each_channel_counts() -> None:
     assert folded_by(model, allow_growth=True).plan.counts["folded"] == 1
 
 
+@pytest.mark.parametrize("ir_version", [3, 8])
+def test_below_ir_4_what_nothing_reads_any_more_still_takes_its_bytes(ir_version: int) -> None:
+    """It is a graph input, and the signature stays."""
+    net = Net(ir_version=ir_version, opset=9)
+    net.input(600, 5)
+    net.node("Gemm", "x", net.weight(5, 2), net.weight(600, 1, name="c"), out="v")
+    net.batch_norm("v", 2, "y")
+
+    found = kept_for_copies(folded_by(net.model("y")).plan.decisions)
+
+    assert found == ({"y": "c"} if ir_version == 3 else {})
+
+
 def test_a_weight_that_is_read_in_two_bodies_is_stored_in_both() -> None:
     """The outer graph's goes, so that it grows by one; a body alone takes it with it."""
 
