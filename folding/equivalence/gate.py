@@ -207,7 +207,10 @@ def _ran_on(inputs: str, running: Running) -> str:
 def _job(reference: Model, candidate: Model, compared: Compared, running: Running) -> Job:
     """What to run, where to compare, and whether rounding there explains all differences."""
     main, *inner = compared.drafts
-    sites, missing = find_sites(main, candidate.proto.graph, compared.values)
+    matched = Status.NOT_RUN not in (compared.frame.status, compared.parameters.status)
+    by_name = compared.is_ours or not matched
+    graph = candidate.proto.graph
+    sites, missing = find_sites(main, graph, compared.values, by_name=by_name)
     skipped = [*missing, *(name for draft in inner for name in draft.ends)]
     step = -(-len(sites) // _MOST_SITES)
     skipped += [site.name for place, site in enumerate(sites) if place % step]
@@ -219,7 +222,7 @@ def _job(reference: Model, candidate: Model, compared: Compared, running: Runnin
         skipped,
         dict(compared.values),
         frozenset(main.vanished | main.renamed.keys()) if compared.is_ours else frozenset(),
-        Status.NOT_RUN not in (compared.frame.status, compared.parameters.status),
+        matched,
         compared.is_ours and compared.frame.status is Status.PASSED and not skipped,
         running.feeds,
         running.shapes,
