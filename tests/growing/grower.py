@@ -15,8 +15,9 @@ from oracle import compute, wide
 
 T = TypeVar("T")
 
-#: What a value may be, so that models stay quick to compute and roundings small.
-_MOST_ELEMENTS, _MOST_AXES, _LARGEST = 160, 5, 1e3
+#: What a value may be, so that models stay quick to compute, and are of more than roundings.
+_MOST_ELEMENTS, _MOST_AXES = 160, 5
+_SMALLEST, _LARGEST = 1e-4, 1e3
 
 
 class Unfit(Exception):
@@ -183,4 +184,5 @@ def _context(opset: int, ir_version: int) -> checker.C.CheckerContext:
 def _is_fit(value: Array) -> bool:
     if value.size == 0 or value.size > _MOST_ELEMENTS or value.ndim > _MOST_AXES:
         return False
-    return value.dtype.kind in "biu" or bool(np.abs(value).max() <= _LARGEST)
+    largest = float(np.abs(value).max()) if value.dtype.kind == "f" else 0.0
+    return largest == 0 or _SMALLEST <= largest <= _LARGEST
