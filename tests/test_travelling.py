@@ -198,3 +198,14 @@ def test_what_nothing_reads_stays_as_it_is() -> None:
     net.node("Relu", "x", out="z")
 
     assert refusal(net.model("z")) == (Reason.UNREAD, "y")
+
+
+def test_a_number_behind_a_live_norm_is_folded_for_nothing_or_not_at_all() -> None:
+    net = Net(DOUBLE, opset=23)
+    net.node("RMSNormalization", net.input(2, 3), net.weight(3), out="v")
+    net.node("Mul", "v", net.weight(3), out="u")
+    net.node("Identity", "u", out="i")
+    net.node("Mul", "i", net.weight(), out="w")
+    net.node("Add", "w", net.weight(), out="y")
+
+    assert folded_twice(net.model("y")) == []
