@@ -202,8 +202,9 @@ def test_what_nothing_reads_stays_as_it_is() -> None:
 
 def test_a_number_behind_a_live_norm_is_folded_for_nothing_or_not_at_all() -> None:
     net = Net(DOUBLE, opset=23)
-    net.node("RMSNormalization", net.input(2, 3), net.weight(3), out="v")
-    net.node("Mul", "v", net.weight(3), out="u")
+    net.node("RMSNormalization", net.input(2, 1, 3), net.weight(3), out="v")
+    zero, one = net.store([0.0]), net.store([1.5])
+    net.node("BatchNormalization", "v", one, zero, zero, one, out="u")
     net.node("Identity", "u", out="i")
     net.node("Mul", "i", net.weight(), out="w")
     net.node("Add", "w", net.weight(), out="y")
