@@ -210,3 +210,13 @@ def test_a_number_behind_a_live_norm_is_folded_for_nothing_or_not_at_all() -> No
     net.node("Add", "w", net.weight(), out="y")
 
     assert folded_twice(net.model("y")) == []
+
+
+def test_a_shift_of_one_channel_that_a_fold_has_left_is_a_number() -> None:
+    net = Net(DOUBLE)
+    net.batch_norm(net.input(2, 3, 2), 3, "v")
+    net.node("Einsum", net.weight(3, 1), "v", out="u", equation="bz,abc->cza")
+    net.batch_norm("u", 1, "y")
+    model = net.model("y")
+
+    assert fold(model).operators == ["Einsum", "Add"]
