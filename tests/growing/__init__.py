@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from growing.cases import Case, cases, feeds
+from growing.cases import Case, cases, feeds, other_batches
 
-__all__ = ["Case", "cases", "feeds"]
+__all__ = ["Case", "cases", "feeds", "other_batches"]

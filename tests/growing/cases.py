@@ -99,6 +99,16 @@ def _outputs(g: Grower, last: str) -> list[str]:
     return [name for name in dict.fromkeys(found) if name not in g.feed]
 
 
+def other_batches(case: Case) -> list[Feed]:
+    """The same for other sizes of an open batch, which the model need not accept."""
+    batch = case.model.graph.input[0].type.tensor_type.shape.dim[0]
+    if batch.HasField("dim_value"):
+        return []
+    return [
+        case.feed | {"x": np.resize(case.feed["x"], (n, *case.feed["x"].shape[1:]))} for n in (1, 3)
+    ]
+
+
 def feeds(case: Case) -> list[Feed]:
     """The numbers that the model grew with, and the same for other truths."""
     if "condition" not in case.feed:
