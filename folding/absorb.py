@@ -229,5 +229,7 @@ def shift_of(draft: Draft, index: int) -> ChannelAffine:
     shift = draft.shifts[index]
     recipe = draft.changed[draft.node(index).input[shift.slot]].recipe
     assert isinstance(recipe, Direct)
-    value = recipe.value.reshape(recipe.value.size)
-    return ChannelAffine(Doubled.exact(1.0), value, shift.axis)
+    one, value = Doubled.exact(1.0), recipe.value
+    if value.size == 1:
+        return ChannelAffine(one, value.reshape(), None)
+    return ChannelAffine(one, value.reshape(value.size), shift.axis)

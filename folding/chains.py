@@ -19,12 +19,15 @@ from folding.recognise import Recogniser, Step
 class Chain:
     """One affine: its nodes in order, or the reason why its only node cannot be one.
 
+    ``is_scalar`` is whether it is a mere number, even behind a normalisation computed at run time.
+
     Each is itself alone: a long run of nodes is too much to compare or to hash at every look-up.
     """
 
     nodes: tuple[int, ...]
     kind: Kind
     refusal: Kept | None = None
+    is_scalar: bool = False
 
 
 def chains(steps: Recogniser) -> list[Chain]:
@@ -72,7 +75,8 @@ def _chain(steps: Recogniser, nodes: tuple[int, ...], live: set[str]) -> Chain |
     kind = _kind(steps, nodes)
     if kind is None:
         return None
-    return Chain(nodes, Kind.LIVE_NORM if first.data in live else kind)
+    is_live = first.data in live
+    return Chain(nodes, Kind.LIVE_NORM if is_live else kind, is_scalar=kind is Kind.SCALAR)
 
 
 def _kind(steps: Recogniser, nodes: tuple[int, ...]) -> Kind | None:

@@ -128,6 +128,10 @@ class Draft:
     def type(self, name: str) -> int:
         return self.scope.type(self._shapes_of.get(name, name))
 
+    def original(self, name: str) -> str:
+        """A value of the source that has the shape and type of a value."""
+        return self._shapes_of.get(name, name)
+
     def integers(self, name: str) -> tuple[int, ...] | None:
         value = self.constants.value(name) if name in self.constants else None
         if value is None or isinstance(value, Doubled):

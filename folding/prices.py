@@ -11,7 +11,7 @@ from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.layers import Wanted, wanted_by
 from folding.lower import host_below, nodes_below
-from folding.plan import Kept, Kind, Reason
+from folding.plan import Kept, Reason
 from folding.recognise import Recogniser
 from folding.tensors import constant_dims
 from folding.walk import Walker
@@ -28,14 +28,14 @@ class Prices:
         """Why a fold is too dear, if it is."""
         draft, taker = self.draft, found.takers[0]
         at, operator = draft.title(taker), draft.node(taker).op_type
-        if chain.kind is Kind.SCALAR and not self._is_free(found):
+        if chain.is_scalar and not self._is_free(found):
             return Kept(Reason.NO_RULE, at, operator)
         if isinstance(found, Reached):
             removed, added = nodes_of(draft, found)
         else:
             path = self.walker.stops(chain)[::-1]
             removed, added = nodes_below(draft, self.steps, path, found)
-        if chain.kind is Kind.SCALAR and added:
+        if chain.is_scalar and added:
             return Kept(Reason.NO_RULE, at, operator)
         if len(removed) - added < (found.rest is not None):
             return Kept(Reason.MORE_NODES, at, operator)

@@ -131,7 +131,7 @@ class Search:
 
     def _split(self, chain: Chain, whole: ChannelAffine, kept: Kept) -> Folded | None:
         """Fold the scale alone if that saves a node; the shift stays as an Add."""
-        if chain.kind is Kind.SCALAR or len(chain.nodes) == 1 or whole.is_shift or whole.is_scale:
+        if chain.is_scalar or len(chain.nodes) == 1 or whole.is_shift or whole.is_scale:
             return None
         scale, shift = whole.parts()
         up = self.walker.up(chain, scale)
@@ -173,7 +173,7 @@ class Search:
             return found
         if (refusal := self.prices.refusal(chain, found)) is None:
             return found
-        if chain.kind is Kind.SCALAR:
+        if chain.is_scalar:
             self.costly.add(chain)
         for taker in found.takers:
             self.dear.setdefault(taker, set()).add(self.places[chain])

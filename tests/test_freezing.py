@@ -482,3 +482,50 @@ def test_a_scalar_is_taken_for_a_single_element(value: object) -> None:
     choose(net, net.node("Squeeze", "training"), one("Relu", "x", "t"), one("Neg", "x", "e"))
 
     assert operators(frozen(net.model("y"), training=value)) == ["Relu"]
+
+
+def test_what_a_caller_may_still_override_is_not_known() -> None:
+    """Its stored value is but a default."""
+    net = flagged()
+    net.input(name="other", elem_type=BOOL)
+    net.store(np.array(True), "other", 0)
+    either = net.node("Or", "training", "other")
+    choose(net, either, one("Relu", "x", "t"), one("Neg", "x", "e"))
+
+    prepared = prepare(in_memory(net.model("y")), {"training": False})
+
+    assert operators(prepared) == ["Or", "If"]
+
+
+def test_functions_that_only_the_other_branch_called_go_with_it() -> None:
+    """Those that are called elsewhere stay."""
+    net = flagged()
+    imports = [helper.make_opsetid("", 17)]
+    functions = [
+        helper.make_function(
+            *("my", name, ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], imports)
+        )
+        for name in ("Left", "Right")
+    ]
+    branches = []
+    for name in ("Left", "Right"):
+        node = helper.make_node(name, ["x"], [name.lower()], domain="my")
+        branches.append(branch(name.lower(), node))
+    choose(net, "training", branches[0], branches[1])
+    model = net.model("y", functions=functions)
+    model.opset_import.append(helper.make_opsetid("my", 1))
+
+    prepared = frozen(model, training=False)
+
+    assert [function.name for function in prepared.model.proto.functions] == ["Right"]
+
+
+def test_below_opset_7_operands_are_aligned_by_other_rules() -> None:
+    """So their condition is not computed."""
+    net = flagged(opset=6)
+    both = net.node("And", "training", "training", broadcast=1)
+    choose(net, both, one("Relu", "x", "t"), one("Neg", "x", "e"))
+
+    prepared = prepare(in_memory(net.model("y")), {"training": False})
+
+    assert operators(prepared) == ["And", "If"]

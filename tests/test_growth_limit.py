@@ -213,6 +213,19 @@ def test_a_constant_that_must_have_a_number_for_each_channel_counts() -> None:
     assert folded_by(model, allow_growth=True).plan.counts["folded"] == 1
 
 
+@pytest.mark.parametrize("ir_version", [3, 8])
+def test_below_ir_4_what_nothing_reads_any_more_still_takes_its_bytes(ir_version: int) -> None:
+    """It is a graph input, and the signature stays."""
+    net = Net(ir_version=ir_version, opset=9)
+    net.input(600, 5)
+    net.node("Gemm", "x", net.weight(5, 2), net.weight(600, 1, name="c"), out="v")
+    net.batch_norm("v", 2, "y")
+
+    found = kept_for_copies(folded_by(net.model("y")).plan.decisions)
+
+    assert found == ({"y": "c"} if ir_version == 3 else {})
+
+
 def test_a_weight_that_is_read_in_two_bodies_is_stored_in_both() -> None:
     """The outer graph's goes, so that it grows by one; a body alone takes it with it."""
 
@@ -408,6 +421,21 @@ def test_nothing_is_said_where_little_is_copied() -> None:
     _, report = folding.fold_model(shared(SMALL).model("y", "last"), verify=False)
 
     assert report.warnings == ()
+
+
+def test_what_stays_for_another_reason_is_not_counted() -> None:
+    """Allowing growth would not fold it."""
+    net = Net()
+    net.batch_norm(net.input(1, 4, 3, name="other"), 4, "first")
+    net.node("Relu", "first", out="end")
+    _, alone = folding.fold_model(net.model("end"), verify=False)
+    normed(net, net.input(1, LARGE, 3), "w", out="y")
+    net.node("Relu", conv(net, "x", "w"), out="z")
+    _, report = folding.fold_model(net.model("end", "y", "z"), verify=False)
+
+    assert alone.warnings == ()
+    (warning,) = report.warnings
+    assert (warning.at, warning.text[:6]) == ("w", "1 of 2")
 
 
 def test_strict_minds_what_stays_for_its_size(tmp_path: Path) -> None:

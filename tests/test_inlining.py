@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from files import save
+from files import read, save
 from graphs import BOOL, FLOAT, Net, feed_for, run
 from onnx import FunctionProto, ModelProto, NodeProto, helper, numpy_helper
 
@@ -328,3 +328,33 @@ def test_the_skeleton_keeps_its_tokens(tmp_path: Path) -> None:
         assert prepared.model.tokens() == source.tokens()
         weight = prepared.model.proto.graph.initializer[0]
         assert np.array_equal(prepared.model.array(weight), net.stored["w"])
+
+
+def test_a_fold_of_inlined_functions_is_verified_as_one_of_ours(tmp_path: Path) -> None:
+    """With the source as it is, functions and all."""
+    net = Net()
+    net.node("Norm", conv(net), net.positive(4), out="y", domain="my")
+    source = save(net.model("y", functions=[NORM]), tmp_path / "m.onnx")
+    folding.fold(source, tmp_path / "f.onnx", verify=False)
+
+    verdict = folding.verify(source, tmp_path / "f.onnx")
+
+    assert str(verdict.name) == "equivalent"
+    assert [check.name for check in verdict.checks if str(check.status) == "passed"] == [
+        *("preparation", "frame", "parameters", "sites", "outputs"),
+    ]
+
+
+def test_a_wrong_number_in_what_was_inlined_is_found(tmp_path: Path) -> None:
+    """As in any other candidate."""
+    net = Net()
+    net.node("Norm", conv(net), net.positive(4), out="y", domain="my")
+    source = save(net.model("y", functions=[NORM]), tmp_path / "m.onnx")
+    folded, _ = folding.fold_model(read(source), verify=False)
+    weight = folded.graph.initializer[0]
+    numbers = numpy_helper.to_array(weight) * np.float32(1.001)
+    weight.CopyFrom(numpy_helper.from_array(numbers, weight.name))
+
+    verdict = folding.verify(source, folded)
+
+    assert str(verdict.name) == "different"

@@ -323,8 +323,8 @@ class Sabotage:
         attempt = trial.attempt
         passed = Check("parameters", Status.PASSED)
 
-        def attempted(model: Any, refused: Any) -> Any:
-            done = attempt(model, refused)
+        def attempted(model: Any, refused: Any, **given: Any) -> Any:
+            done = attempt(model, refused, **given)
             self.tried.append({name for _, name in refused})
             for name in set(affines) - self.tried[-1]:
                 self.spoil(done.model.proto, name)

@@ -595,20 +595,28 @@ def test_a_chain_with_a_batch_norm_is_a_batch_norm() -> None:
     assert [(d.name, d.kind) for d in plan(net.model("y"))] == [("y", Kind.BATCH_NORM)]
 
 
-@pytest.mark.parametrize("operator", ["LayerNormalization", "hand-written"])
-def test_the_gamma_and_beta_of_a_layer_norm_are_live(operator: str) -> None:
+def test_the_gamma_and_beta_behind_a_layer_norm_are_live_and_become_its_own() -> None:
+    net = Net()
+    net.node("LayerNormalization", net.input(2, 3, 4), net.store(np.ones(4)), out="n")
+    net.node("Mul", "n", net.weight(4), out="s")
+    net.node("Add", "s", net.weight(4), out="y")
+
+    result = fold(net.model("y"))
+
+    assert [(d.kind, d.is_folded) for d in result.plan.decisions] == [(Kind.LIVE_NORM, True)]
+    assert result.operators == ["LayerNormalization"]
+
+
+def test_the_gamma_and_beta_of_a_hand_written_layer_norm_are_live() -> None:
     net = Net()
     x = net.input(2, 3, 4)
-    if operator == "LayerNormalization":
-        net.node(operator, x, net.store(np.ones(4)), out="n")
-    else:
-        net.node("ReduceMean", x, out="mean", axes=[-1])
-        net.node("Sub", x, "mean", out="d")
-        net.node("Mul", "d", "d", out="d2")
-        net.node("ReduceMean", "d2", out="var", axes=[-1])
-        net.node("Add", "var", net.store(1e-5), out="spread")
-        net.node("Sqrt", "spread", out="deviation")
-        net.node("Div", "d", "deviation", out="n")
+    net.node("ReduceMean", x, out="mean", axes=[-1])
+    net.node("Sub", x, "mean", out="d")
+    net.node("Mul", "d", "d", out="d2")
+    net.node("ReduceMean", "d2", out="var", axes=[-1])
+    net.node("Add", "var", net.store(1e-5), out="spread")
+    net.node("Sqrt", "spread", out="deviation")
+    net.node("Div", "d", "deviation", out="n")
     net.node("Mul", "n", net.weight(4), out="s")
     net.node("Add", "s", net.weight(4), out="y")
 
@@ -626,7 +634,7 @@ def test_strict_minds_batch_norms_and_scale_shifts_only() -> None:
     net.node("Mul", "r", net.weight(4, 1), out="b")
     net.node("LayerNormalization", "b", net.store(np.ones(4)), out="n")
     net.node("Mul", "n", net.weight(4), out="c")
-    net.node("Relu", "c", out="q")
+    net.node("Tanh", "c", out="q")
     net.node("Mul", "q", net.store(0.5), out="d")
 
     decisions = plan(net.model("d"))

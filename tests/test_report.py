@@ -154,7 +154,7 @@ def test_the_fields_are_those_of_the_contract(tmp_path: Path) -> None:
         *("affines", "folded", "partial", "kept", "nodes_before", "nodes_after"),
     }
     assert set(report["decisions"][0]) == {
-        *("name", "kind", "nodes", "outcome", "into", "reason", "at", "text"),
+        *("name", "kind", "nodes", "outcome", "into", "reason", "at", "below", "text"),
     }
     assert set(report["verification"]) == {
         *("verdict", "rests_on", "checks", "inputs", "seeds", "guilty"),

@@ -569,9 +569,9 @@ def test_a_weight_of_the_outer_graph_that_others_read_too_stays(
     assert_same_function(model, result.model)
 
 
-@pytest.mark.parametrize("also", ["a branch", "a nested body", "an output"])
+@pytest.mark.parametrize("also", ["a branch", "a nested body", "an output", "a shape"])
 def test_a_weight_stays_that_something_of_a_body_still_reads(also: str) -> None:
-    """The other branch, a body within it, or the caller."""
+    """The other branch, a body within it, the caller, or who asks for its shape."""
     net = Net()
     net.input(2, 3, 5)
     layer_weight(net)
@@ -580,11 +580,14 @@ def test_a_weight_stays_that_something_of_a_body_still_reads(also: str) -> None:
         holder, inner = Net(), body_of(("Neg", ["w"]), ("Conv", ["x", "n0"]), prefix="n")
         holder.node("If", "condition", out="e0", then_branch=inner, else_branch=other)
         other = holder.graph("e0")
-    elif also == "an output":
+    elif also in ("an output", "a shape"):
         other = body_of(("Conv", ["x", "other"]), prefix="e")
         net.weight(4, 3, 1, name="other")
     choose(net, norm_body(net, "t", "p"), other)
-    model = net.model("z", *(["w"] if also == "an output" else []))
+    outputs = {"an output": "w", "a shape": net.node("Shape", "w")}
+    if also != "a shape":
+        net.nodes.pop()
+    model = net.model("z", *([outputs[also]] if also in outputs else []))
 
     result = fold(model)
 
@@ -592,19 +595,22 @@ def test_a_weight_stays_that_something_of_a_body_still_reads(also: str) -> None:
     assert_same_function(model, result.model)
 
 
-def test_a_body_with_an_own_weight_of_that_name_is_left_alone() -> None:
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_body_with_an_own_weight_of_that_name_keeps_the_one_outside(*, is_read: bool) -> None:
     """Runtimes read a hidden name differently."""
     net = Net()
     net.input(2, 3, 5)
     layer_weight(net)
+    net.weight(4, 3, 1, name="v")
     inner = Net(seed=3)
     layer_weight(inner)
-    other = body_of(("Conv", ["x", "w"]), prefix="e", net=inner)
+    other = body_of(("Conv", ["x", "w" if is_read else "v"]), prefix="e", net=inner)
     choose(net, norm_body(net, "t", "p"), other)
     model = net.model("z")
 
-    result = fold_unverified(model)
+    result = fold_unverified(model) if is_read else fold(model)
 
+    assert result.plan.counts["folded"] == 1
     np.testing.assert_array_equal(result.tensors["w"], net.stored["w"])
 
 

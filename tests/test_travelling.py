@@ -75,8 +75,10 @@ def test_an_affine_is_decided_again_when_a_layer_behind_it_has_got_a_place_for_i
     net.node("MatMul", "v", net.weight(3, 3), out="a")
     net.node("MatMul", "v", net.weight(3, 3), out="b")
     net.batch_norm("a", 3, "y")
+    model = net.model("y", "b")
 
-    assert folded_twice(net.model("y", "b")) == []
+    assert fold(model).operators == ["MatMul", "Add", "MatMul", "Add"]
+    assert folded_twice(model) == []
 
 
 def test_a_scalar_goes_for_nothing_into_what_another_fold_has_made() -> None:
@@ -196,3 +198,25 @@ def test_what_nothing_reads_stays_as_it_is() -> None:
     net.node("Relu", "x", out="z")
 
     assert refusal(net.model("z")) == (Reason.UNREAD, "y")
+
+
+def test_a_number_behind_a_live_norm_is_folded_for_nothing_or_not_at_all() -> None:
+    net = Net(DOUBLE, opset=23)
+    net.node("RMSNormalization", net.input(2, 1, 3), net.weight(3), out="v")
+    zero, one = net.store([0.0]), net.store([1.5])
+    net.node("BatchNormalization", "v", one, zero, zero, one, out="u")
+    net.node("Identity", "u", out="i")
+    net.node("Mul", "i", net.weight(), out="w")
+    net.node("Add", "w", net.weight(), out="y")
+
+    assert folded_twice(net.model("y")) == []
+
+
+def test_a_shift_of_one_channel_that_a_fold_has_left_is_a_number() -> None:
+    net = Net(DOUBLE)
+    net.batch_norm(net.input(2, 3, 2), 3, "v")
+    net.node("Einsum", net.weight(3, 1), "v", out="u", equation="bz,abc->cza")
+    net.batch_norm("u", 1, "y")
+    model = net.model("y")
+
+    assert fold(model).operators == ["Einsum", "Add"]

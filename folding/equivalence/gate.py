@@ -24,7 +24,7 @@ from folding.errors import FoldError
 from folding.modelfile import Model
 from folding.plan import Kept, Reason, Warned
 from folding.planner import Refused, plan_model, untouched
-from folding.preparing import Prepared
+from folding.preparing import Prepared, prepare
 from folding.protos import graphs
 
 #: Of more folded places some are compared, evenly spread.
@@ -91,22 +91,34 @@ def verify_prepared(
         return _idle(check_frame(prepared.source, candidate, untouched(prepared.source)))
     if prepared.is_source:
         return verify_fold(prepared.model, candidate, refused, running)
-    running = replace(running, frozen=prepared.frozen)
-    verdict = verify_fold(prepared.model, candidate, refused, running)
-    preparation = check_preparation(prepared.source, prepared.model, prepared.frozen)
-    return replace(verdict, checks=(preparation, *verdict.checks))
+    beside = replace(running, frozen=prepared.frozen)
+    return _with_preparation(prepared, verify_fold(prepared.model, candidate, refused, beside))
+
+
+def _with_preparation(prepared: Prepared, verdict: Verdict) -> Verdict:
+    """A verdict on a prepared model, with the proof that this is its source."""
+    check = check_preparation(prepared.source, prepared.model, prepared.frozen)
+    return replace(verdict, checks=(check, *verdict.checks))
 
 
 def verify_any(reference: Model, candidate: Model, running: Running) -> Verdict:
     """Compare two models, whoever made the second.
 
-    First as a fold of ours. If it is none, values are matched up to names, and folded numbers may
-    be as far off as those of other tools are; what cannot be matched is judged by the runs alone.
+    First as a fold of ours, be it of a model whose functions are inlined. If it is none, values are
+    matched up to names, and folded numbers may be as far off as those of other tools are; what
+    cannot be matched is judged by the runs alone.
 
     Raises:
         BadCall: the inputs given do not fit the model.
     """
     compared = _as_ours(reference, candidate)
+    if compared is None and len(reference.proto.functions):
+        prepared = prepare(reference)
+        inlined = None if prepared.is_source else _as_ours(prepared.model, candidate)
+        if inlined is not None:
+            beside = replace(running, frozen=prepared.frozen)
+            verdict = judged(prepared.model, candidate, inlined, beside)
+            return _with_preparation(prepared, verdict)
     if compared is None:
         drafts = plan_model(reference, {}).drafts
         found = check_foreign(reference, candidate)
@@ -195,7 +207,10 @@ def _ran_on(inputs: str, running: Running) -> str:
 def _job(reference: Model, candidate: Model, compared: Compared, running: Running) -> Job:
     """What to run, where to compare, and whether rounding there explains all differences."""
     main, *inner = compared.drafts
-    sites, missing = find_sites(main, candidate.proto.graph, compared.values)
+    matched = Status.NOT_RUN not in (compared.frame.status, compared.parameters.status)
+    by_name = compared.is_ours or not matched
+    graph = candidate.proto.graph
+    sites, missing = find_sites(main, graph, compared.values, by_name=by_name)
     skipped = [*missing, *(name for draft in inner for name in draft.ends)]
     step = -(-len(sites) // _MOST_SITES)
     skipped += [site.name for place, site in enumerate(sites) if place % step]
@@ -207,7 +222,7 @@ def _job(reference: Model, candidate: Model, compared: Compared, running: Runnin
         skipped,
         dict(compared.values),
         frozenset(main.vanished | main.renamed.keys()) if compared.is_ours else frozenset(),
-        Status.NOT_RUN not in (compared.frame.status, compared.parameters.status),
+        matched,
         compared.is_ours and compared.frame.status is Status.PASSED and not skipped,
         running.feeds,
         running.shapes,

@@ -19,15 +19,23 @@ from onnx import TensorProto, helper
 from folding.constants import Constants
 from folding.doubled import Doubles
 from folding.equivalence.activations import Array, activations, grouped
-from folding.equivalence.deviations import Deviation, deviation
+from folding.equivalence.deviations import Deviation, by_its_own, deviation
 from folding.equivalence.feeds import Feed
 from folding.equivalence.runtime import RuntimeRefused
-from folding.equivalence.sampling import Region, Unsupported, choose, evaluate
+from folding.equivalence.sampling import (
+    Region,
+    Sampled,
+    Unsupported,
+    choose,
+    evaluate,
+)
+from folding.equivalence.sampling.values import Coordinates
 from folding.equivalence.sessions import Sessions
 from folding.equivalence.sites import Site
 from folding.equivalence.variants import piece_input, piece_output, pieces
 from folding.equivalence.verdict import Check, Status
 from folding.floats import FLOATS, FloatType
+from folding.graph import index
 from folding.modelfile import Model
 
 _POSITIONS = 16
@@ -78,6 +86,8 @@ class SiteCheck:
         stored = tuple(_stored_types(sessions.model) for sessions in (reference, candidate))
         self._kinds = {site.name: self._kind(site, stored) for site in sites}
         self.found = Sampling()
+        #: Those of the candidate, which are needed only where a site fails.
+        self._constants: Constants | None = None
 
     @property
     def values(self) -> list[str]:
@@ -139,13 +149,36 @@ class SiteCheck:
             return
         channels = 1 if site.axis is None or not expected.ndim else expected.shape[site.axis]
         places = tuple(coords.T)
-        at = deviation(exact, expected[places], output[places], channels, self._kinds[name])
+        given = expected[places], output[places], channels, self._kinds[name]
+        at = deviation(exact, *given)
+        if not at.worst <= 1:
+            own = self._own(site, coords, values, shapes)
+            at = at if isinstance(own, Unsupported) else by_its_own(exact, own, *given)
         found.noise[name] = _aligned(at.half, site.axis)
         found.overflows |= at.overflows
         if at.compared:
             self._note(site, at)
         else:
             found.reasons.setdefault(name, "there are no finite numbers at it")
+
+    def _own(
+        self,
+        site: Site,
+        coords: Coordinates,
+        values: Mapping[str, Array],
+        shapes: Mapping[str, tuple[int, ...]],
+    ) -> Sampled | Unsupported:
+        """What the candidate's own formula gives at a site."""
+        model = self._candidate.model
+        pairs = zip(site.before.inputs, site.after.inputs, strict=True)
+        given = {theirs: values[ours] for ours, theirs in pairs}
+        same = {name: shapes[was] for name, was in site.alike.items() if was in shapes}
+        if self._constants is None:
+            self._constants = Constants(model, index(model)[0][0], None)
+        nodes = [model.proto.graph.node[place] for place in site.after.nodes]
+        opset = self._constants.scope.opset
+        region = Region(model, nodes, site.after.inputs, self._constants, opset)
+        return evaluate(region, site.after.output, coords, given, {**shapes, **same})
 
     def _note(self, site: Site, at: Deviation) -> None:
         if not at.worst <= self.found.worst.get(site.name, -1.0):

@@ -11,7 +11,7 @@ the fold left of them. All that is needed to run either on the same activations 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from onnx import GraphProto
 
@@ -36,7 +36,8 @@ class Site:
     """One folded place. ``axis`` is where its channels are, from the right.
 
     ``name`` is the value that is as it was again behind it, and ``affine`` the last that was folded
-    there. ``layers`` are the nodes of the reference that took it in, as users know them.
+    there. ``layers`` are the nodes of the reference that took it in, as users know them. ``alike``
+    says of values in between, in the candidate, which of the reference has the same shape.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Site:
     axis: int | None
     before: Piece
     after: Piece
+    alike: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_sites(
@@ -69,7 +71,7 @@ def find_sites(
         name: (affine, axis) for affine, ends in draft.ends.items() for name, axis in ends.items()
     }
     for name, place in places.items():
-        if not _is_finished(draft, name):
+        if name not in draft.scope.producers or not _is_finished(draft, name):
             continue  # Another affine was folded there too, whose site it belongs to.
         site = _site(draft, name, place, there, called)
         if site is None:
@@ -94,7 +96,9 @@ def _site(
     nodes = _behind(candidate, output, given)
     if nodes is None:
         return None
-    return Site(name, place[0], layers, place[1], before, Piece(given, output, nodes))
+    made = (value for index in nodes for value in candidate.graph.node[index].output)
+    alike = {value: was for value in made if (was := draft.original(value)) != value}
+    return Site(name, place[0], layers, place[1], before, Piece(given, output, nodes), alike)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from folding.equivalence.deviations import Deviation, deviation
+from folding.equivalence.deviations import Deviation, by_its_own, deviation
 from folding.equivalence.sampling import Sampled
 from folding.floats import FLOATS
 
@@ -149,3 +149,36 @@ def test_no_elements_are_no_deviation() -> None:
 )
 def test_it_is_told_whether_numbers_may_overflow(size: float, overflows: bool) -> None:  # noqa: FBT001
     assert of([1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [1.0, size]).overflows is overflows
+
+
+# --- by the candidate's own formula --------------------------------------------------------------
+
+
+def own(formula: float, candidate: float) -> Deviation:
+    """The source gives exactly 1, which the candidate computes by a formula of its own."""
+    ours, theirs = (Sampled(np.array([v]), np.array([1.0])) for v in (1.0, formula))
+    return by_its_own(ours, theirs, np.array([1.0]), np.array([candidate]), 1, F32)
+
+
+@pytest.mark.parametrize(("roundings", "passes"), [(2.0**14 - 64, True), (2.0**14 + 64, False)])
+def test_the_runtime_may_round_a_right_formula_far(roundings: float, passes: bool) -> None:  # noqa: FBT001
+    candidate = 1 + roundings * U
+
+    found = own(1.0, candidate)
+
+    assert (found.worst <= 1) is passes
+    assert not of([1.0], [1.0], [candidate]).worst <= 1
+
+
+@pytest.mark.parametrize(("roundings", "passes"), [(7.9, True), (8.1, False)])
+def test_the_formula_itself_may_not(roundings: float, passes: bool) -> None:  # noqa: FBT001
+    """However near the candidate came to the truth by chance."""
+    assert (own(1 + roundings * U, 1.0).worst <= 1) is passes
+
+
+def test_what_the_runtime_rounds_is_noise_behind_the_site() -> None:
+    assert own(1.0, 1 + 1000 * U).half[0] >= 1000 * U
+
+
+def test_a_candidate_that_is_no_number_is_off() -> None:
+    assert not own(1.0, float("nan")).worst <= 1

@@ -104,6 +104,44 @@ def test_a_right_fold_passes_with_any_numbers(what: str) -> None:
         assert not found.guilty
 
 
+@pytest.mark.parametrize("batch", [2, "n"])
+@pytest.mark.parametrize("operator", ["GlobalAveragePool", "ReduceMean", "ReduceSum"])
+def test_a_shift_that_is_summed_thousands_of_times_is_no_alarm(
+    operator: str, batch: int | str
+) -> None:
+    """Of zeros the source is exact, and the candidate rounds the same way with every summand."""
+    source = averaged(operator, batch)
+
+    found = compared(source, folded(source))
+
+    assert found.sites.status is Status.PASSED, found.sites
+    assert found.outputs.status is Status.PASSED, found.outputs
+
+
+def test_a_fault_that_is_summed_thousands_of_times_is_one() -> None:
+    source = averaged("GlobalAveragePool", "n")
+    candidate = folded(source)
+    tensor = initializer(candidate, "b")
+    values = numpy_helper.to_array(tensor) * np.array([1, 1, 1.0001, 1], np.float32)
+    tensor.CopyFrom(numpy_helper.from_array(values, "b"))
+
+    found = compared(source, candidate)
+
+    assert found.sites.status is Status.FAILED
+    assert "channel 2" in found.sites.why
+
+
+def averaged(operator: str, batch: int | str) -> ModelProto:
+    net = Net()
+    value = net.node("Conv", net.input(batch, 3, 48, 48), net.weight(4, 3, 1, 1), "b")
+    net.weight(4, name="b")
+    given: dict[str, Any] = {"axes": [2, 3]} if operator == "ReduceMean" else {}
+    more = [net.integers(2, 3)] if operator == "ReduceSum" else []
+    net.node(operator, value, *more, out="m", **given)
+    net.batch_norm("m", 4, "y")
+    return net.model("y")
+
+
 def inaccurate() -> ModelProto:
     """A bias and a mean of 1e4 that cancel, and a signal of 1e-2."""
     source = conv_net(seed=3)

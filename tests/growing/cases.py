@@ -1,0 +1,116 @@
+"""Whole models: layers and affines with carriers between them, and what is beside all that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from graphs import BFLOAT, DOUBLE, FLOAT, HALF, Feed, Net
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+from onnx import ModelProto, TensorShapeProto, helper
+
+from growing.affines import AFFINES
+from growing.bodies import BODIES
+from growing.branching import ACTIVATIONS, ASIDES, JOINS
+from growing.grower import Grower, Rule
+from growing.layers import LAYERS
+from growing.shaping import SHAPING
+from growing.windows import WINDOWS
+
+BATCH = 2
+OPSETS = (9, 10, 11, 13, 17, 18, 21, 23)
+#: Their kernels' types begin there.
+_BFLOAT_OPSETS = (22, 23)
+
+_CARRIERS: tuple[Rule, ...] = (*SHAPING, *WINDOWS * 2, *ACTIVATIONS * 2, *JOINS * 2)
+#: What a stretch of a model is made of; a rule is drawn for each part.
+_PLANS: tuple[tuple[tuple[Rule, ...], ...], ...] = (
+    (LAYERS, _CARRIERS, AFFINES),
+    (LAYERS, _CARRIERS, _CARRIERS, AFFINES),
+    (LAYERS, _CARRIERS, AFFINES, _CARRIERS, AFFINES),
+    (AFFINES, _CARRIERS, LAYERS),
+    (AFFINES, _CARRIERS, _CARRIERS, LAYERS),
+    (LAYERS, AFFINES),
+    (AFFINES, LAYERS),
+    (BODIES, AFFINES),
+    (LAYERS, JOINS, AFFINES),
+    (AFFINES, JOINS, LAYERS),
+    (ASIDES, AFFINES),
+    (ACTIVATIONS, ASIDES),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, what to feed it, its type, and the nodes that must be in exactly one decision."""
+
+    model: ModelProto
+    feed: Feed
+    elem_type: int
+    counted: tuple[str, ...]
+
+
+@st.composite
+def cases(draw: DrawFn, types: tuple[int, ...] = (FLOAT, DOUBLE, HALF, BFLOAT)) -> Case:
+    """Random models with numbers to run them on."""
+    return grown(Grower(draw(st.randoms(use_true_random=True))), types)
+
+
+def grown(g: Grower, types: tuple[int, ...]) -> Case:
+    """A model of one of these types."""
+    elem_type = g.pick(*types)
+    opset = g.pick(*(_BFLOAT_OPSETS if elem_type == BFLOAT else OPSETS))
+    g.net = Net(elem_type, opset, 3 if g.one_in(6) else 8, seed=g.upto(2**16))
+    x = _start(g)
+    for _ in range(g.upto(6, 2)):
+        if g.one_in(8):
+            x = g.pick(*g.floats())
+        for rules in g.pick(*_PLANS):
+            x = g.any_of(x, *rules)
+    outputs = _outputs(g, x)
+    model = g.net.model(*outputs)
+    for value in model.graph.output:  # The checker asks for shapes, of whatever sizes.
+        if not value.type.tensor_type.HasField("shape"):
+            value.type.tensor_type.shape.dim.extend(
+                TensorShapeProto.Dimension() for _ in g.values[value.name].shape
+            )
+            value.type.tensor_type.elem_type = g.kind(value.name)
+    return Case(model, g.feed, elem_type, tuple(g.counted))
+
+
+def _start(g: Grower) -> str:
+    sizes = [g.pick(1, 2, 3, 4, 4), *(g.pick(1, 2, 2, 3, 4) for _ in range(g.pick(0, 1, 2, 2)))]
+    named = [f"d{place}" if g.one_in(16) else size for place, size in enumerate(sizes)]
+    numbers = g.net.random.standard_normal((BATCH, *sizes))
+    feed = numbers.astype(helper.tensor_dtype_to_np_dtype(g.net.elem_type))
+    return g.input(["n" if g.one_in(3) else BATCH, *named], feed, "x")
+
+
+def _outputs(g: Grower, last: str) -> list[str]:
+    """The last value, those beside the way, most that nothing reads, and perhaps one on it."""
+    if last == "x":
+        last = g.add("Relu", last)
+    read = {name for node in g.net.nodes for name in node.input}
+    ends = [x for x in g.floats() if x not in read and not g.one_in(6)]
+    found = [last, *g.outputs, *ends]
+    if g.one_in(5):
+        found.append(g.pick(*g.floats()))
+    return [name for name in dict.fromkeys(found) if name not in g.feed]
+
+
+def other_batches(case: Case) -> list[Feed]:
+    """The same for other sizes of an open batch, which the model need not accept."""
+    batch = case.model.graph.input[0].type.tensor_type.shape.dim[0]
+    if batch.HasField("dim_value"):
+        return []
+    return [
+        case.feed | {"x": np.resize(case.feed["x"], (n, *case.feed["x"].shape[1:]))} for n in (1, 3)
+    ]
+
+
+def feeds(case: Case) -> list[Feed]:
+    """The numbers that the model grew with, and the same for other truths."""
+    if "condition" not in case.feed:
+        return [case.feed]
+    return [case.feed | {"condition": np.array(truth)} for truth in (True, False)]
