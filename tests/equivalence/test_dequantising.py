@@ -102,7 +102,7 @@ def planned(draft: Draft) -> NodeProto:
 
 
 PLANS: dict[str, Callable[[Draft], Any]] = {
-    "another type": lambda d: planned(d).attribute.add(name="output_dtype", type=2, i=1),
+    "another attribute": lambda d: planned(d).attribute.add(name="block_size", type=2, i=0),
     "an axis without a scale": lambda d: claim(d, lambda n: n.attribute.add(name="axis", type=2)),
     "another zero point": lambda d: spread_zero(d, np.full(4, 2, np.int8)),
     "one zero point that differs": lambda d: spread_zero(d, np.array([3, 3, 3, 1], np.int8)),
