@@ -185,7 +185,9 @@ class Search:
             self.walker.roads.pave(left)
         else:
             ends = lower(draft, self.steps, self.walker.stops(chain)[::-1], found)
-            draft.ends[name] = {value: self._output_axis(end) for value, end in ends.items()}
+            # A layer that an earlier fold has touched is part of that one's place.
+            known = draft.scope.producers
+            draft.ends[name] = {v: self._output_axis(end) for v, end in ends.items() if v in known}
         self._warn_of_ranges(chain)
         for released in draft.released:
             if released in self.crowds and draft.readers(released).count <= 1:
