@@ -7,19 +7,33 @@ at most 1 value in 64 is further from the mean than 8 standard deviations.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from onnx import NodeProto, TensorProto
 
 from folding.constants import Constants
 from folding.floats import FLOATS
+from folding.graph import Scope
 from folding.plan import Warned
 from folding.protos import title
 
 _DEVIATIONS = 8.0
 
 
-def range_warning(node: NodeProto, constants: Constants) -> Warned | None:
-    """A warning if what this BatchNormalization normalises may overflow in float16."""
+def range_warnings(nodes: Iterable[int], scope: Scope, constants: Constants) -> list[Warned]:
+    """A warning for each BatchNormalization that normalises what may overflow in float16."""
+    norms = (
+        scope.nodes[index]
+        for index in nodes
+        if scope.operators[index] == "BatchNormalization"
+        and scope.type(scope.reads[index][0]) == TensorProto.FLOAT16
+    )
+    return [warning for node in norms if (warning := _range_warning(node, constants))]
+
+
+def _range_warning(node: NodeProto, constants: Constants) -> Warned | None:
+    """A warning if what a BatchNormalization normalises may overflow."""
     mean, variance = (constants.doubled(name) for name in node.input[3:5])
     if mean is None or variance is None:
         return None

@@ -16,8 +16,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TypeVar
 
-from onnx import TensorProto
-
 from folding.absorb import absorb, affines_gone
 from folding.absorbers import ABSORBERS
 from folding.affine import ChannelAffine
@@ -29,7 +27,7 @@ from folding.lower import affine_at, lower
 from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
 from folding.prices import Prices
 from folding.protos import title
-from folding.ranges import range_warning
+from folding.ranges import range_warnings
 from folding.recognise import Recogniser, Step
 from folding.walk import Walker
 from folding.way import Reached, Taken
@@ -188,7 +186,7 @@ class Search:
             # A layer that an earlier fold has touched is part of that one's place.
             known = draft.scope.producers
             draft.ends[name] = {v: self._output_axis(end) for v, end in ends.items() if v in known}
-        self._warn_of_ranges(chain)
+        self.warnings += range_warnings(chain.nodes, draft.scope, draft.constants)
         for released in draft.released:
             if released in self.crowds and draft.readers(released).count <= 1:
                 self._again(self.crowds.pop(released))
@@ -241,11 +239,3 @@ class Search:
             return outcome  # It is listed nowhere.
         is_open = outcome.reason in _MAY_CHANGE
         return None if is_open else Kept(Reason.BEHIND_KEPT, self._name(chain))
-
-    def _warn_of_ranges(self, chain: Chain) -> None:
-        scope = self.draft.scope
-        for index in chain.nodes:
-            is_batch_norm = scope.operators[index] == "BatchNormalization"
-            if is_batch_norm and scope.type(scope.reads[index][0]) == TensorProto.FLOAT16:
-                warning = range_warning(scope.nodes[index], self.draft.constants)
-                self.warnings += [warning] if warning else []

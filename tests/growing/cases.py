@@ -88,11 +88,11 @@ def _start(g: Grower) -> str:
 
 
 def _outputs(g: Grower, last: str) -> list[str]:
-    """The last value, those beside the way, most that nothing reads, and perhaps one on it."""
+    """The last value, those beside the way and at its ends, and perhaps one on it."""
     if last == "x":
         last = g.add("Relu", last)
     read = {name for node in g.net.nodes for name in node.input}
-    ends = [x for x in g.floats() if x not in read and not g.one_in(6)]
+    ends = [x for x in g.floats() if x not in read]
     found = [last, *g.outputs, *ends]
     if g.one_in(5):
         found.append(g.pick(*g.floats()))
