@@ -16,10 +16,11 @@ from onnx import NodeProto
 from folding.absorbers import Absorbed, Weight
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
-from folding.draft import Draft, Shift
+from folding.draft import Draft
 from folding.protos import attribute
 from folding.recipes import Direct
 from folding.tensors import constant_dims, scale_weight, set_constant, weight_of
+from folding.view import Shift
 from folding.way import Line, Reached, Stop, Taken, Turn
 
 
