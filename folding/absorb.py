@@ -16,11 +16,12 @@ from onnx import NodeProto
 from folding.absorbers import Absorbed, Weight
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
-from folding.draft import Draft, Shift
+from folding.draft import Draft
 from folding.layers import DraftLayer, scale_weight
 from folding.protos import attribute
 from folding.recipes import Direct
 from folding.tensors import constant_dims, set_constant
+from folding.view import Shift
 from folding.way import Line, Reached, Stop, Taken, Turn
 
 

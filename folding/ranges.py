@@ -13,16 +13,27 @@ import numpy as np
 from onnx import NodeProto, TensorProto
 
 from folding.constants import Constants
-from folding.draft import Draft
 from folding.floats import FLOATS
+from folding.graph import Scope
 from folding.plan import Warned
 from folding.protos import title
 
 _DEVIATIONS = 8.0
 
 
-def range_warning(node: NodeProto, constants: Constants) -> Warned | None:
-    """A warning if what this BatchNormalization normalises may overflow in float16."""
+def range_warnings(nodes: Iterable[int], scope: Scope, constants: Constants) -> list[Warned]:
+    """A warning for each BatchNormalization that normalises what may overflow in float16."""
+    norms = (
+        scope.nodes[index]
+        for index in nodes
+        if scope.operators[index] == "BatchNormalization"
+        and scope.type(scope.reads[index][0]) == TensorProto.FLOAT16
+    )
+    return [warning for node in norms if (warning := _range_warning(node, constants))]
+
+
+def _range_warning(node: NodeProto, constants: Constants) -> Warned | None:
+    """A warning if what a BatchNormalization normalises may overflow."""
     mean, variance = (constants.doubled(name) for name in node.input[3:5])
     if mean is None or variance is None:
         return None
@@ -35,14 +46,3 @@ def range_warning(node: NodeProto, constants: Constants) -> Warned | None:
         " where they overflow, the folded model is right and the source is not"
     )
     return Warned("FLOAT16_RANGE", title(node), text)
-
-
-def range_warnings(draft: Draft, nodes: Iterable[int]) -> list[Warned]:
-    """What is to be said of the batch normalisations in float16 among some nodes."""
-    scope, found = draft.scope, []
-    for index in nodes:
-        is_batch_norm = scope.operators[index] == "BatchNormalization"
-        if is_batch_norm and scope.type(scope.reads[index][0]) == TensorProto.FLOAT16:
-            warning = range_warning(scope.nodes[index], draft.constants)
-            found += [warning] if warning else []
-    return found

@@ -198,8 +198,10 @@ class Search:
             self.walker.roads.pave(left)
         else:
             ends = lower(draft, self.steps, self.walker.stops(chain)[::-1], found)
-            draft.ends[name] = {value: output_axis(draft, end) for value, end in ends.items()}
-        self.warnings += range_warnings(draft, chain.nodes)
+            # A layer that an earlier fold has touched is part of that one's place.
+            known = draft.scope.producers
+            draft.ends[name] = {v: output_axis(draft, end) for v, end in ends.items() if v in known}
+        self.warnings += range_warnings(chain.nodes, draft.scope, draft.constants)
         for released in draft.released:
             if released in self.crowds and draft.readers(released).count <= 1:
                 self._again(self.crowds.pop(released))

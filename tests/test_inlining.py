@@ -358,3 +358,69 @@ def test_a_wrong_number_in_what_was_inlined_is_found(tmp_path: Path) -> None:
     verdict = folding.verify(source, folded)
 
     assert str(verdict.name) == "different"
+
+
+def test_names_in_the_bodies_of_a_function_are_new_ones() -> None:
+    """They would hide those of the graph that it is called in."""
+    branches: dict[str, Any] = {}
+    for which in ("then_branch", "else_branch"):
+        nodes = [helper.make_node("Relu", ["a"], ["v"]), norm("v", "w")]
+        output = helper.make_tensor_value_info("w", FLOAT, None)
+        branches[which] = helper.make_graph(nodes, which, [], [output])
+    choice = helper.make_node("If", ["c"], ["b"], "choice", **branches)
+    net = Net()
+    conv(net, "v")
+    net.node("Relu", "v", out="w")
+    flag = net.input(name="open", elem_type=BOOL)
+    net.node("F", "w", net.positive(4), flag, out="y", domain="my")
+
+    prepared = inlined(net.model("y", functions=[function("F", [choice], takes="a,p,c")]))
+
+    made = [
+        name
+        for attribute in prepared.model.proto.graph.node[-1].attribute
+        for node in attribute.g.node
+        for name in node.output
+    ]
+    assert not {"v", "w"} & set(made)
+    assert len(set(made)) == len(made) == 4
+
+
+def call_with_a_body() -> tuple[NodeProto, FunctionProto]:
+    """A function that hands on a body which it is given, as an attribute."""
+    choice = helper.make_node("If", ["c"], ["i"])
+    for which in ("then_branch", "else_branch"):
+        choice.attribute.add(name=which, type=5, ref_attr_name="body")
+    made = function("F", [choice, norm("i")], takes="c,p", attributes=["body"])
+    output = helper.make_tensor_value_info("t", FLOAT, None)
+    body = helper.make_graph([helper.make_node("Relu", ["v"], ["t"])], "body", [], [output])
+    return helper.make_node("F", ["open", "p0"], ["y"], domain="my", body=body), made
+
+
+def call_with_too_much() -> tuple[NodeProto, FunctionProto]:
+    """One value more than the function takes."""
+    return helper.make_node("Norm", ["v", "p0", "v"], ["y"], domain="my"), NORM
+
+
+def call_without_a_result() -> tuple[NodeProto, FunctionProto]:
+    """A function that does not make what it gives."""
+    made = function("F", [norm(made="n")], gives="b")
+    return helper.make_node("F", ["v", "p0"], ["y"], domain="my"), made
+
+
+@pytest.mark.parametrize("make", [call_with_a_body, call_with_too_much, call_without_a_result])
+def test_a_call_that_cannot_be_replaced_stays(make: Any) -> None:
+    """With a warning; what is wrong with it is the runtime's to say."""
+    call, made = make()
+    net = Net()
+    conv(net, "v")
+    net.positive(4, name="p0")
+    net.input(name="open", elem_type=BOOL)
+    net.nodes.append(call)
+    graph = net.graph("y")
+    model = helper.make_model(graph, opset_imports=OPSETS, functions=[made], ir_version=8)
+
+    prepared = prepare(in_memory(model))
+
+    assert prepared.is_source
+    assert [warning.code for warning in prepared.warnings] == ["NOT_INLINED"]

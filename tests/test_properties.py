@@ -17,8 +17,14 @@ from folding.protos import graphs
 
 #: A fault of a rule is of the size of the output; what a chain of layers makes of roundings is not.
 TOLERANCES: dict[int, float] = {DOUBLE: 1e-7, FLOAT: 2e-2, HALF: 0.5, BFLOAT: 2.0}
-#: What onnxruntime says of models that it has no kernels for, or cannot load.
-_CANNOT_RUN = (ort.Fail, ort.InvalidGraph, ort.NotImplemented, ort.RuntimeException)
+#: What onnxruntime says of models that it has no kernels for, and of feeds that do not fit.
+_CANNOT_RUN = (
+    ort.Fail,
+    ort.InvalidArgument,
+    ort.InvalidGraph,
+    ort.NotImplemented,
+    ort.RuntimeException,
+)
 #: Below it a new constant is a node.
 _CONSTANTS_ARE_TENSORS = 4
 

@@ -220,3 +220,13 @@ def test_a_shift_of_one_channel_that_a_fold_has_left_is_a_number() -> None:
     model = net.model("y")
 
     assert fold(model).operators == ["Einsum", "Add"]
+
+
+def test_an_affine_goes_down_into_a_layer_that_nothing_reads() -> None:
+    net = Net(DOUBLE)
+    net.node("MatMul", net.input(2, 3), net.weight(3, 3), out="v")
+    net.node("Mul", "v", net.weight(3), out="w")
+    net.node("Sub", net.store(1.0), "w", out="u")
+    net.node("MatMul", "u", net.weight(3, 1), out="dead")
+
+    assert fold(net.model("v")).into("u") == ("dead",)

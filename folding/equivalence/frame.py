@@ -240,7 +240,9 @@ class _Frame:
         seen |= {name for graph in bodies(self.after) for name in names(graph)}
         read = {name for node in self.after.node for name in node.input} | seen
         for node, twin in pairs:
-            if twin is None and node.output[0] not in read:
+            shift, scope = node.output[0], self.draft.scope
+            was_read = shift not in scope.producers or shift in scope.readers
+            if twin is None and shift not in read and was_read:
                 raise Differs(f"nobody reads the shift of {title(node)!r}", node.output[0])
         for name in hidden & seen:
             raise Differs(f"{name!r} is seen by others although it changed", name)

@@ -118,7 +118,20 @@ def drop(model: ModelProto) -> None:
     del model.graph.input[1]
 
 
-@pytest.mark.parametrize("fault", [swap, forget, exchange, alter, cross, update, rename, drop])
+def retype(model: ModelProto) -> None:
+    """Another shape of an output."""
+    model.graph.output[0].type.tensor_type.shape.Clear()
+
+
+def reshape(model: ModelProto) -> None:
+    """Another shape of an input."""
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 7
+
+
+FAULTS = [swap, forget, exchange, alter, cross, update, rename, drop, retype, reshape]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found(fault: Callable[[ModelProto], None]) -> None:
     """One that the names do not show."""
     prepared = prepare(source(), {"training": True})

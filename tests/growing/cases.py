@@ -81,6 +81,7 @@ def grown(g: Grower, types: tuple[int, ...]) -> Case:
 
 def _start(g: Grower) -> str:
     sizes = [g.pick(1, 2, 3, 4, 4), *(g.pick(1, 2, 2, 3, 4) for _ in range(g.pick(0, 1, 2, 2)))]
+    sizes = [4, 2, 2] if g.one_in(3) else sizes  # For blocks of pixels.
     named = [f"d{place}" if g.one_in(16) else size for place, size in enumerate(sizes)]
     numbers = g.net.random.standard_normal((BATCH, *sizes))
     feed = numbers.astype(helper.tensor_dtype_to_np_dtype(g.net.elem_type))
@@ -88,11 +89,11 @@ def _start(g: Grower) -> str:
 
 
 def _outputs(g: Grower, last: str) -> list[str]:
-    """The last value, those beside the way, most that nothing reads, and perhaps one on it."""
+    """The last value, those beside the way and at its ends, and perhaps one on it."""
     if last == "x":
         last = g.add("Relu", last)
     read = {name for node in g.net.nodes for name in node.input}
-    ends = [x for x in g.floats() if x not in read and not g.one_in(6)]
+    ends = [x for x in g.floats() if x not in read]
     found = [last, *g.outputs, *ends]
     if g.one_in(5):
         found.append(g.pick(*g.floats()))

@@ -93,7 +93,7 @@ def resize(g: Grower, x: str) -> str:
 
 def depth_and_space(g: Grower, x: str) -> str:
     _, channels, *sizes = g.shape(x, least=4, most=4)
-    if channels % 4 == 0:
+    if channels % 4 == 0 and g.flip():
         given: Given = {"mode": g.pick("DCR", "CRD")} if g.net.opset >= 11 else {}
         return g.add("DepthToSpace", x, blocksize=2, **given)
     if any(size % 2 for size in sizes):
