@@ -17,7 +17,12 @@ KINDS = (
     *(INT8, UINT8, TensorProto.INT16, TensorProto.UINT16, TensorProto.INT4, TensorProto.UINT4),
     *FLOAT8,
 )
-RANGES = {INT8: (-99, 99), UINT8: (0, 200), TensorProto.UINT16: (0, 9), TensorProto.UINT4: (0, 15)}
+RANGES: dict[int, tuple[int, int]] = {
+    INT8: (-99, 99),
+    UINT8: (0, 200),
+    TensorProto.UINT16: (0, 9),
+    TensorProto.UINT4: (0, 15),
+}
 
 
 def net_of(opset: int = 21, **given: Any) -> Net:

@@ -171,6 +171,7 @@ def test_factors_by_rows_and_by_columns_round_only_once(elem_type: int) -> None:
     a, b = exact(rows), exact(columns)
     truth = [v * a[i // 41] * b[i % 41] for i, v in enumerate(exact(w))]
     assert ulps(rounded(changed), truth, elem_type) <= 0.5 + SLACK
+    assert isinstance(changed.recipe, Scaled)
     for part in changed.recipe.parts():
         sizes = [abs(float(t)) for t in truth]
         np.testing.assert_allclose(part.magnitude.ravel(), sizes, rtol=1e-12)

@@ -28,7 +28,7 @@ from quantising import FLOAT8, INT8, KINDS, net_of, quantised
 from folding.plan import Folded, Kept, Reason
 
 #: By how much numbers may differ that were rounded to a type once more.
-STORED = {FLOAT: 1e-6, HALF: 2e-3, BFLOAT: 2e-2}
+STORED: dict[int, float] = {FLOAT: 1e-6, HALF: 2e-3, BFLOAT: 2e-2}
 
 
 def affine(net: Net, v: str, *shape: int, out: str = "y") -> str:
@@ -205,7 +205,7 @@ def test_a_gemm_is_folded(transposed: int, scales: tuple[int, ...]) -> None:
     net = net_of()
     dims = (4, 3) if transposed else (3, 4)
     weight = quantised(net, *dims, scales=scales, axis=1 - transposed)
-    given = {"transB": transposed, "alpha": 0.5, "beta": 2.0}
+    given: dict[str, Any] = {"transB": transposed, "alpha": 0.5, "beta": 2.0}
     affine(net, net.node("Gemm", net.input(2, 3), weight, net.weight(4), **given), 4)
 
     assert_folds(net, "DequantizeLinear", "Gemm")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from files import save
-from graphs import feed_for
+from graphs import Feed, feed_for
 from onnx import ModelProto, TensorProto
 from quantising import FLOAT8, INT8, KINDS, net_of, quantised
 from samples import assert_by_definition, assert_value, region_of, sampled, shapes_of, untyped
@@ -75,7 +75,7 @@ def test_what_does_not_fit_is_not_evaluated(fault: str) -> None:
     net = net_of()
     data = net.store(net.random.integers(0, 9, (4, 5, 2)), "q", INT8)
     scale = net.store(np.ones(6 if fault == "a scale too many" else 5))
-    given = {"axis": 7} if fault == "no axis" else {}
+    given: dict[str, Any] = {"axis": 7} if fault == "no axis" else {}
     given |= {"block_size": 2} if fault == "blocks of another rank" else {}
     zero = [net.store(np.ones(6), "z", INT8)] if fault == "another zero" else []
     if fault == "no data":
@@ -83,7 +83,7 @@ def test_what_does_not_fit_is_not_evaluated(fault: str) -> None:
     net.node("DequantizeLinear", data, scale, *zero, out="w", **given)
     net.node("Conv", net.input(2, 5, 4), "w", out="y")
     model = untyped(net, "y")
-    feed = {"x": np.ones((2, 5, 4), np.float32), "q": np.ones((4, 5, 2), np.int8)}
+    feed: Feed = {"x": np.ones((2, 5, 4), np.float32), "q": np.ones((4, 5, 2), np.int8)}
 
     found = sampled(model, feed, {"w": (4, 5, 2), "y": (2, 4, 3)}, "y")
 
