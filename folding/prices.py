@@ -93,8 +93,8 @@ class Prices:
                 yield Wanted(end.node, slot, value.shape, kind)
         yield from self._shifts(found)
         if found.rest is not None:
-            kind = draft.type(draft.node(found.takers[0]).output[0])
-            yield Wanted(None, 0, found.rest.shift.shape, kind)
+            kind, rest = draft.type(draft.node(found.takers[0]).output[0]), found.rest
+            yield Wanted(None, 0, (rest.shift.size, *[1] * (-1 - (rest.axis or -1))), kind)
 
     def _shifts(self, found: Reached | Descended) -> Iterator[Wanted]:
         """The constants of Adds behind layers, those that are there and those that are not."""

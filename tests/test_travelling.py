@@ -230,3 +230,17 @@ def test_an_affine_goes_down_into_a_layer_that_nothing_reads() -> None:
     net.node("MatMul", "u", net.weight(3, 1), out="dead")
 
     assert fold(net.model("v")).into("u") == ("dead",)
+
+
+def test_below_ir_4_the_constant_of_a_shift_that_stays_counts_in_its_own_shape() -> None:
+    """It is no vector of C that the batch norm leaves free, but [C, 1]."""
+    net = Net(ir_version=3, opset=9)
+    x, weight = net.input(2, 3, 5), net.weight(4, 3, 2)
+    gate, value = net.node("Sigmoid", net.node("Conv", x, weight)), net.node("Conv", x, weight)
+    net.node("Neg", net.node("Mul", value, gate), out="n")
+    net.batch_norm("n", 4, "y")
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert len(result.operators) <= len(model.graph.node)
