@@ -28,7 +28,7 @@ from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
 from folding.prices import Prices
 from folding.protos import title
 from folding.ranges import range_warnings
-from folding.recognise import Recogniser, Step
+from folding.recognise import Recogniser
 from folding.walk import Walker
 from folding.way import Reached
 
@@ -123,11 +123,13 @@ class Search:
         down = self._fitting(chain, self._down(chain, whole))
         if isinstance(down, Descended):
             return self._fold(chain, down)
-        self._watch(chain)
         if chain.kind is Kind.LIVE_NORM and up.operator not in ABSORBERS:
             up = self._live(chain)
         kept = replace(up, below=down)
-        return self._split(chain, whole, kept) or kept
+        folded = self._split(chain, whole, kept)
+        if folded is None:
+            self._watch(chain)
+        return folded or kept
 
     def _split(self, chain: Chain, whole: ChannelAffine, kept: Kept) -> Folded | None:
         """Fold the scale alone if that saves a node; the shift stays as an Add."""
@@ -193,7 +195,7 @@ class Search:
             self._again(self.dear.pop(taker, ()))
         name = self._name(chain)
         if isinstance(found, Reached):
-            draft.ends[name] = {name: self._axis(chain)}
+            draft.ends[name] = {name: self.steps.axis(chain.nodes)}
             left = absorb(draft, found, name)
             self.walker.roads.pave(left)
         else:
@@ -207,10 +209,6 @@ class Search:
                 self._again(self.crowds.pop(released))
         draft.released.clear()
         return outcome
-
-    def _axis(self, chain: Chain) -> int | None:
-        steps = (self.steps.steps[index] for index in chain.nodes)
-        return next((s.axis for s in steps if isinstance(s, Step) and s.axis is not None), None)
 
     def _watch(self, chain: Chain) -> None:
         """Remember what must change before there is another outcome."""
