@@ -37,7 +37,8 @@ class Budget:
         """A value if there is still room for it; None otherwise."""
         parts = (value.high, value.low, value.magnitude) if isinstance(value, Doubled) else (value,)
         new = {id(p): p for p in parts if p is not None and id(p) not in self._kept}
-        new = {key: p for key, p in new.items() if id(p.base) not in self._kept.keys() | new.keys()}
+        held = [id(p.base) in self._kept or id(p.base) in new for p in new.values()]
+        new = {key: p for (key, p), is_held in zip(new.items(), held, strict=True) if not is_held}
         size = sum(p.nbytes for p in new.values())
         if size > self._left:
             return None
