@@ -17,7 +17,7 @@ matches one of the other side at most: two draws are not one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isnan
 
 from folding.equivalence.foreign.deviation import deviation
@@ -57,9 +57,10 @@ class _Mismatch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A constant that is not what it must be: of the reference, and the node that reads it."""
+    """A constant that is not what it must be: of both sides, and the node that reads it."""
 
     constant: Constant
+    theirs: Constant
     reader: Term | None
     excess: float
 
@@ -92,12 +93,20 @@ class Match:
             while self.todo:
                 ours, theirs, reader = self.todo.pop()
                 pair = id(ours), id(theirs), isinstance(ours, Constant) and _is_linear(reader)
-                if pair not in self._seen:
+                if pair in self._seen:
+                    self._again(ours, theirs, reader)
+                else:
                     self._seen.add(pair)
                     self._pair(ours, theirs, reader)
         except _Mismatch as mismatch:
             return NotEstablished(mismatch.why, mismatch.at)
         return self._judged() if self.faults else Matched(self.values, self.worst, self.at)
+
+    def _again(self, ours: Value, theirs: Value, reader: Term | None) -> None:
+        """A constant that is not what it must be is so for each layer that reads it."""
+        known = [f for f in self.faults if f.constant is ours and f.theirs is theirs]
+        if known and all(fault.reader is not reader for fault in known):
+            self.faults.append(replace(known[0], reader=reader))
 
     def _pair(self, ours: Value, theirs: Value, reader: Term | None) -> None:
         if isinstance(ours, Constant) and isinstance(theirs, Constant):
@@ -113,7 +122,7 @@ class Match:
     def _constants(self, ours: Constant, theirs: Constant, reader: Term | None) -> None:
         found = deviation(ours, theirs, self._ways, is_linear=_is_linear(reader))
         if not found <= 1:
-            self.faults.append(Fault(ours, reader, found))
+            self.faults.append(Fault(ours, theirs, reader, found))
         elif found >= self.worst:
             self.worst, self.at = found, ours.name or self.at
 
@@ -180,7 +189,7 @@ class Match:
             fault = doubtful[0]
             why = f"{_what(fault)}, which need not matter"
             return NotEstablished(why, fault.at, self.values, check="parameters")
-        if len(layers) > 1 and len({fault.at for fault in self.faults}) > 1:
+        if len(layers) > 1:
             names = ", ".join(sorted(map(repr, layers)))
             why = (
                 f"the constants of several layers differ, which may make up for each other: {names}"
