@@ -18,9 +18,10 @@ matches one of the other side at most: two draws are not one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import isnan
+from math import isnan, nan
 
 from folding.equivalence.foreign.deviation import deviation
+from folding.equivalence.foreign.drowned import is_lost, lost_in_bias
 from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.result import Different, Matched, NotEstablished, Result
@@ -93,11 +94,9 @@ class Match:
             while self.todo:
                 ours, theirs, reader = self.todo.pop()
                 pair = id(ours), id(theirs), isinstance(ours, Constant) and _is_linear(reader)
-                if pair in self._seen:
-                    self._again(ours, theirs, reader)
-                else:
-                    self._seen.add(pair)
-                    self._pair(ours, theirs, reader)
+                look = self._again if pair in self._seen else self._pair
+                self._seen.add(pair)
+                look(ours, theirs, reader)
         except _Mismatch as mismatch:
             return NotEstablished(mismatch.why, mismatch.at)
         return self._judged() if self.faults else Matched(self.values, self.worst, self.at)
@@ -121,6 +120,8 @@ class Match:
 
     def _constants(self, ours: Constant, theirs: Constant, reader: Term | None) -> None:
         found = deviation(ours, theirs, self._ways, is_linear=_is_linear(reader))
+        if found <= 1 and is_lost(ours, theirs, reader):
+            found = nan
         if not found <= 1:
             self.faults.append(Fault(ours, theirs, reader, found))
         elif found >= self.worst:
@@ -130,6 +131,8 @@ class Match:
         one, other = ours.call, theirs.call
         if (why := _unlike(ours, theirs)) is not None:
             raise _Mismatch(why, one.title)
+        if (bias := lost_in_bias(one, other)) is not None:
+            self.faults.append(Fault(bias, bias, ours, nan))
         if one.operator in _RANDOM or one.domain or one.operator == FORMAL:
             self._only(one, other)
         if ours.name and theirs.name:

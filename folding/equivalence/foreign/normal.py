@@ -71,8 +71,9 @@ class Names:
         found: Constant | None = None
         if changed is not None:
             origin = changed.origin or name
-            parts = self.origins.of(changed)
-            found = Constant(origin, changed.elem_type, constants, changed.recipe, None, parts)
+            parts, scales = self.origins.of(changed), self.origins.scales(changed)
+            recipe = changed.recipe
+            found = Constant(origin, changed.elem_type, constants, recipe, None, parts, scales)
         elif name in constants:
             found = find(name, constants, self.draft.type(name))
         if found is not None:
