@@ -57,7 +57,7 @@ def layer(operator: str, steps: Steps, elem_type: int = FLOAT, size: float = SMA
         weight[:2, 0] *= size
     given = [x, net.store(weight, "w")]
     if operator != "MatMul":
-        given.append(net.store([0, 1, 1, 1], "b"))
+        given.append(net.store([0, 100, 100, 100], "b"))
     said: dict[str, Any] = {"group": groups} if groups > 1 else {}
     name = net.node(operator, *given, out="c", **said)
     name = affines(net, name, steps, is_image=is_image)
@@ -157,7 +157,7 @@ def test_a_layer_that_is_read_twice_is_looked_at_too(steps: Steps) -> None:
         net = Net()
         weight = net.random.uniform(0.5, 1, (4, 4, 3, 3))
         weight[0] *= SMALL
-        bias = net.store([0, 1, 1, 1])
+        bias = net.store([0, 100, 100, 100])
         name = net.node("Conv", net.input(1, 4, 7, 7), net.store(weight), bias)
         net.node("Sigmoid", name, out="z")
         return net.model(net.node("Relu", affines(net, name, steps), out="y"), "z")
@@ -189,7 +189,7 @@ def test_affines_put_behind_a_fold_of_ours_are_not_proved() -> None:
     name = net.node("Relu", net.batch_norm(name, 4, out="n"))
     weight = net.random.uniform(0.5, 1, (4, 4, 1, 1))
     weight[0] *= SMALL
-    net.node("Conv", name, net.store(weight), net.store([0, 1, 1, 1]), out="head")
+    net.node("Conv", name, net.store(weight), net.store([0, 100, 100, 100]), out="head")
     source = net.model(net.node("Relu", "head", out="y"))
     candidate = folding.fold_model(source, verify=False)[0]
     more = Net()
