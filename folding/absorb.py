@@ -17,9 +17,10 @@ from folding.absorbers import Absorbed, Weight
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
 from folding.draft import Draft
+from folding.layers import DraftLayer, scale_weight
 from folding.protos import attribute
 from folding.recipes import Direct
-from folding.tensors import constant_dims, scale_weight, set_constant, weight_of
+from folding.tensors import constant_dims, set_constant
 from folding.view import Shift
 from folding.way import Line, Reached, Stop, Taken, Turn
 
@@ -140,8 +141,9 @@ def give(draft: Draft, end: Taken, out: str) -> int:
 def float_type(draft: Draft, index: int, absorbed: Absorbed) -> int:
     """The element type of a layer's constants."""
     node = draft.node(index)
+    layer = DraftLayer(draft, index)
     for slot in (*absorbed.factors, *absorbed.constants):
-        weight = weight_of(draft, node.input[slot], "") if slot < len(node.input) else None
+        weight = layer.weight(slot) if slot < len(node.input) else None
         if isinstance(weight, Weight):
             return weight.elem_type
     return draft.type(node.output[0])

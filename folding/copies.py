@@ -20,6 +20,7 @@ import numpy.typing as npt
 from folding.constants import Constants
 from folding.doubled import Doubled
 from folding.recipes import Changed, Direct, Scaled
+from folding.repeated import Repeated
 
 _DIGEST_BYTES = 16
 
@@ -68,14 +69,16 @@ class Copies:
 
     def _key(self, tensor: Changed) -> Hashable:
         recipe = tensor.recipe
-        assert isinstance(recipe, (Direct, Scaled))
+        assert isinstance(recipe, (Direct, Repeated, Scaled))
         assert tensor.origin is not None
         origin = self.original(tensor.origin)
         return origin, tensor.elem_type, recipe.dims, _content(recipe)
 
 
-def _content(recipe: Direct | Scaled) -> Hashable:
+def _content(recipe: Direct | Repeated | Scaled) -> Hashable:
     """What tells the new numbers of a constant from others of it."""
+    if isinstance(recipe, Repeated):
+        return ()  # It is the origin's.
     if isinstance(recipe, Direct):
         return _numbers(recipe.value)
     # What is stored is the origin's; a small weight may have taken a shift in before.

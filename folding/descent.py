@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from folding.absorbers import ABSORBERS
+from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
 from folding.carriers import CARRIERS, Moved, Passage, ways
 from folding.draft import Draft
+from folding.layers import at_input
 from folding.plan import Kept, Reason
 from folding.protos import is_default_domain
-from folding.tensors import DraftLayer
 from folding.way import Edge, Stop, Taken, Turn, takes_in
 
 #: Reasons that hold for every affine and whatever else is folded.
@@ -130,12 +130,11 @@ class Descent:
                 return self._kept(Reason.OTHER_AXIS, index)
             return Stop(index, slot, is_affine=True), [(node.output[0], inner.after(affine))]
         refusal = self._kept(Reason.NO_RULE, index)
-        absorber = ABSORBERS.get(node.op_type)
-        if absorber is not None and absorber.at_input is not None and len(edge.slots) == 1:
-            absorbed = absorber.at_input(DraftLayer(self.draft, index), affine, edge.slots[0])
-            if not isinstance(absorbed, Kept):
-                return Taken(index, absorbed), []
-            refusal = absorbed
+        is_once = len(edge.slots) == 1
+        absorbed = at_input(self.draft, index, affine, edge.slots[0]) if is_once else None
+        if isinstance(absorbed, Absorbed):
+            return Taken(index, absorbed), []
+        refusal = absorbed or refusal
         carrier = CARRIERS.get(node.op_type)
         if carrier is None or carrier.down is None:
             return refusal

@@ -153,3 +153,12 @@ def affine_at(draft: Draft, steps: Recogniser, index: int) -> tuple[int, Channel
         return None
     affine = step.affine()
     return None if isinstance(affine, Kept) else (step.slot, affine)
+
+
+def output_axis(draft: Draft, end: Taken) -> int | None:
+    """Where the channels of a layer's output are, from the right."""
+    node = draft.node(end.node)
+    shape = draft.shape(node.output[0])
+    if node.op_type in ("Conv", "ConvTranspose"):
+        return 1 - len(shape) if shape is not None else None
+    return end.absorbed.shift_axis

@@ -24,7 +24,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from folding.errors import BadCall, BadModel, Malformed, NestingTooDeep, StorageFailed
 from folding.external import Places, find_external
-from folding.protos import entries_of, tensors
+from folding.protos import BITS, entries_of, tensors
 from folding.scratch import Scratch
 from folding.skeleton import DEEPEST, TOKEN, take_out
 from folding.source import Content, SourceFile, Span
@@ -71,7 +71,11 @@ class Model(AbstractContextManager["Model"]):
         content = self.content(tensor)
         if content is None:
             return numpy_helper.to_array(tensor)
-        return np.frombuffer(content.read(0, content.size), _dtype(tensor)).reshape(tensor.dims)
+        data = content.read(0, content.size)
+        if BITS[tensor.data_type] % 8:
+            packed = TensorProto(data_type=tensor.data_type, dims=tensor.dims, raw_data=data)
+            return numpy_helper.to_array(packed)
+        return np.frombuffer(data, _dtype(tensor)).reshape(tensor.dims)
 
     def reader(self, tensor: TensorProto) -> Reader:
         """Access to some elements of a tensor of whole bytes, in C order, without the others."""

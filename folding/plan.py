@@ -74,6 +74,12 @@ class Reason(StrEnum):
     PADS_ZEROS = "this layer pads with zeros, which would have to be shifted too"
     HAS_NO_BIAS = "this layer has no bias to take a shift in"
     BAD_LAYER = "the weight and attributes of this layer do not fit together"
+    POSITIVE_ONLY = "quantised weights take only positive scales"
+    OTHER_SCALES = "the scales of this quantised weight differ along another axis"
+    ONE_SCALE = "below opset 13 a quantised weight has one scale for all channels"
+    SHARED_WEIGHT = "others read this weight too"
+    QUANTISED_BIAS = "the bias of this layer is quantised"
+    QUANTISED_SUM = "a shift would have to be summed over this quantised weight"
     COPIES = "folding it would store this tensor twice, and copies would grow the file by over 1 %"
     # The numbers.
     OVERFLOW = "a folded number would overflow the type that this tensor is stored in"

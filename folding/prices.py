@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from folding.absorb import float_type, host_of, nodes_of, shift_dims
 from folding.chains import Chain
 from folding.descent import Descended
 from folding.doubled import Doubled
 from folding.draft import Draft
+from folding.layers import Wanted, wanted_by
 from folding.lower import host_below, nodes_below
 from folding.plan import Kept, Reason
 from folding.recognise import Recogniser
 from folding.tensors import constant_dims
 from folding.walk import Walker
 from folding.way import Reached, Stop, Taken, Turn
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A constant that a fold gives to a slot of a node; None is one that is still to come."""
-
-    node: int | None
-    slot: int
-    dims: tuple[int, ...]
-    elem_type: int
 
 
 class Prices:
@@ -97,9 +87,8 @@ class Prices:
             else:
                 kind = float_type(draft, end.node, end.absorbed)
                 constants = end.absorbed.constants
-                for slot in end.absorbed.factors:
-                    dims = constant_dims(draft, draft.node(end.node).input[slot]) or ()
-                    yield Wanted(end.node, slot, dims, kind)
+                for slot, factor in end.absorbed.factors.items():
+                    yield from wanted_by(draft, end.node, slot, factor)
             for slot, value in constants.items():
                 yield Wanted(end.node, slot, value.shape, kind)
         yield from self._shifts(found)

@@ -21,6 +21,8 @@ from folding.doubled import Doubled, Doubles
 from folding.factor import Factor, Index
 from folding.floats import FLOATS, FloatType
 from folding.plan import Reason
+from folding.protos import BITS
+from folding.repeated import Repeated
 from folding.scratch import ELEMENTS, scratch, tiles
 from folding.source import Block
 
@@ -104,8 +106,7 @@ class Scaled:
         return Scaled(self.constants, self.source, (*others, factor))
 
     def parts(self) -> Iterator[Part]:
-        for part, _ in self._pieces():
-            yield part
+        yield from (part for part, _ in self._pieces())
 
     def _pieces(self) -> Iterator[tuple[Part, tuple[slice, ...]]]:
         """The parts, each with its place along the leading axes."""
@@ -189,7 +190,7 @@ class Changed:
 
     name: str
     elem_type: int
-    recipe: Recipe
+    recipe: Recipe | Repeated
     origin: str | None
     folded: dict[tuple[int, int], tuple[str, ...]]
 
@@ -204,8 +205,7 @@ class Changed:
 
     @property
     def size(self) -> int:
-        count = int(np.prod(self.recipe.dims, dtype=np.int64))
-        return count * self.float_type.dtype.itemsize
+        return -(-prod(self.recipe.dims) * BITS[self.elem_type] // 8)
 
     def to_bytes(self) -> bytes:
         """All of them at once, like ``blocks``."""
@@ -217,6 +217,9 @@ class Changed:
         Raises:
             Unrepresentable: a number overflows, or a channel's numbers vanish.
         """
+        if isinstance(self.recipe, Repeated):
+            yield self.recipe.data
+            return
         kind, is_checked = self.float_type, not isinstance(self.recipe, Scaled)
         with scratch(2) as (numbers, sizes):
             for part in self.recipe.parts():

@@ -198,6 +198,11 @@ class Recogniser:
             return ChannelAffine(scale.reshape(), shift.reshape(), None)
         return ChannelAffine(scale, shift, 1 - len(shape))
 
+    def axis(self, nodes: tuple[int, ...]) -> int | None:
+        """The axis that a run of steps acts along; None if all are scalars."""
+        steps = (self.steps[index] for index in nodes)
+        return next((s.axis for s in steps if isinstance(s, Step) and s.axis is not None), None)
+
     def compose(self, nodes: tuple[int, ...]) -> ChannelAffine | Kept:
         """The affine map of a run of steps; Kept if a number of it is unusable."""
         whole: ChannelAffine | None = None

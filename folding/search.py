@@ -23,14 +23,14 @@ from folding.agenda import Agenda
 from folding.chains import Chain, chains
 from folding.descent import Descended, Descent
 from folding.draft import Draft
-from folding.lower import affine_at, lower
+from folding.lower import affine_at, lower, output_axis
 from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
 from folding.prices import Prices
 from folding.protos import title
 from folding.ranges import range_warnings
-from folding.recognise import Recogniser, Step
+from folding.recognise import Recogniser
 from folding.walk import Walker
-from folding.way import Reached, Taken
+from folding.way import Reached
 
 F = TypeVar("F", Reached, Descended)
 
@@ -69,6 +69,7 @@ class Search:
             chain = self.chains[place]
             if not isinstance(self.outcomes.get(chain), Folded):
                 self._decide(chain)
+        self._merge()
         return [
             Decision(self._name(chain), chain.kind, self._titles(chain), self.outcomes[chain])
             for chain in self.chains
@@ -83,6 +84,20 @@ class Search:
             self._disturb(chain)
         if fixed is None and isinstance(outcome, Kept) and self._objection(chain) is None:
             self.walker.open_way(chain)
+
+    def _merge(self) -> None:
+        """At last, let affines that met others which stay go into those (see ``merging``)."""
+        self.walker.merges = True
+        for place in sorted(set().union(*self.behind.values())):
+            chain = self.chains[place]
+            if isinstance(self.outcomes[chain], Folded) or self._fixed(chain) is not None:
+                continue
+            self.walker.forget()
+            whole = self.walker.compose(chain)
+            up = whole if isinstance(whole, Kept) else self.walker.up(chain, whole)
+            up = self._fitting(chain, up)
+            if isinstance(up, Reached):
+                self._fold(chain, up)
 
     def _name(self, chain: Chain) -> str:
         return self.draft.scope.makes[chain.nodes[-1]][0]
@@ -108,11 +123,13 @@ class Search:
         down = self._fitting(chain, self._down(chain, whole))
         if isinstance(down, Descended):
             return self._fold(chain, down)
-        self._watch(chain)
         if chain.kind is Kind.LIVE_NORM and up.operator not in ABSORBERS:
             up = self._live(chain)
         kept = replace(up, below=down)
-        return self._split(chain, whole, kept) or kept
+        folded = self._split(chain, whole, kept)
+        if folded is None:
+            self._watch(chain)
+        return folded or kept
 
     def _split(self, chain: Chain, whole: ChannelAffine, kept: Kept) -> Folded | None:
         """Fold the scale alone if that saves a node; the shift stays as an Add."""
@@ -178,32 +195,20 @@ class Search:
             self._again(self.dear.pop(taker, ()))
         name = self._name(chain)
         if isinstance(found, Reached):
-            draft.ends[name] = {name: self._axis(chain)}
+            draft.ends[name] = {name: self.steps.axis(chain.nodes)}
             left = absorb(draft, found, name)
             self.walker.roads.pave(left)
         else:
             ends = lower(draft, self.steps, self.walker.stops(chain)[::-1], found)
             # A layer that an earlier fold has touched is part of that one's place.
             known = draft.scope.producers
-            draft.ends[name] = {v: self._output_axis(end) for v, end in ends.items() if v in known}
+            draft.ends[name] = {v: output_axis(draft, end) for v, end in ends.items() if v in known}
         self.warnings += range_warnings(chain.nodes, draft.scope, draft.constants)
         for released in draft.released:
             if released in self.crowds and draft.readers(released).count <= 1:
                 self._again(self.crowds.pop(released))
         draft.released.clear()
         return outcome
-
-    def _output_axis(self, end: Taken) -> int | None:
-        """Where the channels of a layer's output are."""
-        node = self.draft.node(end.node)
-        shape = self.draft.shape(node.output[0])
-        if node.op_type in ("Conv", "ConvTranspose"):
-            return 1 - len(shape) if shape is not None else None
-        return end.absorbed.shift_axis
-
-    def _axis(self, chain: Chain) -> int | None:
-        steps = (self.steps.steps[index] for index in chain.nodes)
-        return next((s.axis for s in steps if isinstance(s, Step) and s.axis is not None), None)
 
     def _watch(self, chain: Chain) -> None:
         """Remember what must change before there is another outcome."""
@@ -231,7 +236,9 @@ class Search:
             self.agenda.add(place)
 
     def _objection(self, chain: Chain) -> Kept | None:
-        """Why an affine that stays may not be taken along, if so."""
+        """Why an affine that stays may not be taken along, or merged into, if so."""
+        if self.walker.merges:
+            return self.refused.get(self._name(chain))
         outcome = self.outcomes.get(chain)
         if not isinstance(outcome, Kept) or chain in self.costly:
             return None

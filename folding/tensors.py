@@ -6,20 +6,19 @@ a new name, and left as it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
-
-from onnx import NodeProto
 
 from folding.absorbers import Weight
 from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.factor import Factor
 from folding.floats import FLOATS
-from folding.inference import Shape
 from folding.plan import Kept, Reason
 from folding.recipes import Changed, Direct, Scaled
-from folding.sums import summed
+from folding.repeated import Repeated
+
+#: What a fold makes of a constant.
+Given = Scaled | Direct | Repeated
 
 #: A weight that is computed may be stored in its place up to this many elements.
 _MOST_COMPUTED = 1024
@@ -62,13 +61,13 @@ def small_constant(draft: Draft, name: str, at: str) -> Doubled | Kept:
     return value if value.is_finite() else Kept(Reason.NOT_FINITE, name)
 
 
-def scale_weight(draft: Draft, index: int, slot: int, factor: Factor, because: str) -> None:
-    """Multiply the weight in a slot of a layer."""
-    recipe = _scaled(draft, draft.node(index).input[slot]).times(factor)
-    _store(draft, index, slot, recipe, because)
+def scale_constant(draft: Draft, index: int, slot: int, factor: Factor, because: str) -> None:
+    """Multiply the constant in a slot of a node."""
+    recipe = scaled(draft, draft.node(index).input[slot]).times(factor)
+    store(draft, index, slot, recipe, because)
 
 
-def _scaled(draft: Draft, name: str) -> Scaled:
+def scaled(draft: Draft, name: str) -> Scaled:
     """A weight as earlier folds have made it."""
     before = draft.changed.get(name)
     if before is not None and isinstance(before.recipe, Scaled):
@@ -84,12 +83,13 @@ def set_constant(
     draft: Draft, index: int, slot: int, value: Doubled, elem_type: int, because: str
 ) -> None:
     """Give an input slot of a node a new constant."""
-    _store(draft, index, slot, Direct(value), because, elem_type)
+    store(draft, index, slot, Direct(value), because, elem_type)
 
 
-def _store(
-    draft: Draft, index: int, slot: int, recipe: Scaled | Direct, because: str, elem_type: int = 0
+def store(
+    draft: Draft, index: int, slot: int, recipe: Given, because: str, elem_type: int = 0
 ) -> None:
+    """Give an input slot of a node a constant of the type that the old one has, or another."""
     node = draft.node(index)
     old = node.input[slot] if slot < len(node.input) else ""
     before = draft.changed.get(old)
@@ -152,44 +152,9 @@ def _stored_type(draft: Draft, name: str) -> int:
     return stored.tensor.data_type if stored else draft.scope.type(name)
 
 
-def _free_name(draft: Draft, wish: str, recipe: Scaled | Direct, elem_type: int) -> str:
+def _free_name(draft: Draft, wish: str, recipe: Given, elem_type: int) -> str:
     """A name for a new tensor: below IR 4, where each is also a graph input, a freed one."""
     spare = draft.spare(recipe.dims, elem_type) if draft.keeps_inputs else None
     if spare is not None:
         return spare
     return draft.names.fresh(wish if wish not in draft.names.taken else f"{wish}_folded")
-
-
-@dataclass(frozen=True, slots=True)
-class DraftLayer:
-    """A node of a draft, as an absorber sees it."""
-
-    draft: Draft
-    index: int
-
-    @property
-    def node(self) -> NodeProto:
-        return self.draft.node(self.index)
-
-    @property
-    def opset(self) -> int:
-        return self.draft.opset
-
-    def shape(self, name: str) -> Shape | None:
-        return self.draft.shape(name)
-
-    def is_constant(self, slot: int) -> bool:
-        return slot < len(self.node.input) and self.draft.is_constant(self.node.input[slot])
-
-    def weight(self, slot: int) -> Weight | Kept:
-        return weight_of(self.draft, self.node.input[slot], self.draft.title(self.index))
-
-    def bias(self, slot: int) -> Doubled | Kept | None:
-        if slot >= len(self.node.input) or not self.node.input[slot]:
-            return None
-        return small_constant(self.draft, self.node.input[slot], self.draft.title(self.index))
-
-    def summed(self, slot: int, factor: Factor, axes: tuple[int, ...]) -> Doubled | Kept:
-        name = self.node.input[slot]
-        found = summed(_scaled(self.draft, name).times(factor), axes)
-        return found if found.is_finite() else Kept(Reason.NOT_FINITE, name)

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from folding.absorb import shift_of
-from folding.absorbers import ABSORBERS
+from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
 from folding.ahead import Ahead, has_several_outputs, others
 from folding.carriers import CARRIERS
 from folding.chains import Chain
 from folding.draft import Draft
+from folding.layers import DraftLayer, at_output
+from folding.merging import acts_along, into_batch_norm
 from folding.plan import Kept, Reason
 from folding.protos import integer, is_default_domain, title
 from folding.recognise import Recogniser, Step
 from folding.roads import Roads, as_in_source
-from folding.tensors import DraftLayer
 from folding.way import Edge, Line, Passed, Reached, Stop, Stretch, Taken, Turn
+
+#: What stands before an affine: a piece of the way, the end of a line, or what is in the way.
+Found = Passed | Taken | Turn | Kept
 
 #: So many times another way is tried where an operator offers some.
 _MOST_TRIES = 64
@@ -28,7 +32,7 @@ class Walker:
     ``chain_of`` says which affine a node belongs to, and ``objection`` why one that stays may not
     be taken along. Of the last walk, ``met`` has the affines it went over or stopped at, and
     ``crowded`` the values whose readers were in the way but may become fewer. ``stretches`` are the
-    walks that others may follow.
+    walks that others may follow. ``merges`` is whether those that stay are changed, not passed.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Walker:
         self.roads = Roads(draft)
         self._last: Stretch | None = None
         self._asks = self._bends = False
+        self.merges = False
 
     def forget(self) -> None:
         """Begin with another affine."""
@@ -127,9 +132,7 @@ class Walker:
             self._last = Stretch(start, affine, narrows_to, whole, last, self._asks)
         return found if isinstance(found, Kept) else Line(edge, whole, found)
 
-    def _step(
-        self, last: Stop, affine: ChannelAffine, narrows_to: int, readers: int
-    ) -> Passed | Taken | Turn | Kept:
+    def _step(self, last: Stop, affine: ChannelAffine, narrows_to: int, readers: int) -> Found:
         """Go over the node that makes what the last one reads, or find out why not."""
         draft = self.draft
         value = draft.node(last.entry).input[last.slot]
@@ -143,13 +146,12 @@ class Walker:
         if not is_default_domain(node):
             return Kept(Reason.CUSTOM_OPERATOR, title(node), node.op_type)
         refusal: Kept | None = None
-        absorber = ABSORBERS.get(node.op_type)
-        if absorber is not None and absorber.at_output is not None and value == node.output[0]:
-            absorbed = absorber.at_output(DraftLayer(draft, at), affine)
-            if not isinstance(absorbed, Kept):
-                return Taken(at, absorbed)
+        absorbed = at_output(draft, at, affine) if value == node.output[0] else None
+        if isinstance(absorbed, Absorbed):
+            return Taken(at, absorbed)
+        if absorbed is not None:
             refusal = as_in_source(draft, absorbed, at)
-        if node.op_type in CARRIERS and not draft.is_constant(node.input[0]):
+        if node.op_type in CARRIERS and not DraftLayer(draft, at).is_constant(0):
             return self._past(at, [*node.output].index(value), affine, narrows_to)
         no_rule = Kept(Reason.NO_RULE, title(node), node.op_type)
         return refusal or self.steps.refusals.get(at, no_rule)
@@ -161,7 +163,7 @@ class Walker:
         step = self.steps.steps.get(index)
         return step.slot if isinstance(step, Step) else None
 
-    def _over(self, stop: Stop, affine: ChannelAffine, narrows_to: int) -> Passed | Kept:
+    def _over(self, stop: Stop, affine: ChannelAffine, narrows_to: int) -> Found:
         """An affine together with another one that stands before it."""
         draft, index = self.draft, stop.node
         taken = None if index in draft.shifts else self.chain_of.get(index)
@@ -170,6 +172,8 @@ class Walker:
             objection = self.objection(taken)
             if objection is not None:
                 return objection
+            if self.merges:
+                return self._into(index, affine, narrows_to)
             stretch = self.stretches.get(taken)
             is_whole = stretch is not None and index == taken.nodes[-1]
             if stretch is not None and is_whole and stretch.is_open_to(affine, narrows_to):
@@ -182,6 +186,16 @@ class Walker:
         if not affine.agrees_with(inner):
             return Kept(Reason.OTHER_AXIS, draft.title(index), draft.node(index).op_type)
         return Passed(affine.after(inner), stop, stop)
+
+    def _into(self, index: int, affine: ChannelAffine, narrows_to: int) -> Found:
+        """An affine at a node of one that stays, and is changed."""
+        operator, step = self.draft.node(index).op_type, self.steps.steps[index]
+        if operator == "BatchNormalization":
+            absorbed = into_batch_norm(self.draft, index, affine)
+            return absorbed if isinstance(absorbed, Kept) else Taken(index, absorbed)
+        if operator in CARRIERS and isinstance(step, Step) and acts_along(self.draft, step, affine):
+            return self._past(index, 0, affine, narrows_to)
+        return Kept(Reason.OTHER_AXIS, self.draft.title(index), operator)
 
     def _past(
         self, index: int, place: int, affine: ChannelAffine, narrows_to: int

@@ -15,10 +15,10 @@ from folding.affine import ChannelAffine
 from folding.constants import Constants
 from folding.draft import Draft
 from folding.graph import index
+from folding.layers import DraftLayer
 from folding.modelfile import Model, in_memory
 from folding.names import Names
 from folding.plan import Kept, Reason
-from folding.tensors import DraftLayer
 
 
 def layer_of(model: Model) -> DraftLayer:

@@ -23,6 +23,7 @@ from folding.equivalence.verdict import Check
 from folding.planner import plan_model
 from folding.protos import named_tensors, title
 from folding.recipes import Changed, Scaled
+from folding.repeated import Repeated
 
 Array = npt.NDArray[Any]
 
@@ -111,6 +112,7 @@ def _size(stored: Array, changed: Changed) -> float:
 def _exact(changed: Changed) -> tuple[Doubles, Doubles]:
     """T and A."""
     exact, magnitude = (np.empty(changed.recipe.dims) for _ in range(2))
+    assert not isinstance(changed.recipe, Repeated)
     for part in changed.recipe.parts():
         place = slice(part.start, part.start + part.exact.size)
         exact.reshape(-1)[place] = part.exact.reshape(-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import quantising
 from graphs import FLOAT, Net
 from onnx import ModelProto
 
@@ -68,7 +69,7 @@ def obstacles() -> dict[Reason, ModelProto]:
     found[Reason.NOT_INPUT_CHANNELS] = before("MatMul", net.weight(5, 3), net=net)
     net = Net()
     found[Reason.PADS_ZEROS] = before("Conv", net.weight(3, 4, 3), net=net, pads=[1, 1])
-    return found
+    return found | quantising.obstacles()
 
 
 def _mixed() -> ModelProto:

@@ -14,10 +14,10 @@ from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, Array, Net, fold, fold_unv
 from folding.doubled import Doubled
 from folding.factor import Factor, along
 from folding.floats import FLOATS
+from folding.layers import scale_weight
 from folding.modelfile import in_memory
 from folding.plan import Reason
 from folding.recipes import Changed, Scaled, Unrepresentable
-from folding.tensors import scale_weight
 
 ALL = [FLOAT, DOUBLE, HALF, BFLOAT]
 BITS = 400
@@ -171,6 +171,7 @@ def test_factors_by_rows_and_by_columns_round_only_once(elem_type: int) -> None:
     a, b = exact(rows), exact(columns)
     truth = [v * a[i // 41] * b[i % 41] for i, v in enumerate(exact(w))]
     assert ulps(rounded(changed), truth, elem_type) <= 0.5 + SLACK
+    assert isinstance(changed.recipe, Scaled)
     for part in changed.recipe.parts():
         sizes = [abs(float(t)) for t in truth]
         np.testing.assert_allclose(part.magnitude.ravel(), sizes, rtol=1e-12)

@@ -27,11 +27,11 @@ from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.factor import Factor, along
 from folding.graph import index
+from folding.layers import scale_weight
 from folding.modelfile import in_memory
 from folding.names import Names
 from folding.planner import plan_model
 from folding.protos import graphs
-from folding.tensors import scale_weight
 
 LAYERS = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 NUMBERS = ("gamma", "beta", "mean", "var")

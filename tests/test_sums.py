@@ -17,10 +17,11 @@ from onnx import numpy_helper
 
 from folding.doubled import Doubled
 from folding.factor import Factor, along
+from folding.layers import DraftLayer, scale_weight
 from folding.modelfile import in_memory, open_model
 from folding.plan import Kept, Reason
 from folding.sums import total
-from folding.tensors import DraftLayer, scale_weight, set_constant
+from folding.tensors import set_constant
 
 ALL = [FLOAT, DOUBLE, HALF, BFLOAT]
 PRECISION = Fraction(1, 2**75)

@@ -13,7 +13,7 @@ from folding.doubled import Doubled
 from folding.factor import Factor, Index
 from folding.inference import Shape
 from folding.plan import Kept, Reason
-from folding.protos import title
+from folding.protos import integer, title
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +168,18 @@ def convolution_bias(layer: Layer, scale: Doubled, shift: Doubled) -> dict[int, 
     return {_CONVOLUTION_BIAS: scale * bias + shift}
 
 
-def has_groups(weight: Weight, group: int) -> bool:
-    """Whether a convolution's weight has a kernel, and rows that divide into the groups."""
-    return len(weight.dims) > _CONVOLUTION_BIAS and group > 0 and weight.dims[0] % group == 0
+def grouped(layer: Layer) -> tuple[tuple[int, ...], int] | Kept:
+    """The shape of a convolution's weight and its groups, or why it cannot be scaled.
+
+    It has a kernel, and rows that divide into the groups.
+    """
+    weight = layer.weight(1)
+    if isinstance(weight, Kept):
+        return weight
+    group = integer(layer.node, "group", 1)
+    if len(weight.dims) <= _CONVOLUTION_BIAS or group <= 0 or weight.dims[0] % group:
+        return refuse(Reason.BAD_LAYER, layer)
+    return weight.dims, group
 
 
 _CONVOLUTION_BIAS = 2

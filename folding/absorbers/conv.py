@@ -37,33 +37,29 @@ from folding.absorbers.base import (
     Layer,
     convolution,
     convolution_input,
-    has_groups,
+    grouped,
     refuse,
 )
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
 from folding.factor import Factor, Index, along
 from folding.plan import Kept, Reason
-from folding.protos import attribute, integer, integers
+from folding.protos import attribute, integers
 
 
 def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
-    weight = layer.weight(1)
-    if isinstance(weight, Kept):
-        return weight
-    group = integer(layer.node, "group", 1)
-    if not has_groups(weight, group):
-        return refuse(Reason.BAD_LAYER, layer)
-    return convolution(layer, affine, along(0, weight.dims), weight.dims[0])
+    found = grouped(layer)
+    if isinstance(found, Kept):
+        return found
+    dims, _ = found
+    return convolution(layer, affine, along(0, dims), dims[0])
 
 
 def at_input(layer: Layer, affine: ChannelAffine, slot: int) -> Absorbed | Kept:
-    weight = layer.weight(1) if slot == 0 else refuse(Reason.NOT_INPUT_CHANNELS, layer)
-    if isinstance(weight, Kept):
-        return weight
-    dims, group = weight.dims, integer(layer.node, "group", 1)
-    if not has_groups(weight, group):
-        return refuse(Reason.BAD_LAYER, layer)
+    found = grouped(layer) if slot == 0 else refuse(Reason.NOT_INPUT_CHANNELS, layer)
+    if isinstance(found, Kept):
+        return found
+    dims, group = found
     channel, added = input_channels(dims, group), partial(_added, layer, dims)
     return convolution_input(layer, affine, channel, group * dims[1], added)
 

@@ -40,25 +40,23 @@ from folding.absorbers.base import (
     Layer,
     convolution,
     convolution_input,
-    has_groups,
+    grouped,
     refuse,
 )
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
 from folding.factor import Factor, Index, along
 from folding.plan import Kept, Reason
-from folding.protos import attribute, integer, integers
+from folding.protos import attribute, integers
 from folding.sums import total
 
 
 def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
-    weight = layer.weight(1)
-    if isinstance(weight, Kept):
-        return weight
-    group = integer(layer.node, "group", 1)
-    if not has_groups(weight, group):
-        return refuse(Reason.BAD_LAYER, layer)
-    return convolution(layer, affine, output_channels(weight.dims, group), group * weight.dims[1])
+    found = grouped(layer)
+    if isinstance(found, Kept):
+        return found
+    dims, group = found
+    return convolution(layer, affine, output_channels(dims, group), group * dims[1])
 
 
 def output_channels(dims: tuple[int, ...], group: int) -> Index:
@@ -70,12 +68,10 @@ def output_channels(dims: tuple[int, ...], group: int) -> Index:
 
 
 def at_input(layer: Layer, affine: ChannelAffine, slot: int) -> Absorbed | Kept:
-    weight = layer.weight(1) if slot == 0 else refuse(Reason.NOT_INPUT_CHANNELS, layer)
-    if isinstance(weight, Kept):
-        return weight
-    dims, group = weight.dims, integer(layer.node, "group", 1)
-    if not has_groups(weight, group):
-        return refuse(Reason.BAD_LAYER, layer)
+    found = grouped(layer) if slot == 0 else refuse(Reason.NOT_INPUT_CHANNELS, layer)
+    if isinstance(found, Kept):
+        return found
+    dims, group = found
     added = partial(_added, layer, dims, group)
     return convolution_input(layer, affine, along(0, dims), dims[0], added)
 

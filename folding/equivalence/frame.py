@@ -5,7 +5,8 @@ So the two graphs must be the same when each affine's output counts as its input
 
 1. Every node that no fold claims stands in the candidate as it was, byte for byte, in order.
 2. Every other node of the candidate is a claimed one of the reference, with the same operator,
-   name and attributes (a Gemm's ``beta`` becomes 1 where C changes), or an Add that holds a shift.
+   name and attributes (a Gemm's ``beta`` becomes 1 where C changes, and a DequantizeLinear gets an
+   ``axis`` with the scales of its channels), or an Add that holds a shift.
 3. Their inputs are the same values: constants where there were constants, else values that are
    equal once the affines are cut out.
 4. A value under the name that it had is what it was. What a carrier reads is another value than
@@ -23,14 +24,9 @@ from onnx import GraphProto, NodeProto
 
 from folding import soundness
 from folding.draft import Draft
+from folding.equivalence.dequantising import is_rescaled, same_attributes
 from folding.equivalence.sealed import bare, essence
-from folding.equivalence.surroundings import (
-    Differs,
-    same_beta,
-    same_fields,
-    same_rest,
-    same_tensors,
-)
+from folding.equivalence.surroundings import Differs, same_fields, same_rest, same_tensors
 from folding.equivalence.verdict import Check, Status
 from folding.errors import BadModel
 from folding.modelfile import Model
@@ -47,8 +43,8 @@ _CARRIERS = """
     SpaceToDepth Split Squeeze Sub Sum Tile Transpose Unsqueeze Upsample
 """
 _LAYERS = """
-    Conv ConvTranspose Einsum Gather Gemm GroupNormalization InstanceNormalization
-    LayerNormalization MatMul RMSNormalization
+    BatchNormalization Conv ConvTranspose DequantizeLinear Einsum Gather Gemm GroupNormalization
+    InstanceNormalization LayerNormalization MatMul RMSNormalization
 """
 _CHANGING = frozenset([*_CARRIERS.split(), *_LAYERS.split(), "Shape", "Size"])
 
@@ -87,6 +83,7 @@ class _Frame:
     after: GraphProto
     value: dict[str, str] = field(default_factory=dict)
     cut: dict[str, str] = field(default_factory=dict)
+    rescaled: set[str] = field(default_factory=set)
 
     def check(self) -> None:
         claimed = {i for i in self.draft.nodes if i < len(self.before.node)}
@@ -95,6 +92,7 @@ class _Frame:
         self._cut_affines(claimed)
         for node, twin in pairs:
             self._name_outputs(node, twin)
+        self.rescaled = {n.output[0] for n, _ in pairs if is_rescaled(n, self.draft)}
         for node, twin in pairs:
             self._same_inputs(node, twin)
             self._check_balance(node, twin)
@@ -179,7 +177,7 @@ class _Frame:
     def _same_inputs(self, node: NodeProto, twin: NodeProto | None) -> None:
         if twin is None:
             return
-        same_beta(node, twin, self.draft.changed)
+        same_attributes(node, twin, self.draft)
         if len(node.input) < len(twin.input):
             raise Differs(f"node {title(node)!r} lacks an input", title(node))
         for slot, name in enumerate(node.input):
@@ -205,11 +203,11 @@ class _Frame:
         """A changed value comes out of a node if and only if one goes in, or constants changed."""
         if twin is None or reads_shape(node):
             return
-        held = [self.draft.changed.get(name) for name in node.input]
+        held = [name in self.draft.changed or name in self.rescaled for name in node.input]
         has_new = any(held)
         reads = any(
-            name != was and new is None
-            for name, was, new in zip(node.input, twin.input, held, strict=False)
+            name != was and not is_new
+            for name, was, is_new in zip(node.input, twin.input, held, strict=False)
         )
         makes = list(node.output) != list(twin.output)
         is_shift = twin.output[0] in self.cut

@@ -73,13 +73,15 @@ def _seal(model: Model, tensor: TensorProto) -> None:
 
 
 def essence(model: Model, node: NodeProto) -> bytes:
-    """What of a node a fold may not change."""
+    """What of a node no fold may change; the axis of a DequantizeLinear is regarded elsewhere."""
     copy = NodeProto()
     copy.CopyFrom(node)
     copy.ClearField("input")
     copy.ClearField("output")
     if node.op_type == "Gemm" and (beta := attribute(copy, "beta")) is not None:
         beta.f = 1.0
+    if node.op_type == "DequantizeLinear" and (axis := attribute(copy, "axis")) is not None:
+        copy.attribute.remove(axis)
     return bare(model, copy)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from definitions import branching, joining, moving, normalising, pooling, resizing
+from definitions import branching, joining, moving, normalising, pooling, quantising, resizing
 
 DEFINITIONS = (
     branching.DEFINITIONS
@@ -10,5 +10,6 @@ DEFINITIONS = (
     | moving.DEFINITIONS
     | normalising.DEFINITIONS
     | pooling.DEFINITIONS
+    | quantising.DEFINITIONS
     | resizing.DEFINITIONS
 )

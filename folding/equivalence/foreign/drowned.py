@@ -32,14 +32,13 @@ _Places = npt.NDArray[np.intp]
 def is_lost(ours: Constant, theirs: Constant, reader: Term | None) -> bool:
     """Whether the candidate loses on the way what a constant says that it does.
 
-    What is added to anything but a layer is added to numbers of size 1; ``lost_in_bias`` looks at
-    layers.
+    What is added to the result of a layer is told by ``lost_in_bias``.
     """
     kind = FLOATS.get(theirs.elem_type)
     if kind is not None and not keeps_range(ours.scales, theirs.scales, kind):
         return True
     is_bias = reader is not None and reader.operator in LAYERS
-    return not is_bias and bool(_drowned(ours, theirs, np.ones(())).any())
+    return not is_bias and bool(_drowned(ours, theirs, np.zeros(())).any())
 
 
 def lost_in_bias(one: Call, other: Call) -> Constant | None:

@@ -32,6 +32,7 @@ from folding.equivalence.foreign.terms import (
 from folding.modelfile import Model
 from folding.planner import plan_model
 from folding.protos import graphs, integer, opset
+from folding.repeated import Repeated
 
 #: The bodies of a node: the name of the attribute and the number of the graph.
 _Bodies = Sequence[tuple[str, int]]
@@ -71,9 +72,10 @@ class Names:
         found: Constant | None = None
         if changed is not None:
             origin = changed.origin or name
-            parts, scales = self.origins.of(changed), self.origins.scales(changed)
-            recipe = changed.recipe
-            found = Constant(origin, changed.elem_type, constants, recipe, None, parts, scales)
+            recipe, parts = changed.recipe, self.origins.of(changed)
+            source = recipe.array if isinstance(recipe, Repeated) else recipe
+            scales = self.origins.scales(changed)
+            found = Constant(origin, changed.elem_type, constants, source, None, parts, scales)
         elif name in constants:
             found = find(name, constants, self.draft.type(name))
         if found is not None:

@@ -19,6 +19,7 @@ from folding.doubled import Doubled
 from folding.equivalence.sampling.values import Coordinates, Dims, Floats, Sampled
 from folding.floats import FLOATS
 from folding.modelfile import Model
+from folding.protos import BITS
 from folding.scratch import ELEMENTS, scratch
 
 
@@ -85,6 +86,23 @@ def stored_numbers(model: Model, stored: Stored, wide: np.dtype[Any]) -> StoredN
         moved: npt.NDArray[Any] = array.reshape(-1)
         return StoredNumbers(stored.dims, wide, lambda a, b: moved[a:b].astype(wide))
     read = model.reader(stored.tensor)
+
+    def elements(start: int, stop: int) -> Floats:
+        with scratch(1) as (work,):
+            return read(start, stop, work).astype(wide)
+
+    return StoredNumbers(stored.dims, wide, elements)
+
+
+def quantised_numbers(constants: Constants, name: str, wide: np.dtype[Any]) -> StoredNumbers | None:
+    """The numbers of a stored tensor of any type; None if it is none, or not in the model."""
+    stored = constants.stored(name)
+    if stored is None or stored.tensor.data_type not in BITS:
+        return None
+    if stored.moves or BITS[stored.tensor.data_type] % 8:
+        whole = constants.load(stored).reshape(-1)
+        return StoredNumbers(stored.dims, wide, lambda a, b: whole[a:b].astype(wide))
+    read = constants.model.reader(stored.tensor)
 
     def elements(start: int, stop: int) -> Floats:
         with scratch(1) as (work,):

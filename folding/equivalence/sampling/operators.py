@@ -15,6 +15,7 @@ from folding.equivalence.sampling import (
     padding,
     pooling,
     products,
+    quantised,
     reduction,
     resizing,
 )
@@ -31,6 +32,7 @@ OPERATORS: dict[str, Operator] = {
     "Conv": layers.conv,
     "ConvTranspose": layers.conv_transpose,
     "DepthToSpace": moves.depth_to_space,
+    "DequantizeLinear": quantised.dequantize_linear,
     "Div": elementwise.arithmetic(operator.truediv),
     "Dropout": elementwise.dropout,
     "Einsum": einsum.einsum,

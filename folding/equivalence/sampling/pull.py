@@ -23,6 +23,7 @@ from folding.equivalence.sampling.numbers import (
     PulledNumbers,
     constant_numbers,
     pick,
+    quantised_numbers,
     stored_numbers,
 )
 from folding.equivalence.sampling.region import Region
@@ -102,6 +103,15 @@ class Pull:
             return PulledNumbers(self.shape(name), lambda coords: self.at(name, coords))
         if name not in self._numbers:
             self._numbers[name] = self._constant(name)
+        return self._numbers[name]
+
+    def quantised(self, name: str) -> Numbers:
+        """A whole constant that is stored in integers, or in floats too short to compute with."""
+        if name not in self._numbers:
+            found = quantised_numbers(self.region.constants, name, self.wide)
+            require(found is not None, f"'{name}' is no stored constant")
+            assert found is not None
+            self._numbers[name] = found
         return self._numbers[name]
 
     def _constant(self, name: str) -> Numbers:

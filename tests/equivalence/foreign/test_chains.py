@@ -200,3 +200,17 @@ def test_affines_put_behind_a_fold_of_ours_are_not_proved() -> None:
         numpy_helper.from_array(array, name) for name, array in more.stored.items()
     )
     assert folding.verify(source, candidate).name == "unproven"
+
+
+def test_a_shift_behind_a_normalisation_is_looked_at_too() -> None:
+    """It is left in the normalisation's own constants."""
+
+    def normalised(steps: Steps) -> ModelProto:
+        net = Net()
+        numbers = [net.store([first, 100, 100, 100]) for first in (SMALL, 0)]
+        name = net.node("LayerNormalization", net.input(2, 4), *numbers)
+        return net.model(net.node("Relu", affines(net, name, steps, is_image=False), out="y"))
+
+    steps = [("Mul", 2.0), *there_and_back("Add", 30), ("Div", 2.0)]
+    assert lost(judged(normalised([]), normalised(steps)))
+    assert isinstance(judged(normalised([]), normalised([("Mul", 2.0), ("Div", 2.0)])), Matched)

@@ -38,7 +38,10 @@ def resizes(draw: st.DrawFn) -> ModelProto:
         net = resized(sizes=sizes, opset=opset, elem_type=FLOAT, shape=SHAPE, **given)
     else:
         ratios = [np.float32(new / old) for new, old in zip(after, SHAPE[2:], strict=True)]
-        scales = [float(np.nextafter(ratio, np.float32(9))) for ratio in ratios]
+        # A little more, so that no size is cut off; but nearest neighbours would be torn by it, and
+        # what keeps its size is copied.
+        exact = mode["mode"] == "nearest"
+        scales = [float(r if exact or r == 1 else np.nextafter(r, np.float32(9))) for r in ratios]
         net = resized((1, 1, *scales), opset=opset, elem_type=FLOAT, shape=SHAPE, **given)
     return net.model("y")
 
