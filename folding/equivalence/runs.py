@@ -83,14 +83,14 @@ def compare(job: Job) -> Answer:
         )
         reason = cannot_run(reference.proto, job.engine)
         if reason:
-            return _not_run(reason, excused=True)
+            return _not_run(reason, excused=job.is_ours)
         engine = Engine(custom_ops=job.engine.custom_ops)
         ours, original = as_planned(job, stack.enter_context(Sessions(reference, engine)), stack)
         theirs = stack.enter_context(Sessions(candidate, job.engine))
         try:
             return _compared(job, ours, theirs, original)
         except NotLoaded as refusal:
-            return _refused(ours, str(refusal))
+            return _refused(job, ours, str(refusal))
 
 
 def _compared(job: Job, ours: Sessions, theirs: Sessions, original: Original | None) -> Answer:
@@ -180,13 +180,13 @@ def _names(job: Job, candidate: ModelProto) -> dict[str, str]:
     return {name: name for name in there - job.gone}
 
 
-def _refused(source: Sessions, why: str) -> Answer:
+def _refused(job: Job, source: Sessions, why: str) -> Answer:
     """What it means that the runtime does not take the source, or what was made of it."""
     try:
         with source.of("plain"):
             return _not_run(f"the source does not load with more outputs: {why}", excused=False)
     except NotLoaded:
-        return _not_run(f"the source does not load: {why}", excused=True)
+        return _not_run(f"the source does not load: {why}", excused=job.is_ours)
 
 
 def _not_run(why: str, *, excused: bool) -> Answer:

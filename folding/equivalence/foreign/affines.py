@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from folding.doubled import Doubled
+from folding.equivalence.foreign.chains import Scale
 from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.shapes import Make
@@ -160,7 +161,10 @@ class _Layer:
         self.bias = replace(self.bias, parts=self.bias.taking(other, is_added=is_added))
 
     def scaled(self, scale: Doubled, shift: Doubled | None, name: str, call: Call) -> Value | None:
-        whole = scale.broadcast_to(self.value.shape)
+        whole, passed = scale.broadcast_to(self.value.shape), Scale.of(scale)
+        self.weight, self.bias = (
+            replace(own, scales=(*own.scales, passed)) for own in (self.weight, self.bias)
+        )
         weight = self.weight.scaled(self.channel(), whole)
         value = self.value * whole if shift is None else self.value * whole + shift
         return None if weight is None else self.remade(weight, value, name, call)

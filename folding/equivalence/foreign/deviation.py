@@ -61,7 +61,7 @@ def deviation(ours: Constant, theirs: Constant, ways: Ways, *, is_linear: bool) 
     if kind is None or isinstance(ours.source, np.ndarray) or isinstance(theirs.source, np.ndarray):
         return inf
     least = flushed_below(kind) if is_linear else 0.0
-    with closing(_pieces(ours)) as one, closing(_pieces(theirs)) as other:
+    with closing(pieces(ours)) as one, closing(pieces(theirs)) as other:
         found = _furthest(one, other, kind, least)
     return found if isnan(found) else _on_the_way(found, ours, theirs, kind, ways)
 
@@ -106,7 +106,7 @@ def _sizes(ours: Constant, theirs: Constant, kind: FloatType) -> tuple[float, fl
         is_zero = isinstance(theirs.source, Direct) and theirs.source.value.equals(0)
         return float(not is_zero), 1.0
     worst, peak, its_peak = 1.0, kind.tiny, kind.tiny
-    with closing(_pieces(ours)) as one, closing(_pieces(theirs)) as other:
+    with closing(pieces(ours)) as one, closing(pieces(theirs)) as other:
         for mine, own, its, their in _in_step(one, other):
             with np.errstate(all="ignore"):
                 size, its_size = (
@@ -183,7 +183,7 @@ def _excess(
     return inf if np.isnan(worst) and np.isfinite(exact).all() else worst
 
 
-def _pieces(constant: Constant) -> Generator[_Piece]:
+def pieces(constant: Constant) -> Generator[_Piece]:
     """Consecutive numbers in C order as float64, each piece with how to compute its A."""
     for part in _recipe(constant).parts():
         yield part.start, part.exact.reshape(-1), partial(_magnitude, part)

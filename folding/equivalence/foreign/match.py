@@ -17,10 +17,11 @@ matches one of the other side at most: two draws are not one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import isnan
+from dataclasses import dataclass, field, replace
+from math import isnan, nan
 
 from folding.equivalence.foreign.deviation import deviation
+from folding.equivalence.foreign.drowned import is_lost, lost_in_bias
 from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.result import Different, Matched, NotEstablished, Result
@@ -57,9 +58,10 @@ class _Mismatch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A constant that is not what it must be: of the reference, and the node that reads it."""
+    """A constant that is not what it must be: of both sides, and the node that reads it."""
 
     constant: Constant
+    theirs: Constant
     reader: Term | None
     excess: float
 
@@ -92,12 +94,18 @@ class Match:
             while self.todo:
                 ours, theirs, reader = self.todo.pop()
                 pair = id(ours), id(theirs), isinstance(ours, Constant) and _is_linear(reader)
-                if pair not in self._seen:
-                    self._seen.add(pair)
-                    self._pair(ours, theirs, reader)
+                look = self._again if pair in self._seen else self._pair
+                self._seen.add(pair)
+                look(ours, theirs, reader)
         except _Mismatch as mismatch:
             return NotEstablished(mismatch.why, mismatch.at)
         return self._judged() if self.faults else Matched(self.values, self.worst, self.at)
+
+    def _again(self, ours: Value, theirs: Value, reader: Term | None) -> None:
+        """A constant that is not what it must be is so for each layer that reads it."""
+        known = [f for f in self.faults if f.constant is ours and f.theirs is theirs]
+        if known and all(fault.reader is not reader for fault in known):
+            self.faults.append(replace(known[0], reader=reader))
 
     def _pair(self, ours: Value, theirs: Value, reader: Term | None) -> None:
         if isinstance(ours, Constant) and isinstance(theirs, Constant):
@@ -112,8 +120,10 @@ class Match:
 
     def _constants(self, ours: Constant, theirs: Constant, reader: Term | None) -> None:
         found = deviation(ours, theirs, self._ways, is_linear=_is_linear(reader))
+        if found <= 1 and is_lost(ours, theirs, reader):
+            found = nan
         if not found <= 1:
-            self.faults.append(Fault(ours, reader, found))
+            self.faults.append(Fault(ours, theirs, reader, found))
         elif found >= self.worst:
             self.worst, self.at = found, ours.name or self.at
 
@@ -121,6 +131,8 @@ class Match:
         one, other = ours.call, theirs.call
         if (why := _unlike(ours, theirs)) is not None:
             raise _Mismatch(why, one.title)
+        if (bias := lost_in_bias(one, other)) is not None:
+            self.faults.append(Fault(bias, bias, ours, nan))
         if one.operator in _RANDOM or one.domain or one.operator == FORMAL:
             self._only(one, other)
         if ours.name and theirs.name:
@@ -180,7 +192,7 @@ class Match:
             fault = doubtful[0]
             why = f"{_what(fault)}, which need not matter"
             return NotEstablished(why, fault.at, self.values, check="parameters")
-        if len(layers) > 1 and len({fault.at for fault in self.faults}) > 1:
+        if len(layers) > 1:
             names = ", ".join(sorted(map(repr, layers)))
             why = (
                 f"the constants of several layers differ, which may make up for each other: {names}"

@@ -74,7 +74,8 @@ class Names:
             origin = changed.origin or name
             recipe, parts = changed.recipe, self.origins.of(changed)
             source = recipe.array if isinstance(recipe, Repeated) else recipe
-            found = Constant(origin, changed.elem_type, constants, source, None, parts)
+            scales = self.origins.scales(changed)
+            found = Constant(origin, changed.elem_type, constants, source, None, parts, scales)
         elif name in constants:
             found = find(name, constants, self.draft.type(name))
         if found is not None:

@@ -12,6 +12,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from folding.constants import Constants, Stored
 from folding.doubled import Doubled
+from folding.equivalence.foreign.chains import Scale
 from folding.equivalence.foreign.steps import Part, found
 from folding.factor import Factor
 from folding.floats import FLOATS
@@ -31,7 +32,8 @@ class Constant:
     """A constant of one side: stored, evaluated, or what a fold makes of one.
 
     ``name`` is what its model calls it, ``axes`` the order of the source's axes in which it is
-    seen, and ``parts`` what of it its model computes.
+    seen, ``parts`` what of it its model computes, and ``scales`` those that its model still
+    multiplies with beside the layer, though they are in it.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Constant:
     source: Stored | Recipe | Whole
     axes: tuple[int, ...] | None = None
     parts: tuple[Part, ...] = ()
+    scales: tuple[Scale, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from folding.draft import Draft
+from folding.equivalence.foreign.chains import Scale, scale_of
 from folding.equivalence.foreign.steps import Part, found, node_of
 from folding.recipes import Changed
 
@@ -29,9 +30,19 @@ class Origins:
     def of(self, changed: Changed) -> tuple[Part, ...]:
         """The computed constants in a tensor, its own first."""
         own = [changed.origin] if changed.origin is not None else []
-        regions = {self._region(self.draft.scope.producers[name]) for name in changed.because}
         parts = [part for name in own for part in self._part(name, is_added=False)]
-        return (*parts, *(part for r in sorted(regions) for i in r for part in self._parts(i)))
+        return (*parts, *(part for i in self._taken(changed) for part in self._parts(i)))
+
+    def scales(self, changed: Changed) -> tuple[Scale, ...]:
+        """What the affines in a tensor multiply with, in the order of the graph."""
+        scope, constants = self.draft.scope, self.draft.constants
+        found = (scale_of(scope.nodes[index], constants) for index in self._taken(changed))
+        return tuple(scale for scale in found if scale is not None)
+
+    def _taken(self, changed: Changed) -> list[int]:
+        """The nodes of all regions that are in a tensor."""
+        regions = {self._region(self.draft.scope.producers[name]) for name in changed.because}
+        return [index for region in sorted(regions) for index in region]
 
     def _region(self, start: int) -> tuple[int, ...]:
         """The claimed nodes around one, as far as the layers that take them in."""

@@ -253,6 +253,34 @@ def test_faults_in_several_layers_may_make_up_for_each_other() -> None:
     assert found.why.endswith("make up for each other: 'c', 'second'")
 
 
+def two_branches(*biases: str, operator: str = "Add", factor: float = 1) -> ModelProto:
+    """Two convolutions of x, each with the bias of that name if there is one, and both joined."""
+    net = Net()
+    x = net.input(1, 3, 9, 9)
+    weights = [net.weight(4, 3, 3, 3, name=name) for name in ("w", "v")]
+    if "b" in biases:
+        net.store(factor * np.linspace(1, 2, 4), "b")
+    inputs = zip(weights, biases, strict=True)
+    made = [net.node("Conv", x, *filter(None, pair)) for pair in inputs]
+    net.node(operator, *made, out="y")
+    return net.model("y")
+
+
+@pytest.mark.parametrize(
+    ("operator", "biases", "factor"),
+    [("Add", ("b", ""), 2), ("Sub", ("b", "b"), 3)],
+    ids=["moved into one", "taken away again"],
+)
+def test_faults_of_one_tensor_in_several_layers_may_make_up_for_each_other(
+    operator: str, biases: tuple[str, str], factor: float
+) -> None:
+    """What counts is which layers read numbers that differ, not under how many names."""
+    model = two_branches("b", "b", operator=operator)
+    found = judged(model, two_branches(*biases, operator=operator, factor=factor))
+    assert isinstance(found, NotEstablished)
+    assert "make up for each other" in found.why
+
+
 def test_the_frame_of_two_layers_with_other_numbers_has_passed() -> None:
     """Where all wires match, only the parameters are open, and the layers are named."""
     candidate = folded(two_layers())
