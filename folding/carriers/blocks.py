@@ -114,9 +114,16 @@ def refit(affine: ChannelAffine, source: Shape, target: Shape) -> ChannelAffine 
     if source[affine.axis] not in (None, affine.channels):
         return Reason.SIZES_UNKNOWN
     filled = (*source[: affine.axis], affine.channels, *source[affine.axis :][1:])
+    if not (_divides(filled, target) and _divides(target, filled)):
+        return Reason.SIZES_UNKNOWN  # Inference erred, or no input gets here.
     views = _views(*_completed(filled, target), len(source) + affine.axis)
     found = [_seen(affine, view) for view in views] or [Reason.SIZES_UNKNOWN]
     return next((moved for moved in found if not isinstance(moved, Reason)), found[0])
+
+
+def _divides(sizes: Shape, other: Shape) -> bool:
+    """Whether a block of these sizes may have the elements of the other, where all are known."""
+    return None in other or not prod(_known(other)) % prod(_known(sizes))
 
 
 def _seen(affine: ChannelAffine, view: _View) -> ChannelAffine | Reason:

@@ -168,6 +168,22 @@ def test_shapes_are_cut_where_the_products_from_one_end_are_equal(
     assert list(dict.fromkeys(found)) == list(dict.fromkeys(cuts))
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "affine"),
+    [
+        ((None, 6, 1), (1,), SIX.along(-2)),
+        ((None, 6), (4,), SIX),
+        ((4,), (None, 6), FOUR),
+        ((2, 3), (3,), TWO.along(-2)),
+    ],
+)
+def test_sizes_that_do_not_multiply_out_are_not_known(
+    source: Shape, target: Shape, affine: ChannelAffine
+) -> None:
+    """Shape inference and the runtime may differ in how often a window fits."""
+    assert refit(affine, source, target) is Reason.SIZES_UNKNOWN
+
+
 FACTORED = [(2, 3, 4), (6, 4), (2, 12), (24,), (3, 8), (2, 3, 2, 2), (1, 24), (4, 1, 6), (24, 1)]
 
 
