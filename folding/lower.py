@@ -131,13 +131,15 @@ def _take(draft: Draft, steps: Recogniser, end: Taken, named: tuple[str, str]) -
 
 
 def host_below(draft: Draft, steps: Recogniser, end: Taken) -> tuple[Stop, Doubled] | None:
-    """The Add of a bias right behind a layer, if it can take more, and what it adds then."""
+    """The Add of a bias right behind a layer, if it may take more, and what it adds then."""
     value, shift = draft.node(end.node).output[0], end.absorbed.shift
     assert shift is not None
     if draft.is_seen(value) or not draft.is_read_once(value):
         return None
     wanted = ChannelAffine(Doubled.exact(1.0), shift, end.absorbed.shift_axis)
     for index in draft.readers(value):
+        if index in draft.fixed:
+            return None
         slot, inner = affine_at(draft, steps, index) or (0, None)
         if inner is not None and draft.node(index).op_type == "Add" and inner.agrees_with(wanted):
             return Stop(index, slot, is_affine=True), inner.after(wanted).shift

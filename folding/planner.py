@@ -74,9 +74,14 @@ def _drafts(model: Model) -> tuple[list[Draft], str | None]:
 
 
 def _keep(search: Search) -> None:
-    """Let the affines that are to be kept stay from the start: others are decided before them."""
+    """Let the affines that are to be kept stay from the start: others are decided before them.
+
+    No shift goes into the Adds of those that are refused.
+    """
     for chain in search.chains:
         kept = search.refused.get(search.draft.scope.makes[chain.nodes[-1]][0])
+        if kept is not None:
+            search.draft.fixed.update(chain.nodes)
         if kept is not None and kept.reason is Reason.ASKED_TO_KEEP:
             search.outcomes[chain] = kept
 

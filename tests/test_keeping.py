@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from files import save
-from graphs import FLOAT, Net
+from graphs import FLOAT, Net, tensors
 from onnx import ModelProto, helper
 
 import folding
@@ -99,6 +100,58 @@ def test_an_affine_on_its_way_up_does_not_take_along_what_is_kept() -> None:
 
     assert found["n"].outcome == Kept(Reason.ASKED_TO_KEEP, "n")
     assert isinstance(found["m"].outcome, Kept)
+
+
+def test_a_shift_on_its_way_down_does_not_go_into_what_is_kept() -> None:
+    """It has an Add of its own in front of the one that is kept, whose numbers are the same."""
+    net = Net()
+    net.batch_norm(net.input("N", 8), 8, "n")
+    net.node("MatMul", "n", net.weight(8, 4), out="v")
+    net.node("Add", "v", net.weight(4, name="shift"), out="a")
+    net.node("Mul", "a", net.weight(4, name="scale"), out="m")
+    net.node("Sigmoid", "m", out="y")
+    model = net.model("y")
+
+    folded, report = folding.fold_model(model, keep=["m"])
+
+    assert [n.op_type for n in folded.graph.node] == ["MatMul", "Add", "Add", "Mul", "Sigmoid"]
+    assert list(folded.graph.node[2].input) == [folded.graph.node[1].output[0], "shift"]
+    for name in ("shift", "scale"):
+        assert np.array_equal(tensors(folded.graph)[name], net.stored[name])
+    assert [d.is_folded for d in report.plan.decisions] == [True, False]
+
+
+def test_a_shift_has_no_add_beside_what_is_kept_if_that_saves_no_node() -> None:
+    """Where two layers would need one each, the affine stays where it was."""
+    net = Net()
+    net.batch_norm(net.input("N", 8), 8, "n")
+    for branch in "ab":
+        net.node("MatMul", "n", net.weight(8, 4), out=f"{branch}v")
+        net.node("Add", f"{branch}v", net.weight(4), out=f"{branch}a")
+        net.node("Mul", f"{branch}a", net.weight(4), out=f"{branch}m")
+        net.node("Sigmoid", f"{branch}m", out=branch)
+
+    found = decisions(net.model("a", "b"), "am", "bm")
+
+    outcome = found["n"].outcome
+    assert isinstance(outcome, Kept)
+    assert outcome.below is not None
+    assert outcome.below.reason is Reason.MORE_NODES
+
+
+def test_a_shift_on_its_way_up_does_not_go_into_what_is_kept() -> None:
+    """It stops there, whatever else could be merged at last."""
+    net = Net()
+    net.node("MatMul", net.input("N", 5, 8), net.weight(8, 4), out="v")
+    net.node("Add", "v", net.weight(4), out="a")
+    net.node("Mul", "a", net.weight(4), out="m")
+    net.node("Transpose", "m", out="t", perm=[0, 2, 1])
+    net.batch_norm("t", 4, "y")
+    model = net.model("y")
+
+    folded, _ = folding.fold_model(model, keep=["m"])
+
+    assert folded.SerializeToString() == model.SerializeToString()
 
 
 def test_an_affine_in_a_body_is_kept() -> None:
