@@ -78,6 +78,9 @@ class Descent:
         self.draft, self._over = draft, over
         #: Values behind which something stops every affine.
         self._blocked: dict[str, Kept] = {}
+        #: Nodes that let none pass because of another input. They may have as many as the model has
+        #: nodes, each behind an affine that asks; so they are asked but once for each kind.
+        self._refused: dict[tuple[int, int | None, bool], Kept] = {}
 
     def down(self, value: str, start: ChannelAffine) -> Descended | Kept:
         """Walk down from a value that an affine makes until layers take it in on every way."""
@@ -98,7 +101,10 @@ class Descent:
             return Kept(Reason.GRAPH_OUTPUT, value)
         if value in scope.captured:
             return Kept(Reason.CAPTURED, value)
+        axis, is_shift = affine.narrowed().axis, affine.is_shift
         for index in self.draft.readers(value):
+            if (known := self._refused.get((index, axis, is_shift))) is not None:
+                return known
             node = self.draft.node(index)
             edge = Edge(index, tuple(i for i, name in enumerate(node.input) if name == value))
             if index in walk.seen:
@@ -108,6 +114,8 @@ class Descent:
             if found is None:
                 return self._kept(Reason.CUSTOM_OPERATOR, index)
             if isinstance(found, Kept):
+                if found.reason is Reason.OTHER_BRANCH:
+                    self._refused[index, axis, is_shift] = found
                 return found
             becomes, behind = found
             walk.readers.append(Reader(value, edge, becomes))

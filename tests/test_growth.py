@@ -286,6 +286,12 @@ def layers_that_read_one_affine(net: Net, n: int) -> list[str]:
     return [conv(net, x) for _ in range(n)]
 
 
+def affines_that_meet_in_a_sum(net: Net, n: int) -> list[str]:
+    x = data(net)
+    parts = [net.batch_norm(net.node("Sigmoid", x), 2) for _ in range(n)]
+    return [net.node("Sum", *parts)]
+
+
 def branches_of_a_concat(net: Net, n: int) -> list[str]:
     x = data(net)
     both = net.node("Concat", *(conv(net, x) for _ in range(n)), axis=1)
@@ -355,6 +361,7 @@ SHAPES: dict[str, Callable[[Net, int], list[str]]] = {
         affines_that_cannot_go_down,
         affines_behind_a_pooling,
         layers_that_read_one_affine,
+        affines_that_meet_in_a_sum,
         branches_of_a_concat,
         residual_additions,
         a_tree_of_additions,
