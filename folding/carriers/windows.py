@@ -7,6 +7,10 @@ The division rounds down, or up with ``ceil_mode``; then the last window may rea
 the padding. If it even *starts* behind the input, it is left out since opset 22, and was not before
 (to the text: onnxruntime has always left it out). VALID is no padding: to the text it never rounds
 up, which only makes fewer windows, but onnxruntime does.
+
+In an input that is shorter than the window there is none, but onnxruntime, whose division rounds
+towards zero, has one if the stride is longer than what is missing. That is heeded where the size is
+known; where it is not, a shorter input is taken for one that the model is not meant for.
 """
 
 from __future__ import annotations
@@ -69,6 +73,8 @@ class Windows:
         if self.begin is None or self.end is None:
             return None if self.kernel == 1 else Reason.SIZES_UNKNOWN
         if self.begin or self.end:
+            return Reason.PADS
+        if self.size is not None and 0 < self.reach + 1 - self.size < self.stride:
             return Reason.PADS
         if not self.ceil or self.stride == 1 or (self.drops and self.kernel == 1):
             return None

@@ -16,6 +16,7 @@ from folding.constants import Constants
 from folding.equivalence.activations import First, first_run
 from folding.equivalence.exactness import exact_outputs
 from folding.equivalence.feeds import Feed
+from folding.equivalence.fitting import check_fit, open_pools
 from folding.equivalence.jobs import Engine, Job
 from folding.equivalence.observed import observed
 from folding.equivalence.original import Original, as_planned
@@ -99,8 +100,13 @@ def _compared(job: Job, ours: Sessions, theirs: Sessions, original: Original | N
     sites = SiteCheck(ours, theirs, job.sites, constants)
     outputs = _output_check(job, ours, theirs, constants)
 
+    nodes = ours.model.proto.graph.node if job.feeds is None else ()
+    pools = open_pools(nodes, constants.scope.shape)
+    shaped = dict.fromkeys((*sites.values, *(pool.source for pool in pools)))
+
     def first(feed: Feed) -> First:
-        found = first_run(ours, feed, outputs.shaken.names, sites.values)
+        found = first_run(ours, feed, outputs.shaken.names, shaped)
+        check_fit(pools, found.shapes)
         return found if original is None else original.instead(feed, found)
 
     labels: list[str] = []
