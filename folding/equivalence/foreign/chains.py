@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, prod
 
 import numpy as np
@@ -33,11 +33,15 @@ _NORM_INPUTS, _EPSILON = 5, 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A scale that a graph multiplies with: how far it goes, and how it is recognised."""
+    """A scale that a graph multiplies with: how far it goes, and how it is recognised.
+
+    What ``adds`` is 1 itself, or is a normalisation.
+    """
 
     least: float
     most: float
     spelling: bytes = b""
+    adds: bool = False
 
     @classmethod
     def of(cls, numbers: Doubled | None) -> Scale:
@@ -54,17 +58,19 @@ class Scale:
 
 
 def scale_of(node: NodeProto, constants: Constants) -> Scale | None:
-    """The scale of an affine; None if it is none, or multiplies with nothing."""
+    """The scale of an affine; None if it is none."""
     if node.op_type == "BatchNormalization" and len(node.input) >= _NORM_INPUTS:
         gamma, variance = (_numbers(constants, node.input[slot]) for slot in (1, 4))
         if gamma is None or variance is None:
             return Scale.of(None)
         epsilon = Doubled.exact(np.float32(number(node, "epsilon", _EPSILON)))
-        return Scale.of(gamma / (variance + epsilon).sqrt())
+        return replace(Scale.of(gamma / (variance + epsilon).sqrt()), adds=True)
     if node.op_type == "Div" and _is_constant(constants, node.input[1]):
         divisor = _numbers(constants, node.input[1])
         return Scale.of(None if divisor is None else Doubled.exact(np.ones(1)) / divisor)
     given = [name for name in node.input if _is_constant(constants, name)]
+    if node.op_type in ("Add", "Sub") and given:
+        return replace(Scale.of(_numbers(constants, given[0])), least=1.0, most=1.0, adds=True)
     if node.op_type != "Mul" or not given:
         return None
     return Scale.of(_numbers(constants, given[0]))
@@ -81,11 +87,19 @@ def _numbers(constants: Constants, name: str) -> Doubled | None:
 
 
 def keeps_range(ours: Sequence[Scale], theirs: Sequence[Scale], kind: FloatType) -> bool:
-    """Whether no product of the candidate's scales is extreme; but for what the reference has."""
+    """Whether no product of the candidate's scales is extreme, and no shift may go unseen.
+
+    It may be so where the reference has the same.
+    """
     limit = _HALF_RANGE if kind.largest < _HALF_LARGEST else _RANGE
     most = prod(max(1.0, scale.most) for scale in theirs)
     least = prod(min(1.0, scale.least) for scale in theirs)
-    if most <= limit and least >= 1 / limit:
+    if most <= limit and least >= 1 / limit and not _may_cancel(theirs):
         return True
     rest = iter([scale.spelling for scale in ours])
     return all(scale.spelling and scale.spelling in rest for scale in theirs)
+
+
+def _may_cancel(scales: Sequence[Scale]) -> bool:
+    """Whether shifts may take each other away, of which a fold that only scales keeps no trace."""
+    return sum(scale.adds for scale in scales) > 1 and len({s.spelling for s in scales}) > 1

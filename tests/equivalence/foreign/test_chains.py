@@ -214,3 +214,10 @@ def test_a_shift_behind_a_normalisation_is_looked_at_too() -> None:
     steps = [("Mul", 2.0), *there_and_back("Add", 30), ("Div", 2.0)]
     assert lost(judged(normalised([]), normalised(steps)))
     assert isinstance(judged(normalised([]), normalised([("Mul", 2.0), ("Div", 2.0)])), Matched)
+
+
+@pytest.mark.parametrize("operator", ["Conv", "MatMul", "Gemm"])
+def test_shifts_between_scales_are_looked_at_too(operator: str) -> None:
+    """What is left of all of them is only a scale."""
+    steps = [("Mul", 2.0), *there_and_back("Add", 2000)]
+    assert lost(judged(layer(operator, steps[:1]), layer(operator, steps)))
