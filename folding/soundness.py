@@ -2,7 +2,8 @@
 
 ``onnx.checker`` knows operators, names and the order of nodes, but it resolves external data
 against the working directory and refuses links. So sizes and paths are checked here and in
-``modelfile``, and the checker sees the skeleton with its big tensors emptied.
+``modelfile``, and the checker sees the skeleton with its big tensors emptied. It also refuses
+deprecated operators, which runtimes still run: their nodes are left out of what it checks.
 """
 
 from __future__ import annotations
@@ -12,11 +13,20 @@ from collections.abc import Iterable, Iterator
 from math import prod
 
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, checker, defs
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, checker, defs
 
 from folding.errors import BadModel, TensorSizeMismatch
 from folding.modelfile import Model
-from folding.protos import BITS, element_bytes, graphs, opset, tensors
+from folding.protos import (
+    BITS,
+    bodies,
+    element_bytes,
+    graphs,
+    is_default_domain,
+    opset,
+    subgraphs,
+    tensors,
+)
 
 _LISTS = (
     "float_data",
@@ -26,6 +36,9 @@ _LISTS = (
     "double_data",
     "uint64_data",
 )
+
+#: A domain that no operator of the checker's is in; no exporter's begins so.
+_UNCHECKED = "fold-model:unchecked"
 
 
 def check(model: Model, name: str) -> None:
@@ -45,7 +58,7 @@ def check(model: Model, name: str) -> None:
         _check_size(model, tensor, name)
     _check_opsets(model.proto, name)
     try:
-        checker.check_model(_checked(model.proto, is_whole=is_whole))
+        _check_graphs(_checked(model.proto, is_whole=is_whole))
     except (checker.ValidationError, ValueError) as error:
         reason = " ".join(str(error).split()).removesuffix(".")
         raise BadModel(f"{name!r} is rejected by the ONNX checker: {reason}") from error
@@ -157,6 +170,44 @@ def _checked(proto: ModelProto, *, is_whole: bool) -> bytes:
         if _lacks_shape(value):
             value.type.tensor_type.shape.SetInParent()
     return copy.SerializeToString()
+
+
+def _check_graphs(serialised: bytes) -> None:
+    """Ask the checker, a second time without the deprecated operators if it refuses those.
+
+    Raises:
+        ValidationError: something is wrong with the model.
+    """
+    try:
+        checker.check_model(serialised)
+    except checker.ValidationError as error:
+        if "deprecated" not in str(error):
+            raise
+        checker.check_model(_without_deprecated(ModelProto.FromString(serialised)))
+
+
+def _without_deprecated(proto: ModelProto) -> bytes:
+    """The model with its deprecated operators in a domain that the checker does not know."""
+    parts = [(proto.opset_import, proto.graph.node)]
+    parts += [(function.opset_import, function.node) for function in proto.functions]
+    for imports, nodes in parts:
+        version = opset(imports)
+        inner = (node for top in nodes for graph in subgraphs(top) for node in _inside(graph))
+        for node in (*nodes, *inner):
+            if is_default_domain(node) and _is_deprecated(node.op_type, version):
+                node.domain = _UNCHECKED
+        imports.add(domain=_UNCHECKED, version=1)
+    return proto.SerializeToString()
+
+
+def _inside(graph: GraphProto) -> Iterator[NodeProto]:
+    """The nodes of a body and of those in it."""
+    for body in (graph, *bodies(graph)):
+        yield from body.node
+
+
+def _is_deprecated(operator: str, version: int) -> bool:
+    return defs.has(operator, version) and defs.get_schema(operator, version).deprecated
 
 
 def _lacks_shape(value: ValueInfoProto) -> bool:

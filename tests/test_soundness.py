@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from files import conv_net, initializer, kept_net, make, node, refer, relu_net, save, save_apart
+from graphs import Net, fold
 from onnx import ModelProto, SparseTensorProto, TensorProto, defs, helper, numpy_helper
 
 from folding.errors import BadModel
@@ -240,3 +241,66 @@ def test_a_domain_that_is_not_utf_8_is_refused() -> None:
 
     with pytest.raises(BadModel, match="not valid UTF-8"):
         check(in_memory(broken), "m")
+
+
+def grouped(*, within: str = "") -> ModelProto:
+    """A model with an operator that is deprecated in operator set 18, perhaps in a body."""
+    net = Net(opset=18)
+    x = net.input("n", 4, 3)
+    net.store(np.ones(2), "s")
+    nodes = [helper.make_node("GroupNormalization", [x, "s", "s"], ["g"], "old", num_groups=2)]
+    nodes.append(helper.make_node("Relu", ["g"], ["r"], "relu"))
+    if within == "function":
+        imports = [helper.make_opsetid("", 18)]
+        function = helper.make_function("own", "F", [x, "s"], ["r"], nodes, imports)
+        net.nodes.append(helper.make_node("F", [x, "s"], ["y"], domain="own"))
+        return net.model("y", functions=[function])
+    if within == "body":
+        result = [helper.make_tensor_value_info("r", TensorProto.FLOAT, None)]
+        body = helper.make_graph(nodes, "body", [], result)
+        flag = net.input(name="flag", elem_type=TensorProto.BOOL)
+        net.node("If", flag, out="y", then_branch=body, else_branch=body)
+        return net.model("y")
+    net.nodes.extend(nodes)
+    return net.model("r")
+
+
+@pytest.mark.parametrize("within", ["", "body", "function"])
+def test_deprecated_operators_are_sound(within: str) -> None:
+    """The ONNX checker refuses them, but there are runtimes that run them."""
+    model = grouped(within=within)
+    before = model.SerializeToString()
+
+    check(in_memory(model), "m")
+
+    assert model.SerializeToString() == before
+
+
+@pytest.mark.parametrize("within", ["", "body", "function"])
+def test_all_that_stands_beside_a_deprecated_operator_is_checked(within: str) -> None:
+    model = grouped(within=within)
+    text = model.SerializeToString()
+    broken = ModelProto.FromString(text.replace(b"\x04Relu", b"\x04Rely"))
+    assert broken != model
+
+    with pytest.raises(BadModel, match="Rely"):
+        check(in_memory(broken), "m")
+
+
+def test_what_a_deprecated_operator_reads_must_be_there() -> None:
+    model = grouped()
+    node(model, "old").input[1] = "nowhere"
+
+    with pytest.raises(BadModel, match="nowhere"):
+        check(in_memory(model), "m")
+
+
+def test_a_model_with_a_deprecated_operator_is_folded() -> None:
+    net = Net(opset=18)
+    old = net.node(
+        "GroupNormalization", net.input(2, 4, 3), net.positive(2), net.weight(2), num_groups=2
+    )
+    conv = net.node("Conv", net.node("Relu", old), net.weight(3, 4, 1))
+    net.batch_norm(conv, 3, out="y")
+
+    assert fold(net.model("y")).operators == ["GroupNormalization", "Relu", "Conv"]
