@@ -7,8 +7,8 @@
 1. What the function takes has the names that the call reads, what it gives those that it makes.
 2. All other names of the function are new ones, those in its bodies too.
 3. Attributes that refer to one of the call get that, else the function's default, else they go.
-4. A call stays if the function was written for other operator sets, takes fewer values, or would
-   get a body, which sees the values around the call.
+4. A call stays if an operator of the function means something else in the model's operator sets, or
+   if it gives more values than the function takes, or a body, which sees the values around the call.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
 
-from folding.protos import graphs, subgraphs
+from folding.protos import graphs, since, subgraphs
 from folding.renaming import Fresh, fresh_values, rename_nodes
 from folding.splicing import output_names, replace_nodes
 from folding.survey import Key, key_of
@@ -55,15 +55,24 @@ class Calls:
         made = {name for node in function.node for name in node.output}
         if not made.issuperset(set(function.output).difference(function.input)):
             return False
-        if any(
-            self._versions.get(domain, version) != version for domain, version in wanted.items()
-        ):
+        if not all(self._reads_as(function, *item) for item in wanted.items()):
             return False
         for domain, version in wanted.items():
             if domain not in self._versions:
                 self._versions[domain] = version
                 proto.opset_import.add(domain=domain, version=version)
         return True
+
+    def _reads_as(self, function: FunctionProto, domain: str, version: int) -> bool:
+        """Whether a function's operators of a domain mean in the model what they mean in it."""
+        own = self._versions.get(domain, version)
+        if own == version:
+            return True
+        operators = {n.op_type for n in within(function.node) if _domain(n.domain) == domain}
+        return all(
+            not domain and since(operator, own) == since(operator, version) is not None
+            for operator in operators
+        )
 
     def replace(self, graph: GraphProto) -> None:
         """Replace the calls in a graph and in its bodies."""

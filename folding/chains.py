@@ -68,7 +68,10 @@ def _chain(steps: Recogniser, nodes: tuple[int, ...], live: set[str]) -> Chain |
     first = steps.steps[nodes[0]]
     if isinstance(first, Kept):
         scope, index = steps.scope, nodes[0]
-        running = first.reason is Reason.LIVE_STATISTICS or not live.isdisjoint(scope.reads[index])
+        # What a function is given may be trained: whether it is, each call of it says.
+        unknown = scope.inputs if scope.closed is Reason.IN_FUNCTION else frozenset()
+        computed = first.reason is Reason.LIVE_STATISTICS and first.at not in unknown
+        running = computed or not live.isdisjoint(scope.reads[index])
         is_batch_norm = scope.operators[index] == "BatchNormalization"
         plain = Kind.BATCH_NORM if is_batch_norm else Kind.SCALE_SHIFT
         return Chain(nodes, Kind.LIVE_NORM if running else plain, first)

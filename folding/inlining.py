@@ -125,7 +125,7 @@ def _title(function: FunctionProto) -> str:
 
 def _left(function: FunctionProto) -> Warned:
     text = (
-        f"function {_title(function)!r} is not inlined everywhere: it imports other operator sets "
-        "than the model, or is called with more than it takes"
+        f"function {_title(function)!r} is not inlined everywhere: its operators are of other "
+        "operator sets than the model's, or it is called with more than it takes"
     )
     return Warned("NOT_INLINED", _title(function), text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from math import prod
 
 from onnx import (
@@ -12,6 +13,7 @@ from onnx import (
     NodeProto,
     OperatorSetIdProto,
     TensorProto,
+    defs,
 )
 
 #: Bits of one element, by type.
@@ -192,3 +194,12 @@ def named_tensors(model: ModelProto) -> dict[tuple[int, str], TensorProto]:
 def opset(imports: Iterable[OperatorSetIdProto]) -> int:
     """The version of ONNX's own operators that a model imports, 0 if none."""
     return next((o.version for o in imports if o.domain in ("", "ai.onnx")), 0)
+
+
+@lru_cache(maxsize=4096)
+def since(operator: str, opset: int) -> int | None:
+    """Since which operator set an operator of ONNX's own is as it is in one; None if unknown."""
+    if not 0 < opset <= defs.onnx_opset_version() or not defs.has(operator, opset):
+        return None
+    version: int = defs.get_schema(operator, opset).since_version
+    return version

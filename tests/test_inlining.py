@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from files import read, save
 from graphs import BOOL, FLOAT, Net, feed_for, run
-from onnx import FunctionProto, ModelProto, NodeProto, helper, numpy_helper
+from onnx import FunctionProto, ModelProto, NodeProto, OperatorSetIdProto, helper, numpy_helper
 
 import folding
 from folding import Folded, Kept, Reason, soundness
 from folding.modelfile import in_memory, open_model
+from folding.plan import Kind
 from folding.preparing import Prepared, prepare
 
 OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("my", 1)]
@@ -246,21 +247,89 @@ def test_operator_sets_that_only_the_function_imports_are_imported() -> None:
     assert {o.domain: o.version for o in prepared.model.proto.opset_import}["com.microsoft"] == 1
 
 
-def test_a_function_of_another_operator_set_cannot_be_inlined() -> None:
-    """Its affine stays, with the reason in a warning."""
-    older = [helper.make_opsetid("", 16)]
+@pytest.mark.parametrize("opset", [15, 16, 18])
+def test_a_function_of_another_operator_set_is_inlined_if_its_operators_are_the_same(
+    opset: int,
+) -> None:
+    """The version of each of them counts, those in its bodies included."""
+    imports = [helper.make_opsetid("", opset)]
     net = Net()
     net.node("Norm", conv(net), net.positive(4), out="y", domain="my")
-    model = net.model("y", functions=[function("Norm", [norm()], imports=older)])
 
+    model = net.model("y", functions=[function("Norm", [norm()], imports=imports)])
+
+    prepared = inlined(model)
     folded, report = folding.fold_model(model)
+
+    assert operators(prepared) == ["Conv", "BatchNormalization"]
+    assert [node.op_type for node in folded.graph.node] == ["Conv"]
+    assert str(report.verification.name) == "equivalent"
+    assert {o.domain: o.version for o in prepared.model.proto.opset_import}[""] == 17
+
+
+def choice(operator: str) -> NodeProto:
+    """An If with an operator in a body, where ONNX's checker does not look for versions."""
+    bodies: dict[str, Any] = {
+        f"{branch}_branch": helper.make_graph(
+            [helper.make_node(operator, ["n"], ["t"])],
+            branch,
+            [],
+            [helper.make_tensor_value_info("t", FLOAT, None)],
+        )
+        for branch in ("then", "else")
+    }
+    return helper.make_node("If", ["p"], ["b"], **bodies)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "imported"),
+    [
+        pytest.param(
+            [norm(made="n"), choice("ReduceMax")], helper.make_opsetid("", 18), id="other version"
+        ),
+        pytest.param([norm(made="n"), choice("Mish")], helper.make_opsetid("", 18), id="later"),
+        pytest.param([norm()], helper.make_opsetid("", 10_000), id="not known yet"),
+        pytest.param(
+            [norm(made="n"), helper.make_node("G", ["n"], ["b"], domain="net")],
+            helper.make_opsetid("net", 2),
+            id="of another maker",
+        ),
+    ],
+)
+def test_a_function_of_another_operator_set_cannot_be_inlined(
+    nodes: list[NodeProto], imported: OperatorSetIdProto
+) -> None:
+    """Its affine stays, with the reason in a warning, and is one that --strict minds."""
+    net = Net()
+    net.node("Norm", conv(net), net.positive(4), out="y", domain="my")
+    imports = [imported] if not imported.domain else [*OPSETS, imported]
+    model = net.model("y", functions=[function("Norm", nodes, imports=imports)])
+    model.opset_import.add(domain="net", version=1)
+
+    folded, report = folding.fold_model(model, verify=False)
 
     assert folded.SerializeToString() == model.SerializeToString()
     (decision,) = report.plan.decisions
     assert isinstance(decision.outcome, Kept)
     assert decision.outcome.reason is Reason.IN_FUNCTION
+    assert decision.kind is Kind.BATCH_NORM
+    assert decision.counts_for_strict
     assert [(w.code, w.at) for w in report.warnings] == [("NOT_INLINED", "my.Norm")]
     assert "other operator sets" in report.warnings[0].text
+
+
+def test_a_norm_in_a_function_on_statistics_of_the_run_is_live() -> None:
+    """Those that the function computes, not those that it is given."""
+    mean = helper.make_node("ReduceMean", ["a"], ["m"], axes=[0, 2], keepdims=0)
+    live = helper.make_node("BatchNormalization", ["a", "p", "p", "m", "p"], ["b"])
+    net = Net()
+    net.node("Plain", conv(net), out="y", domain="my")
+    model = net.model("y", functions=[PLAIN, function("Norm", [mean, live])])
+
+    (decision,) = folding.fold_model(model)[1].plan.decisions
+
+    assert decision.outcome == Kept(Reason.IN_FUNCTION, "b")
+    assert decision.kind is Kind.LIVE_NORM
 
 
 def test_a_function_that_nobody_calls_stays_as_it_is() -> None:

@@ -3,13 +3,15 @@
 Every value gets a number, and values have the same one if they are the same function of the inputs:
 
 1. An input is itself; a tensor is its type, its dimensions and its bytes.
-2. What a node makes is its operator, its attributes, and the numbers of what it reads.
+2. What a node makes is its operator, its attributes, and the numbers of what it reads. Operator
+   sets that have the same version of an operator mean the same by it.
 3. What an If makes whose condition is known is what its branch gives.
 4. What a call of a function makes is what the function gives for these inputs and attributes.
 5. A body is what it gives, for inputs that are numbered by their place in it.
 
 Names do not count, nor does the order of nodes. If all outputs of both models have the same
-numbers, and both the same signature, they are the same function.
+numbers, and both the same signature and operator sets (the second may have more of those), they are
+the same function.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from folding.calls import takes
 from folding.conditions import evaluated, stored
 from folding.equivalence.verdict import Check, Status
 from folding.modelfile import Model, token
-from folding.protos import attribute, is_default_domain
+from folding.protos import attribute, is_default_domain, since
 from folding.survey import by_key, key_of
 
 Array = npt.NDArray[Any]
@@ -44,6 +46,9 @@ def check_preparation(source: Model, prepared: Model, frozen: Mapping[str, Array
         return Check(name, Status.FAILED, "the inputs are others")
     if list(ours.output) != list(theirs.output):
         return Check(name, Status.FAILED, "the outputs are others")
+    wanted, found = (_versions(model.proto.opset_import) for model in (source, prepared))
+    if not wanted.items() <= found.items():
+        return Check(name, Status.FAILED, "the operator sets are others")
     numbers = _Numbers()
     before = _Reader(source, numbers, frozen).outputs()
     after = _Reader(prepared, numbers, {}).outputs()
@@ -146,7 +151,7 @@ class _Reader:
                 return plain
         found = (self.attribute(a, around) for a in _resolved(node, around.attributes))
         domain = "" if is_default_domain(node) else node.domain
-        what = (node.op_type, domain, node.overload, around.versions.get(domain))
+        what = (node.op_type, domain, node.overload, *_version(node.op_type, domain, around))
         wanted = tuple(map(bool, node.output))
         whole = self.numbers.of("node", what, tuple(read), tuple(sorted(found)), wanted)
         numbers = [self.numbers.of("output", whole, place) for place in range(len(node.output))]
@@ -221,6 +226,13 @@ def _resolved(
 
 def _versions(imports: Any) -> dict[str, int]:
     return {"" if o.domain == "ai.onnx" else o.domain: o.version for o in imports}
+
+
+def _version(operator: str, domain: str, around: _Around) -> tuple[int | None, int | None]:
+    """Since when an operator is as it is; else, where that is not known, its operator set."""
+    opset = around.versions.get(domain)
+    known = None if domain or opset is None else since(operator, opset)
+    return (None, opset) if known is None else (known, None)
 
 
 def _bytes(message: Any) -> bytes:

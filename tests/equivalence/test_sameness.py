@@ -145,6 +145,36 @@ def test_a_fault_is_found(fault: Callable[[ModelProto], None]) -> None:
     assert found.why
 
 
+@pytest.mark.parametrize(
+    ("operator", "opset", "status"),
+    [
+        ("Relu", 17, Status.PASSED),
+        ("Relu", 18, Status.PASSED),
+        ("ReduceMax", 17, Status.PASSED),
+        ("ReduceMax", 18, Status.FAILED),
+        ("Mish", 18, Status.FAILED),
+        ("Relu", 10_000, Status.FAILED),
+    ],
+)
+def test_an_operator_is_the_same_in_operator_sets_that_have_the_same_version_of_it(
+    operator: str, opset: int, status: Status
+) -> None:
+    """What ONNX does not know yet may be another one."""
+    node = helper.make_node(operator, ["a"], ["b"])
+    imports = [helper.make_opsetid("", opset)]
+    function = helper.make_function("my", "F", ["a"], ["b"], [node], imports)
+    call, inlined = Net(), Net()
+    call.node("F", call.input(2, 3), out="y", domain="my")
+    inlined.node(operator, inlined.input(2, 3), out="y")
+    before, after = call.model("y", functions=[function]), inlined.model("y")
+    after.opset_import.add(domain="my", version=1)
+    after.graph.output[0].CopyFrom(before.graph.output[0])
+
+    found = check_preparation(in_memory(before), in_memory(after), {})
+
+    assert found.status is status
+
+
 def test_the_other_branch_is_another_function() -> None:
     """The value that was frozen decides."""
     prepared = prepare(source(), {"training": True})
