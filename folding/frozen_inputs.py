@@ -19,6 +19,7 @@ Array = npt.NDArray[Any]
 _OVERRIDABLE_SINCE_IR = 4
 _FLOAT_DTYPES = frozenset(float_type.dtype for float_type in FLOATS.values())
 _MOST_ELEMENTS = 1024
+_TRUTHS = {"true": True, "false": False}
 _HINT = "Give true, false, a number, or a list such as [1,2]."
 
 
@@ -71,7 +72,8 @@ def _typed(declared: ValueInfoProto, value: Any) -> Array:
     if tensor is None:
         raise BadCall(f"{place} is no tensor, so it cannot be frozen", hint=_HINT)
     dtype = dtype_of(tensor)
-    array = _array(place, value)
+    is_flag = dtype.kind == "b" and isinstance(value, str)
+    array = _array(place, _TRUTHS.get(value.lower(), value) if is_flag else value)
     if not _takes(dtype, array):
         kind = "text" if dtype.kind == "O" else dtype
         raise BadCall(f"{place} is {kind}, which {value!r} is not", hint=_HINT)

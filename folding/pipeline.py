@@ -80,8 +80,8 @@ def fold(
         provider: the execution provider of onnxruntime that runs the folded model.
         custom_ops: a library of custom operators that the model needs.
         run_limits: how long runs may take, and how much memory.
-        freeze: values for inputs, by name, such as ``{"training": False}``: they are inputs no
-            more, and an If that depends on them gives way to the branch taken.
+        freeze: values for inputs, by name, such as ``{"training": False}`` or ``"false"``: they
+            are inputs no more, and an If that depends on them gives way to the branch taken.
         keep: affines that are to stay, by the names of their outputs or nodes.
         allow_growth: whether copies of shared tensors may grow the model by more than 1 %.
 

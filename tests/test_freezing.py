@@ -408,6 +408,8 @@ WRONG: list[tuple[Freeze, str]] = [
     ({"training": 2}, "'training' is bool, which 2 is not"),
     ({"training": 1.0}, "'training' is bool"),
     ({"training": "yes"}, "'training' is bool"),
+    ({"training": ["true"]}, "'training' is bool"),
+    ({"count": "true"}, "'count' is int64"),
     ({"training": [True, False]}, r"'training' is a scalar, the value for it is \(2,\)"),
     ({"x": True}, "'x' is float32"),
     ({"x": 1e300}, "'x' is float32"),
@@ -482,6 +484,15 @@ def test_a_scalar_is_taken_for_a_single_element(value: object) -> None:
     choose(net, net.node("Squeeze", "training"), one("Relu", "x", "t"), one("Neg", "x", "e"))
 
     assert operators(frozen(net.model("y"), training=value)) == ["Relu"]
+
+
+@pytest.mark.parametrize(("text", "operator"), [("true", "Relu"), ("False", "Neg")])
+def test_a_truth_value_may_be_given_as_text(text: str, operator: str) -> None:
+    """As at the command line, in whatever case."""
+    net = flagged()
+    choose(net, "training", one("Relu", "x", "t"), one("Neg", "x", "e"))
+
+    assert operators(frozen(net.model("y"), training=text)) == [operator]
 
 
 def test_what_a_caller_may_still_override_is_not_known() -> None:
