@@ -18,6 +18,7 @@ from onnx import NodeProto, helper, numpy_helper
 from folding.doubled import Doubled
 from folding.floats import FLOATS
 from folding.protos import attribute, integer, integers
+from folding.reductions import REDUCTIONS
 
 Value = Doubled | npt.NDArray[Any]
 Inputs = Sequence[Value | None]
@@ -233,6 +234,7 @@ OPERATORS: dict[str, Operator] = {
     "Sub": _arithmetic(lambda a, b: a - b),
     "Transpose": _transpose,
     "Unsqueeze": _reshape,
+    **REDUCTIONS,
 }
 
 #: Operators whose result needs only their first input and the shape that inference found.
