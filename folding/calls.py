@@ -7,8 +7,8 @@
 1. What the function takes has the names that the call reads, what it gives those that it makes.
 2. All other names of the function are new ones, those in its bodies too.
 3. Attributes that refer to one of the call get that, else the function's default, else they go.
-4. A call stays if an operator of the function means something else in the model's operator sets, or
-   if it gives more values than the function takes, or a body, which sees the values around the call.
+4. A call stays if an operator of the function means something else in the model's operator sets,
+   and if it gives more values than the function takes, or a body, which sees the values around it.
 """
 
 from __future__ import annotations
