@@ -22,6 +22,11 @@ Given = Scaled | Direct | Repeated
 
 #: A weight that is computed may be stored in its place up to this many elements.
 _MOST_COMPUTED = 1024
+#: Operators of a constant expression that are looked through for the reason why one stays.
+_MOST_NODES = 32
+_RANDOM = frozenset(
+    {"Bernoulli", "Dropout", "Multinomial", "RandomNormalLike", "RandomUniformLike"}
+)
 
 
 def constant_dims(draft: Draft, name: str) -> tuple[int, ...] | None:
@@ -36,8 +41,7 @@ def weight_of(draft: Draft, name: str, at: str) -> Weight | Kept:
         changed = draft.changed[name]
         return Weight(changed.recipe.dims, changed.elem_type)
     if name not in draft.constants:
-        overridable = name in draft.scope.overridable
-        return Kept(Reason.OVERRIDABLE, name) if overridable else Kept(Reason.RUNTIME_WEIGHT, at)
+        return _unknown(draft, name, Kept(Reason.RUNTIME_WEIGHT, at))
     stored = draft.constants.stored(name)
     dims = draft.constants.dims(name)
     elem_type = stored.tensor.data_type if stored else draft.scope.type(name)
@@ -53,12 +57,34 @@ def weight_of(draft: Draft, name: str, at: str) -> Weight | Kept:
 def small_constant(draft: Draft, name: str, at: str) -> Doubled | Kept:
     """The value of a bias or another small constant, or why there is none."""
     if not draft.is_constant(name):
-        overridable = name in draft.scope.overridable
-        return Kept(Reason.OVERRIDABLE, name) if overridable else Kept(Reason.RUNTIME_BIAS, at)
+        return _unknown(draft, name, Kept(Reason.RUNTIME_BIAS, at))
     value = draft.numbers(name)
     if value is None:
         return Kept(Reason.TOO_COMPLEX, name)
     return value if value.is_finite() else Kept(Reason.NOT_FINITE, name)
+
+
+def _unknown(draft: Draft, name: str, at_run_time: Kept) -> Kept:
+    """Why a value is not one of the constants."""
+    if name in draft.scope.overridable:
+        return Kept(Reason.OVERRIDABLE, name)
+    return Kept(Reason.TOO_COMPLEX, name) if _is_same_always(draft, name) else at_run_time
+
+
+def _is_same_always(draft: Draft, name: str) -> bool:
+    """Whether a value rests on constants alone, by a few operators that are not evaluated."""
+    scope, names = draft.scope, [name]
+    for _ in range(_MOST_NODES):
+        names = [other for other in names if other and other not in draft.constants]
+        if not names:
+            return True
+        index = scope.producers.get(names.pop())
+        if index is None or index in scope.foreign or index in scope.nesting:
+            return False
+        if not scope.reads[index] or scope.operators[index] in _RANDOM:
+            return False
+        names.extend(scope.reads[index])
+    return False
 
 
 def scale_constant(draft: Draft, index: int, slot: int, factor: Factor, because: str) -> None:

@@ -122,6 +122,36 @@ def test_a_weight_computed_at_run_time_is_refused() -> None:
     assert refusal(net.model("y")) == (Reason.RUNTIME_WEIGHT, "v")
 
 
+def test_a_weight_of_constants_that_is_not_evaluated_is_not_called_computed_at_run_time() -> None:
+    net = Net()
+    weight = net.node("Tanh", net.node("Exp", net.weight(4, 3, 3)), out="w")
+    net.node("Conv", net.input(2, 3, 5), weight, out="v")
+    net.batch_norm("v", 4, "y")
+
+    assert refusal(net.model("y")) == (Reason.TOO_COMPLEX, "w")
+
+
+def test_a_bias_of_constants_that_is_not_evaluated_is_not_called_computed_at_run_time() -> None:
+    net = Net()
+    bias = net.node("Exp", net.weight(4), out="b")
+    net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 3), bias, out="v")
+    net.batch_norm("v", 4, "y")
+
+    assert refusal(net.model("y")) == (Reason.TOO_COMPLEX, "b")
+
+
+@pytest.mark.parametrize("operator", ["Exp", "RandomNormalLike"])
+def test_a_weight_that_may_differ_between_runs_is_computed_at_run_time(operator: str) -> None:
+    net = Net()
+    source = net.input(4, 3, 3, name="w") if operator == "Exp" else net.weight(4, 3, 3)
+    net.node("Conv", net.input(2, 3, 5), net.node(operator, source), out="v")
+    net.batch_norm("v", 4, "y")
+
+    result = fold(net.model("y"))
+
+    assert result.kept("y") == (Reason.RUNTIME_WEIGHT, "v")
+
+
 def test_a_weight_that_a_caller_may_override_is_refused() -> None:
     net = Net()
     net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 3, name="w"), out="v")
