@@ -394,3 +394,15 @@ def test_in_a_loop_the_state_has_no_shape_but_the_weight_has(where: str) -> None
     assert [d.is_folded for d in result.plan.decisions] == [True]
     before, after = (run(m, feed_for(model))[0] for m in (model, result.model))
     assert distance(before, after) < 2e-5
+
+
+def test_a_shape_that_was_asked_of_what_is_taken_along_is_asked_of_what_is_left() -> None:
+    net = Net()
+    first = net.node("Identity", net.batch_norm(net.input(2, 4, 5), 4))
+    second = net.batch_norm(first, 4)
+    model = net.model(conv(net, second, 4, 3), net.node("Shape", second))
+
+    result = fold(model)
+
+    assert result.operators == ["Identity", "Conv", "Shape"]
+    assert_same_function(model, result.model)

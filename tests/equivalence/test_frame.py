@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from files import conv_net, initializer, make, node, norm_constants, norm_node, save
+from graphs import Net
 from inprocess import fold_verdict
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
@@ -556,3 +557,34 @@ def test_a_byte_of_a_big_tensor_is_not_overlooked(
     frame = verdict_on(tmp_path, channels, BIG[where]).checks[0]
 
     assert frame.status is Status.FAILED
+
+
+# --- what goes over a carrier ---------------------------------------------------------------------
+
+
+def carried_down() -> ModelProto:
+    made = Net()
+    made.batch_norm(made.input(2, 4, 5), 4, "n")
+    made.node("Identity", "n", out="i", name="carrier")
+    made.node("Conv", "i", made.weight(3, 4, 2), out="y", name="layer")
+    return made.model("y")
+
+
+def keep_name(draft: Draft) -> None:
+    """The carrier makes another value than before under the name that it had."""
+    planned(draft, "layer").input[0] = planned(draft, "carrier").output[0] = "i"
+
+
+def test_another_value_under_its_old_name_is_found() -> None:
+    reference = in_memory(carried_down())
+    checks = []
+    for fault in (lambda _: None, keep_name):
+        drafts = plan_model(reference, {}).drafts
+        fault(drafts[0])
+        candidate = inlined(edits.apply(reference, drafts)[0])
+        checks.append(check_frame(reference, candidate, drafts))
+
+    right, wrong = checks
+    assert right.status is Status.PASSED
+    assert wrong.status is Status.FAILED
+    assert "lets a value go on as another one" in wrong.why
