@@ -38,12 +38,12 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
     return Parser().parsestr(wheel.read(name).decode())
 
 
-def test_its_top_level_is_the_package_and_its_metadata(wheel: zipfile.ZipFile) -> None:
+def test_its_top_level_is_the_two_packages_and_its_metadata(wheel: zipfile.ZipFile) -> None:
     top = {name.split("/")[0] for name in wheel.namelist()}
 
-    assert "folding" in top
-    assert len(top) == 2
-    assert all(name == "folding" or name.endswith(".dist-info") for name in top)
+    packages = {name for name in top if not name.endswith(".dist-info")}
+    assert packages == {"folding", "folding_server"}
+    assert len(top) == 3
 
 
 @pytest.mark.parametrize("name", ["__init__.py", "py.typed", "report.schema.json", "cli.py"])
@@ -51,13 +51,15 @@ def test_it_has_what_the_package_needs(wheel: zipfile.ZipFile, name: str) -> Non
     assert f"folding/{name}" in wheel.namelist()
 
 
-def test_it_has_every_file_of_the_package(wheel: zipfile.ZipFile) -> None:
+@pytest.mark.parametrize("package", ["folding", "server/folding_server"])
+def test_it_has_every_file_of_the_package(wheel: zipfile.ZipFile, package: str) -> None:
+    folder = ROOT / package
     sources = {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "folding").rglob("*")
+        path.relative_to(folder.parent).as_posix()
+        for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    packed = {name for name in wheel.namelist() if name.startswith("folding/")}
+    packed = {name for name in wheel.namelist() if name.startswith(f"{folder.name}/")}
 
     assert packed == sources
 
