@@ -1,0 +1,66 @@
+"""Whole files of clients by their digests. A digest is no permission: each owner has its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from stat import S_ISREG
+
+from folding_server.errors import ServiceError
+from folding_server.jobs.runner import FileSpec
+from folding_server.store.faults import storage
+from folding_server.store.keeping import Keeper, room_of
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+#: Only for reading: a job has them in its folder by hard link.
+_MODE = 0o400
+
+
+class Blobs:
+    """The files that were sent, whole and with the digests that were promised."""
+
+    def __init__(self, folder: Path, keeper: Keeper) -> None:
+        self._folder = folder
+        self._keeper = keeper
+
+    def path(self, owner: str, sha256: str) -> Path:
+        """Where a file is, or would be."""
+        if not _DIGEST.fullmatch(sha256):
+            raise ServiceError("BAD_REQUEST", f"{sha256!r} is no SHA-256", field="sha256")
+        return self._folder / hashlib.sha256(owner.encode()).hexdigest()[:16] / sha256
+
+    def has(self, owner: str, file: FileSpec) -> bool:
+        """Whether this owner sent the file before. If so, it counts as used now."""
+        path = self.path(owner, file.sha256)
+        with storage("look for a file"):
+            try:
+                status = path.lstat()
+                if not S_ISREG(status.st_mode) or status.st_size != file.size:
+                    return False
+                os.utime(path)
+            except FileNotFoundError:
+                return False
+        return True
+
+    def missing(self, owner: str, files: Sequence[FileSpec]) -> list[int]:
+        """The numbers of the files to be sent, one for each digest. Pin them before you ask."""
+        first: dict[tuple[str, int], int] = {}
+        for number, file in enumerate(files):
+            first.setdefault((file.sha256, file.size), number)
+        return [number for number in first.values() if not self.has(owner, files[number])]
+
+    def pin(self, owner: str, files: Iterable[FileSpec]) -> AbstractContextManager[None]:
+        """Keep these files, there or still to come, for the time of the block."""
+        return self._keeper.pinned({self.path(owner, file.sha256) for file in files})
+
+    def take(self, owner: str, file: FileSpec, source: Path) -> None:
+        """Move a file here whose size and digest are as promised."""
+        target = self.path(owner, file.sha256)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        source.chmod(_MODE)
+        source.rename(target)
+        self._keeper.added(room_of(file.size))

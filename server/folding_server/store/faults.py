@@ -1,0 +1,41 @@
+"""What the operating system refuses, as an error that a client may see."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from folding.errors import StorageFailed
+from folding_server.errors import ServiceError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: Seconds after which jobs that run now may have made room.
+_RETRY = 60.0
+
+
+def full() -> ServiceError:
+    """There is no room left."""
+    return ServiceError(
+        "STORAGE_FULL",
+        "the server has no room for the files",
+        hint="Try again later, or tell its operator.",
+        retry_after=_RETRY,
+    )
+
+
+@contextmanager
+def storage(task: str) -> Iterator[None]:
+    """Say what the server cannot do, and never where.
+
+    Raises:
+        ServiceError: STORAGE_FULL.
+        StorageFailed: anything else.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise full() from error
+        text = f"the server cannot {task}: {error.strerror or 'input/output error'}"
+        raise StorageFailed(text, hint="Tell the server's operator.") from error
