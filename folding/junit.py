@@ -17,7 +17,7 @@ from folding.exits import printable
 from folding.show import described
 
 if TYPE_CHECKING:
-    from folding.verifying import Verification
+    from folding.verification import Verification
 
 
 def to_junit(done: Verification) -> str:

@@ -6,7 +6,7 @@ Plain data without tensors or protobuf, shared by the command, the reports and t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -109,6 +109,11 @@ class Kept:
         culprit = f"{self.operator} {self.at!r}".strip()
         return f"{self.reason} ({culprit})"
 
+    @property
+    def culprit(self) -> dict[str, str]:
+        """The parts of the sentence, for programs."""
+        return {"reason": self.reason.name, "at": self.at, "at_operator": self.operator}
+
 
 @dataclass(frozen=True, slots=True)
 class Folded:
@@ -159,18 +164,16 @@ class Decision:
 
     def to_dict(self) -> dict[str, Any]:
         outcome = self.outcome
-        folded = isinstance(outcome, Folded)
-        kept = outcome.rest if isinstance(outcome, Folded) else outcome
-        below = kept.below if kept else None
+        layer, kept = (outcome, outcome.rest) if isinstance(outcome, Folded) else (None, outcome)
         return {
             "name": self.name,
             "kind": str(self.kind),
             "nodes": list(self.nodes),
-            "outcome": "partial" if self.is_partial else "folded" if folded else "kept",
-            "into": list(outcome.into) if isinstance(outcome, Folded) else [],
-            "reason": kept.reason.name if kept else None,
-            "at": kept.at if kept else None,
-            "below": {"reason": below.reason.name, "at": below.at} if below else None,
+            "outcome": "partial" if self.is_partial else "folded" if layer else "kept",
+            "into": list(layer.into) if layer else [],
+            "into_operator": layer.operator if layer else None,
+            **(kept.culprit if kept else dict.fromkeys(("reason", "at", "at_operator"))),
+            "below": kept.below.culprit if kept and kept.below else None,
             "text": str(outcome),
         }
 
@@ -238,8 +241,10 @@ class Plan:
         return {
             "counts": self.counts,
             "decisions": [decision.to_dict() for decision in self.decisions],
-            "changed_values": [
-                {"name": name, "new_name": new} for name, new in self.changed_values.items()
+            "changed_values": [{"name": n, "new_name": m} for n, m in self.changed_values.items()],
+            "operators": [
+                {"operator": name, "before": asdict(before), "after": asdict(after)}
+                for name, (before, after) in self.operators.items()
             ],
             "warnings": [warning.to_dict() for warning in self.warnings],
         }

@@ -16,7 +16,7 @@ from folding.report import Report
 
 if TYPE_CHECKING:
     from folding.commands.check import Findings
-    from folding.verifying import Verification
+    from folding.verification import Verification
 
 _SHOW_AFTER_SECONDS = 1.0
 _KILO = 1000

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from onnx import ModelProto
 
 from folding import guards, soundness
-from folding._version import __version__
 from folding.clock import Clock, Progress
 from folding.digests import sha256_beside
 from folding.equivalence import gate
@@ -32,37 +29,15 @@ from folding.notes import check_notes, write_notes
 from folding.plan import Warned
 from folding.report import FileFacts
 from folding.spool import STANDARD, kept, standard_input
+from folding.verification import Verification
+
+__all__ = ["AnyModel", "AnyPath", "Verification", "verified", "verify"]
 
 #: A model as callers have it.
 AnyModel = str | os.PathLike[str] | ModelProto
 AnyPath = str | os.PathLike[str]
 
 _CPU = "CPUExecutionProvider"
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """Two models, whether they are the same function, and what it took. ``seconds`` is by stage."""
-
-    reference: FileFacts
-    candidate: FileFacts
-    verdict: Verdict
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        """The JSON report as text."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON report; ``verification.schema.json`` describes it."""
-        return {
-            "version": __version__,
-            "reference": self.reference.to_dict(),
-            "candidate": self.candidate.to_dict(),
-            "verification": self.verdict.to_dict(),
-            "warnings": [warning.to_dict() for warning in self.verdict.warnings],
-            "seconds": {stage: round(taken, 6) for stage, taken in self.seconds.items()},
-        }
 
 
 def verify(

@@ -146,7 +146,7 @@ def test_the_fields_are_those_of_the_contract(tmp_path: Path) -> None:
 
     assert list(report) == [
         *("version", "source", "target", "preparation"),
-        *("counts", "decisions", "changed_values"),
+        *("counts", "decisions", "changed_values", "operators"),
         *("warnings", "verification", "seconds"),
     ]
     assert list(report["source"]) == list(report["target"]) == ["path", "sha256", "bytes"]
@@ -154,13 +154,14 @@ def test_the_fields_are_those_of_the_contract(tmp_path: Path) -> None:
         *("affines", "folded", "partial", "kept", "nodes_before", "nodes_after"),
     }
     assert set(report["decisions"][0]) == {
-        *("name", "kind", "nodes", "outcome", "into", "reason", "at", "below", "text"),
+        *("name", "kind", "nodes", "outcome", "into", "into_operator"),
+        *("reason", "at", "at_operator", "below", "text"),
     }
     assert set(report["verification"]) == {
         *("verdict", "rests_on", "checks", "inputs", "seeds", "guilty"),
     }
     assert set(report["verification"]["checks"][0]) == {
-        *("name", "status", "why", "worst", "bound", "at"),
+        *("name", "status", "why", "worst", "not_finite", "bound", "at", "excused", "mismatch"),
     }
 
 

@@ -363,7 +363,7 @@ def test_the_report_says_what_stayed_and_why() -> None:
 
     assert (said["outcome"], said["reason"], said["at"]) == ("partial", "SHIFT_BLOCKED", "r")
     assert said["into"] == ["conv0"]
-    assert said["below"] == {"reason": "GRAPH_OUTPUT", "at": "y"}
+    assert said["below"] == {"reason": "GRAPH_OUTPUT", "at": "y", "at_operator": ""}
     assert said["nodes"] == ["mul2", "y"]
 
 

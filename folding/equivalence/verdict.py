@@ -51,13 +51,17 @@ class Check:
     mismatch: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
+        is_number = self.worst is None or isfinite(self.worst)
         return {
             "name": self.name,
             "status": str(self.status),
             "why": self.why or None,
-            "worst": self.worst if self.worst is not None and isfinite(self.worst) else None,
+            "worst": self.worst if is_number else None,
+            "not_finite": None if is_number else str(self.worst),
             "bound": self.bound,
             "at": self.at or None,
+            "excused": self.excused,
+            "mismatch": list(self.mismatch),
         }
 
 

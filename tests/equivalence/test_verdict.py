@@ -160,6 +160,9 @@ def test_what_is_not_known_is_null_in_json() -> None:
         "status": "passed",
         "why": None,
         "worst": None,
+        "not_finite": None,
         "bound": None,
         "at": None,
+        "excused": False,
+        "mismatch": [],
     }
