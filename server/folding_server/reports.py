@@ -1,0 +1,95 @@
+"""What a job found, as the message that clients get: below 4 MiB, whatever a model's names are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from folding.v1.folding_pb2 import (
+    OUTCOME_FOLDED,
+    OUTCOME_KEPT,
+    OUTCOME_PARTIAL,
+    OUTCOME_UNSPECIFIED,
+    VERDICT_DIFFERENT,
+    VERDICT_EQUIVALENT,
+    VERDICT_SKIPPED,
+    VERDICT_UNPROVEN,
+    VERDICT_UNSPECIFIED,
+    Counts,
+    Decision,
+    File,
+    Report,
+)
+from folding.v1.folding_pb2 import Warning as Warned
+from folding_server.jobs.runner import JobResult
+from folding_server.texts import cut
+
+_LONGEST = 1024
+_MOST_DECISIONS = 1000
+_MOST_WARNINGS = 100
+_MOST_INTO = 16
+_MOST_BYTES = 3 << 20  # Of what is as long as the model makes it.
+
+_VERDICTS = {
+    "equivalent": VERDICT_EQUIVALENT,
+    "different": VERDICT_DIFFERENT,
+    "unproven": VERDICT_UNPROVEN,
+    "skipped": VERDICT_SKIPPED,
+}
+_OUTCOMES = {
+    "folded": OUTCOME_FOLDED,
+    "partial": OUTCOME_PARTIAL,
+    "kept": OUTCOME_KEPT,
+}
+
+
+def report_of(result: JobResult, *, cached: bool) -> Report:
+    """The message for a result. The report's JSON, which is a file, has everything whole."""
+    facts = result.facts
+    report = Report(
+        verdict=_VERDICTS.get(facts.get("verdict") or "", VERDICT_UNSPECIFIED),
+        rests_on=_text(facts.get("rests_on")),
+        files=(File(path=f.path, size=f.size, sha256=f.sha256) for f in result.files),
+        cached=cached,
+    )
+    if facts.get("counts"):
+        report.counts.CopyFrom(_counts(facts["counts"]))
+    warnings = map(_warning, facts.get("warnings", ())[:_MOST_WARNINGS])
+    report.warnings.extend(warnings)
+    _extend(report, map(_decision, facts.get("decisions", ())[:_MOST_DECISIONS]))
+    return report
+
+
+def _extend(report: Report, decisions: Iterable[Decision]) -> None:
+    """Add as many as there is room for."""
+    left = _MOST_BYTES - report.ByteSize()
+    for decision in decisions:
+        left -= decision.ByteSize()
+        if left < 0:
+            return
+        report.decisions.append(decision)
+
+
+def _counts(found: Mapping[str, int]) -> Counts:
+    names = Counts.DESCRIPTOR.fields_by_name
+    return Counts(**{name: found[name] for name in names if name in found})
+
+
+def _decision(found: Mapping[str, Any]) -> Decision:
+    return Decision(
+        name=_text(found["name"]),
+        kind=found["kind"],
+        outcome=_OUTCOMES.get(found["outcome"], OUTCOME_UNSPECIFIED),
+        into=map(_text, found["into"][:_MOST_INTO]),
+        reason=found["reason"] or "",
+        at=_text(found["at"]),
+        text=_text(found["text"]),
+    )
+
+
+def _warning(found: Mapping[str, str]) -> Warned:
+    return Warned(code=found["code"], at=_text(found["at"]), text=_text(found["text"]))
+
+
+def _text(text: str | None) -> str:
+    return cut(text or "", _LONGEST)
