@@ -149,6 +149,11 @@ def room_in(path: Path) -> int:
     return room_of(0) + sum(map(room_in, path.iterdir()))
 
 
+def free_bytes(folder: Path) -> int:
+    """What may still be written beside this."""
+    return shutil.disk_usage(folder).free
+
+
 def discard(path: Path) -> None:
     """Remove a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import shutil
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -23,7 +22,7 @@ from folding_server.errors import ServiceError
 from folding_server.jobs.runner import FileSpec
 from folding_server.store.blobs import Blobs
 from folding_server.store.faults import full, storage
-from folding_server.store.keeping import Keeper, discard
+from folding_server.store.keeping import Keeper, discard, free_bytes
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -123,7 +122,7 @@ class Upload:
     def _lack(self) -> int:
         need = sum(self._files[number].size for number in self._wanted)
         with storage("look for room"):
-            return need - shutil.disk_usage(self._keeper.uploads).free
+            return need - free_bytes(self._keeper.uploads)
 
     async def __aexit__(
         self,
