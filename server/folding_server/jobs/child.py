@@ -1,0 +1,74 @@
+"""The process of one job, from its first step to its end.
+
+The server names ``run`` to the fork server, so importing this module must not import onnx.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from errno import EDQUOT, EFBIG, ENOMEM, ENOSPC
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from folding import errors
+from folding.errors import FoldError
+from folding_server.jobs.confinement import Bounds, confine
+from folding_server.jobs.outcome import NO_MEMORY, NO_SPACE, TOLD, cut, write_outcome
+from folding_server.jobs.places import Places
+from folding_server.jobs.runner import JobSpec
+
+_FULL = {EDQUOT, EFBIG, ENOSPC}
+
+
+def run(spec: JobSpec, folder: Path, stages: Connection, bounds: Bounds) -> None:
+    """Do the job in its folder, and end this process.
+
+    What nobody expected goes to standard error with its trace, and the process ends with 1.
+    """
+    confine(folder, bounds)
+    os._exit(_code(spec, Places(spec, folder), stages, bounds))
+
+
+def _code(spec: JobSpec, places: Places, stages: Connection, bounds: Bounds) -> int:
+    try:
+        _tell_outcome(spec, places, stages, bounds)
+    except MemoryError:
+        return NO_MEMORY
+    except (FoldError, OSError) as error:
+        if code := _lack(error):
+            return code
+        if not isinstance(error, FoldError):
+            raise
+        write_outcome(_refusal(error, places))
+    return TOLD
+
+
+def _tell_outcome(spec: JobSpec, places: Places, stages: Connection, bounds: Bounds) -> None:
+    from folding_server.jobs.work import perform  # noqa: PLC0415 - see above
+
+    os.set_blocking(stages.fileno(), False)
+
+    def tell(stage: str) -> None:
+        with suppress(OSError):  # Nobody may be listening, or listen too slowly.
+            os.write(stages.fileno(), f"{stage}\n".encode())
+
+    write_outcome(perform(spec, places, bounds.memory, tell))
+
+
+def _lack(error: BaseException) -> int:
+    """The exit code, if it is the lack of something that made an error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return NO_SPACE
+        if isinstance(cause, MemoryError) or getattr(cause, "errno", None) == ENOMEM:
+            return NO_MEMORY
+        cause = cause.__cause__ or cause.__context__
+    return TOLD
+
+
+def _refusal(error: FoldError, places: Places) -> dict[str, str]:
+    kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+    message, hint = places.shown([str(error), error.hint])
+    return {"error": next(kinds), "message": cut(message), "hint": cut(hint)}

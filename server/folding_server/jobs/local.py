@@ -1,0 +1,139 @@
+"""Jobs run here, each in a process of its own: so many at once, the others in the order they came.
+
+A job's folder is ``<folder>/<random>``; that of its result is ``<folder>/<random>-out``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+from weakref import WeakSet
+
+from folding.equivalence.limits import memory_there
+from folding_server.errors import ServiceError
+from folding_server.jobs.confinement import Bounds
+from folding_server.jobs.ending import result_of
+from folding_server.jobs.job import LocalJob
+from folding_server.jobs.materials import Blobs, make_folder, remove
+from folding_server.jobs.runner import JobResult, JobSpec
+from folding_server.limits import ServerLimits
+from folding_server.store.faults import storage
+
+T = TypeVar("T")
+
+#: The part of the machine's memory that is left to the server and the system.
+_SPARED = 10
+_UNKNOWN_MEMORY = 4 << 30
+#: How much the last job counts for what the next one is guessed to take.
+_WEIGHT = 0.2
+_SHORTEST, _LONGEST = 1.0, 60.0
+
+
+class LocalRunner:
+    """Runs jobs on this machine. Made by a running loop; the fork server should run already.
+
+    Args:
+        store: where the files of clients are.
+        folder: where jobs have their folders.
+        limits: how many jobs, and how much each may take.
+    """
+
+    def __init__(self, store: Blobs, folder: Path, limits: ServerLimits) -> None:
+        self._store, self._folder, self._limits = store, folder, limits
+        self._memory = limits.job_memory or _share(limits.jobs)
+        self._threads = ThreadPoolExecutor(2 * limits.jobs + 2, "jobs")
+        self._waiting: deque[LocalJob] = deque()
+        self._running: set[LocalJob] = set()
+        self._jobs: WeakSet[LocalJob] = WeakSet()
+        self._usual, self._is_closed = 1.0, False
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for their turn."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """How many jobs run."""
+        return len(self._running)
+
+    def submit(self, spec: JobSpec) -> LocalJob:
+        """Take a job.
+
+        Raises:
+            ServiceError: QUEUE_FULL, or DRAINING.
+        """
+        if self._is_closed:
+            raise _draining()
+        if len(self._waiting) >= self._limits.queue and len(self._running) >= self._limits.jobs:
+            raise self._queue_full()
+        bounds = Bounds(spec.seconds, self._memory, sum(file.size for file in spec.files))
+        job = LocalJob(spec, bounds, self._threads, self._work)
+        job.when_over(partial(self._forget, job))
+        self._jobs.add(job)
+        self._waiting.append(job)
+        self._advance()
+        return job
+
+    async def close(self) -> None:
+        """End all jobs, and take no more. Results that nobody took are removed."""
+        self._is_closed = True
+        await asyncio.gather(*(job.end(_draining()) for job in self._jobs))
+        self._threads.shutdown()
+
+    def _advance(self) -> None:
+        """Let begin what may."""
+        while self._waiting and len(self._running) < self._limits.jobs:
+            job = self._waiting.popleft()
+            self._running.add(job)
+            job.begin()
+
+    def _forget(self, job: LocalJob) -> None:
+        """It is over, wherever it was."""
+        with suppress(ValueError):
+            self._waiting.remove(job)
+        self._running.discard(job)
+        self._advance()
+
+    async def _work(self, job: LocalJob) -> JobResult:
+        start = time.monotonic()
+        with storage("run the job"):
+            places = await self._on_thread(make_folder, job.spec, self._store, self._folder)
+            try:
+                code = await job.watch.run(places)
+                found = await self._on_thread(result_of, places, code)
+            finally:
+                await self._on_thread(remove, places.folder)
+        self._usual += _WEIGHT * (time.monotonic() - start - self._usual)
+        return found
+
+    async def _on_thread(self, function: Callable[..., T], *arguments: object) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, function, *arguments)
+
+    def _queue_full(self) -> ServiceError:
+        wait = self._usual * len(self._waiting) / self._limits.jobs
+        return ServiceError(
+            "QUEUE_FULL",
+            f"{len(self._waiting)} jobs are waiting already",
+            hint="Try again later.",
+            retry_after=min(max(wait, _SHORTEST), _LONGEST),
+        )
+
+
+def _share(jobs: int) -> int:
+    """What a job may have of the machine's memory."""
+    there = memory_there() or _UNKNOWN_MEMORY
+    return (there - there // _SPARED) // jobs
+
+
+def _draining() -> ServiceError:
+    text = "the server is about to stop"
+    return ServiceError("DRAINING", text, hint="Try again in a moment.", retry_after=_SHORTEST)

@@ -1,0 +1,57 @@
+"""The private folders of jobs: made of blobs, and removed with all that is in them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from folding_server.jobs.places import Places
+from folding_server.jobs.runner import JobSpec
+
+
+class Blobs(Protocol):
+    """Where the files of clients are."""
+
+    def path(self, owner: str, sha256: str) -> Path:
+        """The file with this digest, which is there as long as its job is asked for."""
+        ...
+
+
+def make_folder(spec: JobSpec, blobs: Blobs, parent: Path) -> Places:
+    """A new folder with everything that a job needs.
+
+    Raises:
+        OSError: the system refuses; nothing is left.
+    """
+    places = Places(spec, parent / secrets.token_hex(16))
+    places.folder.mkdir(mode=0o700)
+    try:
+        for path, file in places.files():
+            _put(blobs.path(spec.owner, file.sha256), places.folder / path)
+    except BaseException:
+        remove(places.folder)
+        raise
+    return places
+
+
+def _put(source: Path, target: Path) -> None:
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # Another file system, or too many links.
+        shutil.copyfile(source, target)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, whatever the job has made of it."""
+    with suppress(FileNotFoundError):
+        try:
+            shutil.rmtree(folder)
+        except PermissionError:
+            for place, _, _ in os.walk(folder):
+                Path(place).chmod(0o700)
+            shutil.rmtree(folder)

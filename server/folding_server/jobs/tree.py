@@ -1,0 +1,48 @@
+"""All processes of a job: what they take, and their end."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import psutil
+
+#: Rounds in which processes are looked for that others start while they are being stopped.
+_ROUNDS = 10
+
+
+def root(pid: int) -> psutil.Process | None:
+    """The process with this id, if there is one; nobody gets its id in what follows."""
+    with suppress(psutil.Error):
+        return psutil.Process(pid)
+    return None
+
+
+def memory(leader: psutil.Process | None) -> int:
+    """The resident bytes of a process and all that it has started; 0 if it is gone."""
+    total = 0
+    for process in _members(leader):
+        with suppress(psutil.Error):
+            total += process.memory_info().rss
+    return total
+
+
+def kill(leader: psutil.Process | None) -> None:
+    """Kill a process and all that it has started, stopped or not, at once."""
+    stopped: set[psutil.Process] = set()
+    for _ in range(_ROUNDS):  # What is stopped starts nothing new.
+        found = set(_members(leader)) - stopped
+        for process in found:
+            with suppress(psutil.Error):
+                process.suspend()
+        if not found:
+            break
+        stopped |= found
+    for process in stopped:
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def _members(leader: psutil.Process | None) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        return [leader, *leader.children(recursive=True)] if leader else []
+    return []

@@ -1,0 +1,154 @@
+"""What jobs do: the same calls that the command makes, in a folder of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime
+
+from folding import __version__, pipeline, verifying
+from folding.digests import sha256
+from folding.equivalence.limits import RUN_LIMITS, RunLimits
+from folding.equivalence.running import Wish
+from folding.errors import VerificationFailed
+from folding.frozen_inputs import parse_all
+from folding.guards import LIMITS, Limits
+from folding.source import SourceFile
+from folding.writing import Layout
+from folding_server.jobs.outcome import facts_of
+from folding_server.jobs.places import REPORT, Places
+from folding_server.jobs.runner import FileSpec, JobSpec, Kind
+
+#: Runs get this share of a job's memory, so that they fail before the whole job does.
+_RUNS_OF_ALL = 0.75
+#: Below it operators broadcast by other rules, and little is folded.
+_MIN_OPSET = 7
+
+Progress = Callable[[str], None]
+
+
+def perform(spec: JobSpec, places: Places, memory: int, progress: Progress) -> dict[str, Any]:
+    """Do what is asked for; the outcome as plain JSON. The results are in ``places.out``.
+
+    Raises:
+        FoldError: the model or the call is bad.
+    """
+    if spec.kind is Kind.INFO:
+        return {"facts": _info(), "files": []}
+    out = Path(places.out)
+    out.mkdir()
+    report = places.shown(_REPORTS[spec.kind](spec, places, memory, progress))
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    (out / REPORT).write_text(text, encoding="utf-8")
+    facts = facts_of(report)
+    if spec.kind is Kind.EXPLAIN:
+        facts["verdict"] = None
+    return {"facts": facts, "files": [asdict(file) for file in _files(out, Path(places.target))]}
+
+
+def _fold(spec: JobSpec, places: Places, memory: int, progress: Progress) -> dict[str, Any]:
+    options = spec.options
+    try:
+        report = pipeline.fold(
+            places.models[0],
+            places.target,
+            verify=options.get("verify", True),
+            layout=Layout[options.get("layout") or Layout.AS_SOURCE.name],
+            digests=True,
+            progress=progress,
+            limits=_limits(options),
+            **_runs(spec, places, memory),
+            **_choices(options),
+        )
+    except VerificationFailed as failure:
+        report = failure.report
+    return report.to_dict()
+
+
+def _verify(spec: JobSpec, places: Places, memory: int, progress: Progress) -> dict[str, Any]:
+    done = verifying.verified(
+        places.models[0],
+        places.models[1],
+        Wish(**_runs(spec, places, memory)),
+        limits=_limits(spec.options),
+        digests=True,
+        progress=progress,
+    )
+    return done.to_dict()
+
+
+def _explain(spec: JobSpec, places: Places, memory: int, progress: Progress) -> dict[str, Any]:
+    report = pipeline.explained(
+        places.models[0],
+        limits=_limits(spec.options),
+        digests=True,
+        progress=progress,
+        **_choices(spec.options),
+    )
+    return report.to_dict()
+
+
+_REPORTS = {Kind.FOLD: _fold, Kind.VERIFY: _verify, Kind.EXPLAIN: _explain}
+
+
+def _info() -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "onnx_version": onnx.__version__,
+        "onnxruntime_version": onnxruntime.__version__,
+        "min_opset": _MIN_OPSET,
+        "max_opset": onnx.defs.onnx_opset_version(),
+        "providers": onnxruntime.get_available_providers(),
+    }
+
+
+def _limits(options: Mapping[str, Any]) -> Limits:
+    return Limits(
+        options.get("max_nesting") or LIMITS.nesting,
+        options.get("max_expanded_nodes") or LIMITS.expanded_nodes,
+    )
+
+
+def _choices(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What to fold and what not."""
+    freeze = options.get("freeze") or {}
+    return {
+        "freeze": parse_all(tuple(f"{name}={value}" for name, value in freeze.items())),
+        "keep": tuple(options.get("keep") or ()),
+        "allow_growth": bool(options.get("allow_growth")),
+    }
+
+
+def _runs(spec: JobSpec, places: Places, memory: int) -> dict[str, Any]:
+    """How models are run."""
+    options, most = spec.options, int(memory * _RUNS_OF_ALL)
+    return {
+        "inputs": places.inputs,
+        "shapes": options.get("shapes") or None,
+        "tolerance": options.get("tolerance"),
+        "provider": options.get("provider") or "CPUExecutionProvider",
+        "run_limits": RunLimits(
+            options.get("run_seconds") or RUN_LIMITS.seconds,
+            min(options.get("run_memory") or most, most),
+        ),
+    }
+
+
+def _files(out: Path, target: Path) -> list[FileSpec]:
+    """The results: the report, the model, what it keeps apart."""
+    order = {REPORT: 0, target.name: 1}
+    found = sorted(out.iterdir(), key=lambda path: (order.get(path.name, 2), path.name))
+    return [_described(path) for path in found]
+
+
+def _described(path: Path) -> FileSpec:
+    file = SourceFile(path)
+    try:
+        return FileSpec(path.name, file.size, sha256(file))
+    finally:
+        file.close()
