@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import itemgetter
 
 from folding_server.errors import ServiceError
 
@@ -51,8 +52,8 @@ def check_apart(paths: Sequence[str], fields: Sequence[str]) -> None:
         ServiceError: BAD_REQUEST.
     """
     # What lies in a folder comes directly after it.
-    order = sorted((path.split("/"), field) for path, field in zip(paths, fields, strict=True))
-    for (folder, earlier), (names, field) in pairwise(order):
+    parts = [(path.split("/"), field) for path, field in zip(paths, fields, strict=True)]
+    for (folder, earlier), (names, field) in pairwise(sorted(parts, key=itemgetter(0))):
         if names[: len(folder)] == folder:
             text = f"{field} is that of {earlier}, or lies in it as if it were a folder"
             raise ServiceError("BAD_REQUEST", text, field=field)

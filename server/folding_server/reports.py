@@ -48,7 +48,7 @@ def report_of(result: JobResult, *, cached: bool) -> Report:
     facts = result.facts
     report = Report(
         verdict=_VERDICTS.get(facts.get("verdict") or "", VERDICT_UNSPECIFIED),
-        rests_on=_text(facts.get("rests_on")),
+        rests_on=_text(facts.get("rests_on")) if facts.get("verdict") else "",
         files=(File(path=f.path, size=f.size, sha256=f.sha256) for f in result.files),
         cached=cached,
     )

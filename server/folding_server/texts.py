@@ -10,9 +10,9 @@ def cut(text: str, most: int) -> str:
 
     What has no UTF-8, as a lone surrogate, becomes a question mark.
     """
-    return text.encode(errors="replace")[:most].decode(errors="ignore")
+    return text[:most].encode(errors="replace")[:most].decode(errors="ignore")
 
 
 def line(text: str, most: int) -> str:
     """The same as one line that moves no cursor."""
-    return cut(printable(text), most)
+    return cut(printable(text[:most]), most)

@@ -1,0 +1,130 @@
+"""The server itself: what it answers with, from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
+
+from folding.v1.folding_pb2_grpc import add_FoldingServiceServicer_to_server
+from folding_server import logs
+from folding_server.addresses import check_privacy, parse_address
+from folding_server.auth import Tokens
+from folding_server.binding import SETTINGS, bind
+from folding_server.gate import Gate
+from folding_server.interceptors import Front
+from folding_server.jobs.local import LocalRunner
+from folding_server.jobs.runner import JobRunner
+from folding_server.keys import read_keys
+from folding_server.metrics import Metrics, bytes_in
+from folding_server.readiness import SERVICE, Readiness
+from folding_server.serve import Options
+from folding_server.service import FoldingService
+from folding_server.store import Spool
+
+#: Seconds for the answers to calls whose jobs were ended.
+_LAST_WORDS = 1.0
+
+
+async def run(options: Options) -> None:
+    """Serve until a signal asks for the end.
+
+    Raises:
+        BadCall: an option is wrong.
+        StorageFailed: the spool cannot be used.
+    """
+    address = parse_address(options.listen)
+    keys = read_keys(options.tls_cert, options.tls_key, options.client_ca)
+    check_privacy(address, is_encrypted=keys is not None, is_insecure=options.insecure)
+    logs.to_stderr()
+    signals, metrics = _signals(), Metrics()
+    tokens = Tokens(options.tokens) if options.tokens else None
+    front = Front(tokens, metrics)
+    with ExitStack() as stack:
+        if options.metrics:
+            stack.enter_context(metrics.served(parse_address(options.metrics)))
+        spool = stack.enter_context(Spool(options.spool, options.limits))
+        runner = LocalRunner(spool.blobs, spool.jobs, options.limits)
+        metrics.gauge("queued_jobs", "Jobs that wait", lambda: runner.waiting)
+        metrics.gauge("running_jobs", "Jobs that run", lambda: runner.running)
+        metrics.gauge(
+            "spool_bytes", "Bytes of kept models and results", lambda: bytes_in(spool.folder)
+        )
+        readiness = Readiness(runner, spool.jobs)
+        has_owners = tokens is not None or (keys is not None and keys.client_ca is not None)
+        gate = _gate(options.limits.uploads, has_owners=has_owners)
+        service = FoldingService(options.limits, spool, runner, readiness, metrics, gate)
+        server = _server(front, service, readiness, with_reflection=options.reflection)
+        bound = bind(server, address, keys)
+        async with _ended(server, runner, front):
+            await server.start()
+            print(f"fold-model: serving on {bound}", file=sys.stderr, flush=True)  # noqa: T201
+            await _until_asked(readiness, signals)
+            await _drain(front, readiness, options.limits.grace_seconds, signals)
+
+
+def _signals() -> asyncio.Queue[int]:
+    """The signals that ask for the end, as they come."""
+    queue = asyncio.Queue[int]()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, queue.put_nowait, number)
+    return queue
+
+
+def _gate(most: int, *, has_owners: bool) -> Gate:
+    """Of several owners none ever keeps all others out."""
+    return Gate(most, most - most // 4 if has_owners else most)
+
+
+def _server(
+    front: Front, service: FoldingService, readiness: Readiness, *, with_reflection: bool
+) -> grpc.aio.Server:
+    server = grpc.aio.server(interceptors=[front], options=SETTINGS)
+    add_FoldingServiceServicer_to_server(service, server)
+    health_pb2_grpc.add_HealthServicer_to_server(readiness.servicer, server)
+    if with_reflection:
+        names = (SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+    return server
+
+
+@asynccontextmanager
+async def _ended(server: grpc.aio.Server, runner: JobRunner, front: Front) -> AsyncIterator[None]:
+    """After the block nothing runs any more: what still waits for a job is told so."""
+    try:
+        yield
+    finally:
+        await runner.close()
+        await server.stop(_LAST_WORDS)
+        await front.drain()
+
+
+async def _until_asked(readiness: Readiness, signals: asyncio.Queue[int]) -> None:
+    """Be ready, or not, until a signal comes."""
+    await _first_of(None, readiness.watch(), signals.get())
+
+
+async def _drain(
+    front: Front, readiness: Readiness, seconds: float, signals: asyncio.Queue[int]
+) -> None:
+    """Let the calls that are in end, unless that takes long or a second signal comes."""
+    await readiness.tell(is_ready=False)
+    await _first_of(seconds, front.drain(), signals.get())
+
+
+async def _first_of(seconds: float | None, *waits: Coroutine[Any, Any, Any]) -> None:
+    """Wait for one of them, and end the others."""
+    tasks = [asyncio.ensure_future(each) for each in waits]
+    done, rest = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -1,0 +1,73 @@
+"""Taking an address, and the settings of every connection there."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import grpc
+
+from folding.errors import BadCall
+from folding_server.addresses import Address
+from folding_server.keys import Keys
+
+_SECOND = 1000
+#: No message is longer, not even one that gzip has made small.
+_MESSAGE_BYTES = 4 << 20
+_NOT_OURS = 0o177
+
+#: No greatest age of a connection is among them: it would cut long jobs off.
+SETTINGS = (
+    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),  # A second server on the same port is a mistake.
+    ("grpc.keepalive_time_ms", 60 * _SECOND),
+    ("grpc.keepalive_timeout_ms", 20 * _SECOND),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 30 * _SECOND),
+    ("grpc.max_connection_idle_ms", 15 * 60 * _SECOND),
+)
+
+
+def bind(server: grpc.aio.Server, address: Address, keys: Keys | None) -> str:
+    """Let ``server`` listen at ``address``, and say where that is. A socket is its owner's alone.
+
+    Raises:
+        BadCall: somebody else does, or nobody can.
+    """
+    if address.path is not None and _is_answered(address.path):
+        raise _taken(address)
+    mask = os.umask(_NOT_OURS) if address.path is not None else None
+    try:
+        return address.bound(_bind(server, address.text, keys))
+    except RuntimeError as error:
+        raise _taken(address) from error
+    finally:
+        if mask is not None:
+            os.umask(mask)
+
+
+def _bind(server: grpc.aio.Server, address: str, keys: Keys | None) -> int:
+    if keys is None:
+        return server.add_insecure_port(address)
+    credentials = grpc.ssl_server_credentials(
+        [(keys.key, keys.cert)],
+        root_certificates=keys.client_ca,
+        require_client_auth=keys.client_ca is not None,
+    )
+    return server.add_secure_port(address, credentials)
+
+
+def _is_answered(path: Path) -> bool:
+    """Whether another server has this socket: gRPC would take it away without a word."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        try:
+            caller.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def _taken(address: Address) -> BadCall:
+    hint = "Give another one with --listen; port 0 is any that is free."
+    return BadCall(f"nothing can be served at {address.text!r}: is it in use?", hint=hint)

@@ -1,0 +1,90 @@
+"""Whether the server can do its work: a job has run, and there is room to write.
+
+Live is another matter: the process answers, whatever its disk is like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]
+from grpc_health.v1.health import aio as health  # type: ignore[import-untyped]
+
+from folding.errors import FoldError
+from folding_server.jobs.runner import JobRunner, JobSpec, Kind
+from folding_server.logs import LOG
+
+#: What clients ask the health of; "" is the process.
+SERVICE = "folding.v1.FoldingService"
+
+_EVERY = 10.0
+_JOB_SECONDS = 60.0
+
+
+class Readiness:
+    """Looks now and then, and tells the health service."""
+
+    def __init__(self, runner: JobRunner, folder: Path) -> None:
+        self.servicer = health.HealthServicer()
+        self._runner, self._folder = runner, folder
+        self._facts: Mapping[str, Any] = {}
+        self._failure: FoldError | None = None
+        self._tried = asyncio.Event()
+        self._is_ready = False
+
+    async def facts(self) -> Mapping[str, Any]:
+        """What a job found out about what jobs run with.
+
+        Raises:
+            FoldError: no job has run so far.
+        """
+        await self._tried.wait()
+        if self._failure is not None:
+            raise self._failure
+        return self._facts
+
+    async def watch(self) -> None:
+        """Look again and again, until this is cancelled."""
+        await self.tell(is_ready=False)
+        while True:
+            await self.tell(is_ready=await self._works())
+            await asyncio.sleep(_EVERY)
+
+    async def tell(self, *, is_ready: bool) -> None:
+        """Say it to all who ask, and all who watch."""
+        if is_ready and not self._is_ready:
+            LOG.info("ready")
+        self._is_ready = is_ready
+        states = health_pb2.HealthCheckResponse
+        await self.servicer.set(SERVICE, states.SERVING if is_ready else states.NOT_SERVING)
+
+    async def _works(self) -> bool:
+        try:
+            if not self._facts:
+                await self._try()
+            await asyncio.to_thread(_write_to, self._folder)
+        except (FoldError, OSError) as error:
+            LOG.error("not ready: %s", error)
+            return False
+        return True
+
+    async def _try(self) -> None:
+        handle = self._runner.submit(JobSpec(Kind.INFO, seconds=_JOB_SECONDS))
+        try:
+            self._facts, self._failure = (await handle.result()).facts, None
+        except FoldError as error:
+            self._failure = error
+            raise
+        finally:
+            await handle.cancel()
+            self._tried.set()
+
+
+def _write_to(folder: Path) -> None:
+    """See whether anything can be written."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"\0")

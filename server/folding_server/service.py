@@ -1,0 +1,150 @@
+"""What the service does with a call: receive, run, answer, in one coroutine for its three streams.
+
+Any end of a call, by its client, its deadline or an error, ends its job and leaves nothing of it.
+"""
+
+# ruff: noqa: ARG002, N802 - gRPC says what methods are called and given
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import grpc
+
+from folding._version import __version__
+from folding.errors import FoldError
+from folding.v1 import folding_pb2 as pb
+from folding.v1.folding_pb2_grpc import FoldingServiceServicer
+from folding_server.calls import CALL
+from folding_server.errors import ServiceError
+from folding_server.gate import Gate
+from folding_server.headers import JOBS, Terms
+from folding_server.jobs.runner import JobResult, JobRunner, JobSpec, Kind
+from folding_server.limits import ServerLimits
+from folding_server.logs import LOG
+from folding_server.metrics import Metrics
+from folding_server.readiness import Readiness
+from folding_server.store import Spool
+from folding_server.talk import Talk
+
+_DEATHS = frozenset({"WORKER_CRASHED", "JOB_MEMORY_LIMIT", "JOB_TIME_LIMIT"})
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class FoldingService(FoldingServiceServicer):
+    """The calls of ``folding.v1.FoldingService``."""
+
+    def __init__(
+        self,
+        limits: ServerLimits,
+        spool: Spool,
+        runner: JobRunner,
+        readiness: Readiness,
+        metrics: Metrics,
+        gate: Gate,
+    ) -> None:
+        self._limits, self._spool, self._runner = limits, spool, runner
+        self._readiness, self._metrics, self._gate = readiness, metrics, gate
+
+    async def Fold(  # type: ignore[override]
+        self, request_iterator: AsyncIterator[pb.FoldRequest], context: Context
+    ) -> None:
+        await self._answer(Kind.FOLD, Talk(context, pb.FoldResponse, self._limits), context)
+
+    async def Verify(  # type: ignore[override]
+        self, request_iterator: AsyncIterator[pb.VerifyRequest], context: Context
+    ) -> None:
+        await self._answer(Kind.VERIFY, Talk(context, pb.VerifyResponse, self._limits), context)
+
+    async def Explain(  # type: ignore[override]
+        self, request_iterator: AsyncIterator[pb.ExplainRequest], context: Context
+    ) -> None:
+        await self._answer(Kind.EXPLAIN, Talk(context, pb.ExplainResponse, self._limits), context)
+
+    async def GetServerInfo(
+        self, request: pb.GetServerInfoRequest, context: Context
+    ) -> pb.GetServerInfoResponse:
+        facts, limits = await self._readiness.facts(), self._limits
+        return pb.GetServerInfoResponse(
+            version=__version__,
+            onnx_version=facts["onnx_version"],
+            onnxruntime_version=facts["onnxruntime_version"],
+            min_opset=facts["min_opset"],
+            max_opset=facts["max_opset"],
+            providers=facts["providers"],
+            chunk_bytes=limits.chunk_bytes,
+            max_model_bytes=limits.max_model_bytes,
+            max_files=limits.max_files,
+            usual_time_limit_seconds=min(limits.usual_seconds, limits.max_seconds),
+            max_time_limit_seconds=limits.max_seconds,
+            job_memory_bytes=limits.job_memory or 0,
+            jobs=limits.jobs,
+            queue=limits.queue,
+            upload_idle_seconds=limits.idle_seconds,
+        )
+
+    async def _answer(self, kind: Kind, talk: Talk, context: Context) -> None:
+        access = CALL.get().access
+        access.require(kind)
+        async with AsyncExitStack() as stack:
+            with self._gate.entered(access.owner):
+                spec = await self._wish(kind, access.owner, talk, context)
+                stack.enter_context(self._spool.blobs.pin(spec.owner, spec.files))
+                await self._receive(spec, talk)
+            key = self._spool.results.key(spec)
+            stack.enter_context(self._spool.results.pin(key))
+            kept = await asyncio.to_thread(self._spool.results.get, key)
+            if kept is not None:
+                self._metrics.cached.inc()
+                await talk.give(kept, cached=True)
+                return
+            result = await talk.unless_more(self._run(spec, talk))
+            stack.push_async_callback(asyncio.to_thread, shutil.rmtree, result.folder, True)
+            await talk.give(await self._kept(key, result), cached=False)
+
+    async def _wish(self, kind: Kind, owner: str, talk: Talk, context: Context) -> JobSpec:
+        header = await talk.header()
+        run = getattr(header, "run", None)
+        facts = await self._readiness.facts() if run is not None and run.provider else {}
+        known = {"providers": facts["providers"]} if facts else {}
+        terms = Terms(owner, self._limits, seconds=context.time_remaining(), **known)
+        return JOBS[kind](header, terms)
+
+    async def _receive(self, spec: JobSpec, talk: Talk) -> None:
+        """Get the files that are not here yet."""
+        wanted = await asyncio.to_thread(self._spool.blobs.missing, spec.owner, spec.files)
+        async with self._spool.upload(spec.owner, spec.files, wanted) as upload:
+            await talk.accept(wanted)
+            size = sum(spec.files[number].size for number in wanted)
+            async for chunk in talk.chunks(size):
+                await upload.write(chunk.file, chunk.data)
+            await upload.finish()
+
+    async def _run(self, spec: JobSpec, talk: Talk) -> JobResult:
+        started, handle = time.monotonic(), self._runner.submit(spec)
+        try:
+            async for progress in handle.progress():
+                await talk.progress(progress)
+            return await handle.result()
+        except ServiceError as error:
+            if error.reason in _DEATHS:
+                self._metrics.deaths.labels(error.reason).inc()
+            raise
+        finally:
+            await handle.cancel()
+            self._metrics.job_seconds.labels(spec.kind).observe(time.monotonic() - started)
+
+    async def _kept(self, key: str, result: JobResult) -> JobResult:
+        """The result where it stays for later calls, if it is one of those and there is room."""
+        if not self._spool.results.keeps(result):
+            return result
+        try:
+            return await asyncio.to_thread(self._spool.results.put, key, result)
+        except FoldError as error:
+            LOG.warning("a result was not kept: %s", error)
+            return result

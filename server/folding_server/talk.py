@@ -1,0 +1,147 @@
+"""One call's messages: what a client has to send and when, and how it is answered.
+
+The three streams differ only in the classes of their messages, whose fields have the same names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, BinaryIO, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from folding.v1.folding_pb2 import Accepted, Chunk, Progress
+from folding_server.calls import CALL
+from folding_server.errors import ServiceError
+from folding_server.jobs.runner import FileSpec, JobProgress, JobResult
+from folding_server.limits import ServerLimits
+from folding_server.reports import report_of
+
+_T = TypeVar("_T")
+
+
+class Talk:
+    """Reads and writes, and gives up on clients that do neither."""
+
+    def __init__(
+        self,
+        context: grpc.aio.ServicerContext[Any, Any],
+        reply: type[Any],
+        limits: ServerLimits,
+    ) -> None:
+        self._context, self._reply, self._limits = context, reply, limits
+        self._call = CALL.get()
+
+    async def header(self) -> Any:
+        """The first message's header.
+
+        Raises:
+            ServiceError: BAD_REQUEST, or UPLOAD_IDLE.
+        """
+        message = await self._next()
+        if message is None or message.WhichOneof("message") != "header":
+            raise ServiceError("BAD_REQUEST", "the first message has no header", field="header")
+        return message.header
+
+    async def chunks(self, size: int) -> AsyncIterator[Chunk]:
+        """The chunks that follow, until there are ``size`` bytes or the client sends no more.
+
+        Raises:
+            ServiceError: BAD_REQUEST, or UPLOAD_IDLE.
+        """
+        while size > 0 and (message := await self._next()) is not None:
+            if message.WhichOneof("message") != "chunk":
+                raise ServiceError("BAD_REQUEST", "there is a second header", field="header")
+            chunk: Chunk = message.chunk
+            if len(chunk.data) > (most := self._limits.chunk_bytes):
+                text = f"a chunk has {len(chunk.data)} bytes, but may have {most}"
+                raise ServiceError("BAD_REQUEST", text, field="chunk.data")
+            size -= len(chunk.data)
+            self._call.received += len(chunk.data)
+            yield chunk
+
+    async def unless_more(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """What ``work`` comes to, if the client has sent all that it sends.
+
+        Raises:
+            ServiceError: SIZE_MISMATCH.
+        """
+        tasks = [asyncio.ensure_future(self._nothing()), task := asyncio.ensure_future(work)]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0].done():
+                tasks[0].result()
+            return await task
+        finally:
+            for each in tasks:
+                each.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _nothing(self) -> None:
+        if await self._read() is not None:
+            text = "more bytes were sent than are wanted"
+            raise ServiceError("SIZE_MISMATCH", text, field="chunk.data")
+
+    async def accept(self, wanted: list[int]) -> None:
+        """Say what is wanted of what the header names."""
+        await self._send(accepted=Accepted(wanted=wanted, chunk_bytes=self._limits.chunk_bytes))
+
+    async def progress(self, found: JobProgress) -> None:
+        """Say what the job is doing."""
+        await self._send(progress=Progress(stage=found.stage, fraction=found.fraction))
+
+    async def give(self, result: JobResult, *, cached: bool) -> None:
+        """Send the report and the files."""
+        with _opened(result) as files:
+            await self._send(report=report_of(result, cached=cached))
+            for number, file in enumerate(files):
+                while data := await asyncio.to_thread(file.read, self._limits.chunk_bytes):
+                    await self._send(chunk=Chunk(file=number, data=data))
+                    self._call.sent += len(data)
+
+    async def _next(self) -> Any:
+        """The next message, or None if there is none.
+
+        Raises:
+            ServiceError: UPLOAD_IDLE, or BAD_REQUEST.
+        """
+        try:
+            async with asyncio.timeout(self._limits.idle_seconds):
+                return await self._read()
+        except TimeoutError as error:
+            raise self._idle("sent") from error
+
+    async def _read(self) -> Any:
+        try:
+            message = await self._context.read()
+        except DecodeError as error:
+            text = "a message is none of this service"
+            raise ServiceError("BAD_REQUEST", text, field="message") from error
+        return message if isinstance(message, Message) else None
+
+    async def _send(self, **message: Message) -> None:
+        try:
+            async with asyncio.timeout(self._limits.idle_seconds):
+                await self._context.write(self._reply(**message))
+        except TimeoutError as error:
+            raise self._idle("taken") from error
+
+    def _idle(self, verb: str) -> ServiceError:
+        seconds = self._limits.idle_seconds
+        text = f"nothing was {verb} by the client for {seconds:g} seconds"
+        hint = "Send it again; files that were sent whole are kept."
+        return ServiceError("UPLOAD_IDLE", text, hint=hint)
+
+
+@contextmanager
+def _opened(result: JobResult) -> Iterator[list[BinaryIO]]:
+    """All files of a result, so that none goes away while another one is sent."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(_open(result, file)) for file in result.files]
+
+
+def _open(result: JobResult, file: FileSpec) -> BinaryIO:
+    return (result.folder / file.path).open("rb", buffering=0)

@@ -1,0 +1,234 @@
+"""Tokens and addresses: who may call, until when, and over what."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from folding.errors import BadCall
+from folding_server.addresses import check_privacy, parse_address
+from folding_server.auth import SCOPES, Tokens, access_of
+from folding_server.errors import ServiceError
+from folding_server.gate import Gate
+from folding_server.tokens import make
+
+TOKEN = "open sesame"  # noqa: S105 - of no server
+OTHER = "another"
+
+
+def line(token: str, *parts: str) -> str:
+    return " ".join([hashlib.sha256(token.encode()).hexdigest(), *parts]) + "\n"
+
+
+def tokens(path: Path, *lines: str) -> Tokens:
+    path.write_text("".join(lines))
+    path.chmod(0o600)
+    return Tokens(path)
+
+
+def test_a_token_says_whose_it_is(tmp_path: Path) -> None:
+    """Each token has its own owner and scopes; comments and blank lines are none."""
+    known = tokens(
+        tmp_path / "t",
+        "# ours\n\n",
+        line(TOKEN, "alice", "fold"),
+        line(OTHER, "bob", "verify,explain", "2999-01-01"),
+    )
+
+    assert known.access(TOKEN).owner == "alice"
+    assert known.access(OTHER).scopes == {"verify", "explain"}
+
+
+@pytest.mark.parametrize("token", ["", "open", TOKEN.upper(), "\udc80", "é"])
+def test_a_token_that_is_not_there_is_refused(tmp_path: Path, token: str) -> None:
+    """Only the very same text is the same token."""
+    with pytest.raises(ServiceError) as caught:
+        tokens(tmp_path / "t", line(TOKEN, "alice", "fold")).access(token)
+
+    assert caught.value.reason == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("moment", ["2020-01-01", "2020-01-01T00:00:00Z", "2020-01-01T00:00+02:00"])
+def test_a_token_that_has_ended_is_refused(tmp_path: Path, moment: str) -> None:
+    """Moments without a zone are UTC."""
+    with pytest.raises(ServiceError, match="expired") as caught:
+        tokens(tmp_path / "t", line(TOKEN, "alice", "fold", moment)).access(TOKEN)
+
+    assert caught.value.reason == "UNAUTHENTICATED"
+
+
+def test_a_scope_that_a_token_lacks_is_refused(tmp_path: Path) -> None:
+    """What it is good for it is good for, and for nothing else."""
+    access = tokens(tmp_path / "t", line(TOKEN, "alice", "fold")).access(TOKEN)
+    access.require("fold")
+
+    with pytest.raises(ServiceError) as caught:
+        access.require("verify")
+
+    assert caught.value.reason == "SCOPE_MISSING"
+
+
+def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    """A token that is taken out of the file is good no longer, and a new one is."""
+    path = tmp_path / "t"
+    known = tokens(path, line(TOKEN, "alice", "fold"))
+    path.write_text(line(OTHER, "bob", "fold"))
+    os.utime(path, ns=(1, 1))
+
+    assert known.access(OTHER).owner == "bob"
+    with pytest.raises(ServiceError):
+        known.access(TOKEN)
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("half a li")])
+def test_a_file_that_goes_bad_changes_nothing(
+    tmp_path: Path, spoil: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The tokens stay as they were, and the log says so."""
+    known = tokens(tmp_path / "t", line(TOKEN, "alice", "fold"))
+    assert callable(spoil)
+    spoil(tmp_path / "t")
+
+    assert known.access(TOKEN).owner == "alice"
+    assert "the tokens stay as they were" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("x alice fold", "SHA-256"),
+        (line(TOKEN, "al/ice", "fold"), "owner"),
+        (line(TOKEN, "alice"), "scopes"),
+        (line(TOKEN, "alice", "fold,admin"), "scopes"),
+        (line(TOKEN, "alice", "fold", "tomorrow"), "tomorrow"),
+        (line(TOKEN, "alice", "fold", "2999-01-01", "more"), "four"),
+    ],
+)
+def test_a_bad_line_is_refused_at_the_start(tmp_path: Path, bad: str, why: str) -> None:
+    """The sentence names the line and what is wrong with it."""
+    with pytest.raises(BadCall, match=f"line 2 of t is bad.*{why}"):
+        tokens(tmp_path / "t", "# first\n", bad)
+
+
+def test_a_file_that_is_not_there_is_refused_at_the_start(tmp_path: Path) -> None:
+    """One sentence, with the name of the file."""
+    with pytest.raises(BadCall, match="tokens in t cannot be read"):
+        Tokens(tmp_path / "t")
+
+
+def test_a_file_that_is_open_to_all_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It works, but the log warns."""
+    path = tmp_path / "t"
+    path.write_text(line(TOKEN, "alice", "fold"))
+    path.chmod(0o644)
+
+    Tokens(path)
+
+    assert "open to all users" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        [],
+        [("authorization", "Basic x")],
+        [("authorization", f"Bearer {TOKEN}"), ("authorization", f"Bearer {TOKEN}")],
+        [("other", f"Bearer {TOKEN}")],
+    ],
+)
+def test_a_call_without_a_token_is_refused(
+    tmp_path: Path, metadata: list[tuple[str, str | bytes]]
+) -> None:
+    """Where there are tokens a call needs exactly one, whatever its certificate says."""
+    known = tokens(tmp_path / "t", line(TOKEN, "alice", "fold"))
+
+    with pytest.raises(ServiceError) as caught:
+        access_of(known, metadata, {"x509_common_name": [b"alice"]})
+
+    assert caught.value.reason == "UNAUTHENTICATED"
+
+
+def test_without_tokens_the_certificate_says_who_calls() -> None:
+    """Its common name; without a certificate all are one owner."""
+    assert access_of(None, [], {"x509_common_name": [b"alice"]}).owner == "alice"
+    assert access_of(None, [], {}).owner == "anonymous"
+    assert access_of(None, [], {}).scopes == SCOPES
+    with pytest.raises(ServiceError, match="common name"):
+        access_of(None, [], {"x509_pem_cert": [b"-----"]})
+
+
+def test_a_made_token_is_good(tmp_path: Path) -> None:
+    """What the command prints is a token, and the line that makes it one."""
+    words = ["ci", "--scopes", "fold", "--days", "3"]
+    token, entry = CliRunner().invoke(make, words).output.splitlines()
+
+    access = tokens(tmp_path / "t", entry + "\n").access(token)
+
+    assert (access.owner, access.scopes) == ("ci", {"fold"})
+    assert len(token) > 40
+
+
+@pytest.mark.parametrize("words", [["a b"], ["ci", "--scopes", "admin"], ["ci", "--days", "0"]])
+def test_a_token_of_nobody_or_for_nothing_is_not_made(words: list[str]) -> None:
+    """What the file would not take is refused here already."""
+    assert CliRunner().invoke(make, words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "is_local"),
+    [
+        ("127.0.0.1:0", True),
+        ("127.9.9.9:1", True),
+        ("[::1]:5", True),
+        ("localhost:5", True),
+        ("unix:/run/x", True),
+        ("0.0.0.0:5", False),
+        ("[::]:5", False),
+        ("10.0.0.1:5", False),
+        ("example.org:5", False),
+    ],
+)
+def test_plain_text_stays_on_this_machine(text: str, *, is_local: bool) -> None:
+    """Everything else needs encryption, or the word that it is wanted so."""
+    address = parse_address(text)
+    check_privacy(address, is_encrypted=True, is_insecure=False)
+    check_privacy(address, is_encrypted=False, is_insecure=True)
+
+    assert address.is_local == is_local
+    if not is_local:
+        with pytest.raises(BadCall, match="without encryption"):
+            check_privacy(address, is_encrypted=False, is_insecure=False)
+
+
+@pytest.mark.parametrize("text", ["", "50051", ":50051", "host:", "host:x", "host:65536", "unix:"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    """One sentence, with an example."""
+    with pytest.raises(BadCall, match="is no address"):
+        parse_address(text)
+
+
+def test_an_address_knows_its_parts() -> None:
+    """Also that of IPv6, which has colons of its own."""
+    address = parse_address("[::1]:0")
+
+    assert (address.host, address.port, address.bound(7)) == ("::1", 0, "[::1]:7")
+    assert parse_address("unix:a.sock").bound(1) == "unix:a.sock"
+
+
+def test_a_gate_lets_so_many_in_and_no_more() -> None:
+    """Neither all together nor one alone; who leaves makes room."""
+    gate = Gate(3, 2)
+    with gate.entered("a"), gate.entered("a"):
+        with pytest.raises(ServiceError) as caught, gate.entered("a"):
+            pass
+        with gate.entered("b"), pytest.raises(ServiceError), gate.entered("c"):
+            pass
+    assert (caught.value.reason, caught.value.retry_after) == ("QUEUE_FULL", 1.0)
+    with gate.entered("a"):
+        pass
