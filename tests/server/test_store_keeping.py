@@ -70,10 +70,28 @@ def test_what_is_pinned_stays(spool: Spool) -> None:
     with spool.blobs.pin(OWNER, files[:2]):
         with spool.blobs.pin(OWNER, files[:1]):
             pass
-        spool._keeper.sweep(need=100 * ROOM)
+        spool._keeper.sweep(need=ROOM)
         assert there(spool, files) == [0, 1]
-    spool._keeper.sweep(need=100 * ROOM)
+    spool._keeper.sweep(need=2 * ROOM)
     assert there(spool, files) == []
+
+
+def test_nothing_goes_in_vain(spool: Spool) -> None:
+    """Who declares more than can be had costs the others nothing."""
+    files = [of_age(spool, number, 10 - number) for number in range(3)]
+    spool._keeper.sweep(need=4 * ROOM)
+    assert there(spool, files) == [0, 1, 2]
+
+
+def test_what_nobody_asks_for_goes_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes though no call comes."""
+    monkeypatch.setattr(keeping, "_SOONEST", 0.01)
+    with spool_at(tmp_path / "spool", kept_seconds=0.01) as spool:
+        files, patience = [keep(spool, b"abc")], time.monotonic() + 10
+        while there(spool, files):
+            assert time.monotonic() < patience
 
 
 def test_what_nobody_asks_for_goes(spool: Spool) -> None:
@@ -142,7 +160,7 @@ def test_a_sweep_is_linear(tmp_path: Path) -> None:
 
 def _seconds(folder: Path, count: int) -> float:
     with spool_at(folder, spool_bytes=1) as spool:
-        spool._pool.shutdown()
+        spool._keeper.close()
         owner = spool.blobs.path(OWNER, "0" * 64).parent
         owner.mkdir()
         for number in range(count):

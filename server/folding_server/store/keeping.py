@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR
-from threading import Lock
+from threading import Event, Lock, Thread
 
 from folding_server.limits import ServerLimits
 
@@ -25,8 +25,10 @@ _BLOCK = 4096
 _MOST = 20_000
 #: What is left of a limit that was passed, so that not every call has to look at everything.
 _LOW = 0.9
-#: So often in the time that things are kept it is looked whether that of some is over.
+#: So often in the time that things are kept it is looked whether that of some is over,
 _LOOKS = 24
+#: but no sooner and no later than after so many seconds.
+_SOONEST, _LATEST = 1.0, 3600.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,8 +56,24 @@ class Keeper:
         self.pool = pool
         self._pins: Counter[Path] = Counter()
         self._lock, self._sweeping = Lock(), Lock()
-        self._room, self._count, self._looked = 0, 0, time.monotonic()
-        self._due = False
+        self._room, self._count, self._due = 0, 0, False
+        self._closed = Event()
+        self._tidier = Thread(target=self._tidy, name="store-tidier", daemon=True)
+
+    def start(self) -> None:
+        """Look now and from time to time, even if nobody calls."""
+        self._tidier.start()
+
+    def _tidy(self) -> None:
+        pause = min(max(self._limits.kept_seconds / _LOOKS, _SOONEST), _LATEST)
+        self.sweep()
+        while not self._closed.wait(pause):
+            self.sweep()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._closed.set()
+        self._tidier.join()
 
     @contextmanager
     def pinned(self, paths: Iterable[Path]) -> Iterator[None]:
@@ -81,19 +99,14 @@ class Keeper:
         with self._lock:
             self._room += room
             self._count += 1
-            waited = time.monotonic() - self._looked > self._limits.kept_seconds / _LOOKS
             over = self._room > self._limits.spool_bytes or self._count > _MOST
-            if self._due or not (waited or over):
+            if self._due or not over:
                 return
             self._due = True
-        self.sweep_soon()
-
-    def sweep_soon(self) -> None:
-        """Do it on a thread."""
         self.pool.submit(self.sweep)
 
     def sweep(self, need: int = 0) -> None:
-        """Remove what is over the limits, and as much more as makes room for so many bytes."""
+        """Remove what is over the limits, and if that makes room for so many bytes, more of it."""
         with self._sweeping:
             with self._lock:
                 self._due = False
@@ -107,14 +120,18 @@ class Keeper:
         room, count = sum(entry.room for entry in entries), len(entries)
         goal, most = self._goal(room, self._limits.spool_bytes), self._goal(count, _MOST)
         oldest = time.time() - self._limits.kept_seconds
-        floor = room - need
+        floor = room - need if need <= self._removable(entries) else room
         for entry in entries:
             if entry.used >= oldest and room <= min(goal, floor) and count <= most:
                 break
             if self.remove(entry.path):
                 room, count = room - entry.room, count - 1
         with self._lock:
-            self._room, self._count, self._looked = room, count, time.monotonic()
+            self._room, self._count = room, count
+
+    def _removable(self, entries: Iterable[Entry]) -> int:
+        with self._lock:
+            return sum(entry.room for entry in entries if entry.path not in self._pins)
 
     @staticmethod
     def _goal(now: int, limit: int) -> int:

@@ -82,7 +82,7 @@ class Spool:
         self._forget_doubtful(blobs, results)
         self._keeper = Keeper(blobs, results, uploads, self._limits, self._pool)
         self.blobs, self.results = Blobs(blobs, self._keeper), Results(results, self._keeper)
-        self._keeper.sweep_soon()
+        self._keeper.start()
 
     def _take_lock(self) -> None:
         others = [name for name in _FOLDERS if (self.folder / name).exists()]
@@ -127,6 +127,7 @@ class Spool:
 
     def close(self) -> None:
         """Remove what is of no use to the next server, and let it in. All calls have ended."""
+        self._keeper.close()
         self._pool.shutdown()
         _empty(self._keeper.uploads)
         _empty(self.jobs)

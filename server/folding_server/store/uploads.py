@@ -161,6 +161,7 @@ class Upload:
         while self._left:
             await self._next()
         await self._settled()
+        self._part = None
 
     async def _turn_to(self, number: int) -> None:
         if number not in self._wanted:
