@@ -36,7 +36,7 @@ def _code(spec: JobSpec, places: Places, stages: Connection, bounds: Bounds) -> 
     except MemoryError:
         return NO_MEMORY
     except (FoldError, OSError) as error:
-        if code := _lack(error):
+        if code := lack(error):
             return code
         if not isinstance(error, FoldError):
             raise
@@ -56,8 +56,8 @@ def _tell_outcome(spec: JobSpec, places: Places, stages: Connection, bounds: Bou
     write_outcome(perform(spec, places, bounds.memory, tell))
 
 
-def _lack(error: BaseException) -> int:
-    """The exit code, if it is the lack of something that made an error."""
+def lack(error: BaseException) -> int:
+    """The exit code, if an error comes of what the system lacks; else ``TOLD``."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _FULL:

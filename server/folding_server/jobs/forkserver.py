@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 from typing import Any
 
 import psutil
@@ -41,10 +43,7 @@ _parents: dict[int, psutil.Process] = {}
 
 
 def start_forkserver() -> None:
-    """Start it. To be called before gRPC is imported, by a process of one thread.
-
-    As always with multiprocessing, jobs import the main module of the program if it is a script.
-    """
+    """Start it. To be called before gRPC is imported, by a process of one thread."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     _CONTEXT.set_forkserver_preload(_PRELOADED)
@@ -71,8 +70,20 @@ def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
 def _started(target: Callable[..., None], arguments: tuple[Any, ...]) -> BaseProcess:
     start_forkserver()
     process = _CONTEXT.Process(target=target, args=arguments, daemon=True)
-    process.start()
+    with _without_main():
+        process.start()
     return process
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Keep multiprocessing from running the program's script in the job, with all its imports."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def end(process: BaseProcess) -> int:

@@ -84,7 +84,7 @@ class Places:
         if self.spec.kind is Kind.FOLD:
             pairs.append((self.target, self._target_name))
         for path, name in pairs:
-            names |= {path: name, repr(path)[1:-1]: repr(name)[1:-1]}
+            names |= {repr(path): repr(name), repr(path)[1:-1]: repr(name)[1:-1], path: name}
         names |= {f"{self._role(role)}/": "" for role in (*_ROLES, "inputs", "out")}
         names |= {self._role("inputs"): "inputs", self.folder.name: "job"}
         return names | {sys.executable: "python"}

@@ -44,5 +44,6 @@ def kill(leader: psutil.Process | None) -> None:
 
 def _members(leader: psutil.Process | None) -> list[psutil.Process]:
     with suppress(psutil.Error):
-        return [leader, *leader.children(recursive=True)] if leader else []
+        if leader is not None and leader.is_running():
+            return [leader, *leader.children(recursive=True)]
     return []
