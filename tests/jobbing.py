@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -126,3 +127,26 @@ def endless() -> ModelProto:
     model.graph.node.append(helper.make_node("Loop", ["", "yes", "r"], ["y"], body=body))
     model.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
     return model
+
+
+def bomb() -> ModelProto:
+    """A normalisation that folds, beside a constant of 256 GB."""
+    model = conv_net()
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1 << 36]), "size"))
+    model.graph.node.append(helper.make_node("ConstantOfShape", ["size"], ["vast"]))
+    model.graph.node.append(helper.make_node("ReduceSum", ["vast"], ["sum"], keepdims=0))
+    model.graph.output.append(helper.make_tensor_value_info("sum", TensorProto.FLOAT, []))
+    return model
+
+
+def lost_child(note: Path) -> None:
+    """Start a process that nothing leads to from here, and end."""
+    if os.fork():
+        os.wait()
+        return
+    os.setsid()
+    if pid := os.fork():
+        note.write_text(str(pid), encoding="ascii")
+        os._exit(0)
+    time.sleep(600)
+    os._exit(0)
