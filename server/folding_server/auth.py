@@ -162,10 +162,12 @@ def access_of(
     """
     if tokens is not None:
         return tokens.access(_bearer(metadata))
-    names = [name.decode(errors="replace") for name in peer.get("x509_common_name", ())]
-    if not names and "x509_pem_cert" in peer:
+    if "x509_pem_cert" not in peer:
+        return Access(ANONYMOUS)
+    name = b"".join(peer.get("x509_common_name", ())).decode(errors="replace")
+    if not name:
         raise _unknown("the certificate has no common name", hint="Use one that has.")
-    return Access(names[0] if names else ANONYMOUS)
+    return Access(name)
 
 
 def _bearer(metadata: Iterable[tuple[str, str | bytes]]) -> str:

@@ -156,11 +156,13 @@ def test_a_call_without_a_token_is_refused(
 
 def test_without_tokens_the_certificate_says_who_calls() -> None:
     """Its common name; without a certificate all are one owner."""
-    assert access_of(None, [], {"x509_common_name": [b"alice"]}).owner == "alice"
+    known = {"x509_pem_cert": [b"-----"], "x509_common_name": [b"alice"]}
+    assert access_of(None, [], known).owner == "alice"
     assert access_of(None, [], {}).owner == "anonymous"
     assert access_of(None, [], {}).scopes == SCOPES
-    with pytest.raises(ServiceError, match="common name"):
-        access_of(None, [], {"x509_pem_cert": [b"-----"]})
+    for nameless in ([], [b""]):
+        with pytest.raises(ServiceError, match="common name"):
+            access_of(None, [], {**known, "x509_common_name": nameless})
 
 
 def test_a_made_token_is_good(tmp_path: Path) -> None:
