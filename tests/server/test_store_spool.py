@@ -85,6 +85,15 @@ def test_a_link_in_the_spool(tmp_path: Path) -> None:
     assert left_in(tmp_path / "mine") == ["letter.txt"]
 
 
+def test_folders_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another user made is not used, even where it could be written to."""
+    with spool_at(tmp_path / "spool"):
+        pass
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    with pytest.raises(BadCall, match="is no folder of this user"):
+        spool_at(tmp_path / "spool").open()
+
+
 def test_a_spool_that_cannot_be_made(tmp_path: Path) -> None:
     """Where no folder can be, the operator is told which and why."""
     (tmp_path / "file").touch()

@@ -6,8 +6,6 @@ import asyncio
 import errno
 import hashlib
 import os
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +17,6 @@ from folding.errors import StorageFailed
 from folding_server.errors import ServiceError
 from folding_server.jobs.runner import FileSpec
 from folding_server.store import Spool, uploads
-from folding_server.store.uploads import Part
 
 Chunks = list[tuple[int, bytes]]
 
@@ -126,7 +123,7 @@ def test_whole_files_of_a_failed_call_stay(spool: Spool) -> None:
 def test_the_disk_becomes_full(spool: Spool, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """A disk that is full in the middle is said to be; nothing is left, the next upload works."""
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", _fails_at_the_third(code))
+        patch.setattr(os, "write", fails_at_the_third(code))
         chunks: Chunks = [(0, bytes(10))] * 5
         error = refused(spool, [file_of(bytes(50))], *chunks)
     assert (error.reason, error.retry_after) == ("STORAGE_FULL", 60.0)
@@ -137,13 +134,13 @@ def test_the_disk_becomes_full(spool: Spool, monkeypatch: pytest.MonkeyPatch, co
 def test_the_disk_fails(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other faults of the disk are one sentence that names no path."""
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", _fails_at_the_third(errno.EIO))
+        patch.setattr(os, "write", fails_at_the_third(errno.EIO))
         with pytest.raises(StorageFailed) as raised:
             asyncio.run(send(spool, [file_of(bytes(50))], *[(0, bytes(10))] * 5))
     assert str(raised.value) == "the server cannot keep a file: Input/output error"
 
 
-def _fails_at_the_third(code: int) -> object:
+def fails_at_the_third(code: int) -> object:
     calls, write = iter(range(100)), os.write
 
     def failing(descriptor: int, data: bytes) -> int:
@@ -189,57 +186,3 @@ def test_waiting_uploads_cost_no_descriptor(spool: Spool) -> None:
 
     found = asyncio.run(begin(500))
     assert len(found) < len(before) + 20
-
-
-def test_two_chunks_at_most(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A chunk is not taken before the one that came first is written."""
-    goes_on = threading.Event()
-    append = Part.append
-
-    def slow(part: Part, data: bytes) -> None:
-        goes_on.wait()
-        append(part, data)
-
-    monkeypatch.setattr(Part, "append", slow)
-
-    async def run() -> None:
-        async with spool.upload(OWNER, [file_of(b"abcd")], [0]) as upload:
-            await upload.write(0, b"ab")
-            second = asyncio.create_task(upload.write(0, b"cd"))
-            done, _ = await asyncio.wait([second], timeout=0.1)
-            goes_on.set()
-            assert not done
-            await second
-            await upload.finish()
-
-    asyncio.run(run())
-
-
-def test_an_upload_that_is_cancelled(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that ends while a chunk is written leaves nothing, even if cancelled twice."""
-    began, goes_on = threading.Event(), threading.Event()
-    write = Part._write
-
-    def slow(part: Part, data: bytes) -> None:
-        write(part, data)
-        began.set()
-        goes_on.wait()
-
-    monkeypatch.setattr(Part, "_write", slow)
-
-    async def run() -> None:
-        call = asyncio.create_task(send(spool, [file_of(b"abcd")], (0, b"ab"), (0, b"cd")))
-        await asyncio.to_thread(began.wait)
-        assert left_in(spool.folder / "uploads")
-        for _ in range(3):
-            call.cancel()
-            await asyncio.sleep(0.001)
-        goes_on.set()
-        with pytest.raises(asyncio.CancelledError):
-            await call
-
-    asyncio.run(run())
-    patience = time.monotonic() + 10
-    while left_in(spool.folder / "uploads"):
-        assert time.monotonic() < patience
-    assert not left_in(spool.folder / "blobs")
