@@ -52,7 +52,7 @@ def _told(places: Places) -> JobResult:
             out = places.folder / places.out
             files = checked_files(found, out) if found else ()
             kept = places.folder.with_name(places.out)
-            if files and not out.is_symlink():
+            if files:
                 out.rename(kept)
             return JobResult(facts, kept, files)
     raise NoOutcome

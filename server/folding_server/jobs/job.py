@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 
 from folding_server.jobs.confinement import Bounds
-from folding_server.jobs.materials import remove
 from folding_server.jobs.runner import JobProgress, JobResult, JobSpec
 from folding_server.jobs.watch import Watch
+from folding_server.store.keeping import discard
 
 #: How much is done when a stage begins. What does not hold is planned again.
 _DONE = {"read": 0.05, "prepare": 0.15, "plan": 0.2, "write": 0.4, "verify": 0.6}
@@ -82,7 +82,7 @@ class LocalJob:
         await asyncio.wait([self._task])
         if not self._is_taken and not self._has_failed:
             self._is_taken = True
-            await asyncio.to_thread(remove, self._task.result().folder)
+            await asyncio.to_thread(discard, self._task.result().folder)
 
     def _reach(self, stage: str) -> None:
         """A stage has begun, or so its process says."""

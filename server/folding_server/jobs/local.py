@@ -21,10 +21,11 @@ from folding_server.errors import ServiceError
 from folding_server.jobs.confinement import Bounds
 from folding_server.jobs.ending import result_of
 from folding_server.jobs.job import LocalJob
-from folding_server.jobs.materials import Blobs, make_folder, remove
+from folding_server.jobs.materials import Blobs, make_folder
 from folding_server.jobs.runner import JobResult, JobSpec
 from folding_server.limits import ServerLimits
 from folding_server.store.faults import storage
+from folding_server.store.keeping import discard
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ class LocalRunner:
     """
 
     def __init__(self, store: Blobs, folder: Path, limits: ServerLimits) -> None:
-        self._store, self._folder, self._limits = store, folder, limits
+        self._store, self._folder, self._limits = store, folder.resolve(), limits
         self._memory = limits.job_memory or _share(limits.jobs)
         self._threads = ThreadPoolExecutor(2 * limits.jobs + 2, "jobs")
         self._waiting: deque[LocalJob] = deque()
@@ -110,7 +111,7 @@ class LocalRunner:
                 code = await job.watch.run(places)
                 found = await self._on_thread(result_of, places, code)
             finally:
-                await self._on_thread(remove, places.folder)
+                await self._on_thread(discard, places.folder)
         self._usual += _WEIGHT * (time.monotonic() - start - self._usual)
         return found
 

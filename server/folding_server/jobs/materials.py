@@ -1,16 +1,16 @@
-"""The private folders of jobs: made of blobs, and removed with all that is in them."""
+"""The private folders of jobs, made of blobs."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from folding_server.jobs.places import Places
 from folding_server.jobs.runner import JobSpec
+from folding_server.store.keeping import discard
 
 
 class Blobs(Protocol):
@@ -33,7 +33,7 @@ def make_folder(spec: JobSpec, blobs: Blobs, parent: Path) -> Places:
         for path, file in places.files():
             _put(blobs.path(spec.owner, file.sha256), places.folder / path)
     except BaseException:
-        remove(places.folder)
+        discard(places.folder)
         raise
     return places
 
@@ -44,14 +44,3 @@ def _put(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # Another file system, or too many links.
         shutil.copyfile(source, target)
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder, whatever the job has made of it."""
-    with suppress(FileNotFoundError):
-        try:
-            shutil.rmtree(folder)
-        except PermissionError:
-            for place, _, _ in os.walk(folder):
-                Path(place).chmod(0o700)
-            shutil.rmtree(folder)

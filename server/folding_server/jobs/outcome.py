@@ -83,12 +83,12 @@ def _read(path: Path) -> bytes:
 
 
 def checked_files(found: Any, folder: Path) -> tuple[FileSpec, ...]:
-    """The files that a process says to have left, where it has.
+    """The files that a process says to have left, in this folder of its.
 
     Raises:
         NoOutcome: one is not there, or not what it is said to be.
     """
-    if not isinstance(found, list):
+    if not isinstance(found, list) or folder.is_symlink():
         raise NoOutcome
     return tuple(_checked(file, folder) for file in found)
 
