@@ -26,13 +26,13 @@ from folding.errors import (
 
 if TYPE_CHECKING:
     from folding.equivalence.limits import RunLimits
-    from folding.guards import Limits
     from folding.inmemory import fold_model
+    from folding.layout import Layout
+    from folding.model_limits import Limits
     from folding.pipeline import explain, fold
     from folding.plan import Decision, Folded, Kept, Kind, Plan, Reason
     from folding.report import Report
     from folding.verifying import verify
-    from folding.writing import Layout
 
 __all__ = [
     "BadCall",
@@ -61,13 +61,13 @@ __all__ = [
 
 _HOMES = {
     "folding.equivalence.limits": ("RunLimits",),
-    "folding.guards": ("Limits",),
+    "folding.model_limits": ("Limits",),
     "folding.inmemory": ("fold_model",),
     "folding.pipeline": ("explain", "fold"),
     "folding.plan": ("Decision", "Folded", "Kept", "Kind", "Plan", "Reason"),
     "folding.report": ("Report",),
     "folding.verifying": ("verify",),
-    "folding.writing": ("Layout",),
+    "folding.layout": ("Layout",),
 }
 
 

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 
 from folding import writing
 from folding._version import __version__
+from folding.calling import Call
 from folding.equivalence.verdict import Verdict, VerdictName
-from folding.errors import ModelTooLarge, StorageFailed
+from folding.handing_over import hand_over
 from folding.modelfile import open_model
-from folding.opening import Call
 from folding.plan import Plan
 from folding.planner import Refused
 from folding.preparing import Prepared
 from folding.recipes import Unrepresentable
 from folding.report import FileFacts, Report
-from folding.spool import STANDARD
 from folding.target import Target
 from folding.trial import Trial, attempt, failed_runs, misfits
 
@@ -78,30 +77,8 @@ def _write(
         written = FileFacts(call.target, target.bytes, target.sha256) if is_good else None
         plan = replace(done.plan, warnings=(*done.plan.warnings, *target.warnings))
         report = report_on(call, prepared, sha256, plan, verdict, written)
-        note = None
-        if call.report_to is not None:
-            note = stack.enter_context(writing.noted(report.to_json(), call.report_to))
-        if is_good:
-            if call.target == STANDARD and target.data is not None:
-                raise ModelTooLarge(
-                    "standard output takes one file, and this model needs two",
-                    hint="Name a file with -o.",
-                )
-            target.keep()
-        if note is not None:
-            _keep_note(note, call.target if is_good else "")
+        hand_over(report, target, call)
     return report
-
-
-def _keep_note(note: Target, written: str) -> None:
-    """Put the report in its place; ``written`` is what stands already."""
-    try:
-        note.replace()
-    except StorageFailed as error:
-        if not written:
-            raise
-        text = f"{written!r} is written, but its report is not: {error}"
-        raise StorageFailed(text, hint=error.hint) from error
 
 
 def _verify(prepared: Prepared, target: Target, done: Trial, run: Running) -> Verdict:

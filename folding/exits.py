@@ -35,7 +35,8 @@ def guarded(run: Callable[..., Outcome]) -> Callable[..., None]:
         interrupts.take_one()
         try:
             with interrupts.held_back():  # C++ ends the process if it is interrupted as it loads.
-                from folding import pipeline  # noqa: F401, PLC0415
+                if kwargs.get("server") is None:
+                    from folding import pipeline  # noqa: F401, PLC0415
             code, show = run(*args, **kwargs)
             code = code if show_safely(show) else BAD
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - none is shown as it is

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, ValueInfoProto
 
+from folding.assignments import VALUE_HINT, parse_all, parse_freeze
 from folding.equivalence.feeds import dtype_of, fits, shown, tensor_type
 from folding.errors import BadCall
 from folding.floats import FLOATS
+
+__all__ = ["frozen_inputs", "parse_all", "parse_freeze"]
 
 Array = npt.NDArray[Any]
 
@@ -20,34 +22,6 @@ _OVERRIDABLE_SINCE_IR = 4
 _FLOAT_DTYPES = frozenset(float_type.dtype for float_type in FLOATS.values())
 _MOST_ELEMENTS = 1024
 _TRUTHS = {"true": True, "false": False}
-_HINT = "Give true, false, a number, or a list such as [1,2]."
-
-
-def parse_freeze(text: str) -> tuple[str, Any]:
-    """The name and the value in ``NAME=VALUE``; names may have a = in them, values may not.
-
-    Raises:
-        BadCall: it is nothing like that.
-    """
-    name, equals, value = text.rpartition("=")
-    if not equals or not name:
-        raise BadCall(f"{text!r} is not NAME=VALUE", hint=_HINT)
-    try:
-        return name, json.loads(value.strip().lower())
-    except (ValueError, RecursionError) as error:
-        raise BadCall(f"{value!r} is no value for {name!r}", hint=_HINT) from error
-
-
-def parse_all(texts: tuple[str, ...]) -> dict[str, Any]:
-    """Several ``NAME=VALUE``.
-
-    Raises:
-        BadCall: one is nothing like that, or two have the same name.
-    """
-    values = dict(map(parse_freeze, texts))
-    if len(values) < len(texts):
-        raise BadCall("--freeze names an input twice", hint="Give each one value.")
-    return values
 
 
 def frozen_inputs(proto: ModelProto, values: Mapping[str, Any]) -> dict[str, Array]:
@@ -70,13 +44,13 @@ def _typed(declared: ValueInfoProto, value: Any) -> Array:
     place = f"input {declared.name!r}"
     tensor = tensor_type(declared)
     if tensor is None:
-        raise BadCall(f"{place} is no tensor, so it cannot be frozen", hint=_HINT)
+        raise BadCall(f"{place} is no tensor, so it cannot be frozen", hint=VALUE_HINT)
     dtype = dtype_of(tensor)
     is_flag = dtype.kind == "b" and isinstance(value, str)
     array = _array(place, _TRUTHS.get(value.lower(), value) if is_flag else value)
     if not _takes(dtype, array):
         kind = "text" if dtype.kind == "O" else dtype
-        raise BadCall(f"{place} is {kind}, which {value!r} is not", hint=_HINT)
+        raise BadCall(f"{place} is {kind}, which {value!r} is not", hint=VALUE_HINT)
     sizes = [dim.dim_value for dim in tensor.shape.dim]
     if not array.shape and tensor.shape.dim and all(size == 1 for size in sizes):
         array = array.reshape(sizes)
@@ -90,7 +64,7 @@ def _array(place: str, value: Any) -> Array:
     try:
         array = np.asarray(value)
     except (ValueError, OverflowError) as error:
-        raise BadCall(f"{value!r} is no value for {place}", hint=_HINT) from error
+        raise BadCall(f"{value!r} is no value for {place}", hint=VALUE_HINT) from error
     if array.size > _MOST_ELEMENTS:
         text = f"{place} would be frozen to {array.size} numbers, the most are {_MOST_ELEMENTS}"
         raise BadCall(text, hint="Only flags and small parameters can be frozen.")

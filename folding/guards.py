@@ -10,35 +10,17 @@ every message is visited once, without recursion, and calls are counted instead 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from onnx import ModelProto
 
 from folding.errors import BadModel, ExpansionTooLarge, NestingTooDeep, RecursiveFunction
+from folding.model_limits import LIMITS, Limits
 from folding.survey import Key, Survey, Surveyor, by_key
+
+__all__ = ["LIMITS", "Limits", "check"]
 
 #: So many bytes of a node in a function cost as much as another node: each call copies them.
 _BYTES_PER_NODE = 1 << 14
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How far a model may go.
-
-    Attributes:
-        nesting: graphs and called functions within each other, the main graph included; and types
-            within each other. Above 32 it lets only calls go deeper: protobuf reads no tensor in
-            more graphs.
-        expanded_nodes: nodes that the calls of functions stand for in all. A model without
-            functions may have any number of nodes.
-    """
-
-    nesting: int = 32
-    expanded_nodes: int = 100_000
-
-
-#: The usual ones.
-LIMITS = Limits()
 
 
 def check(proto: ModelProto, name: str, limits: Limits) -> None:

@@ -9,11 +9,10 @@ keeps in other files are treated alike, so nobody after this module needs to kno
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,11 +21,12 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from folding.errors import BadCall, BadModel, Malformed, NestingTooDeep, StorageFailed
-from folding.external import Places, find_external
+from folding.data_places import Places, place_of
+from folding.errors import BadModel, Malformed, NestingTooDeep
+from folding.external import find_external
 from folding.protos import BITS, entries_of, tensors
 from folding.scratch import Scratch
-from folding.skeleton import DEEPEST, TOKEN, take_out
+from folding.skeleton import DEEPEST, take_out
 from folding.source import Content, SourceFile, Span
 
 #: From one element to another; the numbers may be in the work buffer, which is overwritten.
@@ -147,37 +147,17 @@ def open_model(
         BadCall: the path is a directory.
         StorageFailed: it cannot be read.
     """
-    given = Path(path)
-    try:
-        mode = given.stat().st_mode
-        folders = _folders(given)
-        resolved = given.resolve()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise StorageFailed(f"cannot read {str(path)!r}: {reason}") from error
-    if stat.S_ISDIR(mode):
-        raise BadCall(f"{str(path)!r} is a directory", hint="Name the .onnx file in it.")
-    if not stat.S_ISREG(mode):
-        raise BadCall(f"{str(path)!r} is no regular file", hint="Save the model to a file first.")
+    resolved, folders = place_of(Path(path))
     with ExitStack() as stack:
         file = SourceFile(resolved)
         stack.callback(file.close)
         model = _read(file, name or str(path), nesting)
-        places = Places([*folders, resolved.parent], data_names or {}, follow_links)
+        places = Places(folders, data_names or {}, follow_links)
         found = find_external(model.proto, model.contents, places, stack)
         model.files += found.values()
         model.data |= {name: file.path for name, file in found.items()}
         stack.pop_all()
     return model
-
-
-def _folders(path: Path) -> list[Path]:
-    """The folder of a file that is there, and of each that it is a link to."""
-    found = [path.parent]
-    while path.is_symlink():
-        path = path.parent / path.readlink()
-        found.append(path.parent)
-    return found
 
 
 def _read(file: SourceFile, name: str, nesting: int = DEEPEST) -> Model:
@@ -195,21 +175,6 @@ def _read(file: SourceFile, name: str, nesting: int = DEEPEST) -> Model:
         raise Malformed(f"{name!r} is no ONNX model: it has no graph")
     contents: list[Content] = [Span(file, start, end - start, apart=False) for start, end in spans]
     return Model(proto, contents, file.path, [file])
-
-
-def locations(path: Path) -> set[str]:
-    """The files in which a model keeps data, as paths from its folder.
-
-    Raises:
-        Malformed: it is no well-formed ONNX model.
-        StorageFailed: it cannot be read.
-    """
-    with closing(SourceFile(path)) as file:
-        model = _read(file, str(path))
-        found = (t for t in tensors(model.proto) if t.data_location == TensorProto.EXTERNAL)
-        named = {entries_of(tensor).get("location", "") for tensor in found}
-    texts = (name for name in named - {TOKEN} if isinstance(name, str))
-    return {str(PurePosixPath(name)) for name in texts}
 
 
 def _dtype(tensor: TensorProto) -> np.dtype[Any]:

@@ -6,17 +6,24 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from onnx import ModelProto
-
+from folding.beside import noted
 from folding.errors import BadCall, FoldError, StorageFailed
-from folding.modelfile import Model, locations
-from folding.target import check_apart, check_target
-from folding.writing import noted
+from folding.locations import locations
+from folding.source import SourceFile
+from folding.target import HasFiles, check_apart, check_target
 
 _ELSEWHERE = "Choose another path for the report."
 
 
-def check_notes(paths: Sequence[Path], models: Sequence[Model], read: Sequence[Path] = ()) -> None:
+class _NoModel:
+    """None that is open."""
+
+    files: Sequence[SourceFile] = ()
+
+
+def check_notes(
+    paths: Sequence[Path], models: Sequence[HasFiles], read: Sequence[Path] = ()
+) -> None:
     """Refuse places for reports that something is read from, or that cannot be files.
 
     Args:
@@ -53,7 +60,7 @@ def check_unread(path: Path, read: Sequence[Path]) -> None:
                 raise BadCall(f"{str(path)!r} is a file that is read", hint="Choose another path.")
 
 
-def _check_place(path: Path, model: Model) -> None:
+def _check_place(path: Path, model: HasFiles) -> None:
     """As for a model, but what to do is another thing for a report."""
     try:
         check_target(path, model)
@@ -63,7 +70,7 @@ def _check_place(path: Path, model: Model) -> None:
         raise StorageFailed(str(error), hint=_ELSEWHERE) from error
 
 
-def _is_one_of(path: Path, model: Model) -> bool:
+def _is_one_of(path: Path, model: HasFiles) -> bool:
     with suppress(OSError, ValueError):
         return any(file.path.samefile(path) for file in model.files)
     return False
@@ -76,7 +83,7 @@ def check_apart_from(path: Path, files: Sequence[Path]) -> None:
         BadCall: with the reason.
         StorageFailed: the operating system cannot say what is there.
     """
-    _check_place(path, Model(ModelProto()))
+    _check_place(path, _NoModel())
     if path.exists() and any(_is_part_of(path, file) for file in files):
         raise BadCall(f"{str(path)!r} belongs to a model", hint=_ELSEWHERE)
 

@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from folding import writing
+from folding.calling import Call, target_of
 from folding.carrying import carried_out, report_on
 from folding.clock import Clock, Progress
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.equivalence.verdict import Verdict
-from folding.errors import BadCall
 from folding.guards import LIMITS, Limits
+from folding.layout import Layout
 from folding.modelfile import Model
 from folding.notes import check_unread
-from folding.opening import Call, opened
+from folding.opening import opened
 from folding.plan import Plan
 from folding.preparing import prepare_if_asked
 from folding.report import Report, require
 from folding.spool import STANDARD, standard_output
 from folding.trial import confirmed
-from folding.writing import Layout
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -93,9 +93,7 @@ def fold(
         Unproven: equivalence could not be established. Nothing was written.
         FoldError: the source, the target or the call is bad. Nothing was written.
     """
-    to = _default_target(os.fspath(source)) if target is None else os.fspath(target)
-    if to == STANDARD and layout is Layout.EXTERNAL_DATA:
-        raise BadCall("standard output takes one file", hint="Name a file with -o.")
+    to = target_of(source, target, layout)
     with ExitStack() as stack:
         call = Call(
             os.fspath(source),
@@ -180,15 +178,6 @@ def explained(
         with writing.noted(report.to_json(), note) as waiting:
             waiting.replace()
     return report
-
-
-def _default_target(source: str) -> str:
-    if source == STANDARD:
-        return STANDARD
-    path = Path(source)
-    if not path.name:
-        raise BadCall(f"{source!r} names no file", hint="Name the .onnx file.")
-    return str(path.with_name(f"{path.stem}.folded.onnx"))
 
 
 def _digest(model: Model, stack: ExitStack, *, wanted: bool) -> Future[str] | None:

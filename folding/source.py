@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 from folding.errors import StorageFailed
-from folding.scratch import ELEMENTS, scratch
 
 #: Some bytes; a memoryview holds only until the next block is asked for.
 Block = bytes | memoryview
@@ -151,6 +150,8 @@ class Span:
         self.file.read_into(self.start + start, buffer)
 
     def blocks(self) -> Iterator[Block]:
+        from folding.scratch import ELEMENTS, scratch
+
         with scratch(1) as (work,):
             whole = work.array("u1", (ELEMENTS * 8,)).data
             for start in range(0, self.size, len(whole)):

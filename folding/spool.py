@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-from onnx import ModelProto
+from typing import TYPE_CHECKING
 
 from folding.errors import BadCall, ModelTooLarge, StorageFailed
 from folding.interrupts import held_back
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 #: The name of standard input as a source and of standard output as a target.
 STANDARD = "-"

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from folding.errors import FoldError, Malformed
-from folding.modelfile import locations
+from folding.locations import locations
 from folding.waiting import WAITING
 
 #: The names that our targets give to their data.

@@ -16,17 +16,25 @@ from __future__ import annotations
 import filecmp
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from folding.errors import BadCall, StorageFailed
 from folding.interrupts import held_back
-from folding.modelfile import Model
 from folding.plan import Warned
+from folding.source import SourceFile
 from folding.superseded import OWN_DATA, Neighbours
 from folding.waiting import A_MOMENT, PATIENCE, Waiting, alone_in, sync_folder
+
+
+class HasFiles(Protocol):
+    """A model, as far as its files."""
+
+    @property
+    def files(self) -> Sequence[SourceFile]: ...
 
 
 @dataclass(slots=True)
@@ -159,7 +167,7 @@ class Target:
                 file.remove()
 
 
-def check_target(path: Path, model: Model) -> None:
+def check_target(path: Path, model: HasFiles) -> None:
     """Refuse a target (or another file to write) that is the source's, or cannot be a file.
 
     Nor may it have a name that its data could need.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 
 from folding import sink, skeleton
+from folding.beside import begun, noted
 from folding.errors import ModelTooLarge
 from folding.interrupts import held_back
+from folding.layout import Layout
 from folding.modelfile import Model, token
 from folding.plan import Warned
 from folding.protos import graphs
@@ -17,19 +18,13 @@ from folding.source import Content, Span
 from folding.target import Target, storage
 from folding.waiting import Waiting
 
+__all__ = ["Layout", "copied", "noted", "written"]
+
 #: What protobuf can read as one message.
 _PROTOBUF_LIMIT = (1 << 31) - 1
 #: Where a tensor of external data begins: on a page, so that a runtime can map it; a small one
 #: is copied anyway.
 _PAGE, _SMALL, _ALIGNED = 4096, 1 << 16, 64
-
-
-class Layout(StrEnum):
-    """Where the target keeps its big tensors."""
-
-    AS_SOURCE = "as the source"
-    SINGLE_FILE = "single file"
-    EXTERNAL_DATA = "external data"
 
 
 @contextmanager
@@ -50,7 +45,7 @@ def written(
         ModelTooLarge: it passes 2 GB even without the tensors that can be kept apart.
         Unrepresentable: a changed tensor does not fit its type.
     """
-    with _target(model, path) as target:
+    with begun(path, _identities(model)) as target:
         with storage(path):
             apart = _settled(model, layout, target)
             places = _write_data(model, target, apart) if apart else {}
@@ -73,31 +68,14 @@ def copied(
             yield target
         return
     source = model.files[0]
-    with _target(model, path) as target:
+    with begun(path, _identities(model)) as target:
         with storage(path):
             _write_model(target, [Span(source, 0, source.size, apart=False)], digest=digest)
         yield target
 
 
-@contextmanager
-def noted(text: str, path: Path) -> Iterator[Target]:
-    """Like ``written`` for a text."""
-    with _target(None, path) as target:
-        with storage(path):
-            _write_model(target, [text.encode()])
-        yield target
-
-
-@contextmanager
-def _target(model: Model | None, path: Path) -> Iterator[Target]:
-    target = Target(
-        path, frozenset(file.identity for file in model.files) if model else frozenset()
-    )
-    try:
-        yield target
-    finally:
-        with held_back():
-            target.discard()
+def _identities(model: Model) -> frozenset[tuple[int, int]]:
+    return frozenset(file.identity for file in model.files)
 
 
 def _write_model(target: Target, pieces: Sequence[sink.Piece], *, digest: bool = False) -> None:

@@ -17,7 +17,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 import folding
 from folding import soundness
-from folding.frozen_inputs import parse_freeze
+from folding.assignments import parse_freeze
 from folding.modelfile import in_memory
 from folding.preparing import Prepared, prepare
 

@@ -27,7 +27,8 @@ from onnx import ModelProto, numpy_helper
 import folding
 from folding import Layout, superseded, waiting
 from folding.errors import BadCall, StorageFailed
-from folding.modelfile import locations, open_model
+from folding.locations import locations
+from folding.modelfile import open_model
 from folding.protos import entries_of, tensors
 from folding.target import check_target
 

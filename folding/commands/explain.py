@@ -3,16 +3,19 @@
 # ruff: noqa: PLC0415 - nothing of onnx is imported for a --help
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
 from folding.commands import options
 from folding.commands.output import shown
+from folding.commands.remote import Server, server_option
 from folding.exits import DONE, STRICT, Outcome, guarded
 
 if TYPE_CHECKING:
-    from folding.guards import Limits
+    from folding.model_limits import Limits
+    from folding.report import Report
 
 
 @click.command()
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 @options.allow_growth
 @options.follow_links
 @options.model_limits
+@server_option
 @guarded
 def explain(
     *,
@@ -35,17 +39,17 @@ def explain(
     allow_growth: bool,
     follow_links: bool,
     limits: Limits,
+    server: Server | None,
 ) -> Outcome:
     """Say what folding SOURCE would do and why, without doing it.
 
     Exit codes: 0 done, 2 bad input or call, 3 --strict and something would be kept.
     """
-    from folding.frozen_inputs import parse_all
-    from folding.pipeline import explained as run
+    from folding.assignments import parse_all
     from folding.show import Progress, show_plan
 
     with Progress(enabled=True) as progress:
-        report = run(
+        report = _run(server)(
             source,
             freeze=parse_all(freeze),
             keep=keep,
@@ -58,3 +62,11 @@ def explain(
         )
     code = STRICT if strict and report.plan.kept_for_strict else DONE
     return code, shown(json_path, report, show_plan, quiet=False)
+
+
+def _run(server: Server | None) -> Callable[..., Report]:
+    if server is not None:
+        return server.explain
+    from folding.pipeline import explained
+
+    return explained

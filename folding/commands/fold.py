@@ -4,19 +4,22 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
 from folding.commands import options
 from folding.commands.output import shown
+from folding.commands.remote import Server, server_option
 from folding.errors import BadCall, VerificationFailed
 from folding.exits import DONE, STRICT, Outcome, guarded, show_safely
 
 if TYPE_CHECKING:
     from folding.commands.options import Runs
-    from folding.guards import Limits
-    from folding.writing import Layout
+    from folding.layout import Layout
+    from folding.model_limits import Limits
+    from folding.report import Report
 
 
 @click.command()
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--external-data", is_flag=True, help="Put the weights into a file of their own.")
 @options.follow_links
 @options.model_limits
+@server_option
 @options.quiet
 @guarded
 def fold(
@@ -57,6 +61,7 @@ def fold(
     external_data: bool,
     follow_links: bool,
     limits: Limits,
+    server: Server | None,
     quiet: bool,
 ) -> Outcome:
     """Fold the ONNX model SOURCE, prove that it is the same function, and write it.
@@ -66,8 +71,7 @@ def fold(
     Exit codes: 0 done, 1 not equivalent, 2 bad input or call, 3 --strict and something was kept,
     4 unproven, 130 interrupted. No model is written unless the code is 0 or 3.
     """
-    from folding.frozen_inputs import parse_all
-    from folding.pipeline import fold as run
+    from folding.assignments import parse_all
     from folding.show import Progress, show_report
 
     is_piped = (target or source) == "-"
@@ -75,7 +79,7 @@ def fold(
         raise BadCall("the model and the report cannot both go to standard output")
     with Progress(enabled=not quiet) as progress:
         try:
-            report = run(
+            report = _run(server)(
                 source,
                 target,
                 verify=not no_verify,
@@ -99,8 +103,16 @@ def fold(
     return code, shown(json_path, report, show, quiet=quiet)
 
 
+def _run(server: Server | None) -> Callable[..., Report]:
+    if server is not None:
+        return server.fold
+    from folding.pipeline import fold
+
+    return fold
+
+
 def _layout(*, single_file: bool, external_data: bool) -> Layout:
-    from folding.writing import Layout
+    from folding.layout import Layout
 
     if single_file and external_data:
         raise BadCall("--single-file and --external-data exclude each other")

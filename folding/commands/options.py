@@ -118,7 +118,7 @@ def model_limits(command: Command) -> Command:
     @functools.wraps(command)
     def wrapped(*, max_nesting: int, max_expanded_nodes: int, **rest: Any) -> Any:
         with held_back():  # C++ ends the process if it is interrupted as it loads.
-            from folding.guards import Limits
+            from folding.model_limits import Limits
 
         return command(limits=Limits(max_nesting, max_expanded_nodes), **rest)
 
@@ -143,7 +143,7 @@ class Runs:
         Raises:
             BadCall: a shape is none, or an input has two.
         """
-        from folding.equivalence.inputs import parse_shape
+        from folding.assignments import parse_shape
         from folding.equivalence.limits import RUN_LIMITS, RunLimits
 
         shapes = dict(map(parse_shape, self.shapes))

@@ -3,18 +3,22 @@
 # ruff: noqa: PLC0415 - nothing of onnx is imported for a --help
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from folding.commands import options
 from folding.commands.output import shown
+from folding.commands.remote import Server, server_option
 from folding.errors import BadCall
 from folding.exits import DIFFERENT, DONE, UNPROVEN, Outcome, guarded
 
 if TYPE_CHECKING:
     from folding.commands.options import Runs
-    from folding.guards import Limits
+    from folding.model_limits import Limits
+    from folding.show import Progress
+    from folding.verification import Verification
 
 _CODES = {"equivalent": DONE, "different": DIFFERENT, "unproven": UNPROVEN}
 
@@ -25,6 +29,7 @@ _CODES = {"equivalent": DONE, "different": DIFFERENT, "unproven": UNPROVEN}
 @options.runs
 @options.follow_links
 @options.model_limits
+@server_option
 @options.json_option
 @click.option("--junit", metavar="PATH", help="Write the report as JUnit XML too.")
 @options.quiet
@@ -36,6 +41,7 @@ def verify(
     runs: Runs,
     follow_links: bool,
     limits: Limits,
+    server: Server | None,
     json_path: str | None,
     junit: str | None,
     quiet: bool,
@@ -47,17 +53,15 @@ def verify(
 
     Exit codes: 0 equivalent, 1 different, 2 bad input or call, 4 unproven, 130 interrupted.
     """
-    from folding.equivalence.running import Wish
     from folding.show import Progress, show_verification
-    from folding.verifying import verified as run
 
     if junit == "-":
         raise BadCall("--junit takes the path of a file")
     with Progress(enabled=not quiet) as progress:
-        done = run(
+        done = _run(server)(
             reference,
             candidate,
-            Wish(**runs.arguments()),
+            **runs.arguments(),
             follow_links=follow_links,
             limits=limits,
             digests=json_path is not None,
@@ -66,3 +70,35 @@ def verify(
             progress=progress,
         )
     return _CODES[done.verdict.name], shown(json_path, done, show_verification, quiet=quiet)
+
+
+def _run(server: Server | None) -> Callable[..., Verification]:
+    return _here if server is None else server.verify
+
+
+def _here(
+    reference: str,
+    candidate: str,
+    *,
+    follow_links: bool,
+    limits: Limits,
+    digests: bool,
+    report_to: str | None,
+    junit_to: str | None,
+    progress: Progress,
+    **runs: Any,
+) -> Verification:
+    from folding.equivalence.running import Wish
+    from folding.verifying import verified
+
+    return verified(
+        reference,
+        candidate,
+        Wish(**runs),
+        follow_links=follow_links,
+        limits=limits,
+        digests=digests,
+        report_to=report_to,
+        junit_to=junit_to,
+        progress=progress,
+    )

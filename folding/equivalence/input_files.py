@@ -5,12 +5,10 @@ Nothing pickled is ever loaded, and no file can lead to another one.
 
 from __future__ import annotations
 
-import re
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,10 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from folding.equivalence.feeds import Array, Feed, required
+from folding.equivalence.input_paths import check_kind, files, input_folders, numbered
 from folding.errors import BadCall, StorageFailed
+
+__all__ = ["files", "read"]
 
 #: What numpy, zipfile and onnx raise for files that are not what they seem.
 _DAMAGED = (
@@ -34,7 +35,6 @@ _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
-_INPUT = re.compile(r"input_(\d{1,9})\.pb")
 
 
 def read(path: Path, model: ModelProto) -> Iterator[tuple[str, Feed]]:
@@ -45,36 +45,16 @@ def read(path: Path, model: ModelProto) -> Iterator[tuple[str, Feed]]:
         StorageFailed: the operating system refuses.
     """
     try:
-        _check_kind(path)
+        check_kind(path)
         if not path.is_dir():
             yield repr(str(path)), _archive(path)
             return
-        folders = [path] if _numbered(path) else [f for f in _sorted(path) if _numbered(f)]
-        if not folders:
-            hint = "Name an .npz file, or a folder with input_0.pb and so on."
-            raise BadCall(f"the folder {str(path)!r} holds no input_*.pb", hint=hint)
-        for folder in folders:
+        for folder in input_folders(path):
             yield repr(str(folder)), _folder(folder, model)
     except OSError as error:
         raise StorageFailed(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except MemoryError as error:
         raise StorageFailed(f"{str(path)!r} holds arrays larger than the memory") from error
-
-
-def files(path: Path) -> list[Path]:
-    """The files that ``read`` reads, as far as they can be listed."""
-    with suppress(OSError, ValueError):
-        if path.is_dir():
-            folders = [path, *(place for place in path.iterdir() if place.is_dir())]
-            return [file for folder in folders for file in _numbered(folder).values()]
-    return [path]
-
-
-def _check_kind(path: Path) -> None:
-    """Refuse what would keep a reader waiting, like a pipe, or never end."""
-    if path.exists() and not (path.is_dir() or path.is_file()):
-        hint = "Name an .npz file, or a folder with input_0.pb and so on."
-        raise BadCall(f"{str(path)!r} is neither a regular file nor a folder", hint=hint)
 
 
 def _archive(path: Path) -> Feed:
@@ -86,20 +66,9 @@ def _archive(path: Path) -> Feed:
         raise BadCall(f"{str(path)!r} is no .npz file of plain arrays", hint=hint) from error
 
 
-def _sorted(folder: Path) -> list[Path]:
-    """The folders within, numbers in their names in the order of counting."""
-    found = [place for place in folder.iterdir() if place.is_dir()]
-    return sorted(found, key=lambda f: [t.zfill(9) for t in re.split(r"(\d+)", f.name)])
-
-
-def _numbered(folder: Path) -> dict[int, Path]:
-    matches = ((_INPUT.fullmatch(place.name), place) for place in folder.iterdir())
-    return {int(match[1]): place for match, place in matches if match}
-
-
 def _folder(folder: Path, model: ModelProto) -> Feed:
     """By the names in the files, or in the order of the required inputs if none has a name."""
-    paths = _numbered(folder)
+    paths = numbered(folder)
     for number in range(len(paths)):
         if number not in paths:
             raise BadCall(f"{str(folder)!r} lacks input_{number}.pb", hint="Number them from 0.")
@@ -132,7 +101,7 @@ def _check_names(paths: Mapping[int, Path], named: Sequence[str], model: ModelPr
 
 
 def _tensor(path: Path) -> TensorProto:
-    _check_kind(path)
+    check_kind(path)
     try:
         tensor = TensorProto.FromString(path.read_bytes())
     except DecodeError as error:

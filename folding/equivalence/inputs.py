@@ -8,7 +8,6 @@ from folding.equivalence import given
 from folding.equivalence.feeds import Feed, Inputs, required
 from folding.equivalence.kinds import KINDS, Kind
 from folding.equivalence.made_up import OPEN_SIZES, Made, candidates, made_up
-from folding.equivalence.shapes import parse_shape
 from folding.errors import BadCall
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "candidates",
     "load",
     "made_up",
-    "parse_shape",
     "random_feed",
     "required",
 ]

@@ -13,26 +13,8 @@ from folding.equivalence.feeds import dims_of, fits, required, shown, tensor_typ
 from folding.errors import BadCall
 
 _MOST_ELEMENTS = 1 << 24
-_DIGITS = 18
 
 Shapes = Mapping[str, Sequence[int]]
-
-
-def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
-    """What ``--input-shape`` is given: ``NAME:1,3,224,224``. The name may have colons in it.
-
-    Raises:
-        BadCall: it is something else.
-    """
-    name, _, sizes = text.rpartition(":")
-    parts = [part.strip() for part in sizes.split(",")]
-    if not name or not all(p.isascii() and p.isdigit() and len(p) <= _DIGITS for p in parts):
-        hint = "Write the input's name, a colon and its sizes: --input-shape x:1,3,224,224."
-        raise BadCall(f"{text!r} is no NAME:SIZE,SIZE,... of an input", hint=hint)
-    shape = tuple(int(part) for part in parts)
-    if 0 in shape:
-        raise BadCall(f"{text!r} asks for a size of 0", hint="Give sizes from 1 on.")
-    return name, shape
 
 
 def check_shapes(model: ModelProto, wished: Any) -> dict[str, tuple[int, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from folding.equivalence.shapes import parse_shape
+from folding.assignments import parse_shape
 from folding.errors import BadCall
 
 
