@@ -1,0 +1,146 @@
+"""What a server is told of a call: the caller's options as headers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from folding.equivalence.limits import RunLimits
+from folding.errors import BadCall
+from folding.layout import Layout
+from folding.model_limits import Limits
+from folding.v1 import folding_pb2 as v1
+from folding_server.client.sources import LocalModel, Outgoing, sendable_target
+
+_CPU = "CPUExecutionProvider"
+#: Seconds that a job may take besides its runs.
+_BESIDES = 600.0
+_LAYOUTS = {
+    Layout.AS_SOURCE: v1.LAYOUT_UNSPECIFIED,
+    Layout.SINGLE_FILE: v1.LAYOUT_SINGLE_FILE,
+    Layout.EXTERNAL_DATA: v1.LAYOUT_EXTERNAL_DATA,
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What may be folded, as ``folding.fold`` takes it."""
+
+    freeze: Mapping[str, Any] | None
+    keep: Sequence[str]
+    allow_growth: bool
+
+    def message(self) -> v1.FoldOptions:
+        """The same for a header."""
+        return v1.FoldOptions(
+            freeze={name: _text(value) for name, value in (self.freeze or {}).items()},
+            keep=self.keep,
+            allow_growth=self.allow_growth,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """How models are to be run, as ``folding.verify`` takes it."""
+
+    shapes: Mapping[str, Sequence[int]] | None
+    tolerance: float | None
+    provider: str
+    limits: RunLimits
+
+    def message(self, inputs: Sequence[Outgoing]) -> v1.RunOptions:
+        """The same for a header."""
+        shapes = (self.shapes or {}).items()
+        return v1.RunOptions(
+            inputs=[each.file for each in inputs],
+            shapes=[v1.InputShape(name=name, dims=dims) for name, dims in shapes],
+            tolerance=self.tolerance,
+            provider="" if self.provider == _CPU else self.provider,
+            time_limit_seconds=self.limits.seconds,
+            memory_limit_bytes=self.limits.memory or 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Materials:
+    """What a call is about: models, what they are run on, and how far they may go."""
+
+    models: Sequence[LocalModel]
+    inputs: Sequence[Outgoing]
+    limits: Limits
+
+    @property
+    def files(self) -> list[Outgoing]:
+        """All files, in the order of the header."""
+        return [*(each for model in self.models for each in model.outgoing), *self.inputs]
+
+    def job(self, runs: Runs | None = None) -> v1.JobOptions:
+        """The limits of the job, which has time for all its runs."""
+        return v1.JobOptions(
+            time_limit_seconds=runs.limits.seconds + _BESIDES if runs else 0.0,
+            max_nesting=self.limits.nesting,
+            max_expanded_nodes=self.limits.expanded_nodes,
+        )
+
+
+def fold_header(
+    materials: Materials, wishes: Wishes, runs: Runs, target: str, layout: Layout, *, verify: bool
+) -> v1.FoldHeader:
+    """The header of a fold; raises as ``made``."""
+    return made(
+        lambda: v1.FoldHeader(
+            model=materials.models[0].message,
+            target=sendable_target(target),
+            options=wishes.message(),
+            skip_verification=not verify,
+            run=runs.message(materials.inputs) if verify else None,
+            layout=_LAYOUTS[layout],
+            job=materials.job(runs if verify else None),
+        )
+    )
+
+
+def verify_header(materials: Materials, runs: Runs) -> v1.VerifyHeader:
+    """The header of a verification; raises as ``made``."""
+    reference, candidate = materials.models
+    return made(
+        lambda: v1.VerifyHeader(
+            reference=reference.message,
+            candidate=candidate.message,
+            run=runs.message(materials.inputs),
+            job=materials.job(runs),
+        )
+    )
+
+
+def explain_header(materials: Materials, wishes: Wishes) -> v1.ExplainHeader:
+    """The header of an explanation; raises as ``made``."""
+    return made(
+        lambda: v1.ExplainHeader(
+            model=materials.models[0].message, options=wishes.message(), job=materials.job()
+        )
+    )
+
+
+def made(header: Callable[[], T]) -> T:
+    """A header, if all that goes into it can be said.
+
+    Raises:
+        BadCall: it cannot.
+    """
+    try:
+        return header()
+    except (AttributeError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split())
+        hint = "Give names as text, shapes as whole numbers, and values as JSON has them."
+        raise BadCall(f"an option of the call cannot be sent: {why}", hint=hint) from error
+
+
+def _text(value: Any) -> str:
+    """A value to freeze: what is text already is taken as it was written."""
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    return plain if isinstance(plain, str) else json.dumps(plain)

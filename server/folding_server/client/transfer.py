@@ -1,0 +1,180 @@
+"""The steps of one call: the header, the files that the server wants, and what it answers.
+
+A step is plain data. Whoever carries it out sends back its answer, or throws the error of gRPC in;
+so there is one conversation for threads and for event loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import grpc
+
+from folding.v1.folding_pb2 import (
+    Accepted,
+    Chunk,
+    ExplainHeader,
+    ExplainRequest,
+    FoldHeader,
+    FoldRequest,
+    VerifyHeader,
+    VerifyRequest,
+)
+from folding_server.client.answers import Names, bad_answer, error_from
+from folding_server.client.results import Results
+from folding_server.client.sources import Outgoing
+
+_MOST_CHUNK_BYTES = 1 << 20
+#: Seconds between tries.
+_PAUSES = (0.5, 1.0, 2.0)
+
+T = TypeVar("T")
+
+#: Is told what goes on, and how much of that is done, from 0 to 1: "upload", "queued", the stages
+#: of a report's seconds, "download".
+Progress = Callable[[str, float], object]
+
+Header = FoldHeader | VerifyHeader | ExplainHeader
+Request = FoldRequest | VerifyRequest | ExplainRequest
+
+_REQUESTS: dict[type[Any], tuple[str, type[Any]]] = {
+    FoldHeader: ("Fold", FoldRequest),
+    VerifyHeader: ("Verify", VerifyRequest),
+    ExplainHeader: ("Explain", ExplainRequest),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Begin a call of the method of that name; one that was begun before is over."""
+
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a request. The answer is whether the call still goes on."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Say that no more requests come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """Wait for a response. The answer is that, or None if it was the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Call the method of that name with one request. The answer is its response."""
+
+    method: str
+    request: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait for so many seconds."""
+
+    seconds: float
+
+
+Step = Begin | Send | Finish | Receive | Ask | Pause
+Steps = Generator[Step, Any, T]
+
+
+@dataclass(slots=True)
+class Conversation:
+    """One call, from its header to the last byte of its answer."""
+
+    server: str
+    header: Header
+    files: Sequence[Outgoing]
+    results: Results
+    names: Names = field(default_factory=Names)
+    progress: Progress | None = None
+    was_heard: bool = False
+
+    def steps(self) -> Steps[None]:
+        """All of it; again from the start if the server cannot be reached for a moment.
+
+        Raises:
+            FoldError: what the server refuses, or that it cannot be reached or believed.
+        """
+        yield from persistent(self._steps, self._error, lambda: not self.was_heard)
+
+    def _error(self, error: grpc.RpcError) -> Exception:
+        return error_from(error, self.server, self.names, was_heard=self.was_heard)
+
+    def _steps(self) -> Steps[None]:
+        method, request = _REQUESTS[type(self.header)]
+        yield Begin(method)
+        yield Send(request(header=self.header))
+        response = yield Receive()
+        if response is None or response.WhichOneof("message") != "accepted":
+            raise bad_answer(self.server, "did not accept the call")
+        yield from self._send(response.accepted, request)
+        yield Finish()
+        while (response := (yield Receive())) is not None:
+            self.was_heard = True
+            self._take(response)
+        self.results.end()
+
+    def _send(self, accepted: Accepted, request: type[Any]) -> Steps[None]:
+        """The files that the server wants; ends early if it has ended the call."""
+        if any(index >= len(self.files) for index in accepted.wanted):
+            raise bad_answer(self.server, "wants a file that there is not")
+        most = min(accepted.chunk_bytes or _MOST_CHUNK_BYTES, _MOST_CHUNK_BYTES)
+        whole, sent = sum(self.files[index].file.size for index in accepted.wanted), 0
+        for index in accepted.wanted:
+            file = self.files[index].source
+            for start in range(0, file.size, most):
+                self._tell("upload", sent / whole)
+                data = file.read(start, min(start + most, file.size))
+                if not (yield Send(request(chunk=Chunk(file=index, data=data)))):
+                    return
+                sent += len(data)
+            file.check_unchanged()
+
+    def _take(self, response: Any) -> None:
+        kind = response.WhichOneof("message")
+        if kind == "progress":
+            self._tell(response.progress.stage, response.progress.fraction)
+        elif kind == "report":
+            self.results.begin(response.report.files)
+        elif kind == "chunk":
+            self.results.take(response.chunk)
+            self._tell("download", self.results.fraction)
+
+    def _tell(self, stage: str, fraction: float) -> None:
+        if self.progress is not None:
+            self.progress(stage, fraction)
+
+
+def persistent(
+    steps: Callable[[], Steps[T]],
+    meaning: Callable[[grpc.RpcError], Exception],
+    may_repeat: Callable[[], bool],
+) -> Steps[T]:
+    """Steps that are taken again while the server is unavailable, a few times.
+
+    Args:
+        steps: what to do.
+        meaning: what the error of the last time means.
+        may_repeat: whether nothing has been answered yet.
+    """
+    for seconds in (*_PAUSES, None):
+        try:
+            return (yield from steps())
+        except grpc.RpcError as error:
+            is_away = error.code() is grpc.StatusCode.UNAVAILABLE
+            if seconds is None or not (is_away and may_repeat()):
+                raise meaning(error) from error
+        yield Pause(seconds)
+    raise AssertionError
