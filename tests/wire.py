@@ -59,7 +59,7 @@ def ask(
     contents: Sequence[bytes] = (),
     *,
     timeout: float = _SECONDS,
-    metadata: Sequence[tuple[str, str]] = (),
+    metadata: Sequence[tuple[str, str | bytes]] = (),
 ) -> Answer:
     """Call a stream, send what it wants, and take what it answers."""
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()

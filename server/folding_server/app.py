@@ -13,6 +13,7 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
+from folding.interrupts import SIGNALS
 from folding.v1.folding_pb2_grpc import add_FoldingServiceServicer_to_server
 from folding_server import logs
 from folding_server.addresses import check_privacy, parse_address
@@ -73,8 +74,9 @@ async def run(options: Options) -> None:
 def _signals() -> asyncio.Queue[int]:
     """The signals that ask for the end, as they come."""
     queue = asyncio.Queue[int]()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, queue.put_nowait, number)
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # As nohup wants it.
+            asyncio.get_running_loop().add_signal_handler(number, queue.put_nowait, number)
     return queue
 
 

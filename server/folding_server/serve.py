@@ -16,7 +16,6 @@ from pathlib import Path
 
 from folding.errors import BadCall
 from folding_server import malloc
-from folding_server.jobs.forkserver import start_forkserver
 from folding_server.limits import ServerLimits
 
 _NEEDED = (
@@ -85,6 +84,8 @@ def serve(options: Options) -> None:
         StorageFailed: the spool cannot be used.
     """
     check_installed()
+    from folding_server.jobs.forkserver import start_forkserver
+
     malloc.tune()
     limits = replace(options.limits, chunk_bytes=malloc.chunk_bytes())
     start_forkserver()

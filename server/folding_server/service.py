@@ -103,8 +103,7 @@ class FoldingService(FoldingServiceServicer):
                 self._metrics.cached.inc()
                 await talk.give(kept, cached=True)
                 return
-            result = await talk.unless_more(self._run(spec, talk))
-            stack.push_async_callback(asyncio.to_thread, shutil.rmtree, result.folder, True)
+            result = await talk.unless_more(self._run(spec, talk, stack))
             await talk.give(await self._kept(key, result), cached=False)
 
     async def _wish(self, kind: Kind, owner: str, talk: Talk, context: Context) -> JobSpec:
@@ -125,16 +124,20 @@ class FoldingService(FoldingServiceServicer):
                 await upload.write(chunk.file, chunk.data)
             await upload.finish()
 
-    async def _run(self, spec: JobSpec, talk: Talk) -> JobResult:
+    async def _run(self, spec: JobSpec, talk: Talk, stack: AsyncExitStack) -> JobResult:
+        """What the job finds; its folder goes with ``stack``, unless it is moved before."""
         started, handle = time.monotonic(), self._runner.submit(spec)
         try:
             async for progress in handle.progress():
                 await talk.progress(progress)
-            return await handle.result()
+            result = await handle.result()
         except ServiceError as error:
             if error.reason in _DEATHS:
                 self._metrics.deaths.labels(error.reason).inc()
             raise
+        else:
+            stack.push_async_callback(asyncio.to_thread, shutil.rmtree, result.folder, True)
+            return result
         finally:
             await handle.cancel()
             self._metrics.job_seconds.labels(spec.kind).observe(time.monotonic() - started)

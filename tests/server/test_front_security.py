@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -41,8 +42,8 @@ def refusal_of_info(stub: FoldingServiceStub, *tokens: str) -> Refusal:
     return refusal(caught.value)
 
 
-def bearer(*tokens: str) -> list[tuple[str, str]]:
-    return [("authorization", f"Bearer {token}") for token in tokens]
+def bearer(*tokens: str) -> tuple[tuple[str, str | bytes], ...]:
+    return tuple(("authorization", f"Bearer {token}") for token in tokens)
 
 
 def entry(token: str, *rest: str) -> str:
@@ -145,7 +146,7 @@ def test_reflection_needs_a_token_too(tmp_path: Path) -> None:
         serving(tmp_path, *words, ready=False) as server,
         grpc.insecure_channel(server.target) as channel,
     ):
-        method = channel.stream_stream(name)
+        method: Any = channel.stream_stream(name)
         with pytest.raises(grpc.RpcError) as caught:
             list(method(iter([b":\0"]), timeout=5))
         replies = method(iter([b":\0"]), metadata=bearer("a"), timeout=5)
