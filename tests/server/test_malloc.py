@@ -40,6 +40,22 @@ def test_freed_megabytes_are_used_again() -> None:
     assert int(told(loop.format("malloc.tune()"))) * 4 < int(told(loop.format("")))
 
 
+@pytest.mark.skipif("glibc" not in str(os.confstr("CS_GNU_LIBC_VERSION")), reason="needs glibc")
+def test_what_is_not_used_is_given_back() -> None:
+    """Memory between what is still in use goes back to the system when it is asked to."""
+    text = (
+        "import os\n"
+        "def resident(): return int(open('/proc/self/statm').read().split()[1])\n"
+        "malloc.tune()\n"
+        "taken = [bytearray(b'x') * (1 << 20) for _ in range(64)]\n"
+        "del taken[:-1]\n"
+        "before = resident()\n"
+        "assert malloc.give_back()\n"
+        "print(before - resident())\n"
+    )
+    assert int(told(text)) * os.sysconf("SC_PAGE_SIZE") > 50 * MIB
+
+
 @pytest.mark.parametrize(
     "name", ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"]
 )
@@ -52,8 +68,8 @@ def test_the_operator_knows_better(name: str) -> None:
 
 def test_elsewhere_chunks_are_smaller() -> None:
     """Where nothing can be tuned, chunks have half the size."""
-    text = "sys.platform = 'darwin'\nprint(malloc.tune(), malloc.chunk_bytes())"
-    assert told(text) == f"False {MIB // 2}"
+    text = "sys.platform = 'darwin'\nprint(malloc.tune(), malloc.chunk_bytes(), malloc.give_back())"
+    assert told(text) == f"False {MIB // 2} False"
 
 
 def test_another_libc() -> None:
