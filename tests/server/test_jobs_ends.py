@@ -298,7 +298,15 @@ asyncio.run(main(Path(sys.argv[1])))
 """
 
 
-def test_jobs_do_not_outlive_their_server(tmp_path: Path) -> None:
+def wait_until_settled(process: psutil.Process) -> None:
+    """Wait until a process has told the system when to kill it, and has closed its own pipes."""
+    source = Path(f"/proc/{process.pid}/fd/0")
+    while source.readlink() != Path("/dev/null"):
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", ["running", "stopped"])
+def test_jobs_do_not_outlive_their_server(tmp_path: Path, how: str) -> None:
     """A server that is killed takes its fork server and all jobs with it, wherever they are."""
     words = [sys.executable, "-c", _FRONT, str(tmp_path)]
     tests = str(Path(__file__).parents[1])
@@ -306,6 +314,10 @@ def test_jobs_do_not_outlive_their_server(tmp_path: Path) -> None:
         assert front.stdout is not None
         assert front.stdout.readline() == b"runs\n"
         family = psutil.Process(front.pid).children(recursive=True)
+        for process in family if how == "stopped" else ():
+            if Path(process.cwd()).is_relative_to(tmp_path):
+                wait_until_settled(process)
+                process.suspend()
         front.kill()
     assert len(family) >= 3
     _, left = psutil.wait_procs(family, timeout=5)

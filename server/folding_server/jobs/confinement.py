@@ -75,9 +75,9 @@ def _end_with_parents() -> None:
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    signal.signal(signal.SIGIO, signal.SIG_DFL)
-    pipe = parent.sentinel
+    pipe = parent.sentinel  # It ends with the server.
     fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)  # Even what is stopped.
     fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
     if select.select([pipe], [], [], 0)[0]:  # It is gone already.
         os.kill(os.getpid(), signal.SIGKILL)
