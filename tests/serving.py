@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -66,8 +67,7 @@ def serving(
         family = process.children(recursive=True)
         yield server
         family += process.children(recursive=True) if process.poll() is None else []
-        stop(process)
-        assert process.returncode == 0, log.read_text()[-2000:]
+        assert stop(process) == 0, log.read_text()[-5000:]
         _, alive = psutil.wait_procs(family, timeout=5)
         assert alive == []
         assert server.left() == []
@@ -79,7 +79,8 @@ def started(folder: Path, *words: str, listen: str = _ANY_PORT) -> Iterator[psut
     command = [sys.executable, "-m", "folding_server", "--listen", listen]
     command += ["--spool", str(folder / "spool"), *words]
     with (folder / "log").open("wb") as log:
-        process = psutil.Popen(command, stderr=log, stdin=subprocess.DEVNULL)
+        environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
+        process = psutil.Popen(command, stderr=log, stdin=subprocess.DEVNULL, env=environment)
     try:
         yield process
     finally:
@@ -88,11 +89,15 @@ def started(folder: Path, *words: str, listen: str = _ANY_PORT) -> Iterator[psut
             process.wait()
 
 
-def stop(process: psutil.Popen) -> None:
-    """Ask it to end, and wait until it has."""
+def stop(process: psutil.Popen) -> int | None:
+    """Ask it to end; its exit code. If it does not end, its log says where it was."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-    process.wait(_PATIENCE)
+    try:
+        return process.wait(_PATIENCE)
+    except psutil.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        return process.wait(_PATIENCE)
 
 
 def refused(folder: Path, *words: str, listen: str = _ANY_PORT) -> tuple[int, str]:
