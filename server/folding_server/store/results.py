@@ -40,8 +40,13 @@ class Results:
         self._versions = (__version__, *map(_version, _DEPENDENCIES))
 
     def key(self, spec: JobSpec) -> str:
-        """The same for jobs that have the same result, whoever asks and however long it may run."""
+        """The same for an owner's jobs that have the same result, however long they may run.
+
+        Another owner's job has another key: whether somebody else sent the same is nobody's
+        business.
+        """
         told = {
+            "owner": spec.owner,
             "kind": spec.kind,
             "models": [asdict(model) for model in spec.models],
             "inputs": [asdict(file) for file in spec.inputs],
