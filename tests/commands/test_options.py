@@ -17,6 +17,9 @@ from folding.equivalence.limits import RunLimits
 
 RUNS = ["--inputs", "--input-shape", "--tolerance", "--provider", "--custom-ops"]
 RUNS += ["--time-limit", "--memory-limit"]
+#: The commands that read models; serve lets others do it.
+OF_MODELS = [name for name in cli.app.commands if name != "serve"]
+SERVER = ["--server", "--token-file", "--tls-ca", "--tls-cert", "--tls-key", "--insecure"]
 
 
 def options(command: str) -> dict[str, click.Option]:
@@ -27,7 +30,7 @@ def options(command: str) -> dict[str, click.Option]:
 
 def test_an_option_of_several_commands_is_the_same_in_all() -> None:
     seen: dict[str, click.Option] = {}
-    for command in cli.app.commands:
+    for command in OF_MODELS:
         for name, option in options(command).items():
             first = seen.setdefault(name, option)
             assert (option.help, option.default) == (first.help, first.default), name
@@ -38,7 +41,12 @@ def test_the_commands_that_run_models_say_alike_how(command: str) -> None:
     assert [name for name in options(command) if name in RUNS] == RUNS
 
 
-@pytest.mark.parametrize("command", cli.app.commands)
+@pytest.mark.parametrize("command", ["fold", "verify", "explain"])
+def test_the_commands_that_a_server_can_do_say_alike_which(command: str) -> None:
+    assert [name for name in options(command) if name in SERVER] == SERVER
+
+
+@pytest.mark.parametrize("command", OF_MODELS)
 def test_every_command_that_reads_models_takes_the_limits_that_errors_name(command: str) -> None:
     assert {"--max-nesting", "--max-expanded-nodes", "--follow-links"} <= options(command).keys()
 

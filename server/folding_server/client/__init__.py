@@ -9,7 +9,8 @@
 Both raise what the same call of ``folding`` raises, and a ``ServiceError`` for what only a server
 can refuse. Whatever they come to, no file of theirs is left half-written.
 
-    sync, aio    carry out steps over gRPC
+    sync, aio    the two clients
+    connection   carries out steps over gRPC
     operations   the steps of a fold, a verification, an explanation: shared, and without gRPC
     transfer     the steps of one call: header, chunks, answers; and when to try again
     sources      what is sent

@@ -1,7 +1,6 @@
 """The steps of one call: the header, the files that the server wants, and what it answers.
 
-A step is plain data. Whoever carries it out sends back its answer, or throws the error of gRPC in;
-so there is one conversation for threads and for event loops.
+A step is plain data. Whoever carries it out sends back its answer, or throws the error of gRPC in.
 """
 
 from __future__ import annotations
