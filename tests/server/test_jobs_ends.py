@@ -17,7 +17,7 @@ from files import conv_net, save
 from jobbing import SOON, Bench, bench, bomb, endless, lost_child, spec, until
 
 from folding_server.errors import ServiceError
-from folding_server.jobs import forkserver
+from folding_server.jobs import forkserver, tree
 from folding_server.jobs.runner import JobHandle, JobResult, JobSpec, Kind
 
 Act = Callable[[Bench, JobHandle, list[psutil.Process]], Awaitable[None]]
@@ -234,6 +234,26 @@ def test_a_job_that_takes_too_much_memory_is_ended(tmp_path: Path) -> None:
             return (await failure(job)).reason
 
     assert asyncio.run(run()) == "JOB_MEMORY_LIMIT"
+
+
+def test_the_memory_of_a_job_is_that_of_all_its_processes(tmp_path: Path) -> None:
+    """What the process takes that runs the models counts as much as what its parent takes."""
+    source = save(endless(), tmp_path / "endless.onnx")
+
+    async def run() -> None:
+        async with bench(tmp_path) as made:
+            job = made.runner.submit(spec(Kind.FOLD, made.shelf.model(source)))
+            processes = await made.runs(2)
+            wait_until_settled(processes[1])
+            for process in processes:
+                process.suspend()
+            sizes = [process.memory_info().rss for process in processes]
+            assert tree.memory(processes[0]) == sum(sizes)
+            assert tree.memory(processes[1]) == sizes[1]
+            await job.cancel()
+            assert tree.memory(processes[0]) == 0
+
+    asyncio.run(run())
 
 
 def test_a_model_that_asks_for_all_memory_is_not_proved(tmp_path: Path) -> None:

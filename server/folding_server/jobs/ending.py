@@ -22,6 +22,7 @@ from folding_server.jobs.outcome import (
 )
 from folding_server.jobs.places import Places
 from folding_server.jobs.runner import JobResult
+from folding_server.store.faults import full
 
 #: The exit code of processes whose end nobody was told.
 _LOST = 255
@@ -62,7 +63,7 @@ def _failure(folder: Path, code: int) -> FoldError:
     if code == NO_MEMORY or (code and any(text in last_words(folder) for text in SAYS_NO_MEMORY)):
         return memory_limit()
     if code == NO_SPACE:
-        return storage_full()
+        return full()
     if code == -getattr(signal, "SIGXCPU", 0):
         return ServiceError("JOB_TIME_LIMIT", "the job took more time of the processor than it had")
     if code == _LOST:
@@ -87,15 +88,6 @@ def time_limit(seconds: float) -> ServiceError:
         "JOB_TIME_LIMIT",
         f"the job took longer than {seconds:g} s",
         hint="Ask for more time, or for less to run.",
-    )
-
-
-def storage_full() -> ServiceError:
-    """There is no room for what the job writes."""
-    return ServiceError(
-        "STORAGE_FULL",
-        "the server has no room for what the job writes",
-        hint="Try again later, or tell its operator.",
     )
 
 
