@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import psutil
+import pytest
 from files import conv_net
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from folding_server.errors import ServiceError
 from folding_server.jobs.local import LocalRunner
-from folding_server.jobs.runner import FileSpec, JobResult, JobSpec, Kind, ModelSpec
+from folding_server.jobs.runner import FileSpec, JobHandle, JobResult, JobSpec, Kind, ModelSpec
 from folding_server.limits import ServerLimits
 
 OWNER = "somebody"
@@ -150,3 +153,24 @@ def lost_child(note: Path) -> None:
         os._exit(0)
     time.sleep(600)
     os._exit(0)
+
+
+async def failure(job: JobHandle) -> ServiceError:
+    """What a job fails with."""
+    with pytest.raises(ServiceError) as caught:
+        await job.result()
+    return caught.value
+
+
+async def removed(job: JobHandle) -> JobResult:
+    """What it found, without its files."""
+    result = await job.result()
+    shutil.rmtree(result.folder)
+    return result
+
+
+def wait_until_settled(process: psutil.Process) -> None:
+    """Wait until a process has told the system when to kill it, and has closed its own pipes."""
+    source = Path(f"/proc/{process.pid}/fd/0")
+    while source.readlink() != Path("/dev/null"):
+        time.sleep(0.01)
