@@ -58,8 +58,9 @@ def test_owners_of_any_name(spool: Spool, owner: str) -> None:
 
 
 def test_asking_is_using(spool: Spool) -> None:
-    """A file that is asked for counts as used now."""
+    """A file that is asked for counts as used now, and as changed when it was."""
     path = spool.blobs.path(OWNER, keep(spool, b"abc").sha256)
     os.utime(path, (0, 0))
     assert spool.blobs.has(OWNER, file_of(b"abc"))
-    assert path.stat().st_mtime > 1e9
+    assert path.stat().st_atime > 1e9
+    assert path.stat().st_mtime == 0

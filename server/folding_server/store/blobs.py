@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -41,7 +42,8 @@ class Blobs:
                 status = path.lstat()
                 if not S_ISREG(status.st_mode) or status.st_size != file.size:
                     return False
-                os.utime(path)
+                # Jobs that run may have the same file, and notice it if it seems to be rewritten.
+                os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
             except FileNotFoundError:
                 return False
         return True

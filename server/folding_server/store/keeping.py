@@ -153,9 +153,14 @@ class Keeper:
             with os.scandir(folder) as found:
                 for entry in found:
                     with suppress(FileNotFoundError):
-                        used = entry.stat(follow_symlinks=False).st_mtime
                         path = Path(entry.path)
-                        yield Entry(used, room_in(path), path)
+                        yield Entry(_last_used(entry), room_in(path), path)
+
+
+def _last_used(entry: os.DirEntry[str]) -> float:
+    """When it was asked for: looking into a folder changes when that was read."""
+    status = entry.stat(follow_symlinks=False)
+    return status.st_mtime if entry.is_dir(follow_symlinks=False) else status.st_atime
 
 
 def room_in(path: Path) -> int:
