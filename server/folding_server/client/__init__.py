@@ -12,8 +12,10 @@ can refuse. Whatever they come to, no file of theirs is left half-written.
     sync, aio    the two clients
     connection   carries out steps over gRPC
     operations   the steps of a fold, a verification, an explanation: shared, and without gRPC
+    exchange     some materials, and the results that come back
     transfer     the steps of one call: header, chunks, answers; and when to try again
-    sources      what is sent
+    headers      what the server is told
+    sources      what it is sent
     results      what comes back
     answers      what it means
     access       to which server, and how

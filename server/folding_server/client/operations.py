@@ -1,5 +1,7 @@
 """What a client does, as steps: a fold, a verification, an explanation.
 
+The docstrings are those of the methods that clients make of it.
+
 Places for files are checked before anything is sent, by the rules of the calls here; files are kept
 by the same means.
 """
@@ -7,12 +9,12 @@ by the same means.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 
@@ -32,7 +34,8 @@ from folding.report import FileFacts, Report, require
 from folding.spool import STANDARD, standard_output
 from folding.v1 import folding_pb2 as v1
 from folding.verification import Verification
-from folding_server.client.answers import Names, bad_answer, error_from, read_report
+from folding_server.client.answers import Names, bad_answer, error_from
+from folding_server.client.exchange import Exchange
 from folding_server.client.headers import (
     Materials,
     Runs,
@@ -43,49 +46,11 @@ from folding_server.client.headers import (
 )
 from folding_server.client.results import Results
 from folding_server.client.sources import open_inputs, open_model
-from folding_server.client.transfer import Ask, Conversation, Header, Progress, Steps, persistent
+from folding_server.client.transfer import Ask, Progress, Steps, persistent
 
 AnyPath = str | os.PathLike[str]
 
 _CPU = "CPUExecutionProvider"
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server makes of some materials."""
-
-    server: str
-    materials: Materials
-    results: Results
-
-    def steps(self, header: Header, progress: Progress | None) -> Steps[None]:
-        """Send the materials, and receive the results."""
-        files = self.materials.files
-        talk = Conversation(self.server, header, files, self.results, self.names, progress)
-        return talk.steps()
-
-    @property
-    def names(self) -> Names:
-        """What the models are called here."""
-        return Names({model.outgoing[0].file.path: model.name for model in self.materials.models})
-
-    @property
-    def facts(self) -> list[FileFacts]:
-        """What is to be said of the models."""
-        return [
-            FileFacts(model.name, model.size, model.outgoing[0].file.sha256)
-            for model in self.materials.models
-        ]
-
-    def read(self, read: Callable[[Any], T]) -> T:
-        """The report.
-
-        Raises:
-            ServiceError: it is none that this version can read.
-        """
-        return read_report(self.results.report, self.server, self.names, read)
 
 
 def fold(
@@ -108,7 +73,36 @@ def fold(
     keep: Sequence[str] = (),
     allow_growth: bool = False,
 ) -> Steps[Report]:
-    """The steps of a fold; see ``Client.fold``."""
+    """Fold the model at ``source`` on the server, and write it to ``target`` here.
+
+    Args:
+        server: where; clients give their own.
+        source: as for ``folding.fold``, and so are those below that are not explained.
+        target: where the folded model goes.
+        verify: whether the server is to prove that both are the same function.
+        inputs: the path of an .npz file, or of a folder of input_*.pb.
+        layout: where the target keeps its big tensors.
+        follow_links: whether external data may be a link that leaves the model's folder.
+        limits: how deep graphs may be nested, and how far functions expand.
+        report_to: a file for the report as JSON, which is written if the model is or not.
+        progress: is told each stage, and how much of it is done, from 0 to 1.
+        shapes: the shapes of inputs that are made up, by input name.
+        tolerance: how far outputs may be apart, relative to their size.
+        provider: the execution provider that runs the folded model, one of the server's.
+        run_limits: how long runs may take, and how much memory.
+        freeze: values for inputs, by name.
+        keep: affines that are to stay, by the names of their outputs or nodes.
+        allow_growth: whether copies of shared tensors may grow the model by more than 1 %.
+
+    Returns:
+        What became of every affine, and the evidence.
+
+    Raises:
+        NotEquivalent: the folded model computes something else. Nothing was written.
+        Unproven: equivalence could not be established. Nothing was written.
+        FoldError: the source, the target or the call is bad. Nothing was written.
+        ServiceError: the server refuses, or cannot be reached or believed. Nothing was written.
+    """
     to = target_of(source, target, layout)
     with ExitStack() as stack:
         call = Call(
@@ -134,23 +128,23 @@ def fold(
         wishes = Wishes(freeze, keep, allow_growth)
         runs = Runs(shapes, tolerance, provider, run_limits)
         header = fold_header(materials, wishes, runs, Path(to).name, call.layout, verify=verify)
-        answer = Answer(server, materials, Results(server, kept))
-        yield from answer.steps(header, progress)
-        report = _of_fold(answer.read(report_from), call, answer)
+        exchange = Exchange(server, materials, Results(server, kept))
+        yield from exchange.steps(header, progress)
+        report = _of_fold(exchange.read(report_from), call, exchange)
         hand_over(report, kept, call)
         require(report, call.source)
     return report
 
 
-def _of_fold(found: Report, call: Call, answer: Answer) -> Report:
+def _of_fold(found: Report, call: Call, exchange: Exchange) -> Report:
     """The report, with the files as they are here."""
     is_good = found.verification.name in (VerdictName.EQUIVALENT, VerdictName.SKIPPED)
-    files, written = answer.results.files, None
+    files, written = exchange.results.files, None
     if is_good:
         if len(files) == 1:
-            raise bad_answer(answer.server, "sent no model")
+            raise bad_answer(exchange.server, "sent no model")
         written = FileFacts(call.target, sum(file.size for file in files[1:]), files[1].sha256)
-    return replace(found, source=answer.facts[0], target=written)
+    return replace(found, source=exchange.facts[0], target=written)
 
 
 def verify(
@@ -169,7 +163,18 @@ def verify(
     junit_to: AnyPath | None = None,
     progress: Progress | None = None,
 ) -> Steps[Verification]:
-    """The steps of a verification; see ``Client.verify``."""
+    """Whether ``candidate`` is the same function as ``reference``, as the server finds.
+
+    The arguments are those of ``fold``, and ``junit_to`` is a file for the report as JUnit XML.
+
+    Returns:
+        The verdict, its evidence, and the facts about both files. Nothing is raised because the
+        models differ.
+
+    Raises:
+        FoldError: a model, an input or the call is bad.
+        ServiceError: the server refuses, or cannot be reached or believed.
+    """
     with ExitStack() as stack:
         paths = os.fspath(reference), os.fspath(candidate)
         if paths == (STANDARD, STANDARD):
@@ -182,10 +187,10 @@ def verify(
         check_notes(notes, (ours, theirs), [each.source.path for each in given])
         runs = Runs(shapes, tolerance, provider, run_limits)
         materials = Materials([ours, theirs], given, limits)
-        answer = Answer(server, materials, Results(server))
-        yield from answer.steps(verify_header(materials, runs), progress)
-        one, other = answer.facts
-        done = replace(answer.read(verification_from), reference=one, candidate=other)
+        exchange = Exchange(server, materials, Results(server))
+        yield from exchange.steps(verify_header(materials, runs), progress)
+        one, other = exchange.facts
+        done = replace(exchange.read(verification_from), reference=one, candidate=other)
         texts = ((report_to, done.to_json), (junit_to, partial(to_junit, done)))
         write_notes([(Path(path), text()) for path, text in texts if path is not None])
     return done
@@ -203,7 +208,14 @@ def explain(
     keep: Sequence[str] = (),
     allow_growth: bool = False,
 ) -> Steps[Report]:
-    """The steps of an explanation; see ``Client.explain``."""
+    """What folding the model at ``source`` on the server would do, as a report without a target.
+
+    The arguments are those of ``fold``.
+
+    Raises:
+        FoldError: the source or the call is bad.
+        ServiceError: the server refuses, or cannot be reached or believed.
+    """
     note = None if report_to is None else Path(report_to)
     call = Call(os.fspath(source), Clock(), note, digests=True)
     with ExitStack() as stack:
@@ -211,10 +223,10 @@ def explain(
         check_places(call, model)
         clear_places(call, model)
         materials = Materials([model], [], limits)
-        answer = Answer(server, materials, Results(server))
+        exchange = Exchange(server, materials, Results(server))
         header = explain_header(materials, Wishes(freeze, keep, allow_growth))
-        yield from answer.steps(header, progress)
-    report = replace(answer.read(report_from), source=answer.facts[0], target=None)
+        yield from exchange.steps(header, progress)
+    report = replace(exchange.read(report_from), source=exchange.facts[0], target=None)
     if note is not None:
         with beside.noted(report.to_json(), note) as waiting:
             waiting.replace()
@@ -222,10 +234,10 @@ def explain(
 
 
 def info(server: str) -> Steps[v1.GetServerInfoResponse]:
-    """What the server is and what it takes; see ``Client.info``.
+    """What the server is and what it takes.
 
     Raises:
-        FoldError: it refuses, or cannot be reached.
+        ServiceError: it refuses, or cannot be reached.
     """
 
     def ask() -> Steps[v1.GetServerInfoResponse]:
