@@ -119,8 +119,6 @@ async def _drain(
     """Let the calls that are in end, unless that takes long or a second signal comes."""
     await readiness.tell(is_ready=False)
     await _first_of(seconds, front.drain(), signals.get())
-    for number in SIGNALS:  # From here on one more ends it, whatever it waits for.
-        asyncio.get_running_loop().remove_signal_handler(number)
 
 
 async def _first_of(seconds: float | None, *waits: Coroutine[Any, Any, Any]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_status import rpc_status  # type: ignore[import-untyped]
 
 from folding.errors import FoldError
@@ -62,9 +63,9 @@ class Front(grpc.aio.ServerInterceptor):
         try:
             self._let_in(call, context)
             return await run()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, grpc.aio.InternalError) as error:
             call.code = "CANCELLED"
-            raise
+            raise asyncio.CancelledError from error
         except Exception as error:  # noqa: BLE001 - no client sees one as it is
             await _refuse(call, error, context)
         finally:
@@ -85,12 +86,13 @@ def _around(handler: Any, answer: Callable[..., Awaitable[Any]]) -> Handler:
     """The same method, its calls made by ``answer``. There are no others than these two kinds."""
     run = handler.unary_unary
     if run is not None:
+        read = handler.request_deserializer or bytes
 
-        async def one(request: Any, context: Any) -> Any:
-            return await answer(lambda: run(request, context), context)
+        async def one(request: bytes, context: Any) -> Any:
+            return await answer(lambda: run(read(request), context), context)
 
         return grpc.unary_unary_rpc_method_handler(
-            one, handler.request_deserializer, handler.response_serializer
+            one, response_serializer=handler.response_serializer
         )
     stream = handler.stream_stream
 
@@ -112,17 +114,24 @@ async def _written(answers: Any, context: Context) -> None:
 
 
 async def _refuse(call: Call, error: Exception, context: Context) -> NoReturn:
+    """End the call with a status, if there is anybody left to get it."""
     refusal = _refusal(call, error)
     meaning = meaning_of(refusal)
     call.code, call.reason, call.message = meaning.code.name, meaning.reason, str(refusal)
     status = rpc_status.to_status(status_of(refusal))
-    await context.abort(status.code, status.details, status.trailing_metadata)
+    try:
+        await context.abort(status.code, status.details, status.trailing_metadata)
+    except grpc.aio.InternalError as gone:
+        raise asyncio.CancelledError from gone
 
 
 def _refusal(call: Call, error: Exception) -> FoldError:
     """What the client is told. Of what nobody expected, only where the log has more."""
     if isinstance(error, FoldError):
         return error
+    if isinstance(error, DecodeError):
+        text = "a message is none of this service"
+        return ServiceError("BAD_REQUEST", text, field="message")
     if isinstance(error, OSError) and error.errno in _FULL:
         text = "the server's storage is full"
         return ServiceError("STORAGE_FULL", text, hint="Try again later.", retry_after=60.0)

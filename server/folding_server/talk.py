@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, TypeVar
 
 import grpc
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from folding.v1.folding_pb2 import Accepted, Chunk, Progress
 from folding_server.calls import CALL
@@ -115,11 +115,7 @@ class Talk:
             raise self._idle("sent") from error
 
     async def _read(self) -> Any:
-        try:
-            message = await self._context.read()
-        except DecodeError as error:
-            text = "a message is none of this service"
-            raise ServiceError("BAD_REQUEST", text, field="message") from error
+        message = await self._context.read()
         return message if isinstance(message, Message) else None
 
     async def _send(self, **message: Message) -> None:

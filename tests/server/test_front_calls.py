@@ -21,6 +21,7 @@ from folding.v1.folding_pb2_grpc import FoldingServiceStub
 
 DATA = b"no model at all"
 FOLD = "/folding.v1.FoldingService/Fold"
+INFO = "/folding.v1.FoldingService/GetServerInfo"
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One for all calls: none may leave anything that another one notices."""
     with serving(tmp_path_factory.mktemp("server")) as server:
         yield server
+    assert [line for line in server.lines() if '"level": "error"' in line] == []
 
 
 @pytest.fixture
@@ -220,10 +222,15 @@ def test_ten_terabytes_are_refused_before_the_first(stub: FoldingServiceStub) ->
 
 def test_bytes_that_are_no_message_are_refused(server: Server) -> None:
     """What protobuf cannot read is a bad request, and no internal error."""
+    junk = b"\xff\xff\xff"
     with grpc.insecure_channel(server.target) as channel:
-        found = refused(channel.stream_stream(FOLD), b"\xff\xff\xff")
+        info: Any = channel.unary_unary(INFO)
+        stream = refused(channel.stream_stream(FOLD), junk)
+        with pytest.raises(grpc.RpcError) as caught:
+            info(junk, timeout=5)
 
-    assert (found.code, found.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_REQUEST")
+    for found in (stream, refusal(caught.value)):
+        assert (found.code, found.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_REQUEST")
 
 
 def test_a_message_of_five_megabytes_is_refused(server: Server) -> None:
@@ -262,7 +269,7 @@ def test_names_cannot_forge_a_line_of_the_log(stub: FoldingServiceStub, server: 
 
     assert found.message.isprintable()
     lines = [json.loads(line) for line in server.lines()[1:]]
-    assert all(line["level"] != "error" for line in lines)
+    assert {line["level"] for line in lines} == {"info"}
     assert max(len(str(value)) for line in lines for value in line.values()) <= 200
     assert "\x1b" not in server.log.read_text()
 
