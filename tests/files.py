@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -198,3 +199,9 @@ def run(
         check=False,
         **more,
     )
+
+
+def complaints(stderr: str) -> str:
+    """What a command says on standard error, but for what it is doing for longer than a second."""
+    lines = stderr.splitlines(keepends=True)
+    return "".join(line for line in lines if not re.fullmatch(r"fold-model: \w+ \.\.\.\n", line))
