@@ -124,55 +124,6 @@ def test_an_explanation_has_no_runs() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "",
-        "/etc/passwd",
-        "../m",
-        "a/../m",
-        "a//m",
-        "./m",
-        "a/",
-        "a\0b",
-        "a\\b",
-        "a" * 1025,
-        "é" * 513,
-        "n" * 256,
-    ],
-)
-def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
-    """No file may be put anywhere but below the folder of its model."""
-    error = refused(pb.FoldHeader(model=model("w", path)))
-
-    assert (error.reason, error.field) == ("BAD_REQUEST", "header.model.external_data[1].path")
-
-
-@pytest.mark.parametrize(
-    ("paths", "place"),
-    [
-        (["w", "w"], 1),
-        (["m.onnx"], 0),
-        (["a/b", "a"], 0),
-        (["a", "a/b/c"], 1),
-        (["m.onnx/x"], 0),
-    ],
-)
-def test_two_files_in_one_place_are_refused(paths: list[str], place: int) -> None:
-    """A file is neither where another one is, nor where another one needs a folder."""
-    error = refused(pb.FoldHeader(model=model(*paths)))
-
-    assert (error.reason, error.field) == (
-        "BAD_REQUEST",
-        f"header.model.external_data[{place}].path",
-    )
-
-
-def test_names_that_only_begin_alike_are_no_folders() -> None:
-    """``a.b`` sorts between ``a`` and ``a/c`` and is neither."""
-    fold_job(pb.FoldHeader(model=model("a.b", "a-", "ab")), TERMS)
-
-
 @pytest.mark.parametrize("digest", ["", "0" * 63, "0" * 65, "G" * 64, "A" * 64, "0" * 64 + "\n"])
 def test_what_is_no_digest_is_refused(digest: str) -> None:
     """A SHA-256 has 64 lower-case hexadecimal digits."""
