@@ -51,17 +51,23 @@ class Server:
 
 @contextmanager
 def serving(
-    folder: Path, *words: str, listen: str = _ANY_PORT, ready: bool = True
+    folder: Path,
+    *words: str,
+    listen: str = _ANY_PORT,
+    ready: bool = True,
+    within: Sequence[str] = (),
 ) -> Iterator[Server]:
     """Start ``python -m folding_server`` and wait for its first line; in the end, stop it.
 
-    ``folder`` is for its spool and its log. After the block no process of it may be left, and no
-    file of a job.
+    ``folder`` is for its spool and its log; ``within`` is a command that becomes the one given to
+    it. After the block no process of it may be left, and no file of a job.
     """
-    with started(folder, *words, listen=listen) as process:
+    with started(folder, *words, listen=listen, within=within) as process:
         log = folder / "log"
         target = _target(process, log)
-        server = Server(target, process, folder / "spool", log)
+        # A command may give it a world of its own.
+        root = Path(f"/proc/{process.pid}/root") if within else Path("/")
+        server = Server(target, process, root / (folder / "spool").relative_to("/"), log)
         if ready:
             wait_until(lambda: '"ready"' in log.read_text())
         family = process.children(recursive=True)
@@ -74,9 +80,11 @@ def serving(
 
 
 @contextmanager
-def started(folder: Path, *words: str, listen: str = _ANY_PORT) -> Iterator[psutil.Popen]:
+def started(
+    folder: Path, *words: str, listen: str = _ANY_PORT, within: Sequence[str] = ()
+) -> Iterator[psutil.Popen]:
     """Only its process, which is ended for certain."""
-    command = [sys.executable, "-m", "folding_server", "--listen", listen]
+    command = [*within, sys.executable, "-m", "folding_server", "--listen", listen]
     command += ["--spool", str(folder / "spool"), *words]
     with (folder / "log").open("wb") as log:
         environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
