@@ -103,7 +103,10 @@ def crowd(count: int) -> bytes:
     """A model that folds, with so many more initializers that nobody reads."""
     one = TensorProto(dims=[1], data_type=TensorProto.FLOAT, raw_data=bytes(4)).SerializeToString()
     tensors = (delimited(_TENSOR, one + delimited(8, b"t%d" % number)) for number in range(count))
-    return conv_net().SerializeToString() + delimited(_GRAPH, b"".join(tensors))
+    model = conv_net()
+    graph = delimited(_GRAPH, model.graph.SerializeToString() + b"".join(tensors))
+    model.ClearField("graph")
+    return model.SerializeToString() + graph
 
 
 def renamed(name: str) -> bytes:
