@@ -16,17 +16,13 @@ from folding.floats import FLOATS
 from folding.plan import Kept, Reason
 from folding.recipes import Changed, Direct, Scaled
 from folding.repeated import Repeated
+from folding.unevaluated import is_unevaluated
 
 #: What a fold makes of a constant.
 Given = Scaled | Direct | Repeated
 
 #: A weight that is computed may be stored in its place up to this many elements.
 _MOST_COMPUTED = 1024
-#: Operators of a constant expression that are looked through for the reason why one stays.
-_MOST_NODES = 32
-_RANDOM = frozenset(
-    {"Bernoulli", "Dropout", "Multinomial", "RandomNormalLike", "RandomUniformLike"}
-)
 
 
 def constant_dims(draft: Draft, name: str) -> tuple[int, ...] | None:
@@ -68,23 +64,7 @@ def _unknown(draft: Draft, name: str, at_run_time: Kept) -> Kept:
     """Why a value is not one of the constants."""
     if name in draft.scope.overridable:
         return Kept(Reason.OVERRIDABLE, name)
-    return Kept(Reason.TOO_COMPLEX, name) if _is_same_always(draft, name) else at_run_time
-
-
-def _is_same_always(draft: Draft, name: str) -> bool:
-    """Whether a value rests on constants alone, by a few operators that are not evaluated."""
-    scope, names = draft.scope, [name]
-    for _ in range(_MOST_NODES):
-        names = [other for other in names if other and other not in draft.constants]
-        if not names:
-            return True
-        index = scope.producers.get(names.pop())
-        if index is None or index in scope.foreign or index in scope.nesting:
-            return False
-        if not scope.reads[index] or scope.operators[index] in _RANDOM:
-            return False
-        names.extend(scope.reads[index])
-    return False
+    return Kept(Reason.TOO_COMPLEX, name) if is_unevaluated(draft.constants, name) else at_run_time
 
 
 def scale_constant(draft: Draft, index: int, slot: int, factor: Factor, because: str) -> None:

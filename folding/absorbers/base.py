@@ -93,6 +93,14 @@ def refuse(reason: Reason, layer: Layer) -> Kept:
     return Kept(reason, title(layer.node), layer.node.op_type)
 
 
+def no_constant(layer: Layer, slots: tuple[int, ...]) -> Kept:
+    """Why none of the operands is a constant: all may come at run time, or one is not evaluated."""
+    found = (layer.weight(slot) for slot in slots if slot < len(layer.node.input))
+    refused = (answer for answer in found if isinstance(answer, Kept))
+    others = (answer for answer in refused if answer.reason is not Reason.RUNTIME_WEIGHT)
+    return next(others, refuse(Reason.RUNTIME_WEIGHT, layer))
+
+
 def for_channels(
     affine: ChannelAffine,
     layer: Layer,
