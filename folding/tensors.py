@@ -6,9 +6,8 @@ a new name, and left as it was.
 
 from __future__ import annotations
 
-from math import prod
-
 from folding.absorbers import Weight
+from folding.computed import computed
 from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.factor import Factor
@@ -20,9 +19,6 @@ from folding.unevaluated import is_unevaluated
 
 #: What a fold makes of a constant.
 Given = Scaled | Direct | Repeated
-
-#: A weight that is computed may be stored in its place up to this many elements.
-_MOST_COMPUTED = 1024
 
 
 def constant_dims(draft: Draft, name: str) -> tuple[int, ...] | None:
@@ -39,15 +35,15 @@ def weight_of(draft: Draft, name: str, at: str) -> Weight | Kept:
     if name not in draft.constants:
         return _unknown(draft, name, Kept(Reason.RUNTIME_WEIGHT, at))
     stored = draft.constants.stored(name)
-    dims = draft.constants.dims(name)
     elem_type = stored.tensor.data_type if stored else draft.scope.type(name)
     if elem_type not in FLOATS:
         return Kept(Reason.WEIGHT_TYPE, name)
-    if dims is None or (stored is None and prod(dims) > _MOST_COMPUTED):
-        return Kept(Reason.WEIGHT_COMPUTED, at)
-    if stored is None and draft.constants.doubled(name) is None:
+    found = computed(draft.constants, name)
+    if found is None:
         return Kept(Reason.TOO_COMPLEX, name)
-    return Weight(dims, elem_type)
+    if not all(factor.scale.is_finite() for factor in found.factors):
+        return Kept(Reason.NOT_FINITE, name)
+    return Weight(found.dims, elem_type)
 
 
 def small_constant(draft: Draft, name: str, at: str) -> Doubled | Kept:
@@ -80,9 +76,9 @@ def scaled(draft: Draft, name: str) -> Scaled:
         return before.recipe
     if before is not None and isinstance(before.recipe, Direct):
         return Scaled(draft.constants, before.recipe.value, ())
-    source = draft.constants.stored(name) or draft.constants.doubled(name)
-    assert source is not None  # weight_of refuses what is neither stored nor small.
-    return Scaled(draft.constants, source, ())
+    found = computed(draft.constants, name)
+    assert found is not None  # weight_of refuses it.
+    return found
 
 
 def set_constant(

@@ -48,7 +48,7 @@ from folding.doubled import Doubled
 from folding.factor import Factor, Index, along
 from folding.plan import Kept, Reason
 from folding.protos import attribute, integers
-from folding.sums import total
+from folding.totals import total
 
 
 def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
