@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,9 +95,8 @@ def test_a_constant_that_others_read_is_copied(made: Made) -> None:
 def test_a_constant_may_be_the_first_operand(operator: str) -> None:
     net = Net(DOUBLE)
     net.node("MatMul", net.input(1, 3, 5), net.weight(5, 4), out="h")
-    joined = net.node(
-        operator, net.weight(1, 3, 4), "h", **({"axis": 1} if operator == "Concat" else {})
-    )
+    given: dict[str, Any] = {"axis": 1} if operator == "Concat" else {}
+    joined = net.node(operator, net.weight(1, 3, 4), "h", **given)
     net.node("Mul", joined, net.positive(4), out="y")
     model = net.model("y")
 
