@@ -559,7 +559,7 @@ def fake_quantised(net: Net, *scales: int, axis: int = 0, shared: bool = True) -
     """A float weight [4, 3, 2] that is quantised and back, as in quantisation aware training."""
     scale = net.store(net.random.uniform(0.05, 0.1, scales), "s")
     zero = net.store(net.random.integers(-3, 4, scales), "z", INT8)
-    given = {"axis": axis} if scales else {}
+    given: dict[str, Any] = {"axis": axis} if scales else {}
     data = net.node("QuantizeLinear", net.weight(4, 3, 2, name="w"), scale, zero, out="q", **given)
     again = scale if shared else net.store(net.stored["s"], "s2")
     return net.node("DequantizeLinear", data, again, zero, **given)
