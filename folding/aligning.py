@@ -4,8 +4,9 @@ It is certain only where the data is known to have that many entries there, and 
 otherwise the constant may be what gives the result its shape.
 
 Of data of unknown rank the last axis may still be known. A MatMul by a constant [..., K, N] makes
-one of length N, whether the other operand is a vector or has a thousand axes; what works on each
-element alone, and arithmetic with a single number or with a constant [N], leave it there.
+one of length N, whether the other operand is a vector or has a thousand axes. What works on each
+element alone leaves it there, and so does arithmetic: another operand could make it longer only if
+N were 1, and then no constant that is longer acts along it for certain.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def _axis(dims: tuple[int, ...], data: Shape | None) -> int | Reason | None:
 
 
 def _last(name: str, constants: Constants) -> int | None:
-    """The length of the last axis of data of unknown rank; None if there may be none."""
-    scope, lengths = constants.scope, {1}
+    """The length of the last axis of data of unknown rank, if it is not 1; None if not known."""
+    scope = constants.scope
     for _ in range(_MOST_NODES):
         index = scope.producers.get(name)
         if index is None or index in scope.foreign:
@@ -52,15 +53,9 @@ def _last(name: str, constants: Constants) -> int | None:
         operator, reads = scope.operators[index], scope.reads[index]
         if operator == "MatMul":
             weight = constants.dims(reads[1]) if reads[1] in constants else None
-            last = weight[-1] if weight is not None and len(weight) >= _MATRIX else None
-            return last if last is not None and lengths <= {1, last} else None
+            return weight[-1] if weight is not None and len(weight) >= _MATRIX else None
         if operator in _ARITHMETIC:
-            slot = 1 if reads[1] in constants else 0
-            dims = constants.dims(reads[slot]) if reads[slot] in constants else None
-            if dims is None or len(dims) > 1:
-                return None
-            lengths.update(dims)
-            name = reads[1 - slot]
+            name = reads[0] if reads[1] in constants else reads[1]
         elif operator in _ELEMENTWISE:
             name = reads[0]
         else:

@@ -96,7 +96,7 @@ def test_one_between_that_may_give_the_data_its_last_axis_is_refused(dims: tuple
 
 def test_a_vector_may_leave_no_axis() -> None:
     net, x = of_any_rank()
-    net.node("Mul", matmul(net, x, 5), net.weight(4), out="y")
+    net.node("Mul", matmul(net, x, 5), net.weight(5), out="y")
 
     assert kept(net, "y") == (Reason.AXIS_UNCERTAIN, "v")
 

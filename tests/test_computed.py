@@ -106,6 +106,7 @@ def test_a_weight_under_weight_normalisation_is_a_stored_one_times_factors(
 
     assert found is not None
     assert isinstance(found.source, Stored)
+    assert all(factor.channel.size <= WIDE for factor in found.factors)
     assert result.operators == ["Conv"]
     assert set(result.tensors) == {"w_folded", result.model.graph.node[0].input[2]}
     assert_same_function(model, result.model)
