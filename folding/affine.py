@@ -82,7 +82,7 @@ class ChannelAffine:
         if self.axis is None:
             return self
         parts = (self.scale, self.shift)
-        if any((p.high != p.high.flat[0]).any() or (p.low != p.low.flat[0]).any() for p in parts):
+        if not all(part.is_uniform() for part in parts):
             return self
         first = [part.reshape(part.size)[0] for part in parts]
         return ChannelAffine(first[0], first[1], None)

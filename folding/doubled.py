@@ -74,6 +74,14 @@ class Doubled:
         """Whether every element is exactly ``number``."""
         return bool(((self.high == number) & (self.low == 0)).all())
 
+    def is_same(self, other: Doubled) -> bool:
+        """Whether every element is exactly that of another array; so are equal infinities."""
+        return bool(((self.high == other.high) & (self.low == other.low)).all())
+
+    def is_uniform(self) -> bool:
+        """Whether all elements are exactly the same."""
+        return self.is_same(self.reshape(self.size)[0])
+
     def moved(self, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Doubled:
         """Apply a function that only moves or repeats elements."""
         return Doubled(move(self.high), move(self.low), move(self.magnitude))

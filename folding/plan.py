@@ -67,7 +67,6 @@ class Reason(StrEnum):
     # The layer.
     RUNTIME_WEIGHT = "the weight of this layer is computed at run time"
     RUNTIME_BIAS = "the bias of this layer is computed at run time"
-    WEIGHT_COMPUTED = "the weight of this layer is computed from smaller constants"
     WEIGHT_TYPE = "the weight of this layer is not stored in a float type"
     NOT_OUTPUT_CHANNELS = "it acts along another axis than the channels of this layer"
     NOT_INPUT_CHANNELS = "it acts along another axis than the one this layer sums over"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from folding.affine import ChannelAffine
 from folding.carriers import CARRIERS, Carrier, Moved, Passage, ways
+from folding.carriers.rooted import taken_in
 from folding.draft import Draft
 from folding.plan import Kept, Reason
 from folding.protos import title
@@ -52,9 +53,12 @@ class Roads:
     ) -> tuple[Moved, ...] | Kept:
         """The ways over one carrier, from behind one of its outputs."""
         node = self.draft.node(index)
-        answer = self.carrier(index).up(affine, Passage(node, self.draft, narrows_to, place))
-        if not isinstance(answer, Kept):
-            return ways(answer)
+        passage = Passage(node, self.draft, narrows_to, place)
+        answer = self.carrier(index).up(affine, passage)
+        found = answer if isinstance(answer, Kept) else taken_in(ways(answer), passage)
+        if not isinstance(found, Kept):
+            return found
+        answer = found
         if answer.reason is Reason.OUTPUT_USED:
             self.crowded += node.output[1:]
         return as_in_source(self.draft, answer, index)

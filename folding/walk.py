@@ -151,7 +151,7 @@ class Walker:
             return Taken(at, absorbed)
         if absorbed is not None:
             refusal = as_in_source(draft, absorbed, at)
-        if node.op_type in CARRIERS and not DraftLayer(draft, at).is_constant(0):
+        if node.op_type in CARRIERS and not (refusal and DraftLayer(draft, at).is_constant(0)):
             return self._past(at, [*node.output].index(value), affine, narrows_to)
         no_rule = Kept(Reason.NO_RULE, title(node), node.op_type)
         return refusal or self.steps.refusals.get(at, no_rule)

@@ -26,7 +26,6 @@ from math import inf, isnan, nan
 
 import numpy as np
 
-from folding.constants import Stored
 from folding.doubled import Doubled, Doubles
 from folding.equivalence.foreign.given import flushed_below, is_given, same
 from folding.equivalence.foreign.numbers import Constant
@@ -35,6 +34,7 @@ from folding.factor import Factor
 from folding.floats import FLOATS, FloatType
 from folding.recipes import Direct, Part, Recipe, Scaled
 from folding.scratch import scratch
+from folding.stored import Stored
 
 #: What a float32 tool that computes carefully never reaches: 3.3 was measured.
 ROUNDINGS = 8.0
