@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from folding.affine import ChannelAffine
-from folding.carriers import CARRIERS, Carrier, Moved, Passage, ways
+from folding.carriers import CARRIERS, Carrier, Moved, Passage, asked, ways
 from folding.draft import Draft
 from folding.plan import Kept, Reason
 from folding.protos import title
@@ -52,7 +52,8 @@ class Roads:
     ) -> tuple[Moved, ...] | Kept:
         """The ways over one carrier, from behind one of its outputs."""
         node = self.draft.node(index)
-        answer = self.carrier(index).up(affine, Passage(node, self.draft, narrows_to, place))
+        passage = Passage(node, self.draft, narrows_to, place)
+        answer = asked(self.carrier(index).up, affine, passage)
         if not isinstance(answer, Kept):
             return ways(answer)
         if answer.reason is Reason.OUTPUT_USED:
