@@ -79,7 +79,7 @@ class ChannelAffine:
 
     def narrowed(self) -> ChannelAffine:
         """The same map as a scalar, if all channels have the same numbers."""
-        if self.axis is None:
+        if not self.channels:
             return self
         parts = (self.scale, self.shift)
         if any((p.high != p.high.flat[0]).any() or (p.low != p.low.flat[0]).any() for p in parts):

@@ -88,6 +88,13 @@ def product_with_nothing() -> ModelProto:
 
 
 @misfit
+def normalisation_of_nothing() -> ModelProto:
+    net = Net()
+    normed = net.batch_norm(net.input(2, 0, 3, 3), 0)
+    return net.model(net.node("Conv", normed, net.weight(4, 0, 1, 1), out="y"))
+
+
+@misfit
 def blocks_of_too_many_axes() -> ModelProto:
     net = Net()
     scaled = net.node("Div", net.input(2, 4, 2, 2), net.weight(2, 1, 1, 1))
