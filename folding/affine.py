@@ -79,7 +79,7 @@ class ChannelAffine:
 
     def narrowed(self) -> ChannelAffine:
         """The same map as a scalar, if all channels have the same numbers."""
-        if self.axis is None:
+        if not self.channels:
             return self
         parts = (self.scale, self.shift)
         if not all(part.is_uniform() for part in parts):

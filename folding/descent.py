@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
-from folding.carriers import CARRIERS, Moved, Passage, ways
+from folding.carriers import CARRIERS, Moved, Passage, asked, ways
 from folding.draft import Draft
 from folding.layers import at_input
 from folding.plan import Kept, Reason
@@ -146,7 +146,7 @@ class Descent:
         carrier = CARRIERS.get(node.op_type)
         if carrier is None or carrier.down is None:
             return refusal
-        answer = carrier.down(affine, Passage(node, self.draft, place=edge.slots[0]))
+        answer = asked(carrier.down, affine, Passage(node, self.draft, place=edge.slots[0]))
         if isinstance(answer, Kept):
             return answer
         (moved,) = ways(answer)  # There are no others down.

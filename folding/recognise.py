@@ -64,9 +64,9 @@ class Recogniser:
                 self.steps[index] = found
 
     def _step(self, index: int) -> Step | Kept | None:
-        scope = self.scope
-        operator, makes = scope.operators[index], scope.makes[index]
-        if index in scope.foreign or all(name in self.constants for name in makes if name):
+        scope, operator, makes = self.scope, self.scope.operators[index], self.scope.makes[index]
+        known = (name in self.constants for name in makes if name)
+        if index in scope.foreign or all(known) or not scope.may_be_float(makes[0]):
             return None
         if operator in _ARITHMETIC:
             return self._arithmetic(index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from folding.affine import ChannelAffine
-from folding.carriers import CARRIERS, Carrier, Moved, Passage, ways
+from folding.carriers import CARRIERS, Carrier, Moved, Passage, asked, ways
 from folding.carriers.rooted import taken_in
 from folding.draft import Draft
 from folding.plan import Kept, Reason
@@ -54,7 +54,7 @@ class Roads:
         """The ways over one carrier, from behind one of its outputs."""
         node = self.draft.node(index)
         passage = Passage(node, self.draft, narrows_to, place)
-        answer = self.carrier(index).up(affine, passage)
+        answer = asked(self.carrier(index).up, affine, passage)
         found = answer if isinstance(answer, Kept) else taken_in(ways(answer), passage)
         if not isinstance(found, Kept):
             return found

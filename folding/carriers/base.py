@@ -17,6 +17,7 @@ from onnx import NodeProto
 
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
+from folding.floats import FLOATS
 from folding.inference import Shape, Symbols
 from folding.plan import Kept, Reason
 from folding.protos import title
@@ -97,6 +98,17 @@ class Carrier:
     down: Rule | None = None
     keeps_numbers: bool = False
     asks_numbers: bool = True
+
+
+def asked(rule: Rule, affine: ChannelAffine, passage: Passage) -> Answer:
+    """What a rule answers; nothing passes a node whose inputs do not fit, which no runtime runs."""
+    kind = passage.around.type(passage.node.output[0])
+    if kind and kind not in FLOATS:
+        return stay(Reason.UNUSUAL_FORM, passage)
+    try:
+        return rule(affine, passage)
+    except (ValueError, IndexError, ZeroDivisionError):
+        return stay(Reason.UNUSUAL_FORM, passage)
 
 
 def ways(answer: ChannelAffine | Moved | tuple[Moved, ...]) -> tuple[Moved, ...]:
