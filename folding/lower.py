@@ -41,14 +41,14 @@ def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -
     for stop in path:
         draft.point_shapes(made.get(stop.node, out), data)
     for reader in found.readers:
-        value = now[reader.value]
         if isinstance(reader.becomes, Stop):
-            behind = made[reader.edge.node]
+            behind = made[reader.node]
+            (value,) = {now[name] for name in reader.slots.values()}
             now[behind] = value
             draft.point_shapes(behind, value)
             continue
-        for slot in reader.edge.slots:
-            draft.set_input(reader.edge.node, slot, value)
+        for slot, name in reader.slots.items():
+            draft.set_input(reader.node, slot, now[name])
         if isinstance(reader.becomes, Turn):
             now |= _carry(draft, reader.becomes, out)
         else:

@@ -56,7 +56,7 @@ class Roads:
         if not isinstance(answer, Kept):
             return ways(answer)
         if answer.reason is Reason.OUTPUT_USED:
-            self.crowded += node.output[1:]
+            self.crowded += node.output
         return as_in_source(self.draft, answer, index)
 
     def along(self, road: Road, affine: ChannelAffine, narrows_to: int) -> ChannelAffine | Kept:

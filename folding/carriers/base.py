@@ -81,11 +81,16 @@ class Moved:
 #: somewhere is taken.
 Answer = ChannelAffine | Moved | tuple[Moved, ...] | Kept
 Rule = Callable[[ChannelAffine, Passage], Answer]
+#: The same for affines before several input slots at once, by slot; there are no alternatives.
+Join = Callable[[Mapping[int, ChannelAffine], Passage], Answer]
 
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
     """A family of operators, and how an affine gets over one: upward, and downward.
+
+    ``join`` is how several affines get over it downward that stand before different slots, which
+    carry on as one.
 
     ``keeps_numbers`` says that what goes over it up is the same affine, on another axis at most,
     and that nothing is asked of it but its axis, and of its numbers but ``keeps_order`` and
@@ -95,6 +100,7 @@ class Carrier:
     operators: tuple[str, ...]
     up: Rule
     down: Rule | None = None
+    join: Join | None = None
     keeps_numbers: bool = False
     asks_numbers: bool = True
 
