@@ -164,3 +164,17 @@ def output_axis(draft: Draft, end: Taken) -> int | None:
     if node.op_type in ("Conv", "ConvTranspose"):
         return 1 - len(shape) if shape is not None else None
     return end.absorbed.shift_axis
+
+
+def composed(draft: Draft, steps: Recogniser, nodes: tuple[int, ...]) -> ChannelAffine | Kept:
+    """The map of some affine nodes in a row, after the folds decided so far."""
+    if draft.shifts.keys().isdisjoint(nodes):
+        return steps.compose(nodes)
+    whole: ChannelAffine | None = None
+    for index in nodes:
+        part = shift_of(draft, index) if index in draft.shifts else steps.compose((index,))
+        if isinstance(part, Kept):
+            return part
+        whole = part if whole is None else part.after(whole)
+    assert whole is not None
+    return whole
