@@ -29,6 +29,8 @@ Begin = tuple[Edge | Fork, ChannelAffine]
 
 #: A value with more readers than that is not taken for one whose readers meet again.
 _MOST_READERS = 32
+#: So many forks are passed on one way: a long row of them is walked by each affine behind it.
+_MOST_FORKS = 64
 #: What a line may go over: carriers, and affines, which are of these operators.
 _ON_A_WAY = CARRIERS.keys() | {"BatchNormalization", "Neg"}
 
@@ -45,12 +47,13 @@ class Ahead:
     begins: list[Begin | Kept] = field(default_factory=list)
     meetings: dict[Edge, ChannelAffine] = field(default_factory=dict)
     forks: dict[str, tuple[Fork, int]] = field(default_factory=dict)
+    passed: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.begins or self.meetings or self.forks)
 
     def copy(self) -> Ahead:
-        return Ahead(self.draft, [*self.begins], {**self.meetings}, {**self.forks})
+        return Ahead(self.draft, [*self.begins], {**self.meetings}, {**self.forks}, self.passed)
 
     def pop(self) -> Begin | Kept:
         """The next one; before a node where lines meet, those from all that comes after it.
@@ -83,10 +86,11 @@ class Ahead:
         missing -= len(fork.edge.slots)
         if not first.affine.equals(fork.affine):
             self.begins.append(Kept(Reason.BRANCHES_DIFFER, fork.value))
-        elif missing:
+        elif missing or self.passed == _MOST_FORKS:
             self.forks[fork.value] = first, missing
         else:
             self.begins.append((first, first.affine))
+            self.passed += 1
 
     def _behind(self, line: Line) -> Iterable[tuple[Edge, ChannelAffine]]:
         """Where the lines behind a turn begin, the last first; slots of one value are one."""

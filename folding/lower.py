@@ -38,21 +38,24 @@ def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -
     now, ends = {out: data}, {}
     if found.rest is not None:
         now[out] = _stay(draft, found.rest, keeper, (last.node, data), (name, out))
+        name = ""
     for stop in path:
         draft.point_shapes(made.get(stop.node, out), data)
     for reader in found.readers:
         if isinstance(reader.becomes, Stop):
             behind = made[reader.node]
-            (value,) = {now[name] for name in reader.slots.values()}
+            (value,) = {now[read] for read in reader.slots.values()}
             now[behind] = value
             draft.point_shapes(behind, value)
             continue
-        for slot, name in reader.slots.items():
-            draft.set_input(reader.node, slot, now[name])
+        for slot, read in reader.slots.items():
+            draft.set_input(reader.node, slot, now[read])
         if isinstance(reader.becomes, Turn):
             now |= _carry(draft, reader.becomes, out)
         else:
-            ends[_take(draft, steps, reader.becomes, (name, out))] = reader.becomes
+            behind = _take(draft, steps, reader.becomes, (name, out))
+            ends[behind] = reader.becomes
+            name = "" if draft.producer(behind) in draft.after else name
     for index, given in held:
         draft.let_go(index, given)
     return ends
