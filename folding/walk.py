@@ -132,11 +132,11 @@ class Walker:
         whole = tuple(pieces)
         if is_root and not self._bends:
             self._last = Stretch(start, affine, narrows_to, whole, last, self._asks)
-        if isinstance(found, Kept) and found.reason is Reason.FORKED and edge is not None:
+        value = self.draft.node(last.entry).input[last.slot]
+        if edge is not None and found == Kept(Reason.FORKED, value):
             at = Edge(last.entry, (last.slot,)) if pieces else edge
-            if not may_meet(self.draft, found.at, origin):
-                return found
-            return Line(begin, whole, Fork(found.at, affine, at))
+            if may_meet(self.draft, value, origin):
+                return Line(begin, whole, Fork(value, affine, at))
         return found if isinstance(found, Kept) else Line(begin, whole, found)
 
     def _step(self, last: Stop, affine: ChannelAffine, narrows_to: int, readers: int) -> Found:

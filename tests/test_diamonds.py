@@ -325,6 +325,17 @@ def test_a_shape_that_was_asked_of_the_parting_value_or_a_branch_is_asked_again(
     assert_folds(model, "Conv", "AveragePool", "Shape", "Shape", "Sub")
 
 
+def test_a_number_that_stays_on_a_branch_is_not_passed_unseen() -> None:
+    """It stays because its own data parts; and what parts behind it is no reason to skip it."""
+    net = Net()
+    h = conv(net, net.input(2, 3, 5), 3, out="h")
+    half = net.node("Div", net.node("Identity", h), net.store(2.0))
+    parts = [half, net.node("Relu", half), net.node("Identity", h)]
+    net.node("Mul", net.node("Concat", *parts, axis=2), net.positive(4, 1), out="y")
+
+    assert refusal(net.model("y")) == (Reason.FORKED, "h")
+
+
 def test_values_may_part_again_on_a_branch_and_go_through_a_split() -> None:
     net = Net()
     h = conv(net, net.input(2, 3, 5), 3)
