@@ -330,7 +330,7 @@ def test_a_number_that_stays_on_a_branch_is_not_passed_unseen() -> None:
     net = Net()
     h = conv(net, net.input(2, 3, 5), 3, out="h")
     half = net.node("Div", net.node("Identity", h), net.store(2.0))
-    parts = [half, net.node("Relu", half), net.node("Identity", h)]
+    parts = [half, net.node("Identity", h), net.node("Relu", half)]
     net.node("Mul", net.node("Concat", *parts, axis=2), net.positive(4, 1), out="y")
 
     assert refusal(net.model("y")) == (Reason.FORKED, "h")
