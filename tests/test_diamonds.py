@@ -336,6 +336,17 @@ def test_a_number_that_stays_on_a_branch_is_not_passed_unseen() -> None:
     assert refusal(net.model("y")) == (Reason.FORKED, "h")
 
 
+def test_a_branch_may_begin_where_others_part() -> None:
+    """One line goes on from the inner parting, and ends at the outer one."""
+    net = Net()
+    h = conv(net, net.input(2, 3, 5), 3)
+    inner = net.node("Identity", h)
+    scaled(net, net.node("Mean", pooled(net, inner), inner, pooled(net, h)))
+    operators = [node.op_type for node in net.nodes[:-1]]
+
+    assert_folds(net.model("y"), *operators)
+
+
 def test_values_may_part_again_on_a_branch_and_go_through_a_split() -> None:
     net = Net()
     h = conv(net, net.input(2, 3, 5), 3)
