@@ -59,7 +59,7 @@ def absorb(draft: Draft, reached: Reached, out: str) -> list[Stop]:
             added = stay(draft, reached.rest, keeper, last.node, (name, out))
             stops = stops if keeper else [*stops, added]
         now |= rewire(draft, line, stops, names, out)
-    for line in reversed(paths):
+    for line in reversed(paths):  # After the line that begins where it ends.
         if isinstance(line.end, Fork):
             now |= rewire(draft, line, paths[line], names, out, now[line.end.value])
     for index, data in held:
