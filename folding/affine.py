@@ -54,6 +54,13 @@ class ChannelAffine:
             other.channels,
         )
 
+    def equals(self, other: ChannelAffine) -> bool:
+        """Whether both do the same to the same channels."""
+        one, two = self.narrowed(), other.narrowed()
+        return (one.axis, one.channels) == (two.axis, two.channels) and (
+            (one.scale - two.scale).equals(0) and (one.shift - two.shift).equals(0)
+        )
+
     def after(self, inner: ChannelAffine) -> ChannelAffine:
         """``self(inner(x))`` as one affine."""
         return ChannelAffine(

@@ -13,7 +13,7 @@ computes with a few vectors of one number per channel, so their cost does not sh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,13 @@ class Doubled:
         """Numbers that are stored in some float type of at most 64 bits, without any error."""
         high = np.asarray(values).astype(np.float64)
         return cls(high, np.zeros_like(high), np.abs(high))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Doubled]) -> Doubled:
+        """Vectors one behind the other."""
+        names = ("high", "low", "magnitude")
+        high, low, magnitude = (np.concatenate([getattr(p, name) for p in parts]) for name in names)
+        return cls(high, low, magnitude)
 
     @property
     def shape(self) -> tuple[int, ...]:
