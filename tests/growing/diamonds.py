@@ -10,6 +10,9 @@ from growing.grower import Given, Grower, Rule, Unfit
 from growing.shaping import same, slice_, transpose
 from growing.windows import global_pool, reduce
 
+#: The size of an axis that may be open.
+_BATCH = 2
+
 
 def diamond(g: Grower, x: str) -> str:
     """The same value on two or three ways, which another node joins."""
@@ -45,7 +48,8 @@ def _sliced(g: Grower, x: str) -> list[str]:
         return [slice_(g, x), slice_(g, x)]
     shape = g.shape(x, least=3)
     axis = g.upto(len(shape) - 1, 2)
-    if g.net.opset < 10 or shape[axis] % 2:
+    # An open batch may have another size, with halves that differ: onnxruntime joins what is empty.
+    if g.net.opset < 10 or shape[axis] % 2 or shape[axis] == _BATCH:
         raise Unfit
     ends = [g.net.integers(shape[axis]), g.net.integers(axis), g.net.integers(2)]
     return [g.add("Slice", x, g.net.integers(begin), *ends) for begin in (0, 1)]
