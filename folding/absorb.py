@@ -20,9 +20,10 @@ from folding.draft import Draft
 from folding.layers import DraftLayer, scale_weight
 from folding.protos import attribute
 from folding.recipes import Direct
+from folding.rewiring import rewire
 from folding.tensors import constant_dims, set_constant
 from folding.view import Shift
-from folding.way import Line, Reached, Stop, Taken, Turn
+from folding.way import Fork, Line, Reached, Stop, Taken, Turn
 
 
 def absorb(draft: Draft, reached: Reached, out: str) -> list[Stop]:
@@ -44,8 +45,11 @@ def absorb(draft: Draft, reached: Reached, out: str) -> list[Stop]:
         draft.bypass(index, data)
     draft.vanished.update(names.values())
     left = [stop for stop in paths[root] if not stop.is_affine]
+    now: dict[str, str] = {}
     for line, path in paths.items():
         stops = path
+        if isinstance(line.end, Fork):
+            continue
         if isinstance(line.end, Turn):
             change(draft, line.end, out)
         else:
@@ -54,7 +58,10 @@ def absorb(draft: Draft, reached: Reached, out: str) -> list[Stop]:
         if line is root and reached.rest is not None:
             added = stay(draft, reached.rest, keeper, last.node, (name, out))
             stops = stops if keeper else [*stops, added]
-        _rewire(draft, line, stops, names, out)
+        now |= rewire(draft, line, stops, names, out)
+    for line in reversed(paths):  # After the line that begins where it ends.
+        if isinstance(line.end, Fork):
+            now |= rewire(draft, line, paths[line], names, out, now[line.end.value])
     for index, data in held:
         draft.let_go(index, data)
     return left
@@ -198,31 +205,6 @@ def shift_dims(draft: Draft, host: Stop, shift: Doubled, axis: int) -> tuple[int
     if shift.size > 1 and dims.index(shift.size) - len(dims) != axis:
         return (shift.size, *[1] * (-1 - axis))
     return dims
-
-
-def _rewire(draft: Draft, line: Line, stops: list[Stop], gone: dict[int, str], out: str) -> None:
-    """Rename what stands on a line, and let each node read the one before it."""
-    place = line.end.place if isinstance(line.end, Turn) else 0
-    top = Stop(line.end.node, 0, is_affine=False, place=place)
-    stages: list[tuple[Stop, list[str]]] = [(top, [])]
-    for stop in stops:
-        if stop.node in gone:
-            stages[-1][1].append(gone[stop.node])
-        else:
-            stages.append((stop, []))
-    for number, (stage, stale) in enumerate(stages):
-        following = stages[number + 1][0] if number + 1 < len(stages) else None
-        old = draft.node(stage.node).output[stage.place]
-        is_end = following is None and line.start is None
-        new = out if is_end else draft.renamed_value(old)
-        draft.rename_output(stage.node, new, stage.place)
-        for name in stale:
-            draft.point_shapes(name, new)
-        if following is not None:
-            draft.set_input(following.entry, following.slot, new)
-        elif line.start is not None:
-            for slot in line.start.slots:
-                draft.set_input(line.start.node, slot, new)
 
 
 def shift_of(draft: Draft, index: int) -> ChannelAffine:

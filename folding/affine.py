@@ -54,6 +54,13 @@ class ChannelAffine:
             other.channels,
         )
 
+    def equals(self, other: ChannelAffine) -> bool:
+        """Whether both do the same to the same channels."""
+        one, two = self.narrowed(), other.narrowed()
+        return (one.axis, one.channels) == (two.axis, two.channels) and (
+            (one.scale - two.scale).equals(0) and (one.shift - two.shift).equals(0)
+        )
+
     def after(self, inner: ChannelAffine) -> ChannelAffine:
         """``self(inner(x))`` as one affine."""
         return ChannelAffine(
@@ -79,10 +86,10 @@ class ChannelAffine:
 
     def narrowed(self) -> ChannelAffine:
         """The same map as a scalar, if all channels have the same numbers."""
-        if self.axis is None:
+        if not self.channels:
             return self
         parts = (self.scale, self.shift)
-        if any((p.high != p.high.flat[0]).any() or (p.low != p.low.flat[0]).any() for p in parts):
+        if not all(part.is_uniform() for part in parts):
             return self
         first = [part.reshape(part.size)[0] for part in parts]
         return ChannelAffine(first[0], first[1], None)

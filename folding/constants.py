@@ -7,22 +7,32 @@ in float32, ``gamma / sqrt(var + eps)`` alone costs 2 ULP on weights and thousan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import copy
 from math import prod
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from onnx import NodeProto, TensorProto
+from onnx import NodeProto
 
 from folding.constant_ops import FOLLOWS_OUTPUT_SHAPE, MOST_ELEMENTS, OPERATORS, Value
 from folding.doubled import Doubled
-from folding.expressions import Budget, Move, constant, evaluate, exact, move_of
-from folding.floats import FLOATS
+from folding.expressions import (
+    MOST_BYTES_APART,
+    Budget,
+    Move,
+    constant,
+    evaluate,
+    exact,
+    measured,
+    move_of,
+)
 from folding.graph import Scope
-from folding.inference import Settled, Shape
+from folding.inference import Shape
 from folding.modelfile import Model
+from folding.norms import norm
 from folding.protos import SHAPE_READERS, attribute, integer
+from folding.stored import Stored, load
 
 _DEEPEST = 100
 #: Operators that only rearrange the elements of a constant; big weights are seen through them.
@@ -30,18 +40,6 @@ _MOVING = frozenset(
     {"Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 )
 _KNOWN = OPERATORS.keys() | SHAPE_READERS | {"Constant"}
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A stored tensor seen through operators that only move its elements.
-
-    ``dims`` is the shape that is seen; ``moves`` turn the stored array into it.
-    """
-
-    tensor: TensorProto
-    dims: tuple[int, ...]
-    moves: tuple[Move, ...] = ()
 
 
 class Constants:
@@ -52,16 +50,17 @@ class Constants:
     ) -> None:
         self.model, self.scope, self.outer = model, scope, outer
         self.budget = budget or Budget()
-        self._values: dict[str, Value | None] = {}
+        self.values: dict[str, Value | None] = {}
         self._stored: dict[str, Stored | None] = {}
+        self._weights: dict[str, Doubled | None] = {}
         self._computed: set[str] = set()
         #: The nodes that compute them, Constants apart.
-        self._expressions: list[int] = []
+        self.expressions: list[int] = []
         for index, operator in enumerate(scope.operators):
             if operator in _KNOWN and index not in scope.foreign and self._is_known(index):
                 self._computed.update(filter(None, scope.makes[index]))
                 if operator != "Constant":
-                    self._expressions.append(index)
+                    self.expressions.append(index)
 
     def __contains__(self, name: str) -> bool:
         """Whether a value is the same in every run."""
@@ -89,33 +88,6 @@ class Constants:
             return tuple(value.t.dims) if value is not None and given else None
         return None if None in shape else cast("tuple[int, ...]", shape)
 
-    def settled(self) -> Settled:
-        """What this scope's constants are where shape inference could not tell, or might not."""
-        found = Settled()
-        for index in self._expressions:
-            name, *others = self.scope.makes[index]
-            known = self.dims(name) is not None
-            if others or (known and self.scope.type(name) in FLOATS):
-                continue
-            move = None if known else self._move(self.scope.nodes[index])
-            source = self.dims(self.scope.reads[index][0]) if move is not None else None
-            if move is not None and source is not None:
-                shape = move(np.broadcast_to(np.int8(0), source)).shape
-                self.scope.shapes[name] = shape
-                found.shapes[name] = self._type(name), shape
-                continue
-            value = self.value(name)
-            if isinstance(value, np.ndarray):
-                found.values[name] = value
-            elif value is not None and not known:
-                found.shapes[name] = self._type(name), value.shape
-        return found
-
-    def _type(self, name: str) -> int:
-        """The element type of a constant."""
-        stored = self.stored(name)
-        return stored.tensor.data_type if stored else self.scope.type(name) or TensorProto.FLOAT
-
     def stored(self, name: str) -> Stored | None:
         """The stored tensor that a constant is, or only rearranges; None if it is computed."""
         if name not in self._stored:
@@ -133,7 +105,7 @@ class Constants:
                 whole = (*end.moves, *reversed(moves))
                 return Stored(end.tensor, dims, whole) if len(whole) < _DEEPEST else None
             node = self.node(name)
-            move = self._move(node) if node is not None and node.op_type != "Constant" else None
+            move = self.move(node) if node is not None and node.op_type != "Constant" else None
             if node is None or move is None:
                 return None
             moves.append(move)
@@ -153,21 +125,32 @@ class Constants:
 
     def load(self, stored: Stored) -> npt.NDArray[Any]:
         """The array that is seen, in the stored type."""
-        array = self.model.array(stored.tensor)
-        for move in stored.moves:
-            array = move(array)
-        return array
+        return load(self.model, stored)
 
     def value(self, name: str, depth: int = 0) -> Value | None:
         """What a constant is: Doubled for floats, an array for others; None if it is too big."""
-        if name not in self._values:
-            self._values[name] = self._evaluate(name, depth)
-        return self._values[name]
+        if name not in self.values:
+            self.values[name] = self._evaluate(name, depth)
+        return self.values[name]
 
     def doubled(self, name: str) -> Doubled | None:
         """The value of a float constant; None if it is too big, or not of a float type."""
         value = self.value(name)
         return value if isinstance(value, Doubled) else None
+
+    def weight(self, name: str) -> Doubled | None:
+        """Like ``doubled``, of a bigger constant: nothing that it is computed from is kept."""
+        if name not in self._weights:
+            value = self._apart().doubled(name)
+            self._weights[name] = value if self.budget.weights.take(value) is value else None
+        return self._weights[name]
+
+    def _apart(self) -> Constants:
+        """The same constants, with a memory of their own for what they are."""
+        twin = copy(self)
+        twin.outer = self.outer._apart() if self.outer else None  # noqa: SLF001 - its own class
+        twin.budget, twin.values = Budget(MOST_BYTES_APART), {}
+        return twin
 
     def _evaluate(self, name: str, depth: int) -> Value | None:
         dims = self.dims(name)
@@ -182,17 +165,21 @@ class Constants:
             return None
         if node.op_type == "Constant":
             return self.budget.take(exact(constant(node, self.model)))
-        if node.op_type in ("Shape", "Size"):
-            return self._shape(node)
+        if node.op_type in SHAPE_READERS:
+            return measured(node, self.scope.shape(node.input[0]))
         if node.op_type in ("Gather", "Slice") and self._is_shape(node.input[0]):
             return self._part_of_shape(node, depth)
+        return self.budget.take(norm(self, node) or self._result(node, dims, depth))
+
+    def _result(self, node: NodeProto, dims: tuple[int, ...] | None, depth: int) -> Value | None:
+        """What a node makes of its inputs, one by one."""
         count = 1 if node.op_type in FOLLOWS_OUTPUT_SHAPE else len(node.input)
         inputs = [self.value(i, depth + 1) if i else None for i in node.input[:count]]
         if any(v is None for i, v in zip(node.input, inputs, strict=False) if i):
             return None
         if dims is None and node.op_type in FOLLOWS_OUTPUT_SHAPE:
             return None
-        return self.budget.take(evaluate(node, inputs, dims or ()))
+        return evaluate(node, inputs, dims or ())
 
     def _is_known(self, index: int) -> bool:
         """Whether a node of ONNX's own computes the same values in every run."""
@@ -214,25 +201,17 @@ class Constants:
         index = self.scope.producers.get(name)
         return index is not None and self.scope.is_own(index, "Shape")
 
-    def _shape(self, node: NodeProto) -> npt.NDArray[np.int64] | None:
-        shape = self.scope.shape(node.input[0])
-        if shape is None:
-            return None
-        if node.op_type == "Size":
-            return np.array(np.prod([d or 0 for d in shape]), np.int64)
-        start, end = integer(node, "start", 0), integer(node, "end", len(shape))
-        return np.array([-1 if d is None else d for d in shape[start:end]], np.int64)
-
     def _part_of_shape(self, node: NodeProto, depth: int) -> Value | None:
         """A Gather or Slice of a shape that takes only known dimensions."""
-        whole = self._shape(self.scope.nodes[self.scope.producers[node.input[0]]])
+        reader = self.scope.nodes[self.scope.producers[node.input[0]]]
+        whole = measured(reader, self.scope.shape(reader.input[0]))
         rest = [self.value(name, depth + 1) if name else None for name in node.input[1:]]
         if whole is None or any(v is None for v, n in zip(rest, node.input[1:], strict=True) if n):
             return None
         part = evaluate(node, [whole, *rest], ())
         return part if isinstance(part, np.ndarray) and (part >= 0).all() else None
 
-    def _move(self, node: NodeProto) -> Move | None:
+    def move(self, node: NodeProto) -> Move | None:
         """What a node does to a constant if it only rearranges it."""
         if node.op_type == "Cast":
             same = self.scope.type(node.input[0]) == integer(node, "to", 0)

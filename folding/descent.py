@@ -7,21 +7,30 @@
 
 The value behind the affine disappears, so that everybody who sees it has to take part; the one
 before it stays as it is, whoever else reads it.
+
+    x ─ affine ─┬─ carrier ─┬─ Add ─ layer
+                └───────────┘
+
+Where ways part and meet again, the node that joins them is asked once, when all have come to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
-from folding.carriers import CARRIERS, Moved, Passage, ways
+from folding.carriers import CARRIERS, Answer, Moved, Passage, asked, ways
 from folding.draft import Draft
 from folding.layers import at_input
 from folding.plan import Kept, Reason
 from folding.protos import is_default_domain
-from folding.way import Edge, Stop, Taken, Turn, takes_in
+from folding.way import Stop, Taken, Turn, takes_in
+
+#: What a node that joins values asks of all affines before it: the axes, and whether they only add.
+_Kinds = frozenset[tuple[int | None, bool]]
 
 #: Reasons that hold for every affine and whatever else is folded.
 _FOREVER = frozenset({Reason.GRAPH_OUTPUT, Reason.CAPTURED, Reason.CUSTOM_OPERATOR, Reason.NO_RULE})
@@ -29,13 +38,14 @@ _FOREVER = frozenset({Reason.GRAPH_OUTPUT, Reason.CAPTURED, Reason.CUSTOM_OPERAT
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Slots of a node that read one value on the way down, and what becomes of the node.
+    """A node on the way down, and what becomes of it.
 
-    It is an affine that is taken along, a carrier, or a layer.
+    ``slots`` has the values on the way by the slots that read them. It is an affine that is taken
+    along, a carrier, or a layer.
     """
 
-    value: str
-    edge: Edge
+    node: int
+    slots: Mapping[int, str]
     becomes: Stop | Turn | Taken
 
 
@@ -78,19 +88,26 @@ class Descent:
         self.draft, self._over = draft, over
         #: Values behind which something stops every affine.
         self._blocked: dict[str, Kept] = {}
-        #: Nodes that let none pass because of another input. They may have as many as the model has
-        #: nodes, each behind an affine that asks; so they are asked but once for each kind.
-        self._refused: dict[tuple[int, int | None, bool], Kept] = {}
+        #: Nodes that let none pass because of another input, each with how many came and of which
+        #: kinds. They may have as many inputs as the model has nodes, each behind an affine that
+        #: asks; so they are asked but once for each kind.
+        self._refused: dict[tuple[int, int, _Kinds], Kept] = {}
 
     def down(self, value: str, start: ChannelAffine) -> Descended | Kept:
         """Walk down from a value that an affine makes until layers take it in on every way."""
         walk = _Walk(value, start)
-        while walk.waiting:
-            name, affine = walk.waiting.pop()
-            refusal = self._blocked.get(name) or self._at(name, affine, walk)
-            if refusal is not None:
-                self._remember(refusal, name, walk)
-                return refusal
+        refusal: Kept | None = None
+        while refusal is None and (walk.waiting or walk.meetings):
+            if walk.waiting:
+                name, affine = walk.waiting.pop()
+                refusal = self._blocked.get(name) or self._at(name, affine, walk)
+            else:
+                index, arrived = walk.next_meeting()
+                name = next(iter(arrived))
+                refusal = self._joining(index, arrived, walk)
+        if refusal is not None:
+            self._remember(refusal, name, walk)
+            return refusal
         found = Descended(tuple(walk.readers))
         return found if found.takers else Kept(Reason.UNREAD, value)
 
@@ -101,35 +118,51 @@ class Descent:
             return Kept(Reason.GRAPH_OUTPUT, value)
         if value in scope.captured:
             return Kept(Reason.CAPTURED, value)
-        axis, is_shift = affine.narrowed().axis, affine.is_shift
         for index in self.draft.readers(value):
-            if (known := self._refused.get((index, axis, is_shift))) is not None:
-                return known
             node = self.draft.node(index)
-            edge = Edge(index, tuple(i for i, name in enumerate(node.input) if name == value))
-            if index in walk.seen:
-                return self._kept(Reason.OTHER_BRANCH, index)
-            walk.seen.add(index)
-            found = self._taken(edge, affine) if is_default_domain(node) else None
-            if found is None:
+            if not is_default_domain(node):
                 return self._kept(Reason.CUSTOM_OPERATOR, index)
-            if isinstance(found, Kept):
-                if found.reason is Reason.OTHER_BRANCH:
-                    self._refused[index, axis, is_shift] = found
-                return found
-            becomes, behind = found
-            walk.readers.append(Reader(value, edge, becomes))
-            for name, moved in behind:
-                walk.above[name] = value
-                walk.waiting.append((name, moved))
+            carrier = CARRIERS.get(node.op_type)
+            if carrier is not None and carrier.join is not None:
+                walk.gather(index, value, affine)
+                continue
+            if index in walk.seen:
+                return self._kept(Reason.UNUSUAL_FORM, index)
+            walk.seen.add(index)
+            refusal = self._visit(index, {value: affine}, walk)
+            if refusal is not None:
+                return refusal
+        return None
+
+    def _joining(self, index: int, arrived: dict[str, ChannelAffine], walk: _Walk) -> Kept | None:
+        """Let a node take part that may read several values on the way."""
+        kinds = frozenset((part.narrowed().axis, part.is_shift) for part in arrived.values())
+        key = index, len(arrived), kinds
+        refusal = self._refused.get(key) or self._visit(index, arrived, walk)
+        if refusal is not None and refusal.reason is Reason.OTHER_BRANCH:
+            self._refused[key] = refusal
+        return refusal
+
+    def _visit(self, index: int, arrived: dict[str, ChannelAffine], walk: _Walk) -> Kept | None:
+        """Let a node take part, before which stand some affines, or find out why it does not."""
+        names = enumerate(self.draft.node(index).input)
+        slots = {slot: name for slot, name in names if name in arrived}
+        found = self._taken(index, {slot: arrived[name] for slot, name in slots.items()})
+        if isinstance(found, Kept):
+            return found
+        becomes, behind = found
+        walk.readers.append(Reader(index, slots, becomes))
+        for name, moved in behind:
+            walk.above[name] = next(iter(arrived))
+            walk.waiting.append((name, moved))
         return None
 
     def _taken(
-        self, edge: Edge, affine: ChannelAffine
+        self, index: int, affines: dict[int, ChannelAffine]
     ) -> tuple[Stop | Turn | Taken, list[tuple[str, ChannelAffine]]] | Kept:
-        """What becomes of a node, and what stands behind it then."""
-        node, index = self.draft.node(edge.node), edge.node
-        step = self._over(index)
+        """What becomes of a node with affines before some slots, and what stands behind it then."""
+        node, step = self.draft.node(index), self._over(index)
+        place, affine = next(iter(affines.items()))
         if isinstance(step, Kept):
             return step
         if step is not None:
@@ -137,20 +170,16 @@ class Descent:
             if not inner.agrees_with(affine):
                 return self._kept(Reason.OTHER_AXIS, index)
             return Stop(index, slot, is_affine=True), [(node.output[0], inner.after(affine))]
-        refusal = self._kept(Reason.NO_RULE, index)
-        is_once = len(edge.slots) == 1
-        absorbed = at_input(self.draft, index, affine, edge.slots[0]) if is_once else None
+        absorbed = at_input(self.draft, index, affine, place) if len(affines) == 1 else None
         if isinstance(absorbed, Absorbed):
             return Taken(index, absorbed), []
-        refusal = absorbed or refusal
-        carrier = CARRIERS.get(node.op_type)
-        if carrier is None or carrier.down is None:
-            return refusal
-        answer = carrier.down(affine, Passage(node, self.draft, place=edge.slots[0]))
+        answer = _carried(affines, Passage(node, self.draft, place=place))
+        if answer is None:
+            return absorbed or self._kept(Reason.NO_RULE, index)
         if isinstance(answer, Kept):
             return answer
         (moved,) = ways(answer)  # There are no others down.
-        return Turn(index, edge.slots[0], moved), [*self._behind(index, moved)]
+        return Turn(index, place, moved), [*self._behind(index, moved)]
 
     def _behind(self, index: int, moved: Moved) -> Iterator[tuple[str, ChannelAffine]]:
         outputs = self.draft.node(index).output
@@ -170,9 +199,22 @@ class Descent:
                 value = walk.above.get(value)
 
 
+def _carried(affines: dict[int, ChannelAffine], passage: Passage) -> Answer | None:
+    """What a carrier answers; None if there is none, or none that passes anything down."""
+    carrier = CARRIERS.get(passage.node.op_type)
+    if carrier is not None and carrier.join is not None:
+        return asked(carrier.join, affines, passage)
+    if carrier is None or carrier.down is None:
+        return None
+    return asked(carrier.down, affines[passage.place], passage)
+
+
 @dataclass(slots=True)
 class _Walk:
-    """How far a descent has come. ``above`` is the value that each value was come to from."""
+    """How far a descent has come. ``above`` is the value that each value was come to from.
+
+    ``meetings`` are nodes that may join several values, each with those that came to it so far.
+    """
 
     value: str
     start: ChannelAffine
@@ -180,6 +222,20 @@ class _Walk:
     seen: set[int] = field(default_factory=set)
     above: dict[str, str] = field(default_factory=dict)
     waiting: list[tuple[str, ChannelAffine]] = field(default_factory=list)
+    meetings: dict[int, dict[str, ChannelAffine]] = field(default_factory=dict)
+    _order: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.waiting.append((self.value, self.start))
+
+    def gather(self, index: int, value: str, affine: ChannelAffine) -> None:
+        """Let a node wait for what else may come to it."""
+        if index not in self.meetings:
+            self.meetings[index] = {}
+            heappush(self._order, index)
+        self.meetings[index][value] = affine
+
+    def next_meeting(self) -> tuple[int, dict[str, ChannelAffine]]:
+        """The first of the nodes that wait: nothing that is left leads to it."""
+        index = heappop(self._order)
+        return index, self.meetings.pop(index)

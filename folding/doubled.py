@@ -13,7 +13,7 @@ computes with a few vectors of one number per channel, so their cost does not sh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,13 @@ class Doubled:
         high = np.asarray(values).astype(np.float64)
         return cls(high, np.zeros_like(high), np.abs(high))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Doubled]) -> Doubled:
+        """Vectors one behind the other."""
+        names = ("high", "low", "magnitude")
+        high, low, magnitude = (np.concatenate([getattr(p, name) for p in parts]) for name in names)
+        return cls(high, low, magnitude)
+
     @property
     def shape(self) -> tuple[int, ...]:
         return self.high.shape
@@ -73,6 +80,14 @@ class Doubled:
     def equals(self, number: float) -> bool:
         """Whether every element is exactly ``number``."""
         return bool(((self.high == number) & (self.low == 0)).all())
+
+    def is_same(self, other: Doubled) -> bool:
+        """Whether every element is exactly that of another array; so are equal infinities."""
+        return bool(((self.high == other.high) & (self.low == other.low)).all())
+
+    def is_uniform(self) -> bool:
+        """Whether all elements are exactly the same."""
+        return self.is_same(self.reshape(self.size)[0])
 
     def moved(self, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Doubled:
         """Apply a function that only moves or repeats elements."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,16 @@ from onnx import NodeProto, helper
 from folding.constant_ops import OPERATORS, Value
 from folding.doubled import Doubled
 from folding.floats import FLOATS
+from folding.inference import Shape
 from folding.modelfile import Model
+from folding.protos import integer
 
 Move = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 #: What evaluated constants may take in all.
 MOST_BYTES = 1 << 26
+#: What they may take on the way to a weight.
+MOST_BYTES_APART = 1 << 27
 _FLOAT_DTYPES = frozenset(float_type.dtype for float_type in FLOATS.values())
 
 
@@ -29,9 +33,14 @@ class Budget:
     What a view shows is counted too, unless the array that it belongs to is.
     """
 
-    def __init__(self) -> None:
-        self._left = MOST_BYTES
+    def __init__(self, most: int = MOST_BYTES) -> None:
+        self._left = most
         self._kept: dict[int, npt.NDArray[Any]] = {}
+
+    @cached_property
+    def weights(self) -> Budget:
+        """Another one for weights, so that other constants do not lack the room for them."""
+        return Budget()
 
     def take(self, value: Value | None) -> Value | None:
         """A value if there is still room for it; None otherwise."""
@@ -79,6 +88,16 @@ def evaluate(
         return value if value is None or isinstance(value, Doubled) else np.asarray(value)
     except (ValueError, IndexError, TypeError, KeyError):
         return None
+
+
+def measured(node: NodeProto, shape: Shape | None) -> npt.NDArray[np.int64] | None:
+    """What a Shape or Size makes of data of a shape; -1 is a dimension that is not known."""
+    if shape is None:
+        return None
+    if node.op_type == "Size":
+        return np.array(np.prod([d or 0 for d in shape]), np.int64)
+    start, end = integer(node, "start", 0), integer(node, "end", len(shape))
+    return np.array([-1 if d is None else d for d in shape[start:end]], np.int64)
 
 
 def move_of(

@@ -14,6 +14,7 @@ from sys import intern
 
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
+from folding.floats import FLOATS
 from folding.guesses import guess_shapes
 from folding.inference import Settled, Shape, Symbols, Types, infer
 from folding.modelfile import Model
@@ -100,6 +101,11 @@ class Scope:
         if name in self.types or self.parent is None or name in self.producers:
             return self.types.get(name, 0)
         return self.parent.type(name)
+
+    def may_be_float(self, name: str) -> bool:
+        """Whether a value is of floats, as far as its type is known."""
+        kind = self.type(name)
+        return not kind or kind in FLOATS
 
 
 def index(model: Model) -> tuple[list[Scope], str | None]:

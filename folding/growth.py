@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from math import prod
 
+from folding.constants import Constants
 from folding.draft import Draft
 from folding.plan import Decision, Kept, Reason, Warned
 from folding.planner import Refused
@@ -90,21 +90,30 @@ def _families(drafts: Sequence[Draft]) -> Iterable[_Family]:
     for number, draft in enumerate(drafts):
         for changed in draft.changed.values():
             if changed.origin is not None:
-                stored = draft.constants.stored(changed.origin)
-                key = id(stored.tensor) if stored else (number, changed.origin)
-                if key not in found:
-                    gone = freed.get(key, 0) if stored else _computed(draft, changed)
-                    found[key] = _Family(gone)
-                found[key].members.append((number, changed))
+                leaves = _leaves(draft.constants, changed.origin)
+                # What a constant is computed from may be its own, or large and that of others, too.
+                key = next(iter(leaves), (number, changed.origin))
+                family = found.setdefault(key, _Family(0))
+                family.freed += sum(freed.pop(leaf, 0) for leaf in leaves)
+                family.members.append((number, changed))
     return found.values()
 
 
-def _computed(draft: Draft, changed: Changed) -> int:
-    """How many bytes a constant has that is computed from others, if it goes."""
-    assert changed.origin is not None
-    dims = draft.constants.dims(changed.origin)
-    gone = dims is not None and not draft.is_read(changed.origin)
-    return prod(dims or ()) * changed.float_type.dtype.itemsize if gone else 0
+def _leaves(constants: Constants, origin: str) -> list[Hashable]:
+    """The stored tensors that a constant is computed from, the largest one first."""
+    sizes: dict[Hashable, int] = {}
+    names, seen = [(constants, origin)], {origin}
+    while names:
+        around, name = names.pop()
+        stored, node = around.stored(name), around.node(name)
+        if stored is not None:
+            sizes[id(stored.tensor)] = max(element_bytes(stored.tensor), 0)
+        elif node is not None:
+            names += [(around, other) for other in node.input if other and other not in seen]
+            seen.update(node.input)
+        elif around.outer is not None and name not in around.scope.initializers:
+            names.append((around.outer, name))
+    return sorted(sizes, key=lambda key: -sizes[key])
 
 
 def _freed(draft: Draft) -> Iterator[tuple[Hashable, int]]:

@@ -5,8 +5,9 @@ What a layer reads as a weight may be behind a DequantizeLinear, of which absorb
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from onnx import NodeProto
 
@@ -87,7 +88,7 @@ def at_output(draft: Draft, index: int, affine: ChannelAffine) -> Absorbed | Kep
     absorber = ABSORBERS.get(draft.node(index).op_type)
     if absorber is None or absorber.at_output is None:
         return None
-    return _checked(draft, index, absorber.at_output(DraftLayer(draft, index), affine))
+    return _checked(draft, index, partial(absorber.at_output, DraftLayer(draft, index), affine))
 
 
 def at_input(draft: Draft, index: int, affine: ChannelAffine, slot: int) -> Absorbed | Kept | None:
@@ -95,11 +96,19 @@ def at_input(draft: Draft, index: int, affine: ChannelAffine, slot: int) -> Abso
     absorber = ABSORBERS.get(draft.node(index).op_type)
     if absorber is None or absorber.at_input is None:
         return None
-    return _checked(draft, index, absorber.at_input(DraftLayer(draft, index), affine, slot))
+    layer = DraftLayer(draft, index)
+    return _checked(draft, index, partial(absorber.at_input, layer, affine, slot))
 
 
-def _checked(draft: Draft, index: int, answer: Absorbed | Kept) -> Absorbed | Kept:
-    """An answer, unless a quantised weight cannot take its factor in."""
+def _checked(draft: Draft, index: int, ask: Callable[[], Absorbed | Kept]) -> Absorbed | Kept:
+    """An answer, unless a quantised weight cannot take its factor in.
+
+    A layer whose inputs do not fit, which no runtime runs, takes nothing in.
+    """
+    try:
+        answer = ask()
+    except (ValueError, IndexError, ZeroDivisionError):
+        return Kept(Reason.BAD_LAYER, draft.title(index), draft.node(index).op_type)
     for slot, factor in () if isinstance(answer, Kept) else answer.factors.items():
         change = _rescaled(draft, index, slot, factor)
         if isinstance(change, Kept):

@@ -38,21 +38,24 @@ def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -
     now, ends = {out: data}, {}
     if found.rest is not None:
         now[out] = _stay(draft, found.rest, keeper, (last.node, data), (name, out))
+        name = ""
     for stop in path:
         draft.point_shapes(made.get(stop.node, out), data)
     for reader in found.readers:
-        value = now[reader.value]
         if isinstance(reader.becomes, Stop):
-            behind = made[reader.edge.node]
+            behind = made[reader.node]
+            (value,) = {now[read] for read in reader.slots.values()}
             now[behind] = value
             draft.point_shapes(behind, value)
             continue
-        for slot in reader.edge.slots:
-            draft.set_input(reader.edge.node, slot, value)
+        for slot, read in reader.slots.items():
+            draft.set_input(reader.node, slot, now[read])
         if isinstance(reader.becomes, Turn):
             now |= _carry(draft, reader.becomes, out)
         else:
-            ends[_take(draft, steps, reader.becomes, (name, out))] = reader.becomes
+            behind = _take(draft, steps, reader.becomes, (name, out))
+            ends[behind] = reader.becomes
+            name = "" if draft.producer(behind) in draft.after else name
     for index, given in held:
         draft.let_go(index, given)
     return ends
@@ -164,3 +167,17 @@ def output_axis(draft: Draft, end: Taken) -> int | None:
     if node.op_type in ("Conv", "ConvTranspose"):
         return 1 - len(shape) if shape is not None else None
     return end.absorbed.shift_axis
+
+
+def composed(draft: Draft, steps: Recogniser, nodes: tuple[int, ...]) -> ChannelAffine | Kept:
+    """The map of some affine nodes in a row, after the folds decided so far."""
+    if draft.shifts.keys().isdisjoint(nodes):
+        return steps.compose(nodes)
+    whole: ChannelAffine | None = None
+    for index in nodes:
+        part = shift_of(draft, index) if index in draft.shifts else steps.compose((index,))
+        if isinstance(part, Kept):
+            return part
+        whole = part if whole is None else part.after(whole)
+    assert whole is not None
+    return whole

@@ -13,6 +13,7 @@ from folding.modelfile import Model
 from folding.names import Names
 from folding.plan import Decision, Kept, Reason, Warned
 from folding.search import Search
+from folding.settling import settled
 from folding.tensors import restore_names
 
 _INPUTS_HOLD_INITIALIZERS_BELOW_IR = 4
@@ -93,9 +94,9 @@ def _indexed(model: Model) -> tuple[list[Scope], str | None, dict[int, Constants
     """
     scopes, problem = index(model)
     constants = Constants(model, scopes[0], None)
-    settled = constants.settled()
-    if not settled.shapes and not settled.values:
+    known = settled(constants)
+    if not known.shapes and not known.values:
         return scopes, problem, {id(scopes[0]): constants}
-    inferred, problem = infer(model, settled)
+    inferred, problem = infer(model, known)
     describe(scopes, inferred)
     return scopes, problem, {}

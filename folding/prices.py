@@ -15,7 +15,7 @@ from folding.plan import Kept, Reason
 from folding.recognise import Recogniser
 from folding.tensors import constant_dims
 from folding.walk import Walker
-from folding.way import Reached, Stop, Taken, Turn
+from folding.way import Fork, Reached, Stop, Taken, Turn
 
 
 class Prices:
@@ -127,6 +127,6 @@ class Prices:
 
 def _ends(found: Reached | Descended) -> Iterator[Taken | Turn]:
     if isinstance(found, Reached):
-        yield from (line.end for line in found.lines)
+        yield from (line.end for line in found.lines if not isinstance(line.end, Fork))
     else:
         yield from (r.becomes for r in found.readers if not isinstance(r.becomes, Stop))

@@ -6,6 +6,8 @@
     w = (q - zero) * scale        w' = (q - zero) * (scale * s)
 
 1. The node reads constants, of which the scale is of a float type, and one layer alone reads ``w``.
+   The integers stay, so they may be computed by any operators: by a QuantizeLinear of a float
+   weight, as after training that is aware of quantisation, whose own scale stays too.
 2. Every number of ``s`` is positive: runtimes demand positive scales, and negated integers may not
    fit.
 3. What is the same for the whole weight goes into any scale. Else it differs along one axis of the
@@ -35,6 +37,7 @@ from folding.protos import integer, is_default_domain
 from folding.recipes import Scaled
 from folding.repeated import Repeated
 from folding.tensors import constant_dims, scale_constant, store, weight_of
+from folding.unevaluated import is_unevaluated
 
 _DATA, _SCALE, _ZERO = 0, 1, 2
 _AXIS_SINCE = 13
@@ -53,7 +56,9 @@ def dequantizer(draft: Draft, name: str) -> int | None:
 
 def is_stored(draft: Draft, index: int) -> bool:
     """Whether what a DequantizeLinear makes is the same in every run."""
-    return all(draft.is_constant(name) for name in draft.node(index).input if name)
+    data, *others = draft.node(index).input
+    is_same = draft.is_constant(data) or is_unevaluated(draft.constants, data)
+    return is_same and all(draft.is_constant(name) for name in others if name)
 
 
 def quantised_weight(draft: Draft, index: int, reader: int) -> Weight | Kept:

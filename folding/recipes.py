@@ -16,15 +16,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from folding.constants import Constants, Stored
+from folding.constants import Constants
 from folding.doubled import Doubled, Doubles
 from folding.factor import Factor, Index
 from folding.floats import FLOATS, FloatType
 from folding.plan import Reason
 from folding.protos import BITS
 from folding.repeated import Repeated
-from folding.scratch import ELEMENTS, scratch, tiles
+from folding.scratch import scratch
 from folding.source import Block
+from folding.stored import Stored, stored_tiles
 
 #: A channel whose largest weight was below this did nothing before; it may vanish altogether.
 _NOTHING = 2.0**-100
@@ -83,7 +84,7 @@ class Direct:
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """A weight times some factors: one that is stored, or one that is small and computed.
+    """A weight times some factors: one that is stored, or one that is computed and not too big.
 
     No two factors have the same channels. They stay apart, since the pairs of their channels may be
     as many as the weight's numbers.
@@ -117,7 +118,7 @@ class Scaled:
             yield Part(0, product.high, product.magnitude, np.ones(())), ()
             return
         with scratch(1) as (doubles,):
-            for start, place, values in stored_tiles(self.constants, self.source):
+            for start, place, values in stored_tiles(self.constants.model, self.source):
                 scales = [factor.scale[channels_of(factor, place)] for factor in self.factors]
                 exact = _product(values, scales, doubles.array(np.float64, values.shape))
                 magnitude = reduce(np.multiply, (scale.magnitude for scale in scales))
@@ -139,24 +140,6 @@ class Scaled:
             small = (np.abs(rounded) <= kind.tiny) & (part.exact != rounded)
             found.append(np.broadcast_to(channels_of(factor, place), small.shape)[small])
         return np.unique(np.concatenate(found))
-
-
-def stored_tiles(
-    constants: Constants, source: Stored, most: int = ELEMENTS
-) -> Iterator[tuple[int, tuple[slice, ...], npt.NDArray[Any]]]:
-    """The numbers of a weight as they are stored, in pieces of at most so many elements.
-
-    Yields:
-        The place of the first element, the index of the piece along the leading axes, the piece:
-        a work buffer, which holds until the next one is asked for.
-    """
-    moved = constants.load(source).reshape(-1) if source.moves else None
-    read = constants.model.reader(source.tensor)
-    with scratch(1) as (stored,):
-        for start, place, shape in tiles(source.dims, most):
-            stop = start + prod(shape)
-            flat = read(start, stop, stored) if moved is None else moved[start:stop]
-            yield start, place, flat.reshape(shape)
 
 
 def channels_of(factor: Factor, place: tuple[slice, ...]) -> Index:

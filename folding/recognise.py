@@ -15,13 +15,14 @@ import numpy as np
 from onnx import NodeProto, TensorProto
 
 from folding.affine import ChannelAffine, identity
+from folding.aligning import axis_of
 from folding.constants import Constants
 from folding.doubled import Doubled
 from folding.floats import FLOATS
 from folding.graph import Scope
-from folding.inference import Shape
 from folding.plan import Kept, Reason
 from folding.protos import integer, number, title
+from folding.unevaluated import is_unevaluated
 
 _BROADCASTS_SINCE = 7
 _DEFAULT_EPSILON = float(np.float32(1e-5))
@@ -63,9 +64,9 @@ class Recogniser:
                 self.steps[index] = found
 
     def _step(self, index: int) -> Step | Kept | None:
-        scope = self.scope
-        operator, makes = scope.operators[index], scope.makes[index]
-        if index in scope.foreign or all(name in self.constants for name in makes if name):
+        scope, operator, makes = self.scope, self.scope.operators[index], self.scope.makes[index]
+        known = (name in self.constants for name in makes if name)
+        if index in scope.foreign or all(known) or not scope.may_be_float(makes[0]):
             return None
         if operator in _ARITHMETIC:
             return self._arithmetic(index)
@@ -90,7 +91,7 @@ class Recogniser:
         if wide > 1:
             return None
         scales_channels = operator in ("Mul", "Div") and wide == 1
-        axis = _axis(dims, self.scope.shape(data))
+        axis = axis_of(dims, data, self.constants)
         refusal = self._refusal(index, name, data, axis)
         if refusal is not None or isinstance(axis, Reason):
             if refusal is not None:
@@ -156,18 +157,27 @@ class Recogniser:
             training = bool(integer(node, "training_mode", 0)) or self._batch_outputs(node)
         if training:
             return Kept(Reason.TRAINING_MODE, title(node))
-        for name in node.input[3:5]:
-            if name not in self.constants and name not in self.scope.overridable:
-                return Kept(Reason.LIVE_STATISTICS, name)
-        for name in node.input[1:5]:
-            if name not in self.constants:
-                overridable = name in self.scope.overridable
-                return Kept(Reason.OVERRIDABLE if overridable else Reason.RUNTIME_PARAMETER, name)
+        unknown = [self._unknown(node, slot) for slot in range(1, 5)]
+        refused = [kept for kept in unknown if kept is not None]
+        if refused:
+            live = (kept for kept in refused if kept.reason is Reason.LIVE_STATISTICS)
+            return next(live, refused[0])
         if not integer(node, "spatial", 1):
             return Kept(Reason.PER_POSITION, title(node))
         if any(self._is_used(name) for name in node.output[1:]):
             return Kept(Reason.OUTPUT_USED, title(node))
         return None
+
+    def _unknown(self, node: NodeProto, slot: int) -> Kept | None:
+        """Why a parameter is not one of the constants, if it is not."""
+        name = node.input[slot]
+        if name in self.constants:
+            return None
+        if name in self.scope.overridable:
+            return Kept(Reason.OVERRIDABLE, name)
+        if is_unevaluated(self.constants, name):
+            return Kept(Reason.TOO_COMPLEX, name)
+        return Kept(Reason.LIVE_STATISTICS if slot in (3, 4) else Reason.RUNTIME_PARAMETER, name)
 
     def _is_used(self, name: str) -> bool:
         scope = self.scope
@@ -232,19 +242,3 @@ def _arithmetic_affine(kind: str, value: Doubled, axis: int | None) -> ChannelAf
         "Minus": (-one, flat),
     }[kind]
     return ChannelAffine(scale, shift, axis)
-
-
-def _axis(dims: tuple[int, ...], data: Shape | None) -> int | Reason | None:
-    """The axis from the right that a constant of these dimensions acts along, None for a scalar.
-
-    It is certain only where the data is known to have that many entries there, and that many axes:
-    otherwise the constant may be what gives the result its shape.
-    """
-    wide = [axis - len(dims) for axis, dim in enumerate(dims) if dim != 1]
-    if not dims:
-        return None
-    if data is None or len(dims) > len(data):
-        return Reason.AXIS_UNCERTAIN
-    if not wide:
-        return None
-    return wide[0] if data[wide[0]] == dims[wide[0]] else Reason.AXIS_UNCERTAIN

@@ -22,31 +22,39 @@ _Value = Doubled | npt.NDArray[Any]
 _Reduction = Callable[[Any], _Value | None]
 
 
-def _reduced(
-    reduction: _Reduction, node: NodeProto, inputs: Sequence[_Value | None], dims: tuple[int, ...]
-) -> _Value | None:
-    value, axes = inputs[0], _axes(node, inputs)
-    if value is None or 0 in value.shape:
+def reduced_axes(
+    node: NodeProto, rest: Sequence[_Value | None], dims: tuple[int, ...]
+) -> tuple[list[int], list[int]] | None:
+    """The axes that a node takes away, and the shape that it leaves; None in unclear forms."""
+    axes, rank = _axes(node, rest), len(dims)
+    if 0 in dims or any(not -rank <= axis < rank for axis in axes):
         return None
     if not axes and integer(node, "noop_with_empty_axes", 0):
         return None  # What is left of a norm then has been written down in two ways.
-    rank = len(value.shape)
-    if any(not -rank <= axis < rank for axis in axes):
-        return None
     gone = sorted({axis % rank for axis in axes}) or list(range(rank))
-    kept = [axis for axis in range(rank) if axis not in gone]
-    shape = [1 if axis in gone else size for axis, size in enumerate(value.shape)]
-    if not integer(node, "keepdims", 1):
-        shape = [value.shape[axis] for axis in kept]
+    if integer(node, "keepdims", 1):
+        return gone, [1 if axis in gone else size for axis, size in enumerate(dims)]
+    return gone, [size for axis, size in enumerate(dims) if axis not in gone]
+
+
+def _reduced(
+    reduction: _Reduction, node: NodeProto, inputs: Sequence[_Value | None], dims: tuple[int, ...]
+) -> _Value | None:
+    value = inputs[0]
+    found = None if value is None else reduced_axes(node, inputs[1:], value.shape)
+    if value is None or found is None:
+        return None
+    gone, shape = found
+    kept = [axis for axis in range(len(value.shape)) if axis not in gone]
     count = prod(value.shape[axis] for axis in gone)
     columns = _moved(value, lambda a: a.transpose(gone + kept).reshape(count, -1))
     result = reduction(columns)
     return None if result is None else _moved(result, lambda a: a.reshape(shape))
 
 
-def _axes(node: NodeProto, inputs: Sequence[_Value | None]) -> tuple[int, ...]:
+def _axes(node: NodeProto, rest: Sequence[_Value | None]) -> tuple[int, ...]:
     """An input of the newer operator sets, an attribute of the older ones."""
-    given = inputs[1] if len(inputs) > 1 else None
+    given = rest[0] if rest else None
     if isinstance(given, np.ndarray):
         return tuple(map(int, given.ravel()))
     return tuple(integers(node, "axes") or ())
@@ -88,6 +96,10 @@ def _first_norm(value: _Value) -> _Value | None:
     return _added(Doubled(value.high * sign, value.low * sign, value.magnitude))
 
 
+def _sum_of_squares(value: _Value) -> _Value | None:
+    return _added(value * value) if isinstance(value, Doubled) else None
+
+
 def _second_norm(value: _Value) -> _Value | None:
     return _added(value * value).sqrt() if isinstance(value, Doubled) else None
 
@@ -117,6 +129,7 @@ _REDUCTIONS: dict[str, _Reduction] = {
     "ReduceMean": _mean,
     "ReduceMin": _smallest,
     "ReduceSum": _sum,
+    "ReduceSumSquare": _sum_of_squares,
 }
 
 #: A function of a node, its inputs and the shape of its output for each operator.

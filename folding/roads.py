@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from folding.affine import ChannelAffine
-from folding.carriers import CARRIERS, Carrier, Moved, Passage, ways
+from folding.carriers import CARRIERS, Carrier, Moved, Passage, asked, ways
+from folding.carriers.rooted import taken_in
 from folding.draft import Draft
 from folding.plan import Kept, Reason
-from folding.protos import title
+from folding.protos import integer, is_default_domain, title
 from folding.way import Road, Stop, key_of
 
 
@@ -16,6 +17,19 @@ def as_in_source(draft: Draft, kept: Kept, index: int) -> Kept:
     """A refusal with the culprit's name in the source: an earlier fold may have renamed it."""
     is_node = kept.at == title(draft.node(index))
     return replace(kept, at=draft.title(index)) if is_node else kept
+
+
+def narrowed_to(draft: Draft, value: str) -> int:
+    """The element type that every reader of a value converts it to, 0 if there is none."""
+    kind = 0
+    for index in () if draft.is_seen(value) else draft.readers(value):
+        node = draft.node(index)
+        is_cast = node.op_type == "Cast" and is_default_domain(node)
+        target = integer(node, "to", 0) if is_cast else 0
+        if not target or kind not in (0, target):
+            return 0
+        kind = target
+    return kind
 
 
 class Roads:
@@ -52,11 +66,14 @@ class Roads:
     ) -> tuple[Moved, ...] | Kept:
         """The ways over one carrier, from behind one of its outputs."""
         node = self.draft.node(index)
-        answer = self.carrier(index).up(affine, Passage(node, self.draft, narrows_to, place))
-        if not isinstance(answer, Kept):
-            return ways(answer)
+        passage = Passage(node, self.draft, narrows_to, place)
+        answer = asked(self.carrier(index).up, affine, passage)
+        found = answer if isinstance(answer, Kept) else taken_in(ways(answer), passage)
+        if not isinstance(found, Kept):
+            return found
+        answer = found
         if answer.reason is Reason.OUTPUT_USED:
-            self.crowded += node.output[1:]
+            self.crowded += node.output
         return as_in_source(self.draft, answer, index)
 
     def along(self, road: Road, affine: ChannelAffine, narrows_to: int) -> ChannelAffine | Kept:

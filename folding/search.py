@@ -23,7 +23,7 @@ from folding.agenda import Agenda
 from folding.chains import Chain, chains
 from folding.descent import Descended, Descent
 from folding.draft import Draft
-from folding.lower import affine_at, lower, output_axis
+from folding.lower import affine_at, composed, lower, output_axis
 from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
 from folding.prices import Prices
 from folding.protos import title
@@ -93,7 +93,7 @@ class Search:
             if isinstance(self.outcomes[chain], Folded) or self._fixed(chain) is not None:
                 continue
             self.walker.forget()
-            whole = self.walker.compose(chain)
+            whole = composed(self.draft, self.steps, chain.nodes)
             up = whole if isinstance(whole, Kept) else self.walker.up(chain, whole)
             up = self._fitting(chain, up)
             if isinstance(up, Reached):
@@ -114,7 +114,7 @@ class Search:
     def _searched(self, chain: Chain) -> Folded | Kept:
         self.walker.forget()
         self.met_below = {}
-        whole = self.walker.compose(chain)
+        whole = composed(self.draft, self.steps, chain.nodes)
         if isinstance(whole, Kept):
             return whole
         up = self._fitting(chain, self.walker.up(chain, whole, follows=True))

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import reduce
-from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from folding.doubled import Doubled
-from folding.recipes import Scaled, channels_of, stored_tiles
-
-#: Elements that are worked on at a time: few enough that a dozen such arrays stay in the cache.
-_PIECE = 1 << 15
-
-_Place = tuple[slice, ...]
+from folding.recipes import Scaled, channels_of
+from folding.stored import stored_tiles
+from folding.totals import PIECE, Place, gathered
 
 
 def summed(weight: Scaled, axes: tuple[int, ...]) -> Doubled:
@@ -32,41 +28,18 @@ def summed(weight: Scaled, axes: tuple[int, ...]) -> Doubled:
     """
     dims = weight.dims
     axes = tuple(axis % len(dims) for axis in axes)
-    whole = Doubled.exact(np.zeros([1 if i in axes else size for i, size in enumerate(dims)]))
-    for place, terms in _terms(weight):
-        at = tuple(slice(None) if i in axes else part for i, part in enumerate(place))
-        added = whole[at] + total(terms, axes)
-        for name in ("high", "low", "magnitude"):
-            getattr(whole, name)[at] = getattr(added, name)
+    whole = gathered(dims, axes, _terms(weight))
     return whole.reshape(*(size for i, size in enumerate(dims) if i not in axes))
 
 
-def total(terms: Doubled, axes: tuple[int, ...]) -> Doubled:
-    """The sum over some axes, which remain with a length of 1.
-
-    Adding and subtracting a number far above the terms cuts each of them into an upper part, whose
-    sums are exact in float64, and a rest that is smaller by the bits that are left. (S. Rump,
-    T. Ogita and S. Oishi, "Accurate floating-point summation, part I", 2008, section 3.)
-    """
-    count = prod(terms.shape[axis] for axis in axes)
-    with np.errstate(all="ignore"):
-        largest = np.abs(terms.high).max(axis=axes, keepdims=True, initial=0.0)
-        above = np.ldexp(1.0, np.frexp(largest)[1] + (count + 1).bit_length())
-        upper = (terms.high + above) - above
-        rest = (terms.high - upper) + terms.low
-        sums = [part.sum(axis=axes, keepdims=True) for part in (upper, rest, terms.magnitude)]
-    nothing = np.zeros_like(largest)
-    return Doubled(sums[0], nothing, sums[2]) + Doubled(sums[1], nothing, nothing)
-
-
-def _terms(weight: Scaled) -> Iterator[tuple[_Place, Doubled]]:
+def _terms(weight: Scaled) -> Iterator[tuple[Place, Doubled]]:
     """The products, piece by piece, each with its place along the leading axes."""
     source = weight.source
     if isinstance(source, Doubled):
         scales = (factor.scale[factor.channel] for factor in weight.factors)
         yield (), reduce(Doubled.__mul__, scales, source)
         return
-    for _, place, values in stored_tiles(weight.constants, source, _PIECE):
+    for _, place, values in stored_tiles(weight.constants.model, source, PIECE):
         scales = (factor.scale[channels_of(factor, place)] for factor in weight.factors)
         yield place, _product(values, reduce(Doubled.__mul__, scales))
 

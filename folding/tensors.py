@@ -6,9 +6,8 @@ a new name, and left as it was.
 
 from __future__ import annotations
 
-from math import prod
-
 from folding.absorbers import Weight
+from folding.computed import computed
 from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.factor import Factor
@@ -16,17 +15,10 @@ from folding.floats import FLOATS
 from folding.plan import Kept, Reason
 from folding.recipes import Changed, Direct, Scaled
 from folding.repeated import Repeated
+from folding.unevaluated import is_unevaluated
 
 #: What a fold makes of a constant.
 Given = Scaled | Direct | Repeated
-
-#: A weight that is computed may be stored in its place up to this many elements.
-_MOST_COMPUTED = 1024
-#: Operators of a constant expression that are looked through for the reason why one stays.
-_MOST_NODES = 32
-_RANDOM = frozenset(
-    {"Bernoulli", "Dropout", "Multinomial", "RandomNormalLike", "RandomUniformLike"}
-)
 
 
 def constant_dims(draft: Draft, name: str) -> tuple[int, ...] | None:
@@ -43,15 +35,15 @@ def weight_of(draft: Draft, name: str, at: str) -> Weight | Kept:
     if name not in draft.constants:
         return _unknown(draft, name, Kept(Reason.RUNTIME_WEIGHT, at))
     stored = draft.constants.stored(name)
-    dims = draft.constants.dims(name)
     elem_type = stored.tensor.data_type if stored else draft.scope.type(name)
     if elem_type not in FLOATS:
         return Kept(Reason.WEIGHT_TYPE, name)
-    if dims is None or (stored is None and prod(dims) > _MOST_COMPUTED):
-        return Kept(Reason.WEIGHT_COMPUTED, at)
-    if stored is None and draft.constants.doubled(name) is None:
+    found = computed(draft.constants, name)
+    if found is None:
         return Kept(Reason.TOO_COMPLEX, name)
-    return Weight(dims, elem_type)
+    if not all(factor.scale.is_finite() for factor in found.factors):
+        return Kept(Reason.NOT_FINITE, name)
+    return Weight(found.dims, elem_type)
 
 
 def small_constant(draft: Draft, name: str, at: str) -> Doubled | Kept:
@@ -68,23 +60,7 @@ def _unknown(draft: Draft, name: str, at_run_time: Kept) -> Kept:
     """Why a value is not one of the constants."""
     if name in draft.scope.overridable:
         return Kept(Reason.OVERRIDABLE, name)
-    return Kept(Reason.TOO_COMPLEX, name) if _is_same_always(draft, name) else at_run_time
-
-
-def _is_same_always(draft: Draft, name: str) -> bool:
-    """Whether a value rests on constants alone, by a few operators that are not evaluated."""
-    scope, names = draft.scope, [name]
-    for _ in range(_MOST_NODES):
-        names = [other for other in names if other and other not in draft.constants]
-        if not names:
-            return True
-        index = scope.producers.get(names.pop())
-        if index is None or index in scope.foreign or index in scope.nesting:
-            return False
-        if not scope.reads[index] or scope.operators[index] in _RANDOM:
-            return False
-        names.extend(scope.reads[index])
-    return False
+    return Kept(Reason.TOO_COMPLEX, name) if is_unevaluated(draft.constants, name) else at_run_time
 
 
 def scale_constant(draft: Draft, index: int, slot: int, factor: Factor, because: str) -> None:
@@ -100,9 +76,9 @@ def scaled(draft: Draft, name: str) -> Scaled:
         return before.recipe
     if before is not None and isinstance(before.recipe, Direct):
         return Scaled(draft.constants, before.recipe.value, ())
-    source = draft.constants.stored(name) or draft.constants.doubled(name)
-    assert source is not None  # weight_of refuses what is neither stored nor small.
-    return Scaled(draft.constants, source, ())
+    found = computed(draft.constants, name)
+    assert found is not None  # weight_of refuses it.
+    return found
 
 
 def set_constant(

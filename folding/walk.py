@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from folding.absorb import shift_of
 from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
-from folding.ahead import Ahead, has_several_outputs, others
+from folding.ahead import Ahead, has_several_outputs, may_meet, others
 from folding.carriers import CARRIERS
 from folding.chains import Chain
 from folding.draft import Draft
 from folding.layers import DraftLayer, at_output
 from folding.merging import acts_along, into_batch_norm
 from folding.plan import Kept, Reason
-from folding.protos import integer, is_default_domain, title
+from folding.protos import is_default_domain, title
 from folding.recognise import Recogniser, Step
-from folding.roads import Roads, as_in_source
-from folding.way import Edge, Line, Passed, Reached, Stop, Stretch, Taken, Turn
+from folding.roads import Roads, as_in_source, narrowed_to
+from folding.way import Edge, Fork, Line, Passed, Reached, Stop, Stretch, Taken, Turn
 
 #: What stands before an affine: a piece of the way, the end of a line, or what is in the way.
 Found = Passed | Taken | Turn | Kept
@@ -57,20 +57,6 @@ class Walker:
         self.met, self.crowded, self._last = {}, [], None
         self.roads.crowded = self.crowded
 
-    def compose(self, chain: Chain) -> ChannelAffine | Kept:
-        """The map of an affine, after the folds decided so far."""
-        if self.draft.shifts.keys().isdisjoint(chain.nodes):
-            return self.steps.compose(chain.nodes)
-        whole: ChannelAffine | None = None
-        for index in chain.nodes:
-            is_shift = index in self.draft.shifts
-            part = shift_of(self.draft, index) if is_shift else self.steps.compose((index,))
-            if isinstance(part, Kept):
-                return part
-            whole = part if whole is None else part.after(whole)
-        assert whole is not None
-        return whole
-
     def stops(self, chain: Chain) -> list[Stop]:
         """The nodes of an affine, the last one first."""
         return [Stop(i, self._data_slot(i) or 0, is_affine=True) for i in reversed(chain.nodes)]
@@ -81,28 +67,36 @@ class Walker:
         ``start`` is the affine, or the part of it that is to go up; ``follows`` is whether others
         may follow this walk.
         """
-        narrows_to = self._narrows_to(self.draft.scope.makes[chain.nodes[-1]][0])
+        narrows_to = narrowed_to(self.draft, self.draft.scope.makes[chain.nodes[-1]][0])
         before = self._last
-        first = self._line(None, self.stops(chain), start, narrows_to)
+        first = self._line(None, start, narrows_to, chain.nodes[0], self.stops(chain))
         if not follows:
             self._last = before
-        return first if isinstance(first, Kept) else self._branches(first, narrows_to)
+        if isinstance(first, Kept):
+            return first
+        return self._branches(first, narrows_to, chain.nodes[0])
 
     def open_way(self, chain: Chain) -> None:
         """Let those behind an affine that stays follow its last walk."""
         if self._last is not None:
             self.stretches[chain] = self._last
 
-    def _branches(self, first: Line, narrows_to: int) -> Reached | Kept:
-        """Follow all lines; where an operator offers several ways, the first one that leads on."""
+    def _branches(self, first: Line, narrows_to: int, origin: int) -> Reached | Kept:
+        """Follow all lines, which come from the node ``origin``.
+
+        Where an operator offers several ways, it is the first one that leads on.
+        """
         lines, ahead = [first], Ahead(self.draft)
         ahead.add(first)
         saved = [(0, Ahead(self.draft), other) for other in others(first)]
         trouble: Kept | None = None
         tries = 0
         while ahead:
-            edge, affine = ahead.pop()
-            line = self._line(edge, [], affine, narrows_to)
+            begin = ahead.pop()
+            if isinstance(begin, Kept):
+                line: Line | Kept = begin
+            else:
+                line = self._line(*begin, narrows_to, origin)
             if isinstance(line, Line):
                 saved += [(len(lines), ahead.copy(), other) for other in others(line)]
                 lines.append(line)
@@ -117,20 +111,33 @@ class Walker:
         return Reached(tuple(lines))
 
     def _line(
-        self, edge: Edge | None, stops: list[Stop], start: ChannelAffine, narrows_to: int
+        self,
+        begin: Edge | Fork | None,
+        start: ChannelAffine,
+        narrows_to: int,
+        origin: int,
+        stops: Sequence[Stop] = (),
     ) -> Line | Kept:
         pieces: list[Stop | Stretch] = [*stops]
-        affine = start
+        affine, is_root = start, begin is None
+        edge = begin.edge if isinstance(begin, Fork) else begin
         last = stops[-1] if edge is None else Stop(edge.node, edge.slots[0], is_affine=False)
         readers = 1 if edge is None else len(edge.slots)
+        if isinstance(begin, Fork):
+            readers = self.draft.readers(begin.value).count
         self._asks = self._bends = False
         while isinstance(found := self._step(last, affine, narrows_to, readers), Passed):
             affine, last, readers = found.affine, found.last, 1
             pieces.append(found.piece)
         whole = tuple(pieces)
-        if edge is None and not self._bends:
+        if is_root and not self._bends:
             self._last = Stretch(start, affine, narrows_to, whole, last, self._asks)
-        return found if isinstance(found, Kept) else Line(edge, whole, found)
+        value = self.draft.node(last.entry).input[last.slot]
+        if edge is not None and found == Kept(Reason.FORKED, value):
+            at = Edge(last.entry, (last.slot,)) if pieces else edge
+            if may_meet(self.draft, value, origin):
+                return Line(begin, whole, Fork(value, affine, at))
+        return found if isinstance(found, Kept) else Line(begin, whole, found)
 
     def _step(self, last: Stop, affine: ChannelAffine, narrows_to: int, readers: int) -> Found:
         """Go over the node that makes what the last one reads, or find out why not."""
@@ -151,7 +158,7 @@ class Walker:
             return Taken(at, absorbed)
         if absorbed is not None:
             refusal = as_in_source(draft, absorbed, at)
-        if node.op_type in CARRIERS and not DraftLayer(draft, at).is_constant(0):
+        if node.op_type in CARRIERS and not (refusal and DraftLayer(draft, at).is_constant(0)):
             return self._past(at, [*node.output].index(value), affine, narrows_to)
         no_rule = Kept(Reason.NO_RULE, title(node), node.op_type)
         return refusal or self.steps.refusals.get(at, no_rule)
@@ -233,15 +240,3 @@ class Walker:
             return Kept(Reason.CAPTURED, value)
         more = self.draft.readers(value).count > readers
         return Kept(Reason.FORKED, value) if more else None
-
-    def _narrows_to(self, value: str) -> int:
-        """The element type that every reader of a value converts it to, 0 if there is none."""
-        kind = 0
-        for index in () if self.draft.is_seen(value) else self.draft.readers(value):
-            node = self.draft.node(index)
-            is_cast = node.op_type == "Cast" and is_default_domain(node)
-            target = integer(node, "to", 0) if is_cast else 0
-            if not target or kind not in (0, target):
-                return 0
-            kind = target
-        return kind

@@ -5,6 +5,9 @@
                     turn ─ carrier ─ affine ─ y            a line that ends at a turn, and those
     layer ──────────┘                                      that begin there
 
+    layer ─ fork ─┬─ carrier ─ turn ─ affine ─ y           lines that end at a fork, and the one
+                  └─────────────┘                          that begins there
+
 A long run of affines that stay, or of carriers that earlier folds left behind a layer, is not
 walked again by each affine after it. What is known to be open is one piece: a ``Stretch`` goes over
 an affine that stays and as far up as that one came, a ``Road`` over the carriers of earlier folds.
@@ -73,6 +76,18 @@ class Edge:
 
     node: int
     slots: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """The end of some lines: a value that each of them reads; one line begins there for all.
+
+    ``affine`` is what a line asks of it, and ``edge`` where that reads it.
+    """
+
+    value: str
+    affine: ChannelAffine
+    edge: Edge
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,11 +161,11 @@ def key_of(affine: ChannelAffine, narrows_to: int) -> Key:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """From an affine's output, or from a turn, up to an end: nearest to the start first."""
+    """From an affine's output, a turn or a fork up to an end: nearest to the start first."""
 
-    start: Edge | None
+    start: Edge | Fork | None
     pieces: tuple[Stop | Stretch, ...]
-    end: Taken | Turn
+    end: Taken | Turn | Fork
 
     def stops(self) -> tuple[Stop, ...]:
         """All stops, nearest to the end first."""
@@ -178,4 +193,5 @@ class Reached:
     @property
     def takers(self) -> list[int]:
         """The nodes that take the affine in: layers, and carriers that do it alone."""
-        return [line.end.node for line in self.lines if takes_in(line.end)]
+        ends = (line.end for line in self.lines if not isinstance(line.end, Fork))
+        return [end.node for end in ends if takes_in(end)]

@@ -217,6 +217,7 @@ _OPERATORS: dict[str, Callable[[Attributes, Sequence[Any]], Array]] = {
     "MatMul": matmul,
     "Mul": lambda _, v: np.asarray(v[0] * v[1]),
     "Neg": lambda _, v: np.asarray(-v[0]),
+    "Pow": lambda _, v: np.asarray(v[0] ** v[1]),
     "Reciprocal": lambda _, v: np.asarray(1 / v[0]),
     "Reshape": lambda _, v: v[0].reshape(v[1]),
     "Relu": lambda _, v: np.maximum(v[0], 0.0),

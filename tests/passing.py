@@ -12,7 +12,7 @@ from onnx import GraphProto, ModelProto, helper, numpy_helper, shape_inference
 from oracle import Array, evaluate
 
 from folding.affine import ChannelAffine
-from folding.carriers import CARRIERS, Moved, Passage
+from folding.carriers import CARRIERS, Moved, Passage, ways
 from folding.doubled import Doubled
 from folding.inference import Shape
 from folding.plan import Kept
@@ -161,6 +161,40 @@ def assert_goes_down(net: Net, affine: ChannelAffine, *, place: int = 0, **sizes
     affines = answer[0].affines
     shown = [applied(affines[i], v) if i in affines else v for i, v in enumerate(found)]
     _assert_close(shown, wanted)
+
+
+def join(net: Net, affines: Mapping[int, ChannelAffine]) -> tuple[ModelProto, Moved | Kept]:
+    """The net, which has one node, as a model, and the answer for affines before some slots."""
+    model = net.model(net.nodes[-1].output[0])
+    node = model.graph.node[-1]
+    rule = CARRIERS[node.op_type].join
+    assert rule is not None
+    answer = rule(affines, Passage(node, Around(model), place=min(affines)))
+    if isinstance(answer, Kept):
+        return model, answer
+    (moved,) = ways(answer)
+    return model, moved
+
+
+def assert_joins(net: Net, affines: Mapping[int, ChannelAffine], **sizes: int) -> Moved:
+    """The node with these affines before it is what stands behind it after the answer."""
+    model, answer = join(net, affines)
+    assert isinstance(answer, Moved), answer
+    feed = feed_of(model, sizes=sizes)
+    names = model.graph.node[-1].input
+    before = {names[slot]: applied(part, feed[names[slot]]) for slot, part in affines.items()}
+    (found,) = evaluate(_with_constants(model, answer), feed)
+    assert answer.affines.keys() == {0}
+    _assert_close([applied(answer.affines[0], found)], evaluate(model, feed | before))
+    return answer
+
+
+def assert_joins_not(net: Net, affines: Mapping[int, ChannelAffine], reason: Any) -> None:
+    """The rule refuses several affines for a reason, and names the node."""
+    _, answer = join(net, affines)
+    assert isinstance(answer, Kept), answer
+    node = net.nodes[-1]
+    assert (answer.reason, answer.at, answer.operator) == (reason, node.output[0], node.op_type)
 
 
 def assert_stays(net: Net, affine: ChannelAffine, reason: Any, **given: Any) -> None:

@@ -26,6 +26,7 @@ from folding.expressions import MOST_BYTES, Budget, evaluate
 from folding.graph import index
 from folding.modelfile import in_memory
 from folding.planner import plan_model
+from folding.settling import settled
 
 
 def constants(net: Net, output: str, elem_type: int = FLOAT) -> Constants:
@@ -370,7 +371,7 @@ def test_a_weight_behind_a_transpose_that_does_not_fit_it_is_no_constant(perm: l
     found = constants(net, "y")
 
     assert found.stored("w") is None
-    assert found.settled().shapes == {}
+    assert settled(found).shapes == {}
 
 
 def expression(operator: str, *inputs: Any, dims: tuple[int, ...] = (), **given: Any) -> Any:

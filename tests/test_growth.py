@@ -13,7 +13,7 @@ import pytest
 from graphs import BOOL, FLOAT, HALF, Net, plan
 from onnx import GraphProto, ModelProto, numpy_helper
 
-from folding import edits, soundness
+from folding import ahead, edits, soundness
 from folding.modelfile import Model, in_memory
 from folding.planner import plan_model
 from folding.tally import operators
@@ -323,6 +323,49 @@ def diamonds(net: Net, n: int) -> list[str]:
     return [net.batch_norm(value, 2)]
 
 
+def diamonds_of_two_ways(net: Net, n: int) -> list[str]:
+    value = conv(net, data(net))
+    for _ in range(n):
+        value = net.node("Mean", net.node("Identity", value), value)
+    return [net.node("Mul", value, near_one(net, 2, 1))]
+
+
+def scales_among_diamonds(net: Net, n: int) -> list[str]:
+    value = conv(net, data(net))
+    for _ in range(n):
+        value = net.node("Sub", value, net.node("GlobalAveragePool", value))
+        value = net.node("Mul", value, near_one(net, 2, 1))
+    return [value]
+
+
+def diamonds_on_the_way_down(net: Net, n: int) -> list[str]:
+    value = net.batch_norm(data(net), 2)
+    for _ in range(n):
+        value = net.node("Mean", net.node("Identity", value), value)
+    return [conv(net, value)]
+
+
+def affines_above_diamonds_that_stay(net: Net, n: int) -> list[str]:
+    value = data(net)
+    for _ in range(n):
+        value = net.node("Mul", value, near_one(net, 2, 1))
+        value = net.node("Mean", net.node("Identity", value), value)
+    return [net.node("Sigmoid", value)]
+
+
+def affines_that_meet_twice_in_a_sum(net: Net, n: int) -> list[str]:
+    parts: list[str] = []
+    for _ in range(n):
+        x = net.batch_norm(net.node("Sigmoid", data(net) if not parts else "x"), 2)
+        parts += [net.node("MaxPool", x, kernel_shape=[1]), net.node("Identity", x)]
+    return [net.node("Sum", *parts)]
+
+
+def sums_that_read_one_affine(net: Net, n: int) -> list[str]:
+    x = net.batch_norm(data(net), 2)
+    return [net.node("Add", x, net.node("Sigmoid", "x")) for _ in range(n)]
+
+
 def scales_without_their_shifts(net: Net, n: int) -> list[str]:
     x = data(net)
     for _ in range(n):
@@ -366,6 +409,10 @@ SHAPES: dict[str, Callable[[Net, int], list[str]]] = {
         residual_additions,
         a_tree_of_additions,
         diamonds,
+        diamonds_of_two_ways,
+        diamonds_on_the_way_down,
+        affines_that_meet_twice_in_a_sum,
+        sums_that_read_one_affine,
         scales_without_their_shifts,
     )
 } | {
@@ -392,6 +439,16 @@ def nested(depth: int) -> ModelProto:
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_work_grows_with_the_model_and_no_faster(name: str) -> None:
     small, large = (in_memory(built(SHAPES[name], n)) for n in (SMALL, TIMES * SMALL))
+
+    assert steps(large) <= MOST * steps(small)
+
+
+@pytest.mark.parametrize("build", [scales_among_diamonds, affines_above_diamonds_that_stay])
+def test_not_every_affine_walks_a_long_row_of_diamonds_again(
+    build: Callable[[Net, int], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "_MOST_FORKS", 6)
+    small, large = (in_memory(built(build, n)) for n in (SMALL, TIMES * SMALL))
 
     assert steps(large) <= MOST * steps(small)
 

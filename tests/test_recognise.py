@@ -180,6 +180,27 @@ def test_statistics_computed_at_run_time_are_refused_as_live() -> None:
     assert result.kept("y") == (Reason.LIVE_STATISTICS, "mean")
 
 
+@pytest.mark.parametrize("place", range(4))
+def test_a_parameter_that_is_not_evaluated_is_not_called_computed_at_run_time(place: int) -> None:
+    net = convolution(Net())
+    given = [net.weight(4), net.weight(4), net.weight(4), net.positive(4)]
+    given[place] = net.node("Exp", given[place], out="p")
+    net.node("BatchNormalization", "v", *given, out="y")
+
+    result = fold(net.model("y"))
+
+    assert result.decision("y").kind is Kind.BATCH_NORM
+    assert result.kept("y") == (Reason.TOO_COMPLEX, "p")
+
+
+def test_live_statistics_are_named_before_a_parameter_that_is_not_evaluated() -> None:
+    net = convolution(Net())
+    given = net.node("Exp", net.weight(4)), net.weight(4), net.weight(4)
+    net.node("BatchNormalization", "v", *given, net.input(4, name="var"), out="y")
+
+    assert fold(net.model("y")).kept("y") == (Reason.LIVE_STATISTICS, "var")
+
+
 def test_a_gamma_computed_at_run_time_is_refused() -> None:
     net = convolution(Net())
     inputs = net.input(4, name="gamma"), net.weight(4), net.weight(4), net.positive(4)

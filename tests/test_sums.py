@@ -20,8 +20,8 @@ from folding.factor import Factor, along
 from folding.layers import DraftLayer, scale_weight
 from folding.modelfile import in_memory, open_model
 from folding.plan import Kept, Reason
-from folding.sums import total
 from folding.tensors import set_constant
+from folding.totals import total
 
 ALL = [FLOAT, DOUBLE, HALF, BFLOAT]
 PRECISION = Fraction(1, 2**75)

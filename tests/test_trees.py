@@ -243,19 +243,6 @@ def test_an_affine_on_the_way_down_is_taken_along() -> None:
     assert_same_function(model, result.model)
 
 
-def test_two_branches_that_meet_again_stay() -> None:
-    net = Net()
-    n = net.batch_norm(net.input(2, 4, 5), 4, "n")
-    both = net.node("Add", net.node("Identity", n), net.node("Identity", n), out="both")
-    model = net.model(conv(net, both, 4, 3))
-
-    outcome = fold(model).decision("n").outcome
-
-    assert isinstance(outcome, Kept)
-    assert outcome.below is not None
-    assert (outcome.below.reason, outcome.below.at) == (Reason.OTHER_BRANCH, "both")
-
-
 def test_a_layer_takes_one_affine_at_its_input_and_one_at_its_output() -> None:
     net = Net()
     n = net.batch_norm(net.input(2, 4, 5), 4)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
 from onnx import NodeProto
 
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
-from folding.factor import Factor, Index
+from folding.factor import Factor, Index, along
 from folding.inference import Shape
 from folding.plan import Kept, Reason
 from folding.protos import integer, title
@@ -91,6 +92,14 @@ class Absorber:
 
 def refuse(reason: Reason, layer: Layer) -> Kept:
     return Kept(reason, title(layer.node), layer.node.op_type)
+
+
+def no_constant(layer: Layer, slots: tuple[int, ...]) -> Kept:
+    """Why none of the operands is a constant: all may come at run time, or one is not evaluated."""
+    found = (layer.weight(slot) for slot in slots if slot < len(layer.node.input))
+    refused = (answer for answer in found if isinstance(answer, Kept))
+    others = (answer for answer in refused if answer.reason is not Reason.RUNTIME_WEIGHT)
+    return next(others, refuse(Reason.RUNTIME_WEIGHT, layer))
 
 
 def for_channels(
@@ -180,6 +189,19 @@ def grouped(layer: Layer) -> tuple[tuple[int, ...], int] | Kept:
     if len(weight.dims) <= _CONVOLUTION_BIAS or group <= 0 or weight.dims[0] % group:
         return refuse(Reason.BAD_LAYER, layer)
     return weight.dims, group
+
+
+def columns_of(dims: tuple[int, ...], group: int) -> Index:
+    """The channel of each row and column of a convolution's weight [rows, columns, *kernel].
+
+    It is that of the columns: each group has its own. The rows are those of all groups.
+    """
+    if group == 1:
+        return along(1, dims)
+    rows, columns = dims[:2]
+    block = np.arange(rows) // (rows // group)
+    channel = block[:, None] * columns + np.arange(columns)
+    return channel.reshape(rows, columns, *[1] * len(dims[2:]))
 
 
 _CONVOLUTION_BIAS = 2

@@ -29,12 +29,11 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
-
 from folding.absorbers.base import (
     Absorbed,
     Absorber,
     Layer,
+    columns_of,
     convolution,
     convolution_input,
     grouped,
@@ -42,7 +41,7 @@ from folding.absorbers.base import (
 )
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
-from folding.factor import Factor, Index, along
+from folding.factor import Factor, along
 from folding.plan import Kept, Reason
 from folding.protos import attribute, integers
 
@@ -60,18 +59,8 @@ def at_input(layer: Layer, affine: ChannelAffine, slot: int) -> Absorbed | Kept:
     if isinstance(found, Kept):
         return found
     dims, group = found
-    channel, added = input_channels(dims, group), partial(_added, layer, dims)
+    channel, added = columns_of(dims, group), partial(_added, layer, dims)
     return convolution_input(layer, affine, channel, group * dims[1], added)
-
-
-def input_channels(dims: tuple[int, ...], group: int) -> Index:
-    """The input channel of each row and column of a weight [out, in / group, *kernel]."""
-    if group == 1:
-        return along(1, dims)
-    rows, columns = dims[:2]
-    block = np.arange(rows) // (rows // group)
-    channel = block[:, None] * columns + np.arange(columns)
-    return channel.reshape(rows, columns, *[1] * (len(dims) - 2))
 
 
 def _added(layer: Layer, dims: tuple[int, ...], shift: Factor) -> Doubled | Kept:

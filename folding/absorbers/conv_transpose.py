@@ -31,13 +31,13 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 from onnx import NodeProto
 
 from folding.absorbers.base import (
     Absorbed,
     Absorber,
     Layer,
+    columns_of,
     convolution,
     convolution_input,
     grouped,
@@ -45,10 +45,10 @@ from folding.absorbers.base import (
 )
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
-from folding.factor import Factor, Index, along
+from folding.factor import Factor, along
 from folding.plan import Kept, Reason
 from folding.protos import attribute, integers
-from folding.sums import total
+from folding.totals import total
 
 
 def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
@@ -56,15 +56,7 @@ def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
     if isinstance(found, Kept):
         return found
     dims, group = found
-    return convolution(layer, affine, output_channels(dims, group), group * dims[1])
-
-
-def output_channels(dims: tuple[int, ...], group: int) -> Index:
-    """The output channel of each row and column of a weight [in, out / group, *kernel]."""
-    rows, columns = dims[:2]
-    block = np.arange(rows) // (rows // group)
-    channel = block[:, None] * columns + np.arange(columns)
-    return channel.reshape(rows, columns, *[1] * (len(dims) - 2))
+    return convolution(layer, affine, columns_of(dims, group), group * dims[1])
 
 
 def at_input(layer: Layer, affine: ChannelAffine, slot: int) -> Absorbed | Kept:

@@ -9,7 +9,8 @@
 With the affine along an axis of letter c, W' is W times scale[c] along its own axis c. Before x,
 the shift adds the sum of shift[c] * W over all letters that the result does not have.
 
-1. There are two operands, and one of them alone is a constant, of a float type.
+1. There are two operands, and one is a constant of a float type: before, the one that the affine
+   does not come to.
 2. Each term and the result have letters only, none of them twice; without an arrow, the result has
    those that are in one term alone, in order. The term of x may begin with an ellipsis that the
    result begins with, too: counted from the right, no axis is moved by that.
@@ -27,7 +28,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from folding.absorbers.base import Absorbed, Absorber, Layer, Weight, for_channels, refuse
+from folding.absorbers.base import (
+    Absorbed,
+    Absorber,
+    Layer,
+    Weight,
+    for_channels,
+    no_constant,
+    refuse,
+)
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
 from folding.factor import Factor, along
@@ -56,7 +65,8 @@ class Dense:
 
 
 def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
-    dense = _dense(layer)
+    constants = [slot for slot in range(len(layer.node.input)) if layer.is_constant(slot)]
+    dense = _dense(layer, constants[0]) if constants else no_constant(layer, (0, 1))
     if isinstance(dense, Kept):
         return dense
     letter = _letter(affine, dense.result, "".join(c for c in dense.result if c in dense.own))
@@ -72,11 +82,9 @@ def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
 
 
 def at_input(layer: Layer, affine: ChannelAffine, slot: int) -> Absorbed | Kept:
-    dense = _dense(layer)
+    dense = _dense(layer, 1 - slot)
     if isinstance(dense, Kept):
         return dense
-    if dense.slot == slot:
-        return refuse(Reason.RUNTIME_WEIGHT, layer)
     letter = _letter(affine, dense.other, dense.own)
     if not letter or letter not in dense.own:
         return refuse(Reason.NOT_INPUT_CHANNELS, layer)
@@ -92,12 +100,10 @@ def at_input(layer: Layer, affine: ChannelAffine, slot: int) -> Absorbed | Kept:
     return _with_shift(layer, dense, dense.factor(letter, channels.shift), factors)
 
 
-def _dense(layer: Layer) -> Dense | Kept:
+def _dense(layer: Layer, slot: int) -> Dense | Kept:
+    """The operand in a slot as the constant one."""
     if len(layer.node.input) != _TERMS:
         return refuse(Reason.UNUSUAL_FORM, layer)
-    if layer.is_constant(0) and layer.is_constant(1):
-        return refuse(Reason.RUNTIME_WEIGHT, layer)
-    slot = 0 if layer.is_constant(0) else 1
     weight = layer.weight(slot)
     if isinstance(weight, Kept):
         return weight

@@ -23,11 +23,10 @@ from math import prod
 
 from folding.absorbers.base import Absorbed, Absorber, Layer, Weight, for_channels, refuse
 from folding.affine import ChannelAffine
+from folding.constant_ops import MOST_ELEMENTS
 from folding.factor import Factor, along
 from folding.plan import Kept, Reason
 from folding.protos import integer
-
-_MOST_SHIFTED = 1 << 20
 
 
 def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
@@ -64,7 +63,7 @@ def _table_axis(layer: Layer, affine: ChannelAffine, rank: int) -> int | Reason:
 def _shifted(
     layer: Layer, table: Weight, factor: Factor, affine: ChannelAffine, axis: int
 ) -> Absorbed | Kept:
-    if prod(table.dims) > _MOST_SHIFTED:
+    if prod(table.dims) > MOST_ELEMENTS:
         return refuse(Reason.HAS_NO_BIAS, layer)
     scaled = layer.summed(0, factor, ())
     if isinstance(scaled, Kept):

@@ -18,7 +18,6 @@ import numpy as np
 from folding.absorbers import instance_norm
 from folding.absorbers.base import Absorbed, Absorber, Layer, refuse
 from folding.affine import ChannelAffine
-from folding.doubled import Doubled
 from folding.plan import Kept, Reason
 from folding.protos import integer
 
@@ -41,13 +40,9 @@ def _by_group(affine: ChannelAffine, channels: int, groups: int) -> ChannelAffin
     """The affine with one number for each group, None if a group has several."""
     whole = affine.spread(channels)
     first = np.repeat(np.arange(0, channels, channels // groups), channels // groups)
-    if not all(_same(part, part[first]) for part in (whole.scale, whole.shift)):
+    if not all(part.is_same(part[first]) for part in (whole.scale, whole.shift)):
         return None
     return whole.of_channels(np.unique(first), affine.axis or -1)
-
-
-def _same(one: Doubled, other: Doubled) -> bool:
-    return bool((one.high == other.high).all() and (one.low == other.low).all())
 
 
 RULE = Absorber("GroupNormalization", at_output)

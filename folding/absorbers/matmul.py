@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from math import prod
 
-from folding.absorbers.base import Absorbed, Absorber, Layer, for_channels, refuse
+from folding.absorbers.base import Absorbed, Absorber, Layer, for_channels, no_constant, refuse
 from folding.affine import ChannelAffine
 from folding.factor import Factor, along
 from folding.plan import Kept, Reason
@@ -43,7 +43,7 @@ _BROADCASTS_SINCE = 7
 def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
     slot = 1 if layer.is_constant(1) else 0 if layer.is_constant(0) else None
     if slot is None:
-        return refuse(Reason.RUNTIME_WEIGHT, layer)
+        return no_constant(layer, (1, 0))
     weight = layer.weight(slot)
     if isinstance(weight, Kept):
         return weight

@@ -26,7 +26,7 @@ from folding.carriers import (
     transpose,
 )
 from folding.carriers import slice as slicing
-from folding.carriers.base import Carrier, Moved, Passage, Surroundings, ways
+from folding.carriers.base import Answer, Carrier, Moved, Passage, Surroundings, asked, ways
 
 CARRIERS: dict[str, Carrier] = {
     operator: carrier
@@ -70,4 +70,4 @@ CARRIERS: dict[str, Carrier] = {
     for operator in carrier.operators
 }
 
-__all__ = ["CARRIERS", "Carrier", "Moved", "Passage", "Surroundings", "ways"]
+__all__ = ["CARRIERS", "Answer", "Carrier", "Moved", "Passage", "Surroundings", "asked", "ways"]

@@ -5,21 +5,23 @@
 
 Each operand has a weight: 1, -1 on the right of a Sub, 1/n in a Mean of n. Upward s goes to all
 operands, and t to one of them, divided by the weight it has in all its slots together: halved in
-Add(x, x), negative on the right of a Sub. Downward t is multiplied by that weight.
+Add(x, x), negative on the right of a Sub. Downward t is multiplied by that weight, and where it
+comes from several operands, it is their sum.
 
 1. Upward, an operand without the channels takes an affine only if it is the same for all of them,
    and t goes to one that has them; how many it has must be known. A constant operand takes in what
    it is given, and may grow; t goes there if there is one, at no cost. Of many operands only the
    first few are tried for t.
 2. A value whose slots cancel out, as in Sub(x, x), takes nothing.
-3. Downward, s must be 1, unless all operands are the same value, or the others are constants, which
-   are divided by s: then no scale may be zero.
+3. Downward, s must be 1, unless an affine stands before every operand that is no constant. They
+   must have the same s; the constants are divided by it: then no scale may be zero.
 4. Below opset 7 an attribute of Add and Sub says how they broadcast: refused.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -30,6 +32,8 @@ from folding.carriers.operands import (
     constants_first,
     handed,
     inverse,
+    left_out,
+    of_one_value,
     scale_of,
     twins,
     ways,
@@ -49,6 +53,14 @@ def _weights(passage: Passage) -> list[Fraction]:
     return [Fraction(1, count if operator == "Mean" else 1)] * count
 
 
+def _totals(passage: Passage) -> dict[str, Fraction]:
+    """What each value is multiplied by in all its slots together."""
+    total: defaultdict[str, Fraction] = defaultdict(Fraction)
+    for name, weight in zip(passage.node.input, _weights(passage), strict=True):
+        total[name] += weight
+    return total
+
+
 def _times(affine: ChannelAffine, ratio: Fraction) -> ChannelAffine:
     """The same scale, and a multiple of the shift."""
     over, under = Doubled.exact(float(ratio.numerator)), Doubled.exact(float(ratio.denominator))
@@ -58,10 +70,7 @@ def _times(affine: ChannelAffine, ratio: Fraction) -> ChannelAffine:
 def up(affine: ChannelAffine, passage: Passage) -> tuple[Moved, ...] | Kept:
     if broadcasts_by_attribute(passage):
         return stay(Reason.OLD_OPSET, passage)
-    names = passage.node.input
-    total: defaultdict[str, Fraction] = defaultdict(Fraction)
-    for name, weight in zip(names, _weights(passage), strict=True):
-        total[name] += weight
+    names, total = passage.node.input, _totals(passage)
     if not all(total.values()):
         return stay(Reason.UNUSUAL_FORM, passage)
     scaled = dict.fromkeys(range(len(names)), scale_of(affine))
@@ -77,25 +86,41 @@ def up(affine: ChannelAffine, passage: Passage) -> tuple[Moved, ...] | Kept:
     return stay(found, passage) if isinstance(found, Reason) else found
 
 
-def down(affine: ChannelAffine, passage: Passage) -> Moved | Kept:
+def _sum(weighted: Sequence[tuple[ChannelAffine, Fraction]]) -> ChannelAffine | None:
+    """The scale that all have, and what their shifts come to; None if they do not fit together."""
+    scale = scale_of(weighted[0][0]).narrowed()
+    whole = scale
+    for affine, weight in weighted:
+        shift = _times(affine.parts()[1], weight).narrowed()
+        if not scale_of(affine).equals(scale) or not shift.agrees_with(whole):
+            return None
+        whole = shift.after(whole)
+    return whole.narrowed()
+
+
+def join(affines: Mapping[int, ChannelAffine], passage: Passage) -> Moved | Kept:
     if broadcasts_by_attribute(passage):
         return stay(Reason.OLD_OPSET, passage)
-    names, weights = passage.node.input, _weights(passage)
-    shared = twins(passage, passage.place)
-    weight = sum((weights[slot] for slot in shared), Fraction(0))
-    if not weight:
+    total = _totals(passage)
+    names = {passage.node.input[slot]: affine for slot, affine in affines.items()}
+    if not all(total[name] for name in names):
         return stay(Reason.UNUSUAL_FORM, passage)
-    behind = {0: _times(affine, weight).narrowed()}
-    others = [slot for slot in range(len(names)) if slot not in shared]
-    if affine.is_shift or not others:
-        return Moved(behind)
-    if not all(passage.around.is_constant(names[slot]) for slot in others):
+    others, are_constants = left_out(affines, passage)
+    is_shift = all(affine.is_shift for affine in affines.values())
+    if not are_constants and not is_shift:
         return stay(Reason.OTHER_BRANCH, passage)
-    back = inverse(scale_of(affine))
+    behind = _sum([(affine.narrowed(), total[name]) for name, affine in names.items()])
+    if behind is None:
+        return stay(Reason.BRANCHES_DIFFER, passage)
+    if is_shift or not others:
+        return Moved({0: behind})
+    back = inverse(scale_of(behind))
     if back is None:
         return stay(Reason.UNUSUAL_FORM, passage)
     moved = handed(dict.fromkeys(others, back), passage)
-    return stay(moved, passage) if isinstance(moved, Reason) else Moved(behind, moved.constants)
+    return (
+        stay(moved, passage) if isinstance(moved, Reason) else Moved({0: behind}, moved.constants)
+    )
 
 
-RULE = Carrier(("Add", "Sub", "Sum", "Mean"), up, down)
+RULE = Carrier(("Add", "Sub", "Sum", "Mean"), up, of_one_value(join), join)

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from onnx import NodeProto
 
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
+from folding.floats import FLOATS
 from folding.inference import Shape, Symbols
 from folding.plan import Kept, Reason
 from folding.protos import title
@@ -81,11 +82,17 @@ class Moved:
 #: somewhere is taken.
 Answer = ChannelAffine | Moved | tuple[Moved, ...] | Kept
 Rule = Callable[[ChannelAffine, Passage], Answer]
+#: The same for affines before several input slots at once, by slot; there are no alternatives.
+Join = Callable[[Mapping[int, ChannelAffine], Passage], Answer]
+_Given = TypeVar("_Given")
 
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
     """A family of operators, and how an affine gets over one: upward, and downward.
+
+    ``join`` is how several affines get over it downward that stand before different slots, which
+    carry on as one.
 
     ``keeps_numbers`` says that what goes over it up is the same affine, on another axis at most,
     and that nothing is asked of it but its axis, and of its numbers but ``keeps_order`` and
@@ -95,8 +102,20 @@ class Carrier:
     operators: tuple[str, ...]
     up: Rule
     down: Rule | None = None
+    join: Join | None = None
     keeps_numbers: bool = False
     asks_numbers: bool = True
+
+
+def asked(rule: Callable[[_Given, Passage], Answer], given: _Given, passage: Passage) -> Answer:
+    """What a rule answers; nothing passes a node whose inputs do not fit, which no runtime runs."""
+    kind = passage.around.type(passage.node.output[0])
+    if kind and kind not in FLOATS:
+        return stay(Reason.UNUSUAL_FORM, passage)
+    try:
+        return rule(given, passage)
+    except (ValueError, IndexError, ZeroDivisionError):
+        return stay(Reason.UNUSUAL_FORM, passage)
 
 
 def ways(answer: ChannelAffine | Moved | tuple[Moved, ...]) -> tuple[Moved, ...]:

@@ -195,6 +195,4 @@ def _line(channel: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
 def alike(affine: ChannelAffine, one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
     """Whether an affine's channels ``one`` have the same numbers as its channels ``other``."""
     whole = affine.spread(affine.channels or 1)
-    scale, shift = whole.scale, whole.shift
-    parts = (scale.high, scale.low, shift.high, shift.low)
-    return all(bool((part[one] == part[other]).all()) for part in parts)
+    return all(part[one].is_same(part[other]) for part in (whole.scale, whole.shift))

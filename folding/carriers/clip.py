@@ -100,10 +100,7 @@ def _as_scalar(bounds: Doubled) -> Doubled | Reason:
     """The bound that all channels share."""
     if not bounds.is_finite():
         return Reason.UNUSUAL_FORM
-    same = bounds.reshape(bounds.size)
-    first = same[0]
-    is_one = (same.high == first.high).all() and (same.low == first.low).all()
-    return first if is_one else Reason.OPERAND_GROWS
+    return bounds.reshape(bounds.size)[0] if bounds.is_uniform() else Reason.OPERAND_GROWS
 
 
 def up(affine: ChannelAffine, passage: Passage) -> Moved | Kept:

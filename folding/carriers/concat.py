@@ -11,26 +11,27 @@
 Upward, an affine along the joined axis is cut where the inputs meet; an input whose piece does
 nothing gets none. An affine along another axis, and a scalar, stand before every input.
 
-Downward, an affine along the joined axis is filled up with the identity for the other inputs, and
-so is a scalar: its channels are then those of the input it stood before.
+Downward, affines along the joined axis are joined too, with the identity for the other inputs, and
+so are scalars: their channels are then those of the input they stood before.
 
 1. Below opset 4 the axis has a default, and nothing passes.
 2. The axis of the channels must be known, and the sizes on the joined axis where it is cut.
 3. Upward, a constant input is scaled itself, and its numbers must be known.
 4. Upward, a value joined to itself is one tensor: its pieces must agree.
-5. Downward, an affine along another axis would also act on the other inputs: refused, unless the
-   same value is joined to itself.
+5. Downward, an affine along another axis would also act on the other inputs: refused, unless it
+   stands before all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from folding.affine import ChannelAffine
+from folding.affine import ChannelAffine, identity
 from folding.carriers.axes import axis_from_right, size
 from folding.carriers.base import Carrier, Moved, Passage, stay
+from folding.carriers.operands import of_one_value
 from folding.doubled import Doubled
 from folding.plan import Kept, Reason
 from folding.protos import integer
@@ -72,8 +73,8 @@ def _placed(pieces: Sequence[ChannelAffine], passage: Passage) -> Moved | Kept:
     first: dict[str, ChannelAffine] = {}
     for slot, (name, piece) in enumerate(zip(passage.node.input, pieces, strict=True)):
         is_constant = passage.around.is_constant(name)
-        if not is_constant and not _agree(first.setdefault(name, piece), piece):
-            return stay(Reason.OTHER_BRANCH, passage)
+        if not is_constant and not first.setdefault(name, piece).equals(piece):
+            return stay(Reason.BRANCHES_DIFFER, passage)
         if piece.is_identity:
             continue
         if not is_constant:
@@ -85,36 +86,33 @@ def _placed(pieces: Sequence[ChannelAffine], passage: Passage) -> Moved | Kept:
     return Moved(affines, constants)
 
 
-def _agree(one: ChannelAffine, other: ChannelAffine) -> bool:
-    return (one.scale - other.scale).equals(0) and (one.shift - other.shift).equals(0)
-
-
 def _scaled(number: Doubled, affine: ChannelAffine) -> Doubled:
     tail = [1] * (-1 - (affine.axis or -1))
     return affine.scale.reshape(-1, *tail) * number + affine.shift.reshape(-1, *tail)
 
 
-def down(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
+def join(affines: Mapping[int, ChannelAffine], passage: Passage) -> ChannelAffine | Kept:
     axis = _axis(passage)
     if isinstance(axis, Kept):
         return axis
-    name = passage.node.input[passage.place]
-    mine = [other == name for other in passage.node.input]
-    if affine.axis != axis:
-        if all(mine):
-            return affine
-        affine = affine.narrowed()
-        if affine.axis is not None:
-            return stay(Reason.OTHER_BRANCH, passage)
+    one, *more = affines.values()
+    is_whole = len(affines) == len(passage.node.input)
+    if is_whole and one.axis != axis and all(one.equals(other) for other in more):
+        return one
+    parts = {slot: part if part.axis == axis else part.narrowed() for slot, part in affines.items()}
+    if any(part.axis not in (axis, None) for part in parts.values()):
+        reason = Reason.BRANCHES_DIFFER if is_whole else Reason.OTHER_BRANCH
+        return stay(reason, passage)
     sizes = _sizes(axis, passage)
     if sizes is None:
         return stay(Reason.SIZES_UNKNOWN, passage)
-    channels = affine.channels or 1
-    parts = [
-        np.arange(each) % channels if is_mine else np.full(each, -1)
-        for each, is_mine in zip(sizes, mine, strict=True)
-    ]
-    return affine.of_channels(np.concatenate(parts), axis)
+    return _joined([parts.get(slot, identity()).spread(n) for slot, n in enumerate(sizes)], axis)
 
 
-RULE = Carrier(("Concat",), up, down)
+def _joined(parts: Sequence[ChannelAffine], axis: int) -> ChannelAffine:
+    scale = Doubled.joined([part.scale for part in parts])
+    shift = Doubled.joined([part.shift for part in parts])
+    return ChannelAffine(scale, shift, axis)
+
+
+RULE = Carrier(("Concat",), up, of_one_value(join), join)

@@ -8,15 +8,17 @@ Where s is not negative, ``max(s·a + t, s·b + t) = s·max(a, b) + t``.
 1. No scale may be negative.
 2. Upward all operands take the affine. One without the channels takes it only if it is the same for
    all of them; how many it has must be known. A constant one takes it in, and may grow.
-3. Downward all operands must be the same value, or the others constants, which become
-   ``(c - t) / s``: then no scale may be zero.
+3. Downward the same affine must stand before all operands, or the others must be constants, which
+   become ``(c - t) / s``: then no scale may be zero.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from folding.affine import ChannelAffine
 from folding.carriers.base import Carrier, Moved, Passage, stay
-from folding.carriers.operands import handed, inverse, twins, ways
+from folding.carriers.operands import handed, inverse, left_out, of_one_value, ways
 from folding.plan import Kept, Reason
 
 
@@ -27,21 +29,23 @@ def up(affine: ChannelAffine, passage: Passage) -> tuple[Moved, ...] | Kept:
     return stay(found, passage) if isinstance(found, Reason) else found
 
 
-def down(affine: ChannelAffine, passage: Passage) -> Moved | Kept:
-    if not affine.keeps_order:
+def join(affines: Mapping[int, ChannelAffine], passage: Passage) -> Moved | Kept:
+    one, *more = affines.values()
+    if not one.keeps_order:
         return stay(Reason.NEGATIVE_SCALE, passage)
-    behind, names = {0: affine.narrowed()}, passage.node.input
-    shared = twins(passage, passage.place)
-    others = [slot for slot in range(len(names)) if slot not in shared]
+    others, are_constants = left_out(affines, passage)
+    if not are_constants:
+        return stay(Reason.OTHER_BRANCH, passage)
+    if not all(one.equals(other) for other in more):
+        return stay(Reason.BRANCHES_DIFFER, passage)
+    behind = {0: one.narrowed()}
     if not others:
         return Moved(behind)
-    if not all(passage.around.is_constant(names[slot]) for slot in others):
-        return stay(Reason.OTHER_BRANCH, passage)
-    back = inverse(affine)
+    back = inverse(one)
     if back is None:
         return stay(Reason.UNUSUAL_FORM, passage)
     moved = handed(dict.fromkeys(others, back), passage)
     return stay(moved, passage) if isinstance(moved, Reason) else Moved(behind, moved.constants)
 
 
-RULE = Carrier(("Max", "Min"), up, down)
+RULE = Carrier(("Max", "Min"), up, of_one_value(join), join)

@@ -78,7 +78,7 @@ def _spread(affine: ChannelAffine, axis: int, passage: Passage) -> ChannelAffine
     source[index] = np.arange(len(index))
     whole = affine.spread(len(index))
     for part in (whole.scale, whole.shift):
-        if not (part - part[source[index]]).equals(0):
+        if not part.is_same(part[source[index]]):
             return stay(Reason.MIXES_CHANNELS, passage)
     return affine.of_channels(source, axis)
 

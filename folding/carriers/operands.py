@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from folding.affine import ChannelAffine, identity
-from folding.carriers.base import Moved, Passage
+from folding.carriers.base import Answer, Join, Moved, Passage, Rule
 from folding.doubled import Doubled
 from folding.plan import Reason
 
@@ -27,6 +27,22 @@ def twins(passage: Passage, slot: int) -> tuple[int, ...]:
     """All slots that read the same value as this one."""
     inputs = passage.node.input
     return tuple(other for other, name in enumerate(inputs) if name == inputs[slot])
+
+
+def of_one_value(join: Join) -> Rule:
+    """What is asked of one value alone: its affine stands before all slots that read it."""
+
+    def down(affine: ChannelAffine, passage: Passage) -> Answer:
+        return join(dict.fromkeys(twins(passage, passage.place), affine), passage)
+
+    return down
+
+
+def left_out(affines: Mapping[int, ChannelAffine], passage: Passage) -> tuple[list[int], bool]:
+    """The slots before which no affine stands, and whether they all read constants."""
+    slots = [slot for slot in range(len(passage.node.input)) if slot not in affines]
+    names = (passage.node.input[slot] for slot in slots)
+    return slots, all(passage.around.is_constant(name) for name in names)
 
 
 def scale_of(affine: ChannelAffine) -> ChannelAffine:

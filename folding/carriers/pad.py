@@ -67,11 +67,6 @@ def _value(passage: Passage) -> Doubled | None:
     return value if value is not None and value.size == 1 else None
 
 
-def _equal(one: Doubled, other: Doubled) -> bool:
-    """Whether all numbers are equal; the same infinity is, which has no difference."""
-    return bool(((one.high == other.high) & (one.low == other.low)).all())
-
-
 def _over(
     affine: ChannelAffine, passage: Passage, change: Callable[[Doubled], Doubled]
 ) -> Moved | Kept:
@@ -98,11 +93,11 @@ def _with_value(
     old = _value(passage)
     if old is None:
         return stay(Reason.PADS, passage)
-    if _equal(affine.scale * old + affine.shift, old):
+    if old.is_same(affine.scale * old + affine.shift):
         return Moved({0: affine})
     new = change(old)
     first = new.reshape(new.size)[0]
-    if passage.around.opset < _INPUTS or not new.is_finite() or not _equal(new, first):
+    if passage.around.opset < _INPUTS or not new.is_finite() or not new.is_uniform():
         return stay(Reason.PADS, passage)
     return Moved({0: affine}, {_VALUE: first.reshape(*old.shape)})
 

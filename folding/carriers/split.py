@@ -70,7 +70,7 @@ def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
             return affine
         affine = affine.narrowed()
         if affine.axis is not None:
-            return stay(Reason.OTHER_BRANCH, passage)
+            return stay(Reason.OUTPUT_USED, passage)
     sizes = _sizes(axis, passage)
     if sizes is None:
         return stay(Reason.SIZES_UNKNOWN, passage)

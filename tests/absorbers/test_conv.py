@@ -199,11 +199,11 @@ def test_a_bias_that_is_not_evaluated_is_refused() -> None:
 
 def test_a_big_weight_computed_from_constants_is_refused() -> None:
     net = Net()
-    net.node("Mul", net.weight(16, 16, 5), net.store(0.5), out="w")
-    net.node("Conv", net.input(1, 16, 6), "w", out="v")
-    net.batch_norm("v", 16, "y")
+    net.node("Neg", net.store(np.ones((1025, 1024, 1))), out="w")
+    net.node("Conv", net.input(1, 1024, 1), "w", out="v")
+    net.batch_norm("v", 1025, "y")
 
-    assert refusal(net.model("y")) == (Reason.WEIGHT_COMPUTED, "v")
+    assert refusal(net.model("y")) == (Reason.TOO_COMPLEX, "w")
 
 
 def test_a_small_weight_that_is_not_evaluated_is_refused() -> None:

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper
 from passing import affine_of, random_affine
 
 from folding.absorbers import Weight
-from folding.absorbers.conv import at_input, input_channels
+from folding.absorbers.base import columns_of
+from folding.absorbers.conv import at_input
 from folding.plan import Kept, Reason
 
 SHAPES: dict[int, tuple[int, ...]] = {1: (2, 6, 7), 2: (2, 6, 7, 4), 3: (1, 6, 4, 3, 5)}
@@ -65,13 +66,13 @@ def test_data_of_unknown_size_goes_in() -> None:
 
 
 def test_each_row_and_column_has_the_channel_of_its_group() -> None:
-    channels = input_channels((4, 3, 1), 2)
+    channels = columns_of((4, 3, 1), 2)
 
     assert channels[:, :, 0].tolist() == [[0, 1, 2], [0, 1, 2], [3, 4, 5], [3, 4, 5]]
 
 
 def test_without_groups_one_row_says_the_channels_of_all() -> None:
-    assert input_channels((4, 3, 1), 1).tolist() == [[[0], [1], [2]]]
+    assert columns_of((4, 3, 1), 1).tolist() == [[[0], [1], [2]]]
 
 
 @pytest.mark.parametrize(

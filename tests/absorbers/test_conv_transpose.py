@@ -10,7 +10,8 @@ from graphs import TYPES, Net, assert_same_function, fold, refusal
 from onnx import TensorProto, helper
 
 from folding.absorbers import Weight
-from folding.absorbers.conv_transpose import at_output, output_channels
+from folding.absorbers.base import columns_of
+from folding.absorbers.conv_transpose import at_output
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
 from folding.plan import Kept, Reason
@@ -64,7 +65,7 @@ def test_pads_dilations_and_output_padding_do_not_matter(elem_type: int) -> None
 
 
 def test_each_column_of_each_block_is_a_channel_of_its_own() -> None:
-    channels = output_channels((4, 3, 1), 2)
+    channels = columns_of((4, 3, 1), 2)
 
     assert channels[:, :, 0].tolist() == [[0, 1, 2], [0, 1, 2], [3, 4, 5], [3, 4, 5]]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from equations import BEFORE, BEHIND, LENGTHS, net, place, result, terms, written
-from graphs import DOUBLE, FLOAT, INT64, Net
+from graphs import DOUBLE, FLOAT, INT64, Net, plan
 from normed import assert_defined, assert_refused, assert_taken
 from passing import affine_of, random_affine
 
-from folding.plan import Reason
+from folding.plan import Kept, Reason
 
 
 @pytest.mark.parametrize("slot", [0, 1])
@@ -114,15 +114,41 @@ def test_an_equation_must_be_given() -> None:
     assert_refused(made, random_affine(4, -1), Reason.UNUSUAL_FORM)
 
 
-def test_one_operand_alone_must_be_constant() -> None:
-    both, none = Net(DOUBLE), Net(DOUBLE)
-    both.node("Einsum", both.weight(2, 3), both.weight(3, 4), out="y", equation="ab,bc->ac")
-    given = none.input(2, 3), none.input(3, 4, name="w")
-    none.node("Einsum", *given, out="y", equation="ab,bc->ac")
+def test_two_run_time_operands_are_refused() -> None:
+    made = Net(DOUBLE)
+    given = made.input(2, 3), made.input(3, 4, name="w")
+    made.node("Einsum", *given, out="y", equation="ab,bc->ac")
 
-    for made in (both, none):
-        assert_refused(made, random_affine(4, -1), Reason.RUNTIME_WEIGHT)
-        assert_refused(made, random_affine(3, -1), Reason.RUNTIME_WEIGHT, slot=0)
+    assert_refused(made, random_affine(4, -1), Reason.RUNTIME_WEIGHT)
+    assert_refused(made, random_affine(3, -1), Reason.RUNTIME_WEIGHT, slot=0)
+
+
+def test_the_first_of_two_constants_takes_in_what_acts_along_it() -> None:
+    made = Net(DOUBLE)
+    made.node("Einsum", made.weight(2, 3), made.weight(3, 4), out="y", equation="ab,bc->ac")
+
+    assert_taken(made, random_affine(2, -2))
+
+
+@pytest.mark.parametrize("is_behind", [True, False])
+@pytest.mark.parametrize("slot", [0, 1])
+def test_an_operand_that_is_not_evaluated_is_not_called_computed_at_run_time(
+    slot: int, *, is_behind: bool
+) -> None:
+    made = Net()
+    value = made.input(4, 4)
+    if not is_behind:
+        value = made.node("Mul", value, made.weight(4, *[1] * slot))
+    given = [value, made.node("Exp", made.weight(4, 4), out="w")]
+    out = made.node("Einsum", *(given if slot else given[::-1]), equation="ab,bc->ac")
+    if is_behind:
+        made.node("Mul", out, made.weight(4, *[1] * (1 - slot)), out="y")
+
+    (decision,) = plan(made.model("y" if is_behind else out))
+    assert isinstance(decision.outcome, Kept)
+    kept = decision.outcome if is_behind else decision.outcome.below
+    assert kept is not None
+    assert (kept.reason, kept.at) == (Reason.TOO_COMPLEX, "w")
 
 
 def test_weights_that_are_integers_are_refused() -> None:

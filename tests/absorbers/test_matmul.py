@@ -239,7 +239,19 @@ def test_a_weight_that_a_caller_may_override_is_refused() -> None:
     net.node("Mul", "v", net.weight(4), out="y")
     net.input(5, 4, name="w")
 
-    assert refusal(net.model("y"))[0] in (Reason.RUNTIME_WEIGHT, Reason.OVERRIDABLE)
+    assert refusal(net.model("y")) == (Reason.OVERRIDABLE, "w")
+
+
+@pytest.mark.parametrize("on_the_left", [True, False])
+def test_a_weight_that_is_not_evaluated_is_not_called_computed_at_run_time(
+    *, on_the_left: bool
+) -> None:
+    net = Net()
+    pair = [net.input(5, 5), net.node("Exp", net.weight(5, 5), out="w")]
+    net.node("MatMul", *(reversed(pair) if on_the_left else pair), out="v")
+    net.node("Mul", "v", net.weight(5, 1) if on_the_left else net.weight(5), out="y")
+
+    assert refusal(net.model("y")) == (Reason.TOO_COMPLEX, "w")
 
 
 def test_the_shift_is_stored_in_the_type_of_the_weight() -> None:

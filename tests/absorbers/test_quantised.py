@@ -20,6 +20,7 @@ from graphs import (
     plan,
     refusal,
     run,
+    tensors,
 )
 from onnx import ModelProto, NodeProto, TensorProto
 from oracle import evaluate
@@ -552,3 +553,59 @@ def test_the_definition_is_that_of_onnxruntime(
     model = net.model("y")
 
     assert distance(*evaluate(model, feed_for(model)), *run(model, feed_for(model))) <= 1e-6
+
+
+def fake_quantised(net: Net, *scales: int, axis: int = 0, shared: bool = True) -> str:
+    """A float weight [4, 3, 2] that is quantised and back, as in quantisation aware training."""
+    scale = net.store(net.random.uniform(0.05, 0.1, scales), "s")
+    zero = net.store(net.random.integers(-3, 4, scales), "z", INT8)
+    given: dict[str, Any] = {"axis": axis} if scales else {}
+    data = net.node("QuantizeLinear", net.weight(4, 3, 2, name="w"), scale, zero, out="q", **given)
+    again = scale if shared else net.store(net.stored["s"], "s2")
+    return net.node("DequantizeLinear", data, again, zero, **given)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize(("scales", "axis"), [((), 0), ((4,), 0), ((4,), -3)])
+def test_a_weight_that_is_quantised_in_the_model_keeps_its_integers(
+    scales: tuple[int, ...], axis: int, *, shared: bool
+) -> None:
+    """Only the scale that makes floats of them again takes the affine in."""
+    net = net_of()
+    affine(net, conv(net, fake_quantised(net, *scales, axis=axis, shared=shared)), 4, 1)
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.operators == ["QuantizeLinear", "DequantizeLinear", "Conv"]
+    assert result.model.graph.node[0] == model.graph.node[0]
+    assert {"w", "s", "z"} <= result.tensors.keys()
+    for name in ("w", "s", "z"):
+        assert np.array_equal(result.tensors[name], tensors(model.graph)[name])
+    feed = feed_for(model)
+    (wanted,) = evaluate(model, feed)
+    for compute, made in ((run, model), (evaluate, result.model), (run, result.model)):
+        assert distance(wanted, compute(made, feed)[0]) <= TOLERANCES[FLOAT]
+
+
+def test_one_that_is_quantised_along_another_axis_is_refused() -> None:
+    net = net_of()
+    net.node("Mul", conv(net, fake_quantised(net, 3, axis=1)), net.positive(4, 1), out="y")
+
+    assert refused(net)[0] is Reason.OTHER_SCALES
+
+
+def test_one_that_is_quantised_from_a_weight_of_the_run_is_refused() -> None:
+    net = net_of()
+    net.node("Mul", conv(net, fake_quantised(net)), net.positive(4, 1), out="y")
+    net.input(*net.stored.pop("w").shape, name="w")
+
+    assert refused(net) == (Reason.RUNTIME_WEIGHT, "layer")
+
+
+def test_one_that_a_caller_may_override_before_it_is_quantised_is_refused() -> None:
+    net = net_of()
+    net.node("Mul", conv(net, fake_quantised(net)), net.positive(4, 1), out="y")
+    net.input(4, 3, 2, name="w")
+
+    assert refused(net) == (Reason.RUNTIME_WEIGHT, "layer")

@@ -154,7 +154,7 @@ def test_upward_one_value_joined_to_itself_stays_if_its_pieces_differ(
     affine: ChannelAffine,
 ) -> None:
     """It would have to be scaled in two ways (condition 4), also if one piece does nothing."""
-    assert_stays(twice(1), affine, Reason.OTHER_BRANCH)
+    assert_stays(twice(1), affine, Reason.BRANCHES_DIFFER)
 
 
 def test_upward_a_constant_joined_to_itself_may_have_different_pieces() -> None:

@@ -97,7 +97,7 @@ def test_upward_on_another_axis_it_passes_if_nothing_else_is_read(affine: Channe
 @pytest.mark.parametrize("read", ["y0", "y2", "y0,y1,y2"])
 def test_upward_on_another_axis_it_stays_if_others_are_read(read: str) -> None:
     """They would be scaled too (condition 3)."""
-    assert_stays(cut(), random_affine(5, -1), Reason.OTHER_BRANCH, place=1, read=read)
+    assert_stays(cut(), random_affine(5, -1), Reason.OUTPUT_USED, place=1, read=read)
 
 
 def test_downward_an_output_whose_piece_does_nothing_gets_none() -> None:

@@ -138,4 +138,5 @@ DEFINITIONS: dict[str, Definition] = {
     "ReduceMean": partial(reduced, lambda values: sum(values) / len(values)),
     "ReduceMin": partial(reduced, min),
     "ReduceSum": partial(reduced, sum),
+    "ReduceSumSquare": partial(reduced, lambda values: sum(value * value for value in values)),
 }

@@ -32,5 +32,20 @@ def _dequantize(given: dict[str, Any], inputs: Sequence[Any], opset: int) -> lis
     return [y]
 
 
+def _quantize(given: dict[str, Any], inputs: Sequence[Any], opset: int) -> list[Array]:
+    """Y = saturate(round(x / scale) + zero), halves to even; a scale for all or each index."""
+    x, scale = inputs[:2]
+    zero = inputs[2] if len(inputs) > 2 else np.zeros(scale.shape, np.uint8)
+    limits, y = np.iinfo(zero.dtype), np.zeros(x.shape, zero.dtype)
+    for place in product(*map(range, x.shape)):
+        at = (place[given.get("axis", 1) % x.ndim],) if scale.size > 1 else (0,) * scale.ndim
+        steps = round(float(x[place]) / float(scale[at])) + int(zero[at])
+        y[place] = min(max(steps, limits.min), limits.max)
+    return [y]
+
+
 #: From the attributes, the inputs (None for an absent one) and the opset to all outputs.
-DEFINITIONS: dict[str, Definition] = {"DequantizeLinear": _dequantize}
+DEFINITIONS: dict[str, Definition] = {
+    "DequantizeLinear": _dequantize,
+    "QuantizeLinear": _quantize,
+}

@@ -13,6 +13,7 @@ from onnx import ModelProto, TensorShapeProto, helper
 from growing.affines import AFFINES
 from growing.bodies import BODIES
 from growing.branching import ACTIVATIONS, ASIDES, JOINS
+from growing.diamonds import DIAMONDS
 from growing.grower import Grower, Rule
 from growing.layers import LAYERS
 from growing.shaping import SHAPING
@@ -36,6 +37,11 @@ _PLANS: tuple[tuple[tuple[Rule, ...], ...], ...] = (
     (BODIES, AFFINES),
     (LAYERS, JOINS, AFFINES),
     (AFFINES, JOINS, LAYERS),
+    (LAYERS, DIAMONDS, AFFINES),
+    (LAYERS, _CARRIERS, DIAMONDS, _CARRIERS, AFFINES),
+    (AFFINES, DIAMONDS, LAYERS),
+    (AFFINES, _CARRIERS, DIAMONDS, _CARRIERS, LAYERS),
+    (AFFINES, DIAMONDS, DIAMONDS, LAYERS),
     (ASIDES, AFFINES),
     (ACTIVATIONS, ASIDES),
 )

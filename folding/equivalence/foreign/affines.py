@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from folding.doubled import Doubled
 from folding.equivalence.foreign.chains import Scale
-from folding.equivalence.foreign.layers import LAYERS
+from folding.equivalence.foreign.layers import LAYERS, width_of
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.shapes import Make
 from folding.equivalence.foreign.terms import LINEAR, RESHAPE, Call, Term, Value
@@ -129,13 +129,6 @@ class _Layer:
         self.after = 0 if term.operator == LINEAR else rank - 2
 
     @property
-    def width(self) -> int:
-        """How many channels it makes."""
-        dims, groups = self.weight.shape, self.term.call.attributes.get("group", 1)
-        width: int = dims[1] * groups if self.term.operator == "ConvTranspose" else dims[1]
-        return dims[0] if self.term.operator == "Conv" else width
-
-    @property
     def rank(self) -> int | None:
         """How many axes the value has."""
         shape = (self.reshaped or self.term).shape
@@ -197,7 +190,7 @@ def _layer(value: Value | None) -> _Layer | None:
         if term.operator != LINEAR or not keeps:
             return None
     layer = _Layer(term, reshaped, weight, bias)
-    return layer if layer.value.shape == (layer.width,) else None
+    return layer if layer.value.shape == (width_of(term.call),) else None
 
 
 def _by_channel(constant: Constant, layer: _Layer) -> Doubled | None:

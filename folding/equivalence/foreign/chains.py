@@ -12,7 +12,7 @@ fault of the candidate.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf, prod
 
@@ -26,6 +26,8 @@ from folding.floats import FloatType
 from folding.protos import number
 
 #: Scales may go so far from 1; a float16 reaches no further than 2^16 itself.
+#: So many times larger than a channel costs it six of its binary digits.
+MOST = 64.0
 _RANGE, _HALF_RANGE = 2.0**24, 2.0**4
 _HALF_LARGEST = 2.0**16
 _NORM_INPUTS, _EPSILON = 5, 1e-5
@@ -35,13 +37,13 @@ _NORM_INPUTS, _EPSILON = 5, 1e-5
 class Scale:
     """A scale that a graph multiplies with: how far it goes, and how it is recognised.
 
-    What ``adds`` is 1 itself, or is a normalisation.
+    ``added`` is the most that it adds to a channel, all with plus signs.
     """
 
     least: float
     most: float
     spelling: bytes = b""
-    adds: bool = False
+    added: float = 0.0
 
     @classmethod
     def of(cls, numbers: Doubled | None) -> Scale:
@@ -60,20 +62,27 @@ class Scale:
 def scale_of(node: NodeProto, constants: Constants) -> Scale | None:
     """The scale of an affine; None if it is none."""
     if node.op_type == "BatchNormalization" and len(node.input) >= _NORM_INPUTS:
-        gamma, variance = (_numbers(constants, node.input[slot]) for slot in (1, 4))
-        if gamma is None or variance is None:
-            return Scale.of(None)
+        gamma, beta, mean, variance = (_numbers(constants, name) for name in node.input[1:5])
+        if gamma is None or beta is None or mean is None or variance is None:
+            return replace(Scale.of(None), added=inf)
         epsilon = Doubled.exact(np.float32(number(node, "epsilon", _EPSILON)))
-        return replace(Scale.of(gamma / (variance + epsilon).sqrt()), adds=True)
+        scale = gamma / (variance + epsilon).sqrt()
+        return replace(Scale.of(scale), added=_most(mean * scale + beta))
     if node.op_type == "Div" and _is_constant(constants, node.input[1]):
         divisor = _numbers(constants, node.input[1])
         return Scale.of(None if divisor is None else Doubled.exact(np.ones(1)) / divisor)
     given = [name for name in node.input if _is_constant(constants, name)]
     if node.op_type in ("Add", "Sub") and given:
-        return replace(Scale.of(_numbers(constants, given[0])), least=1.0, most=1.0, adds=True)
+        shift = _numbers(constants, given[0])
+        most = inf if shift is None else _most(shift)
+        return replace(Scale.of(shift), least=1.0, most=1.0, added=most)
     if node.op_type != "Mul" or not given:
         return None
     return Scale.of(_numbers(constants, given[0]))
+
+
+def _most(shift: Doubled) -> float:
+    return float(np.nan_to_num(shift.magnitude, nan=inf).max(initial=0.0))
 
 
 def _is_constant(constants: Constants, name: str) -> bool:
@@ -86,20 +95,32 @@ def _numbers(constants: Constants, name: str) -> Doubled | None:
     return home.doubled(name)
 
 
-def keeps_range(ours: Sequence[Scale], theirs: Sequence[Scale], kind: FloatType) -> bool:
+def keeps_range(
+    ours: Sequence[Scale], theirs: Sequence[Scale], kind: FloatType, channel: Callable[[], float]
+) -> bool:
     """Whether no product of the candidate's scales is extreme, and no shift may go unseen.
 
-    It may be so where the reference has the same.
+    It may be so where the reference has the same. ``channel`` gives the size of the smallest
+    channel that they act on.
     """
     limit = _HALF_RANGE if kind.largest < _HALF_LARGEST else _RANGE
     most = prod(max(1.0, scale.most) for scale in theirs)
     least = prod(min(1.0, scale.least) for scale in theirs)
-    if most <= limit and least >= 1 / limit and not _may_cancel(theirs):
+    if most <= limit and least >= 1 / limit and not _may_hide(theirs, most, least, channel):
         return True
     rest = iter([scale.spelling for scale in ours])
     return all(scale.spelling and scale.spelling in rest for scale in theirs)
 
 
-def _may_cancel(scales: Sequence[Scale]) -> bool:
-    """Whether shifts may take each other away, of which a fold that only scales keeps no trace."""
-    return sum(scale.adds for scale in scales) > 1 and len({s.spelling for s in scales}) > 1
+def _may_hide(
+    scales: Sequence[Scale], most: float, least: float, channel: Callable[[], float]
+) -> bool:
+    """Whether shifts that take each other away may hide a channel.
+
+    A fold that only scales keeps no trace of them. All of them together, scaled by whatever stands
+    behind them, are small beside the inputs of a layer, which count as 1, and beside each channel
+    of its result: then nothing is lost, wherever they stand.
+    """
+    shifts = [scale.added for scale in scales if scale.added]
+    whole = sum(shifts) * most
+    return len(shifts) > 1 and not (whole <= MOST * least and whole <= MOST * channel())

@@ -26,7 +26,6 @@ from math import inf, isnan, nan
 
 import numpy as np
 
-from folding.constants import Stored
 from folding.doubled import Doubled, Doubles
 from folding.equivalence.foreign.given import flushed_below, is_given, same
 from folding.equivalence.foreign.numbers import Constant
@@ -35,6 +34,7 @@ from folding.factor import Factor
 from folding.floats import FLOATS, FloatType
 from folding.recipes import Direct, Part, Recipe, Scaled
 from folding.scratch import scratch
+from folding.stored import Stored
 
 #: What a float32 tool that computes carefully never reaches: 3.3 was measured.
 ROUNDINGS = 8.0
@@ -107,7 +107,7 @@ def _sizes(ours: Constant, theirs: Constant, kind: FloatType) -> tuple[float, fl
         return float(not is_zero), 1.0
     worst, peak, its_peak = 1.0, kind.tiny, kind.tiny
     with closing(pieces(ours)) as one, closing(pieces(theirs)) as other:
-        for mine, own, its, their in _in_step(one, other):
+        for mine, own, its, their in in_step(one, other):
             with np.errstate(all="ignore"):
                 size, its_size = (
                     np.nan_to_num(piece[2]()[part], nan=inf)
@@ -134,7 +134,7 @@ def _furthest(
     one: Iterator[_Piece], other: Iterator[_Piece], kind: FloatType, least: float
 ) -> float:
     worst = 0.0
-    for ours, own, theirs, their in _in_step(one, other):
+    for ours, own, theirs, their in in_step(one, other):
         found = _excess(ours[1][own], theirs[1][their], (ours[2], own), kind, least)
         if isnan(found):
             return found
@@ -142,7 +142,7 @@ def _furthest(
     return worst
 
 
-def _in_step(
+def in_step(
     one: Iterator[_Piece], other: Iterator[_Piece]
 ) -> Iterator[tuple[_Piece, slice, _Piece, slice]]:
     """Go through both in step, whatever pieces each comes in: the parts of two that coincide."""

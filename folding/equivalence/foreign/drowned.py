@@ -8,22 +8,21 @@ the reference itself adds as much there.
 from __future__ import annotations
 
 from contextlib import closing
-from math import prod
+from functools import partial
+from math import inf, prod
 
 import numpy as np
 import numpy.typing as npt
 
 from folding.doubled import Doubles
-from folding.equivalence.foreign.chains import keeps_range
+from folding.equivalence.foreign.chains import MOST, keeps_range
 from folding.equivalence.foreign.deviation import pieces
-from folding.equivalence.foreign.layers import LAYERS
+from folding.equivalence.foreign.layers import LAYERS, width_of
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.terms import LINEAR, Call, Term
 from folding.floats import FLOATS
 from folding.recipes import Direct
 
-#: So many times larger costs a channel six of its binary digits.
-_MOST = 64.0
 _BIAS = 2
 
 _Places = npt.NDArray[np.intp]
@@ -35,10 +34,22 @@ def is_lost(ours: Constant, theirs: Constant, reader: Term | None) -> bool:
     What is added to the result of a layer is told by ``lost_in_bias``.
     """
     kind = FLOATS.get(theirs.elem_type)
-    if kind is not None and not keeps_range(ours.scales, theirs.scales, kind):
+    channel = partial(_smallest, reader)
+    if kind is not None and not keeps_range(ours.scales, theirs.scales, kind, channel):
         return True
     is_bias = reader is not None and reader.operator in LAYERS
     return not is_bias and bool(_drowned(ours, theirs, np.zeros(())).any())
+
+
+def _smallest(layer: Term | None) -> float:
+    """The size of a layer's smallest channel; 0 for what is none."""
+    if layer is None or layer.operator not in LAYERS or layer.call.domain:
+        return 0.0
+    bias = layer.call.input(_BIAS)
+    own = bias.doubled() if isinstance(bias, Constant) else None
+    if own is None or own.shape != (width_of(layer.call),):
+        return 0.0
+    return float((own.magnitude + _norms(layer.call)).min(initial=inf))
 
 
 def lost_in_bias(one: Call, other: Call) -> Constant | None:
@@ -47,6 +58,8 @@ def lost_in_bias(one: Call, other: Call) -> Constant | None:
     if other.operator not in LAYERS or other.domain:
         return None
     if not isinstance(ours, Constant) or not isinstance(theirs, Constant):
+        return None
+    if not ours.shape == theirs.shape == (width_of(other),):
         return None
     if not _drowned(ours, theirs, np.zeros(())).any():
         return None
@@ -59,7 +72,7 @@ def _drowned(ours: Constant, theirs: Constant, beside: Doubles) -> npt.NDArray[n
     if not isinstance(theirs.source, Direct) or own is None or value is None:
         return np.zeros((), bool)
     with np.errstate(all="ignore"):
-        found: npt.NDArray[np.bool_] = ~(value.magnitude <= _MOST * (own.magnitude + beside))
+        found: npt.NDArray[np.bool_] = ~(value.magnitude <= MOST * (own.magnitude + beside))
     return found
 
 

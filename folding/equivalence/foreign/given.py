@@ -14,10 +14,10 @@ from math import prod
 import numpy as np
 from onnx import TensorProto
 
-from folding.constants import Stored
 from folding.equivalence.foreign.numbers import Constant, Whole, is_whole
 from folding.floats import FLOATS, FloatType
 from folding.scratch import ELEMENTS, scratch
+from folding.stored import Stored
 
 _NOTHING = 2.0**-100
 

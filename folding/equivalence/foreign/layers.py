@@ -35,11 +35,25 @@ def convolution(call: Call, make: Make) -> Value | None:
     is_plain = isinstance(weight, Constant) and weight.elem_type in FLOATS
     if not isinstance(weight, Constant) or not is_plain or len(weight.shape) <= _MATRIX:
         return Term(replace(call, version=0), 0)
-    groups = call.attributes.get("group", 1)
-    width = weight.shape[0] if call.operator == "Conv" else weight.shape[1] * groups
-    bias = call.input(2)
+    width, bias = width_of(call), call.input(2)
+    if width is None:
+        return Term(replace(call, version=0), 0)
     bias = _zeros(weight, width) if bias is None else bias
     return Term(replace(call, inputs=(call.input(0), weight, bias), version=0), 0)
+
+
+def width_of(layer: Call) -> int | None:
+    """How many channels a layer makes; None if it has no constant weight that it can have."""
+    weight, groups = layer.input(1), layer.attributes.get("group", 1)
+    if not isinstance(weight, Constant) or len(weight.shape) < _MATRIX:
+        return None
+    rows, columns = weight.shape[:2]
+    if layer.operator == LINEAR:
+        return columns
+    if groups < 1 or rows % groups:
+        return None
+    width: int = rows if layer.operator == "Conv" else columns * groups
+    return width
 
 
 def _zeros(weight: Constant, width: int) -> Constant:

@@ -22,13 +22,13 @@ from math import isnan, nan
 
 from folding.equivalence.foreign.deviation import deviation
 from folding.equivalence.foreign.drowned import is_lost, lost_in_bias
-from folding.equivalence.foreign.layers import LAYERS
+from folding.equivalence.foreign.faults import COUNTS, Fault
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.result import Different, Matched, NotEstablished, Result
 from folding.equivalence.foreign.rounding import Ways
-from folding.equivalence.foreign.shifts import centred, is_forgotten
+from folding.equivalence.foreign.shifts import centred
+from folding.equivalence.foreign.taken_away import is_taken_away
 from folding.equivalence.foreign.terms import COMMUTING, FORMAL, INPUT, Call, Term, Value
-from folding.floats import FLOATS
 
 _RANDOM = frozenset(
     {
@@ -41,11 +41,8 @@ _RANDOM = frozenset(
         "RandomUniformLike",
     }
 )
-#: Where every number of a constant takes part in the result.
-_COUNTS = LAYERS | {"Add", "BatchNormalization", "Div", "Gemm", "MatMul", "Mul", "PRelu", "Sub"}
-
 #: Where a constant is only multiplied or added.
-_LINEAR = _COUNTS - {"BatchNormalization", "Div"}
+_LINEAR = COUNTS - {"BatchNormalization", "Div"}
 
 
 class _Mismatch(Exception):
@@ -54,24 +51,6 @@ class _Mismatch(Exception):
     def __init__(self, why: str, at: str) -> None:
         super().__init__(why)
         self.why, self.at = why, at
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A constant that is not what it must be: of both sides, and the node that reads it."""
-
-    constant: Constant
-    theirs: Constant
-    reader: Term | None
-    excess: float
-
-    @property
-    def at(self) -> str:
-        return self.constant.name or self.layer
-
-    @property
-    def layer(self) -> str:
-        return self.reader.call.title if self.reader is not None else self.constant.name
 
 
 @dataclass(slots=True)
@@ -84,12 +63,14 @@ class Match:
     at: str = ""
     faults: list[Fault] = field(default_factory=list)
     is_certain: bool = True
+    _outputs: list[Value] = field(default_factory=list)
     _centred: list[Value] = field(default_factory=list)
     _seen: set[tuple[int, int, bool]] = field(default_factory=set)
     _twins: dict[int, int] = field(default_factory=dict)
     _ways: Ways = field(default_factory=Ways)
 
     def result(self) -> Result:
+        self._outputs = [ours for ours, _, _ in self.todo]
         try:
             while self.todo:
                 ours, theirs, reader = self.todo.pop()
@@ -185,12 +166,14 @@ class Match:
         first = max(self.faults, key=lambda fault: fault.excess)
         layers = {fault.layer for fault in self.faults}
         if not self.is_certain:
-            why = f"{_what(first)}, if it is the right one of several that are alike"
+            why = f"{first.sentence}, if it is the right one of several that are alike"
             return NotEstablished(why, first.at)
-        doubtful = [fault for fault in self.faults if not self._decides(fault)]
+        doubtful = [fault for fault in self.faults if not fault.decides(self._centred)]
+        if not doubtful and is_taken_away(self.faults, self._outputs):
+            doubtful = self.faults
         if doubtful:
             fault = doubtful[0]
-            why = f"{_what(fault)}, which need not matter"
+            why = f"{fault.sentence}, which need not matter"
             return NotEstablished(why, fault.at, self.values, check="parameters")
         if len(layers) > 1:
             names = ", ".join(sorted(map(repr, layers)))
@@ -198,14 +181,7 @@ class Match:
                 f"the constants of several layers differ, which may make up for each other: {names}"
             )
             return NotEstablished(why, first.at, self.values, check="parameters")
-        return Different(_what(first), first.at, first.excess, self.values)
-
-    def _decides(self, fault: Fault) -> bool:
-        """Whether a constant makes another function of the model, whatever the others are."""
-        constant, reader = fault.constant, fault.reader
-        if reader is None or reader.call.domain or constant.elem_type not in FLOATS:
-            return False
-        return reader.operator in _COUNTS and not is_forgotten(constant, reader, self._centred)
+        return Different(first.sentence, first.at, first.excess, self.values)
 
 
 def _is_linear(reader: Term | None) -> bool:
@@ -218,11 +194,6 @@ def _all_one(values: list[Value]) -> bool:
 
 def _name(value: Value) -> str:
     return value.name
-
-
-def _what(fault: Fault) -> str:
-    at = f"tensor {fault.constant.name!r}" if fault.constant.name else "the bias"
-    return f"{at} of {fault.layer!r} is not what the reference requires"
 
 
 def _unlike(ours: Term, theirs: Term) -> str | None:

@@ -64,7 +64,7 @@ def transpose(call: Call, make: Make) -> Value | None:
     perm = call.attributes.get("perm")
     if perm is None and shape is not None:
         perm = tuple(reversed(range(len(shape))))
-    if perm is None or x is None or len(perm) != len(shape or perm):
+    if perm is None or x is None or (shape is not None and len(perm) != len(shape)):
         return None
     if isinstance(x, Constant):
         return x.transposed(perm)
@@ -177,7 +177,7 @@ def _counted_from_left(call: Call, axis: int | None) -> Value | None:
     shape: Shape | None = call.outcome.shape
     if axis is None or axis >= 0 or shape is None:
         return None
-    return Term(replace(call, attributes={**call.attributes, "axis": axis + len(shape)}), 0)
+    return Term(replace(call, attributes={**call.attributes, "axis": range(len(shape))[axis]}), 0)
 
 
 def reduce(call: Call, make: Make) -> Value | None:
@@ -189,7 +189,7 @@ def reduce(call: Call, make: Make) -> Value | None:
     if not isinstance(x, Term) or x.shape is None or not axes:
         return None
     rank = len(x.shape)
-    axes = tuple(sorted(axis % rank for axis in axes))
+    axes = tuple(sorted(range(rank)[axis] for axis in axes))
     attributes = {**call.attributes, "axes": axes}
     attributes.pop("noop_with_empty_axes", None)
     plain = replace(call.as_(call.operator, x, **attributes), version=0)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import NodeProto, TensorProto, helper
 
-from folding.constants import Constants, Stored
+from folding.constants import Constants
 from folding.doubled import Doubled
 from folding.equivalence.foreign.chains import Scale
 from folding.equivalence.foreign.steps import Part, found
@@ -21,6 +21,7 @@ from folding.protos import BITS
 from folding.recipes import Direct, Recipe, Scaled
 from folding.scratch import ELEMENTS
 from folding.skeleton import LEAST
+from folding.stored import Stored
 
 _BYTE = 8
 

@@ -31,5 +31,5 @@ def _tried(rule: Rule, call: Call) -> Value | None:
     """What a rule makes of a node; nothing if its inputs do not fit, which runtimes refuse too."""
     try:
         return rule(call, make)
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, ZeroDivisionError):
         return None

@@ -182,10 +182,11 @@ def cut(call: Call, make: Make) -> Value | None:
     steps = numbers[3] if len(numbers) == _STEPS else [1] * len(starts)
     ranges: dict[int, tuple[int, int, int]] = {}
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        length = shape[axis % len(shape)]
+        place = range(len(shape))[axis]
+        length = shape[place]
         if length is None or step < 1:
             return None
-        ranges[axis % len(shape)] = slice(start, end, step).indices(length)
+        ranges[place] = slice(start, end, step).indices(length)
     ranges = {axis: r for axis, r in ranges.items() if r != (0, shape[axis], 1)}
     if x.operator == _SLICE:
         inner = dict(x.call.attributes["ranges"])

@@ -1,7 +1,7 @@
 """Shifts that a normalisation behind them takes away again, so that they need not matter.
 
-    layer ─ (Add, Transpose, Reshape) ─ InstanceNormalization
-    layer ─ (Add, Transpose, Reshape) ─ v ─ Sub(v, ReduceMean(v))
+    layer ─ (Add, Transpose, Reshape, MaxPool) ─ InstanceNormalization
+    layer ─ (Add, Transpose, Reshape, MaxPool) ─ v ─ Sub(v, ReduceMean(v))
 
 A tool may drop such a shift, and the function is the same.
 """
@@ -21,7 +21,8 @@ _NORMALISING = frozenset(
 )
 #: Operators that move elements, and those that carry a shift along.
 _MOVING = frozenset({"Transpose", RESHAPE})
-_CARRYING = _MOVING | {"Add"}
+_POOLING = {"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"}
+_CARRYING = _MOVING | _POOLING | {"Add"}
 _BIAS = 2
 
 

@@ -14,13 +14,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from folding.constants import Constants, Stored
+from folding.computed import computed
+from folding.constants import Constants
 from folding.doubled import Doubled
 from folding.equivalence.sampling.values import Coordinates, Dims, Floats, Sampled
+from folding.factor import Factor
 from folding.floats import FLOATS
 from folding.modelfile import Model
 from folding.protos import BITS
 from folding.scratch import ELEMENTS, scratch
+from folding.stored import Stored
 
 
 class Numbers(Protocol):
@@ -45,6 +48,28 @@ class StoredNumbers:
     def read(self, start: int, stop: int) -> Sampled:
         value = self.elements(start, stop)
         return Sampled(value, np.abs(value))
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledNumbers:
+    """A tensor in the model's files times small factors, which are multiplied piece by piece."""
+
+    stored: StoredNumbers
+    factors: tuple[Factor, ...]
+
+    @property
+    def dims(self) -> Dims:
+        return self.stored.dims
+
+    def read(self, start: int, stop: int) -> Sampled:
+        value = self.stored.elements(start, stop)
+        size = np.abs(value)
+        places = np.unravel_index(np.arange(start, stop), self.dims)
+        for factor in self.factors:
+            scale = factor.scale[np.broadcast_to(factor.channel, self.dims)[places]]
+            value = value * (scale.high.astype(self.stored.wide) + scale.low)
+            size = size * scale.magnitude.astype(self.stored.wide)
+        return Sampled(value, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +138,15 @@ def quantised_numbers(constants: Constants, name: str, wide: np.dtype[Any]) -> S
 
 def constant_numbers(
     constants: Constants, name: str, wide: np.dtype[Any]
-) -> StoredNumbers | ComputedNumbers | None:
+) -> StoredNumbers | ScaledNumbers | ComputedNumbers | None:
     """The numbers of a constant; None if it is of no float type, or computed and too big."""
-    stored = constants.stored(name)
-    if stored is not None:
-        return stored_numbers(constants.model, stored, wide)
-    value = constants.doubled(name)
-    return None if value is None else ComputedNumbers(value, wide)
+    found = computed(constants, name)
+    if found is None:
+        return None
+    if isinstance(found.source, Doubled):
+        return ComputedNumbers(found.source, wide)
+    stored = stored_numbers(constants.model, found.source, wide)
+    return stored if stored is None or not found.factors else ScaledNumbers(stored, found.factors)
 
 
 def pick(numbers: Numbers, coords: Coordinates, wide: np.dtype[Any]) -> Sampled:

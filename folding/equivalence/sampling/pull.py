@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 from onnx import NodeProto
 
-from folding.constants import Stored
 from folding.equivalence.sampling.numbers import (
     Numbers,
     PulledNumbers,
@@ -37,6 +36,7 @@ from folding.equivalence.sampling.values import (
 )
 from folding.floats import FLOATS
 from folding.protos import is_default_domain, title
+from folding.stored import Stored
 
 #: Elements that may be asked for in one evaluation, with what a question costs besides.
 _MOST = 1 << 26

@@ -221,3 +221,47 @@ def test_shifts_between_scales_are_looked_at_too(operator: str) -> None:
     """What is left of all of them is only a scale."""
     steps = [("Mul", 2.0), *there_and_back("Add", 2000)]
     assert lost(judged(layer(operator, steps[:1]), layer(operator, steps)))
+
+
+@pytest.mark.parametrize("operator", LAYERS)
+def test_shifts_as_small_as_every_channel_are_passed(operator: str) -> None:
+    """Several that are written in another way, as tools do that compute some of them."""
+    source = layer(operator, [("Add", 3), ("Mul", 2), ("Add", 1)], size=1)
+    candidate = layer(operator, [("Add", 3), ("Mul", 2), ("Add", 0.5), ("Add", 0.5)], size=1)
+    assert isinstance(judged(source, candidate), Matched)
+
+
+def test_shifts_that_are_small_beside_large_channels_alone_are_not_passed() -> None:
+    steps = [("Mul", 2.0), *there_and_back("Add", 10)]
+    found = judged(layer("MatMul", steps[:1]), layer("MatMul", steps))
+    assert lost(found)
+
+
+def test_shifts_as_large_as_the_scale_are_looked_at_too() -> None:
+    """All numbers are the same one, in all channels."""
+
+    def everywhere(operators: Iterable[str]) -> ModelProto:
+        net = Net()
+        weight = net.random.uniform(0.5, 1, (4, 4, 3, 3))
+        weight[0] *= SMALL
+        name = net.node("Conv", net.input(1, 4, 7, 7), net.store(weight))
+        for operator in operators:
+            name = net.node(operator, name, net.store(np.full((4, 1, 1), 1e4)))
+        return net.model(net.node("Relu", name, out="y"))
+
+    assert lost(judged(everywhere(["Mul"]), everywhere(["Mul", "Add", "Sub"])))
+
+
+def test_shifts_before_a_layer_are_looked_at_beside_its_inputs() -> None:
+    """Its channels are large, its inputs are not."""
+
+    def before(steps: Steps) -> ModelProto:
+        net = Net()
+        weight = net.store(net.random.uniform(500, 1000, (4, 4, 3, 3)))
+        name = affines(net, net.input(1, 4, 7, 7), steps)
+        return net.model(net.node("Conv", name, weight, out="y"))
+
+    steps = [("Mul", 2.0), *there_and_back("Add", 500)]
+    assert lost(judged(before(steps[:1]), before(steps)))
+    steps = [("Mul", 2.0), *there_and_back("Add", 5)]
+    assert isinstance(judged(before(steps[:1]), before(steps)), Matched)

@@ -1,0 +1,49 @@
+"""A constant of the candidate that is not what it must be, and whether that decides.
+
+It makes another function of the model if every number of it takes part in the result, and nothing
+behind it takes the difference away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from folding.equivalence.foreign.layers import LAYERS
+from folding.equivalence.foreign.numbers import Constant
+from folding.equivalence.foreign.shifts import is_forgotten
+from folding.equivalence.foreign.terms import Term, Value
+from folding.floats import FLOATS
+
+#: Where every number of a constant takes part in the result.
+COUNTS = LAYERS | {"Add", "BatchNormalization", "Div", "Gemm", "MatMul", "Mul", "PRelu", "Sub"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A constant that is not what it must be: of both sides, and the node that reads it."""
+
+    constant: Constant
+    theirs: Constant
+    reader: Term | None
+    excess: float
+
+    @property
+    def at(self) -> str:
+        return self.constant.name or self.layer
+
+    @property
+    def layer(self) -> str:
+        return self.reader.call.title if self.reader is not None else self.constant.name
+
+    @property
+    def sentence(self) -> str:
+        at = f"tensor {self.constant.name!r}" if self.constant.name else "the bias"
+        return f"{at} of {self.layer!r} is not what the reference requires"
+
+    def decides(self, centred: Sequence[Value]) -> bool:
+        """Whether it makes another function of the model; of ``centred`` the mean is taken away."""
+        constant, reader = self.constant, self.reader
+        if reader is None or reader.call.domain or constant.elem_type not in FLOATS:
+            return False
+        return reader.operator in COUNTS and not is_forgotten(constant, reader, centred)

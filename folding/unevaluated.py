@@ -1,0 +1,29 @@
+"""What rests on constants alone, but is not evaluated: told from what comes at run time."""
+
+from __future__ import annotations
+
+from folding.constants import Constants
+
+#: Operators of a constant expression that are looked through.
+_MOST_NODES = 32
+_RANDOM = frozenset(
+    {"Bernoulli", "Dropout", "Multinomial", "RandomNormalLike", "RandomUniformLike"}
+)
+
+
+def is_unevaluated(constants: Constants, name: str) -> bool:
+    """Whether a value is the same in every run by a few operators that are not evaluated."""
+    scope, names = constants.scope, [name]
+    if name in constants:
+        return False
+    for _ in range(_MOST_NODES):
+        names = [other for other in names if other and other not in constants]
+        if not names:
+            return True
+        index = scope.producers.get(names.pop())
+        if index is None or index in scope.foreign or index in scope.nesting:
+            return False
+        if not scope.reads[index] or scope.operators[index] in _RANDOM:
+            return False
+        names.extend(scope.reads[index])
+    return False

@@ -1,0 +1,151 @@
+"""Changes of a layer that what follows takes away: no fault is told from the files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import Net
+from onnx import ModelProto, numpy_helper
+
+import folding
+from folding.equivalence.foreign import Different, NotEstablished
+from folding.equivalence.foreign.check import compare
+from folding.equivalence.foreign.result import Result
+from folding.modelfile import in_memory
+
+Change = Callable[[Any], Any]
+
+
+def model(*operators: str, also: str = "", bias: float = 1.0, **attributes: Any) -> ModelProto:
+    """A convolution and operators behind it, the last of which has the attributes."""
+    net = Net()
+    x = net.input(2, 4, 6, 6)
+    name = net.node("Conv", x, net.weight(4, 4, 1, 1, name="w"), net.store([bias] * 4, "b"))
+    outputs = [name] if also == "layer" else []
+    for place, operator in enumerate(operators):
+        given = [name]
+        given += [x] if operator == "Add" else []
+        if operator == "InstanceNormalization":
+            given += [net.positive(4), net.weight(4)]
+        said = attributes if place == len(operators) - 1 else {}
+        said = {"kernel_shape": [2, 2]} if operator == "MaxPool" else said
+        name = net.node(operator, *given, **said)
+    return net.model(name, *outputs)
+
+
+def changed(source: ModelProto, **changes: Change) -> ModelProto:
+    """A copy in which some tensors hold something else."""
+    copy = type(source)()
+    copy.CopyFrom(source)
+    for tensor in copy.graph.initializer:
+        if tensor.name in changes:
+            array = changes[tensor.name](numpy_helper.to_array(tensor)).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    return copy
+
+
+def judged(source: ModelProto, **changes: Change) -> Result:
+    return compare(in_memory(source), in_memory(changed(source, **changes)))
+
+
+def need_not_matter(found: Result) -> bool:
+    return (
+        isinstance(found, NotEstablished)
+        and found.check == "parameters"
+        and "need not matter" in found.why
+    )
+
+
+def plus_one(array: Any) -> Any:
+    return array + 1
+
+
+def doubled(array: Any) -> Any:
+    return array * 2
+
+
+def times_third(array: Any) -> Any:
+    return array / np.float32(3)
+
+
+def negated(array: Any) -> Any:
+    return -array
+
+
+def first_alone(array: Any) -> Any:
+    array = array.copy()
+    array[0] *= 2
+    return array
+
+
+@pytest.mark.parametrize(
+    "operators",
+    [("Softmax",), ("LogSoftmax",), ("ArgMax",), ("MaxPool", "ArgMax"), ("Add", "Softmax")],
+)
+def test_the_same_number_for_all_channels_before_a_softmax_need_not_matter(
+    operators: tuple[str, ...],
+) -> None:
+    source = model(*operators, axis=1)
+    assert need_not_matter(judged(source, b=plus_one))
+    assert isinstance(judged(source, b=first_alone), Different)
+
+
+@pytest.mark.parametrize("change", [doubled, times_third])
+@pytest.mark.parametrize("operators", [("ArgMax",), ("Relu", "MaxPool", "ArgMin")])
+def test_a_scale_before_the_place_of_the_largest_number_need_not_matter(
+    operators: tuple[str, ...], change: Change
+) -> None:
+    source = model(*operators, axis=1)
+    assert need_not_matter(judged(source, w=change, b=change))
+
+
+@pytest.mark.parametrize("change", [first_alone, negated])
+def test_another_scale_matters_there(change: Change) -> None:
+    assert isinstance(judged(model("ArgMax", axis=1), w=change, b=change), Different)
+
+
+def test_a_scale_of_the_weight_alone_matters_unless_there_is_no_bias() -> None:
+    assert isinstance(judged(model("ArgMax", axis=1), w=doubled), Different)
+    assert need_not_matter(judged(model("ArgMax", axis=1, bias=0), w=doubled))
+
+
+def test_the_sign_before_an_even_operator_need_not_matter() -> None:
+    assert need_not_matter(judged(model("Abs"), w=negated, b=negated))
+    assert need_not_matter(judged(model("Neg", "ReduceL2", axes=[1]), w=negated, b=negated))
+
+
+def test_the_sign_before_another_operator_matters() -> None:
+    assert isinstance(judged(model("Relu", "Abs"), w=negated, b=negated), Different)
+    assert isinstance(judged(model("Abs"), w=doubled, b=doubled), Different)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        model("Sigmoid", "Softmax", axis=1),
+        model("Softmax", axis=1, also="layer"),
+        model("Add", "Relu", "Softmax", axis=1),
+    ],
+)
+def test_what_reaches_an_output_on_another_way_matters(source: ModelProto) -> None:
+    assert isinstance(judged(source, b=plus_one), Different)
+
+
+def test_what_is_added_to_another_value_is_not_scaled_with_it() -> None:
+    source = model("Add", "ArgMax", axis=1)
+    assert isinstance(judged(source, w=doubled, b=doubled), Different)
+
+
+def test_a_shift_before_a_pooling_and_a_normalisation_need_not_matter() -> None:
+    """A normalisation by channel takes away what each channel is shifted by."""
+    source = model("MaxPool", "InstanceNormalization")
+    assert need_not_matter(judged(source, b=first_alone))
+    assert isinstance(judged(model("Relu", "InstanceNormalization"), b=first_alone), Different)
+
+
+def test_the_runs_are_left_to_say_that_such_models_agree() -> None:
+    source = model("Softmax", axis=1)
+    assert folding.verify(source, changed(source, b=plus_one)).name == "unproven"
