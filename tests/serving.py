@@ -129,4 +129,4 @@ def _target(process: psutil.Popen, log: Path) -> str:
     first: Sequence[str] = log.read_text().splitlines()[:1]
     assert first, "it ended without a word"
     assert first[0].startswith(_FIRST), log.read_text()
-    return first[0].removeprefix(_FIRST)
+    return first[0].removeprefix(_FIRST).split(", ")[0]

@@ -24,7 +24,13 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 
 
 @click.command()
-@click.option("--listen", required=True, metavar="HOST:PORT|unix:PATH", help="Where to serve.")
+@click.option(
+    "--listen",
+    required=True,
+    multiple=True,
+    metavar="HOST:PORT|unix:PATH",
+    help="Where to serve; may be repeated. A socket is its owner's alone, and never encrypted.",
+)
 @click.option("--tls-cert", type=_FILE, metavar="PEM", help="The server's certificate.")
 @click.option("--tls-key", type=_FILE, metavar="PEM", help="The key of that certificate.")
 @click.option("--client-ca", type=_FILE, metavar="PEM", help="Who signs clients' certificates.")

@@ -10,8 +10,8 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]
-from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
 
 from folding.interrupts import SIGNALS
 from folding.v1.folding_pb2_grpc import add_FoldingServiceServicer_to_server
@@ -41,9 +41,10 @@ async def run(options: Options) -> None:
         BadCall: an option is wrong.
         StorageFailed: the spool cannot be used.
     """
-    address = parse_address(options.listen)
+    addresses = [parse_address(text) for text in options.listen]
     keys = read_keys(options.tls_cert, options.tls_key, options.client_ca)
-    check_privacy(address, is_encrypted=keys is not None, is_insecure=options.insecure)
+    for address in addresses:
+        check_privacy(address, is_encrypted=keys is not None, is_insecure=options.insecure)
     logs.to_stderr()
     signals, metrics = _signals(), Metrics()
     tokens = Tokens(options.tokens) if options.tokens else None
@@ -63,7 +64,7 @@ async def run(options: Options) -> None:
         gate = _gate(options.limits.uploads, has_owners=has_owners)
         service = FoldingService(options.limits, spool, runner, readiness, metrics, gate)
         server = _server(front, service, readiness, with_reflection=options.reflection)
-        bound = bind(server, address, keys)
+        bound = ", ".join(bind(server, address, keys) for address in addresses)
         async with _ended(server, runner, front):
             await server.start()
             print(f"fold-model: serving on {bound}", file=sys.stderr, flush=True)  # noqa: T201

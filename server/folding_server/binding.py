@@ -39,7 +39,7 @@ def bind(server: grpc.aio.Server, address: Address, keys: Keys | None) -> str:
         raise _taken(address)
     mask = os.umask(_NOT_OURS) if address.path is not None else None
     try:
-        return address.bound(_bind(server, address.text, keys))
+        return address.bound(_bind(server, address, keys))
     except RuntimeError as error:
         raise _taken(address) from error
     finally:
@@ -47,15 +47,15 @@ def bind(server: grpc.aio.Server, address: Address, keys: Keys | None) -> str:
             os.umask(mask)
 
 
-def _bind(server: grpc.aio.Server, address: str, keys: Keys | None) -> int:
-    if keys is None:
-        return server.add_insecure_port(address)
+def _bind(server: grpc.aio.Server, address: Address, keys: Keys | None) -> int:
+    if keys is None or address.path is not None:
+        return server.add_insecure_port(address.text)
     credentials = grpc.ssl_server_credentials(
         [(keys.key, keys.cert)],
         root_certificates=keys.client_ca,
         require_client_auth=keys.client_ca is not None,
     )
-    return server.add_secure_port(address, credentials)
+    return server.add_secure_port(address.text, credentials)
 
 
 def _is_answered(path: Path) -> bool:

@@ -11,6 +11,7 @@ import asyncio
 import gc
 import importlib.util
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class Options:
     """What the command is told.
 
     Attributes:
-        listen: HOST:PORT or unix:PATH.
+        listen: HOST:PORT or unix:PATH, at least one.
         metrics: HOST:PORT for Prometheus, or none.
         spool: the folder for uploads and results; a private one if there is none.
         tokens: the file of tokens that calls need; none for calls by all.
@@ -45,7 +46,7 @@ class Options:
         limits: how much of everything is taken.
     """
 
-    listen: str
+    listen: Sequence[str]
     metrics: str | None = None
     spool: Path | None = None
     tokens: Path | None = None

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from attacks.scene import Scene, attacked, harmless
-from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from wire import Refusal, ask, declared, refusal
 
 from folding.v1 import folding_pb2 as pb

@@ -13,7 +13,7 @@ import grpc
 import pytest
 from certificates import Pair, authority, needs_openssl, signed
 from files import conv_net, save
-from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from serving import Server, refused, serving
 from wire import Refusal, ask, model_of, refusal
 

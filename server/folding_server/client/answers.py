@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Detail
-from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped]
+from google.rpc.error_details_pb2 import (
     BadRequest,
     ErrorInfo,
     RetryInfo,
 )
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status
 
 from folding.errors import FoldError
 from folding.exits import printable
