@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 from files import conv_net
-from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from serving import Server, serving, wait_until
 from wire import ask, declared
 
