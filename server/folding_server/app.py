@@ -24,7 +24,7 @@ from folding_server.interceptors import Front
 from folding_server.jobs.local import LocalRunner
 from folding_server.jobs.runner import JobRunner
 from folding_server.keys import read_keys
-from folding_server.metrics import Metrics, bytes_in
+from folding_server.metrics import Metrics
 from folding_server.readiness import SERVICE, Readiness
 from folding_server.serve import Options
 from folding_server.service import FoldingService
@@ -56,9 +56,7 @@ async def run(options: Options) -> None:
         runner = LocalRunner(spool.blobs, spool.jobs, options.limits)
         metrics.gauge("queued_jobs", "Jobs that wait", lambda: runner.waiting)
         metrics.gauge("running_jobs", "Jobs that run", lambda: runner.running)
-        metrics.gauge(
-            "spool_bytes", "Bytes of kept models and results", lambda: bytes_in(spool.folder)
-        )
+        metrics.gauge("spool_bytes", "Disk for kept models and results", lambda: spool.room)
         readiness = Readiness(runner, spool.jobs)
         has_owners = tokens is not None or (keys is not None and keys.client_ca is not None)
         gate = _gate(options.limits.uploads, has_owners=has_owners)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
@@ -58,15 +56,3 @@ class Metrics:
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         name = f"folding_{name}"
         return Histogram(name, text, labels, registry=self.registry, buckets=_SECONDS)
-
-
-def bytes_in(folder: Path) -> int:
-    """What all files below a folder have, those that go away meanwhile left out."""
-    return sum(map(_size, (Path(at, name) for at, _, names in os.walk(folder) for name in names)))
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.lstat().st_size
-    except FileNotFoundError:
-        return 0

@@ -120,8 +120,7 @@ class FoldingService(FoldingServiceServicer):
         async with self._spool.upload(spec.owner, spec.files, wanted) as upload:
             await talk.accept(wanted)
             size = sum(spec.files[number].size for number in wanted)
-            async for chunk in talk.chunks(size):
-                await upload.write(chunk.file, chunk.data)
+            await talk.pass_on(size, upload.write)
             await upload.finish()
 
     async def _run(self, spec: JobSpec, talk: Talk, stack: AsyncExitStack) -> JobResult:

@@ -6,7 +6,7 @@ The three streams differ only in the classes of their messages, whose fields hav
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, TypeVar
 
@@ -21,6 +21,9 @@ from folding_server.limits import ServerLimits
 from folding_server.reports import report_of
 
 _T = TypeVar("_T")
+
+#: Takes the number of a file and its next bytes, or refuses them; never takes none.
+Take = Callable[[int, bytes], Awaitable[None]]
 
 
 class Talk:
@@ -46,22 +49,30 @@ class Talk:
             raise ServiceError("BAD_REQUEST", "the first message has no header", field="header")
         return message.header
 
-    async def chunks(self, size: int) -> AsyncIterator[Chunk]:
-        """The chunks that follow, until there are ``size`` bytes or the client sends no more.
+    async def pass_on(self, size: int, take: Take) -> None:
+        """Give ``take`` the chunks that follow, until there are ``size`` bytes or no more come.
 
         Raises:
             ServiceError: BAD_REQUEST, or UPLOAD_IDLE.
         """
-        while size > 0 and (message := await self._next()) is not None:
-            if message.WhichOneof("message") != "chunk":
-                raise ServiceError("BAD_REQUEST", "there is a second header", field="header")
-            chunk: Chunk = message.chunk
-            if len(chunk.data) > (most := self._limits.chunk_bytes):
-                text = f"a chunk has {len(chunk.data)} bytes, but may have {most}"
-                raise ServiceError("BAD_REQUEST", text, field="chunk.data")
-            size -= len(chunk.data)
-            self._call.received += len(chunk.data)
-            yield chunk
+        while size > 0 and (taken := await self._pass_one_on(take)):
+            size -= taken
+
+    async def _pass_one_on(self, take: Take) -> int:
+        """The size of the next chunk; 0 if there is none. Nothing is held while another comes."""
+        message = await self._next()
+        if message is None:
+            return 0
+        if message.WhichOneof("message") != "chunk":
+            raise ServiceError("BAD_REQUEST", "there is a second header", field="header")
+        number, data = message.chunk.file, message.chunk.data
+        del message  # It has the bytes a second time.
+        if len(data) > (most := self._limits.chunk_bytes):
+            text = f"a chunk has {len(data)} bytes, but may have {most}"
+            raise ServiceError("BAD_REQUEST", text, field="chunk.data")
+        self._call.received += len(data)
+        await take(number, data)
+        return len(data)
 
     async def unless_more(self, work: Coroutine[Any, Any, _T]) -> _T:
         """What ``work`` comes to, if the client has sent all that it sends.

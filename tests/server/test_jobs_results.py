@@ -192,7 +192,8 @@ def test_the_runtime_says_what_it_is(tmp_path: Path) -> None:
     assert result.facts["version"] == folding.__version__
     assert result.facts["onnx_version"] == onnx.__version__
     assert result.facts["onnxruntime_version"] == onnxruntime.__version__
-    assert result.facts["providers"] == onnxruntime.get_available_providers()
+    local = {*onnxruntime.get_available_providers()} - {"AzureExecutionProvider"}
+    assert {*result.facts["providers"]} == local
 
 
 def test_stages_are_told_in_their_order(tmp_path: Path) -> None:

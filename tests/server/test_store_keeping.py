@@ -60,6 +60,7 @@ def test_too_much_is_seen_by_itself(tmp_path: Path) -> None:
     """When files come, it is looked after them without anybody asking."""
     with spool_at(tmp_path / "spool", spool_bytes=10 * ROOM) as spool:
         files = [of_age(spool, number, 50 - number) for number in range(50)]
+        assert 0 < spool.room <= 11 * ROOM
     assert there(spool, files)[-1] == 49
     assert 5 <= len(there(spool, files)) <= 10
 

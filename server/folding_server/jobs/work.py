@@ -28,6 +28,8 @@ from folding_server.jobs.runner import FileSpec, JobSpec, Kind
 _RUNS_OF_ALL = 0.75
 #: Below it operators broadcast by other rules, and little is folded.
 _MIN_OPSET = 7
+#: It would send models to another machine, and is there wherever onnxruntime is.
+_REMOTE = "AzureExecutionProvider"
 
 Progress = Callable[[str], None]
 
@@ -103,7 +105,7 @@ def _info() -> dict[str, Any]:
         "onnxruntime_version": onnxruntime.__version__,
         "min_opset": _MIN_OPSET,
         "max_opset": onnx.defs.onnx_opset_version(),
-        "providers": onnxruntime.get_available_providers(),
+        "providers": [name for name in onnxruntime.get_available_providers() if name != _REMOTE],
     }
 
 

@@ -60,6 +60,11 @@ class Keeper:
         self._closed = Event()
         self._tidier = Thread(target=self._tidy, name="store-tidier", daemon=True)
 
+    @property
+    def room(self) -> int:
+        """The bytes of disk that all that is kept takes, as far as is known."""
+        return self._room
+
     def start(self) -> None:
         """Look now and from time to time, even if nobody calls."""
         self._tidier.start()

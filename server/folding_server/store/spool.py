@@ -121,6 +121,11 @@ class Spool:
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, boot, 0)
 
+    @property
+    def room(self) -> int:
+        """The bytes of disk that models and results take which are kept for later calls."""
+        return self._keeper.room
+
     def upload(self, owner: str, files: Sequence[FileSpec], wanted: Sequence[int]) -> Upload:
         """Where the wanted ones of these files are to be written."""
         return Upload(self._keeper, self.blobs, owner, files, wanted)
