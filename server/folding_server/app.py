@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from folding.interrupts import SIGNALS
 from folding.v1.folding_pb2_grpc import add_FoldingServiceServicer_to_server
-from folding_server import logs
+from folding_server import logs, malloc
 from folding_server.addresses import check_privacy, parse_address
 from folding_server.auth import Tokens
 from folding_server.binding import SETTINGS, bind
@@ -32,6 +32,8 @@ from folding_server.store import Spool
 
 #: Seconds for the answers to calls whose jobs were ended.
 _LAST_WORDS = 1.0
+#: Seconds between two looks at what can be given back.
+_EVERY = 1.0
 
 
 async def run(options: Options) -> None:
@@ -66,7 +68,7 @@ async def run(options: Options) -> None:
         async with _ended(server, runner, front):
             await server.start()
             print(f"fold-model: serving on {bound}", file=sys.stderr, flush=True)  # noqa: T201
-            await _until_asked(readiness, signals)
+            await _first_of(None, readiness.watch(), _give_back(front), signals.get())
             await _drain(front, readiness, options.limits.grace_seconds, signals)
 
 
@@ -107,9 +109,14 @@ async def _ended(server: grpc.aio.Server, runner: JobRunner, front: Front) -> As
         await front.drain()
 
 
-async def _until_asked(readiness: Readiness, signals: asyncio.Queue[int]) -> None:
-    """Be ready, or not, until a signal comes."""
-    await _first_of(None, readiness.watch(), signals.get())
+async def _give_back(front: Front) -> None:
+    """Let the system have what calls took and need no more, soon after they used it."""
+    seen = front.trace
+    while True:
+        await asyncio.sleep(_EVERY)
+        if seen != front.trace or front.trace[0]:
+            seen = front.trace
+            await asyncio.to_thread(malloc.give_back)
 
 
 async def _drain(

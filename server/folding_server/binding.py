@@ -27,7 +27,6 @@ SETTINGS = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 30 * _SECOND),
     ("grpc.max_connection_idle_ms", 15 * 60 * _SECOND),
     ("grpc.http2.bdp_probe", 0),
-    ("grpc.http2.lookahead_bytes", 1 << 20),
 )
 
 

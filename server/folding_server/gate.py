@@ -18,6 +18,10 @@ class Gate:
         self._most, self._most_of_one = most, most_of_one
         self._inside = Counter[str]()
 
+    def share(self, whole: int) -> int:
+        """What each of those who are in may have of something."""
+        return whole // max(self._inside.total(), 1)
+
     @contextmanager
     def entered(self, owner: str) -> Iterator[None]:
         """Be in.

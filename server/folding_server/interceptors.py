@@ -32,9 +32,14 @@ class Front(grpc.aio.ServerInterceptor):
 
     def __init__(self, tokens: Tokens | None, metrics: Metrics) -> None:
         self._tokens, self._metrics = tokens, metrics
-        self._running = 0
+        self._running = self._ended = 0
         self._is_draining = False
         self._idle = asyncio.Event()
+
+    @property
+    def trace(self) -> tuple[int, int]:
+        """How many calls are in, and how many were: the same as before if nothing happened."""
+        return self._running, self._ended
 
     async def drain(self) -> None:
         """Let no call in any more, and wait for those that are."""
@@ -70,7 +75,7 @@ class Front(grpc.aio.ServerInterceptor):
             await _refuse(call, error, context)
         finally:
             call.note(self._metrics)
-            self._running -= 1
+            self._running, self._ended = self._running - 1, self._ended + 1
             if not self._running:
                 self._idle.set()
 

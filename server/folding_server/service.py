@@ -31,6 +31,8 @@ from folding_server.readiness import Readiness
 from folding_server.store import Spool
 from folding_server.talk import Talk
 
+#: Bytes for the chunks of all who send at once; each costs about twice its size.
+_ROOM = 16 << 20
 _DEATHS = frozenset({"WORKER_CRASHED", "JOB_MEMORY_LIMIT", "JOB_TIME_LIMIT"})
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -118,7 +120,7 @@ class FoldingService(FoldingServiceServicer):
         """Get the files that are not here yet."""
         wanted = await asyncio.to_thread(self._spool.blobs.missing, spec.owner, spec.files)
         async with self._spool.upload(spec.owner, spec.files, wanted) as upload:
-            await talk.accept(wanted)
+            await talk.accept(wanted, self._gate.share(_ROOM))
             size = sum(spec.files[number].size for number in wanted)
             await talk.pass_on(size, upload.write)
             await upload.finish()

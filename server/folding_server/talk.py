@@ -22,6 +22,9 @@ from folding_server.reports import report_of
 
 _T = TypeVar("_T")
 
+#: Smaller chunks would save little and cost much.
+_LEAST_BYTES = 1 << 16
+
 #: Takes the number of a file and its next bytes, or refuses them; never takes none.
 Take = Callable[[int, bytes], Awaitable[None]]
 
@@ -96,9 +99,12 @@ class Talk:
             text = "more bytes were sent than are wanted"
             raise ServiceError("SIZE_MISMATCH", text, field="chunk.data")
 
-    async def accept(self, wanted: list[int]) -> None:
-        """Say what is wanted of what the header names."""
-        await self._send(accepted=Accepted(wanted=wanted, chunk_bytes=self._limits.chunk_bytes))
+    async def accept(self, wanted: list[int], room: int) -> None:
+        """Say what is wanted of what the header names, in chunks for which there is room."""
+        most = self._limits.chunk_bytes
+        while most > max(room, _LEAST_BYTES):
+            most //= 2
+        await self._send(accepted=Accepted(wanted=wanted, chunk_bytes=most))
 
     async def progress(self, found: JobProgress) -> None:
         """Say what the job is doing."""
