@@ -24,6 +24,7 @@ class Caller:
     def __init__(self, stub: FoldingServiceStub, data: bytes | None, **options: Any) -> None:
         self._requests = queue.SimpleQueue[pb.FoldRequest | None]()
         self._data = data or b""
+        self._accepted: pb.Accepted | None = None
         self.company: Caller | None = None
         if data is not None:
             model = pb.Model(file=declared("net.onnx", data))
@@ -46,7 +47,9 @@ class Caller:
 
     def until_accepted(self) -> pb.Accepted:
         """Read until files are wanted, or none."""
-        return self.until(lambda reply: reply.HasField("accepted")).accepted
+        if self._accepted is None:
+            self._accepted = self.until(lambda reply: reply.HasField("accepted")).accepted
+        return self._accepted
 
     def until_stage(self, stage: str) -> None:
         """Read until the job has reached this stage."""
