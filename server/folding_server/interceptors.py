@@ -17,6 +17,7 @@ from folding_server.auth import Tokens, access_of
 from folding_server.calls import CALL, Call
 from folding_server.errors import ServiceError, meaning_of
 from folding_server.logs import LOG
+from folding_server.messages import bounded
 from folding_server.metrics import Metrics
 from folding_server.status import status_of
 
@@ -105,7 +106,7 @@ def _around(handler: Any, answer: Callable[..., Awaitable[Any]]) -> Handler:
         await answer(lambda: _written(stream(requests, context), context), context)
 
     return grpc.stream_stream_rpc_method_handler(
-        many, handler.request_deserializer, handler.response_serializer
+        many, bounded(handler.request_deserializer), handler.response_serializer
     )
 
 
@@ -121,6 +122,7 @@ async def _written(answers: Any, context: Context) -> None:
 async def _refuse(call: Call, error: Exception, context: Context) -> NoReturn:
     """End the call with a status, if there is anybody left to get it."""
     refusal = _refusal(call, error)
+    error.__traceback__ = None  # It would keep the message that is refused.
     meaning = meaning_of(refusal)
     call.code, call.reason, call.message = meaning.code.name, meaning.reason, str(refusal)
     status = rpc_status.to_status(status_of(refusal))

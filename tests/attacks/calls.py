@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from damage import delimited
 from wire import declared
 
 from attacks.table import Refused
@@ -86,6 +87,12 @@ _MESSAGE = Refused("", _EXHAUSTED)
 _OTHER = hashlib.sha256(b"other bytes").hexdigest()
 
 
+def _bomb() -> bytes:
+    """A header with two million shapes, each of two bytes: a hundredfold in memory."""
+    shapes = delimited(2, b"") * 2_000_000
+    return delimited(1, delimited(1, b"") + delimited(5, shapes))
+
+
 def _places() -> Sequence[Attack]:
     paths = {
         "above": "../x",
@@ -128,6 +135,8 @@ ATTACKS: tuple[Attack, ...] = (
     Attack(
         "a chunk of 3 MB", _sends(_header(_file(bytes(3 * _MIB))), _chunk(bytes(3 * _MIB))), _BAD
     ),
+    Attack("a header of 4 MB", lambda: iter([_bomb()]), _BAD),
+    Attack("a header after a chunk of 4 MB", lambda: iter([_chunk(b"") + _bomb()]), _BAD),
     Attack("a message of 5 MB", _zeros(5_000_000), _MESSAGE),
     Attack("200 MB of zeros through gzip", _zeros(200_000_000), _MESSAGE, packed=True),
     *_places(),
