@@ -28,7 +28,7 @@ from folding.equivalence.foreign.result import Different, Matched, NotEstablishe
 from folding.equivalence.foreign.rounding import Ways
 from folding.equivalence.foreign.shifts import centred
 from folding.equivalence.foreign.taken_away import is_taken_away
-from folding.equivalence.foreign.terms import COMMUTING, FORMAL, INPUT, Call, Term, Value
+from folding.equivalence.foreign.terms import FORMAL, INPUT, Call, Term, Value
 
 _RANDOM = frozenset(
     {
@@ -114,7 +114,7 @@ class Match:
             raise _Mismatch(why, one.title)
         if (bias := lost_in_bias(one, other)) is not None:
             self.faults.append(Fault(bias, bias, ours, nan))
-        if one.operator in _RANDOM or one.domain or one.operator == FORMAL:
+        if one.domain or one.is_own(FORMAL, *_RANDOM):
             self._only(one, other)
         if ours.name and theirs.name:
             self.values.setdefault(ours.name, theirs.name)
@@ -122,7 +122,7 @@ class Match:
             for formal, its in zip(body.formals, twin.formals, strict=True):
                 self._twins[id(formal.call)] = id(its.call)
             self.todo += [(a, b, ours) for a, b in zip(body.results, twin.results, strict=True)]
-        theirs_by_slot = self._arranged(one, other) if one.operator in COMMUTING else other.inputs
+        theirs_by_slot = self._arranged(one, other) if one.commutes else other.inputs
         for slot, (a, b) in enumerate(zip(one.inputs, theirs_by_slot, strict=True)):
             if a is not None and b is not None:
                 self.todo.append((a, b, ours))
@@ -134,7 +134,7 @@ class Match:
     def _only(self, one: Call, other: Call) -> None:
         """A call that nothing but its twin may match; formals have theirs from their node."""
         twin = self._twins.get(id(one))
-        if twin is None and one.operator != FORMAL and id(other) not in self._twins:
+        if twin is None and not one.is_own(FORMAL) and id(other) not in self._twins:
             self._twins[id(one)], self._twins[id(other)] = id(other), id(one)
         elif twin != id(other):
             raise _Mismatch(f"{one.title!r} stands for two values of the candidate", one.title)
@@ -185,7 +185,7 @@ class Match:
 
 
 def _is_linear(reader: Term | None) -> bool:
-    return reader is not None and not reader.call.domain and reader.operator in _LINEAR
+    return reader is not None and reader.call.is_own(*_LINEAR)
 
 
 def _all_one(values: list[Value]) -> bool:
@@ -199,7 +199,7 @@ def _name(value: Value) -> str:
 def _unlike(ours: Term, theirs: Term) -> str | None:
     """What of two terms themselves does not match."""
     one, other = ours.call, theirs.call
-    if (one.operator, one.domain) != (other.operator, other.domain):
+    if _function(one) != _function(other):
         return f"where the reference has {_said(one)}, the candidate has {_said(other)}"
     if one.version != other.version:
         return f"{_said(one)} means something else in the operator set of the candidate"
@@ -214,7 +214,11 @@ def _unlike(ours: Term, theirs: Term) -> str | None:
     return None if shapes[0] == shapes[1] else f"{_said(one)} has other bodies in the candidate"
 
 
+def _function(call: Call) -> tuple[str, str, str]:
+    return call.domain, call.operator, call.overload
+
+
 def _said(call: Call) -> str:
-    if call.operator in (INPUT, FORMAL):
+    if call.is_own(INPUT, FORMAL):
         return f"the input {call.title!r}"
-    return f"{call.operator} {call.title!r}"
+    return f"{':'.join(filter(None, _function(call)))} {call.title!r}"

@@ -68,7 +68,7 @@ def transpose(call: Call, make: Make) -> Value | None:
         return None
     if isinstance(x, Constant):
         return x.transposed(perm)
-    if x.operator == "Transpose" and "perm" in x.call.attributes:
+    if x.call.is_own("Transpose") and "perm" in x.call.attributes:
         inner = x.call.attributes["perm"]
         again = call.as_("Transpose", x.call.input(0), perm=tuple(inner[axis] for axis in perm))
         return make(again)
@@ -166,7 +166,7 @@ def along_axis(call: Call, make: Make) -> Value | None:
     perm, axis = _common(call), call.attributes.get("axis")
     if perm is None or axis is None or any(isinstance(v, Constant) for v in call.inputs):
         return _counted_from_left(call, axis)
-    if call.operator != "Concat" and call.version < 13:  # noqa: PLR2004 - flattened then
+    if not call.is_own("Concat") and call.version < 13:  # noqa: PLR2004 - flattened then
         return None
     inverse = tuple(int(a) for a in np.argsort(perm))
     inputs = [value.call.input(0) for value in call.inputs if isinstance(value, Term)]

@@ -169,6 +169,7 @@ class _Reading:
             domain,
             version_of(node.op_type, domain, version),
             bodies,
+            node.overload,
         )
         self._name(names, node, made, call)
 
@@ -198,13 +199,14 @@ class _Reading:
 def _taken(call: Call) -> Body | None:
     """The branch of an If that is taken in every run."""
     condition = call.input(0)
-    if call.operator != "If" or call.domain or not isinstance(condition, Constant):
+    if not call.is_own("If") or not isinstance(condition, Constant):
         return None
     chosen = condition.integers()
     if chosen is None or len(chosen) != 1:
         return None
     name = "then_branch" if chosen[0] else "else_branch"
-    return next((body for body in call.bodies if body.attribute == name), None)
+    taken = next((body for body in call.bodies if body.attribute == name), None)
+    return taken if taken is not None and len(taken.results) == len(call.outputs) else None
 
 
 def _formals(graph: GraphProto) -> list[str]:

@@ -65,7 +65,7 @@ def is_taken_away(faults: Sequence[Fault], outputs: Sequence[Value]) -> bool:
     layer = faults[0].reader
     if layer is None or any(fault.reader is not layer for fault in faults):
         return False
-    if layer.operator not in LAYERS or layer.call.domain:
+    if not layer.call.is_own(*LAYERS):
         return False
     sinks = _sinks(layer, faults)
     return sinks is not None and not _shows(layer, outputs, sinks)
@@ -140,9 +140,9 @@ def _shows(layer: Term, outputs: Sequence[Value], sinks: _Sinks) -> bool:
         if value is layer and not is_behind:
             return True
         call = value.call
-        operator = "" if call.domain else call.operator
-        first = operator in sinks.ends or (is_behind and operator in sinks.passing | sinks.joins)
-        others = is_behind and operator in sinks.joins
+        others = is_behind and call.is_own(*sinks.joins)
+        passes = others or (is_behind and call.is_own(*sinks.passing))
+        first = passes or call.is_own(*sinks.ends)
         todo += [
             (given, others if slot else first)
             for slot, given in enumerate(call.inputs)
