@@ -43,6 +43,14 @@ _RANDOM = frozenset(
 )
 #: Where a constant is only multiplied or added.
 _LINEAR = COUNTS - {"BatchNormalization", "Div"}
+#: Where a result is no further off, relative to the terms of it, than a constant is.
+_SMOOTH = COUNTS | {
+    "Einsum",
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LayerNormalization",
+    "Sum",
+}
 
 
 class _Mismatch(Exception):
@@ -65,7 +73,7 @@ class Match:
     is_certain: bool = True
     _outputs: list[Value] = field(default_factory=list)
     _centred: list[Value] = field(default_factory=list)
-    _seen: set[tuple[int, int, bool]] = field(default_factory=set)
+    _seen: set[tuple[int, int, str]] = field(default_factory=set)
     _twins: dict[int, int] = field(default_factory=dict)
     _ways: Ways = field(default_factory=Ways)
 
@@ -74,7 +82,7 @@ class Match:
         try:
             while self.todo:
                 ours, theirs, reader = self.todo.pop()
-                pair = id(ours), id(theirs), isinstance(ours, Constant) and _is_linear(reader)
+                pair = id(ours), id(theirs), _role(reader) if isinstance(ours, Constant) else ""
                 look = self._again if pair in self._seen else self._pair
                 self._seen.add(pair)
                 look(ours, theirs, reader)
@@ -100,7 +108,10 @@ class Match:
             raise _Mismatch(f"only in the reference, {at!r} is {said}", at)
 
     def _constants(self, ours: Constant, theirs: Constant, reader: Term | None) -> None:
-        found = deviation(ours, theirs, self._ways, is_linear=_is_linear(reader))
+        is_smooth = reader is not None and reader.call.is_own(*_SMOOTH)
+        found = deviation(
+            ours, theirs, self._ways, is_linear=_is_linear(reader), is_smooth=is_smooth
+        )
         if found <= 1 and is_lost(ours, theirs, reader):
             found = nan
         if not found <= 1:
@@ -160,7 +171,7 @@ class Match:
         if unknown is not None:
             why = (
                 f"what {unknown.at!r} must be, or what the candidate computes for it,"
-                " is not finite, or rounded beyond what can be told"
+                " is not finite, too small, or rounded beyond what can be told"
             )
             return NotEstablished(why, unknown.at, self.values, check="parameters")
         first = max(self.faults, key=lambda fault: fault.excess)
@@ -186,6 +197,11 @@ class Match:
 
 def _is_linear(reader: Term | None) -> bool:
     return reader is not None and reader.call.is_own(*_LINEAR)
+
+
+def _role(reader: Term | None) -> str:
+    """Readers of one role ask the same of a constant."""
+    return "" if reader is None or reader.call.domain else reader.call.operator
 
 
 def _all_one(values: list[Value]) -> bool:

@@ -126,7 +126,9 @@ def _is_times(fault: Fault, ratio: float) -> bool:
     ours = fault.constant
     everywhere = np.zeros((1,) * len(ours.shape), np.intp)
     scaled = ours.scaled(everywhere, Doubled.exact(np.array([ratio])))
-    return scaled is not None and deviation(scaled, fault.theirs, Ways(), is_linear=True) <= 1
+    if scaled is None:
+        return False
+    return deviation(scaled, fault.theirs, Ways(), is_linear=True, is_smooth=True) <= 1
 
 
 def _shows(layer: Term, outputs: Sequence[Value], sinks: _Sinks) -> bool:
