@@ -70,14 +70,13 @@ def deviation(
         return nan if is_linear and as_good(ours, theirs) else inf
     if kind is None or isinstance(ours.source, np.ndarray) or isinstance(theirs.source, np.ndarray):
         return inf
-    told = [ways.told(constant) for constant in (ours, theirs)]
-    both = [numbers for numbers in told if numbers is not None]
-    if len(both) == len(told) and np.array_equal(*both):
+    are_same = ways.are_told_same(ours, theirs)
+    if are_same:
         return 0.0
     with closing(pieces(ours)) as one, closing(pieces(theirs)) as other:
         found = _furthest(one, other, kind, flushed_below(kind) if is_linear else 0.0)
     found = found if isnan(found) else _on_the_way(found, ours, theirs, kind, ways)
-    must_be_same = len(both) == len(told) or not is_smooth
+    must_be_same = are_same is False or not is_smooth
     if found <= 1 and must_be_same and not ways.are_alike(ours, theirs):
         return nan
     return found

@@ -96,12 +96,19 @@ class Ways:
                 whole = whole.behind(way, is_added=is_added)
         return whole
 
-    def told(self, constant: Constant) -> Doubles | None:
+    def are_told_same(self, ours: Constant, theirs: Constant) -> bool | None:
+        """Whether a runtime has the same numbers for both; None if it is not told which it has."""
+        # Those first that may not be told, so that no large one is read in vain.
+        both = sorted((ours, theirs), key=lambda constant: isinstance(constant.source, Stored))
+        one = self._told(both[0])
+        other = None if one is None else self._told(both[1])
+        return None if one is None or other is None else np.array_equal(one, other)
+
+    def _told(self, constant: Constant) -> Doubles | None:
         """The very numbers that a runtime has: stored ones, and what one rounding makes of them."""
-        way, source = self.to(constant), constant.source
-        if isinstance(source, Stored):
+        if isinstance(constant.source, Stored):
             return constant.array().astype(np.float64)
-        value = constant.doubled()
+        way, value = self.to(constant), constant.doubled()
         if value is None or way.steps > 1 or not way.is_certain or not is_own(constant):
             return None
         return _rounded_once(value, FLOATS[constant.elem_type])

@@ -6,6 +6,7 @@ The checker of ONNX lets them pass, so the files are models to all who read them
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,7 +194,11 @@ def test_a_window_that_does_not_move_is_left_as_it_is(operator: str, mode: str) 
     def windows(stride: int) -> ModelProto:
         net = Net()
         given = [net.input(1, 3, 8, 8), *([net.weight(4, 3, 3, 3)] if operator == "Conv" else [])]
-        said = {"kernel_shape": [3, 3], "strides": [stride, stride], "auto_pad": mode}
+        said: dict[str, Any] = {
+            "kernel_shape": [3, 3],
+            "strides": [stride, stride],
+            "auto_pad": mode,
+        }
         node = helper.make_node(operator, given, ["y"], **said)
         graph = helper.make_graph([node], "net", net.inputs, [ValueInfoProto(name="y")])
         graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in net.stored.items())
