@@ -5,14 +5,14 @@ formula with absolute values and plus signs, the other tool's number must satisf
 
     |stored - T| <= 8 * u * max(A, tiny)
 
-u is the unit roundoff of the stored type: an expression of k operations in that type is within
-k * u * A of its value to first order (Higham, Accuracy and Stability of Numerical Algorithms, 2nd
-ed., lemma 3.1), and a fold has fewer than eight. Below ``tiny``, the least normal number, the
+u is the unit roundoff of the stored type (``bounds`` has why). Below ``tiny``, the least normal number, the
 distance of stored numbers no longer shrinks with them. Whether what is smaller may be flushed to 0,
 nobody says (``given``).
 
 Where the candidate itself leaves a constant to be computed by the runtime, what that may be off T
-counts as well (``rounding``), but for what the reference's own constant is off.
+counts as well (``rounding``), but for what the reference's own constant is off. What is left to be
+added to a layer's result is rounded with it, so its terms must not be eight times larger than what
+they add up to.
 
 That is what a fold may do to numbers that are multiplied or added. What no fold computed must be
 the same: the bytes of what is stored on both sides (``given``), and what one rounding makes of such
@@ -32,6 +32,7 @@ import numpy as np
 
 from folding.constants import Stored
 from folding.doubled import Doubled, Doubles
+from folding.equivalence.foreign.bounds import ROUNDINGS
 from folding.equivalence.foreign.given import as_good, flushed_below, is_given, same
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.rounding import Ways, is_own
@@ -40,11 +41,6 @@ from folding.floats import FLOATS, FloatType
 from folding.recipes import Direct, Part, Recipe, Scaled
 from folding.scratch import scratch
 
-#: What a float32 tool that computes carefully never reaches: 3.3 was measured.
-ROUNDINGS = 8.0
-#: What is left to be added to a layer's result is rounded with it: its terms must not be so many
-#: times larger than what they add up to.
-_MOST_CANCELLED = 64.0
 #: A this close to |T| is no larger: both are rounded to float64.
 _EQUAL = 1 + 2.0**-40
 
@@ -90,7 +86,7 @@ def _on_the_way(
     if found <= 1:
         one, other = (ways.to(c).roundoff if is_own(c) else 0.0 for c in (ours, theirs))
         is_same = one == other or max(one, other) <= kind.roundoff
-        return found if is_same and found + more <= 1 and size <= _MOST_CANCELLED else nan
+        return found if is_same and found + more <= 1 and size <= ROUNDINGS else nan
     both = [ways.to(ours), ways.to(theirs)]
     is_exact = all(way.is_certain and way.roundoff <= kind.roundoff for way in both)
     return found if is_exact and found - more > 1 else nan

@@ -1,8 +1,8 @@
 """Shifts that a candidate adds and takes away again, so large that a channel is lost in between.
 
-What is added to a channel, all with plus signs, must not be many times larger than the terms of
-that channel: the norm of its weights, taken with inputs of size 1, and its bias. It may be where
-the reference itself adds as much there.
+What is added to a channel, all with plus signs, must not be eight times larger than the terms of
+that channel (``bounds`` has why): the norm of its weights, taken with inputs of size 1, and its
+bias. It may be where the reference itself adds as much there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from folding.doubled import Doubles
-from folding.equivalence.foreign.chains import MOST, keeps_range
+from folding.equivalence.foreign.bounds import ROUNDINGS
+from folding.equivalence.foreign.chains import keeps_range
 from folding.equivalence.foreign.deviation import pieces
 from folding.equivalence.foreign.layers import LAYERS, width_of
 from folding.equivalence.foreign.numbers import Constant
@@ -72,7 +73,7 @@ def _drowned(ours: Constant, theirs: Constant, beside: Doubles) -> npt.NDArray[n
     if not isinstance(theirs.source, Direct) or own is None or value is None:
         return np.zeros((), bool)
     with np.errstate(all="ignore"):
-        found: npt.NDArray[np.bool_] = ~(value.magnitude <= MOST * (own.magnitude + beside))
+        found: npt.NDArray[np.bool_] = ~(value.magnitude <= ROUNDINGS * (own.magnitude + beside))
     return found
 
 

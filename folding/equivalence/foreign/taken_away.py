@@ -18,7 +18,8 @@ from math import isfinite
 import numpy as np
 
 from folding.doubled import Doubled
-from folding.equivalence.foreign.deviation import ROUNDINGS, deviation, in_step, pieces
+from folding.equivalence.foreign.bounds import ROUNDINGS
+from folding.equivalence.foreign.deviation import deviation, in_step, pieces
 from folding.equivalence.foreign.faults import Fault
 from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant

@@ -194,12 +194,8 @@ def test_a_window_that_does_not_move_is_left_as_it_is(operator: str, mode: str) 
     def windows(stride: int) -> ModelProto:
         net = Net()
         given = [net.input(1, 3, 8, 8), *([net.weight(4, 3, 3, 3)] if operator == "Conv" else [])]
-        said: dict[str, Any] = {
-            "kernel_shape": [3, 3],
-            "strides": [stride, stride],
-            "auto_pad": mode,
-        }
-        node = helper.make_node(operator, given, ["y"], **said)
+        said: dict[str, Any] = {"strides": [stride, stride], "auto_pad": mode}
+        node = helper.make_node(operator, given, ["y"], kernel_shape=[3, 3], **said)
         graph = helper.make_graph([node], "net", net.inputs, [ValueInfoProto(name="y")])
         graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in net.stored.items())
         graph.output[0].type.CopyFrom(helper.make_tensor_type_proto(FLOAT, None))
