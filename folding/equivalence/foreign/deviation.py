@@ -5,9 +5,9 @@ formula with absolute values and plus signs, the other tool's number must satisf
 
     |stored - T| <= 8 * u * max(A, tiny)
 
-u is the unit roundoff of the stored type (``bounds`` has why). Below ``tiny``, the least normal number, the
-distance of stored numbers no longer shrinks with them. Whether what is smaller may be flushed to 0,
-nobody says (``given``).
+u is the unit roundoff of the stored type (``bounds`` has why). Below ``tiny``, the least normal
+number, the distance of stored numbers no longer shrinks with them. Whether what is smaller may be
+flushed to 0, nobody says (``given``).
 
 Where the candidate itself leaves a constant to be computed by the runtime, what that may be off T
 counts as well (``rounding``), but for what the reference's own constant is off. What is left to be
