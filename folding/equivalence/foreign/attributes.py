@@ -127,8 +127,9 @@ def without_defaults(found: dict[str, Any]) -> dict[str, Any]:
     for name in _ONES:
         if all(number == 1 for number in found.get(name, ())):
             found.pop(name, None)
-    if not any(found.get("pads", ())):
-        found.pop("pads", None)
+    for name in ("output_padding", "pads"):
+        if not any(found.get(name, ())):
+            found.pop(name, None)
     return found
 
 

@@ -150,15 +150,21 @@ def _stripped(call: Call) -> tuple[Value | None, ...]:
 
 
 def _common(call: Call) -> tuple[int, ...] | None:
-    """The transposition behind which all inputs that are not constant stand."""
+    """The transposition behind which all inputs that are not constant stand.
+
+    A constant of a higher rank puts axes before those that change places.
+    """
     terms = [value for value in call.inputs if isinstance(value, Term)]
     moved = only(terms, "Transpose")
     perms = {term.call.attributes.get("perm") for term in moved}
     if not terms or len(moved) < len(terms) or len(perms) > 1:
         return None
     (perm,) = perms
+    if perm is None:
+        return None
     ranks = [len(value.shape) for value in call.inputs if isinstance(value, Constant)]
-    return perm if perm is not None and max(ranks, default=0) <= len(perm) else None
+    more = max(0, *ranks, len(perm)) - len(perm)
+    return (*range(more), *(axis + more for axis in perm))
 
 
 def along_axis(call: Call, make: Make) -> Value | None:

@@ -561,6 +561,26 @@ def dimension_behind_a_constant_of_more_axes() -> Pair:
 
 
 @pair
+def split_in_other_lengths() -> Pair:
+    one, other = nets(5, 6, opset=18)
+    one.node("Split", "x", one.integers(3, 3), axis=1, out="a,b")
+    other.node("Split", "x", other.integers(4, 2), axis=1, out="a,b")
+    for net in (one, other):
+        net.node("Concat", "b", "a", axis=1, out="y")
+    return models(one, other)
+
+
+@pair
+def split_along_an_axis_of_no_known_length() -> Pair:
+    one, other = nets(5, "n", opset=18)
+    one.node("Split", "x", one.integers(4, 4), axis=1, out="a,b")
+    other.node("Split", "x", axis=1, num_outputs=2, out="a,b")
+    for net in (one, other):
+        net.node("Concat", "b", "a", axis=1, out="y")
+    return models(one, other)
+
+
+@pair
 def sum_beyond_what_float64_holds() -> Pair:
     """Runtimes add integers up in it."""
     one, other = Net(elem_type=INT64), Net(elem_type=INT64)

@@ -280,6 +280,50 @@ def sliced_to_all_of_it() -> Pair:
 
 
 @pair
+def constant_of_more_axes_before_transposition() -> Pair:
+    one, other = nets(3, 2)
+    constant = numbers(4, 2, 3)
+    one.node("Add", one.node("Transpose", "x", perm=[1, 0]), one.store(constant), out="y")
+    summed = other.node("Add", "x", other.store(constant.transpose(0, 2, 1)))
+    other.node("Transpose", summed, perm=[0, 2, 1], out="y")
+    return models(one, other)
+
+
+def split(lengths: tuple[int, ...], *, opset: int, **said: Any) -> Pair:
+    one, other = nets(5, 6, opset=opset)
+    names = [f"part{place}" for place in range(len(lengths))]
+    one.node("Split", "x", one.integers(*lengths), axis=-1, out=",".join(names))
+    other.node("Split", "x", axis=1, out=",".join(names), **said)
+    for net in (one, other):
+        net.node("Concat", *names[::-1], axis=1, out="y")
+    return models(one, other)
+
+
+@pair
+def split_into_so_many() -> Pair:
+    return split((2, 2, 2), opset=18, num_outputs=3)
+
+
+@pair
+def split_into_so_many_of_which_the_last_is_shorter() -> Pair:
+    return split((4, 2), opset=18, num_outputs=2)
+
+
+@pair
+def split_into_equal_lengths() -> Pair:
+    return split((3, 3), opset=13)
+
+
+@pair
+def padding_of_an_output_that_is_none() -> Pair:
+    one, other = nets(1, 3, 4, 4)
+    for net, said in ((one, {"output_padding": [0, 0]}), (other, {})):
+        weight = net.store(numbers(3, 2, 3, 3))
+        net.node("ConvTranspose", "x", weight, strides=[2, 2], out="y", **said)
+    return models(one, other)
+
+
+@pair
 def picked_before_transposition() -> Pair:
     one, other = nets(2, 3, 4)
     turned = one.node("Transpose", "x", perm=[2, 0, 1])
