@@ -29,6 +29,7 @@ from folding.equivalence.foreign.rounding import Ways
 from folding.equivalence.foreign.shifts import centred
 from folding.equivalence.foreign.taken_away import is_taken_away
 from folding.equivalence.foreign.terms import FORMAL, INPUT, Call, Term, Value
+from folding.equivalence.foreign.widened import narrowed
 
 _RANDOM = frozenset(
     {
@@ -101,7 +102,7 @@ class Match:
             self._constants(ours, theirs, reader)
         elif isinstance(ours, Term) and isinstance(theirs, Term):
             self._centred += filter(None, [centred(ours)])
-            self._terms(ours, theirs)
+            self._terms(ours, narrowed(ours, theirs))
         else:
             said = "computed from the inputs" if isinstance(ours, Term) else "constant"
             at = ours.name or (reader.call.title if reader is not None else "")
