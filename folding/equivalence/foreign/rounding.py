@@ -44,6 +44,7 @@ _ROUNDINGS = {
     **dict.fromkeys(("Add", "Div", "Mul", "Reciprocal", "Sqrt", "Sub"), 1),
     **dict.fromkeys(("Cast", "Pow"), 2),
 }
+_CALCULATING = _ROUNDINGS.keys() - {"Cast"}
 #: What they give is exact where it is below the least normal number.
 _SUMS = frozenset({"Add", "Sub"})
 #: Where what both operands are off adds up, relative to their sizes.
@@ -102,7 +103,12 @@ class Ways:
         both = sorted((ours, theirs), key=lambda constant: isinstance(constant.source, Stored))
         one = self._told(both[0])
         other = None if one is None else self._told(both[1])
-        return None if one is None or other is None else np.array_equal(one, other)
+        if one is None or other is None:
+            return None
+        if not one.all() and any(map(_is_calculated, both)):
+            return False  # Of which sign a zero is that is calculated, is not evaluated.
+        have_signs = np.array_equal(np.signbit(one), np.signbit(other))
+        return have_signs and np.array_equal(one, other)
 
     def _told(self, constant: Constant) -> Doubles | None:
         """The very numbers that a runtime has: stored ones, and what one rounding makes of them."""
@@ -166,6 +172,13 @@ def _may_round(step: Step) -> bool:
     if node is None or node.op_type not in _ROUNDINGS:
         return False
     return is_big_product(home, node) or isinstance(home.value(name), Doubled)
+
+
+def _is_calculated(constant: Constant) -> bool:
+    """Whether a constant is more than numbers that were moved or converted."""
+    steps = (one for _, step in constant.parts for one in behind(step))
+    nodes = (node_of(step) for step in steps)
+    return any(node is not None and node.op_type in _CALCULATING for node in nodes)
 
 
 def _rounded_once(value: Doubled, kind: FloatType) -> Doubles:

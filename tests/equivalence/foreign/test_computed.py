@@ -367,6 +367,15 @@ def test_a_number_that_nothing_rounds_is_the_same_one_or_another(operator: str) 
         assert found.check == "parameters"
 
 
+def test_the_sign_of_a_zero_that_is_calculated_is_not_told() -> None:
+    """A division behind it shows it."""
+    for number in (0.0, -0.0):
+        source, steps = choosing("Mul", [], 0.0), [("Mul", 1.0)]
+        assert isinstance(judged(source, choosing("Mul", steps, number)), NotEstablished)
+        calculated = choosing("Mul", steps, number)
+        assert isinstance(judged(calculated, calculated), Matched)
+
+
 @pytest.mark.parametrize("elem_type", [FLOAT, HALF, BFLOAT, DOUBLE])
 def test_what_one_rounding_makes_of_a_number_is_told(elem_type: int) -> None:
     """The nearest number may be stored in its place, and none beside it."""
