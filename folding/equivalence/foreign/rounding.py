@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from folding.constants import Stored
 from folding.doubled import Doubled, Doubles
 from folding.equivalence.foreign.numbers import Constant, is_big_product
 from folding.equivalence.foreign.steps import (
@@ -37,6 +36,7 @@ from folding.equivalence.foreign.steps import (
 )
 from folding.floats import FLOATS, FloatType
 from folding.recipes import Direct
+from folding.stored import Stored
 
 #: Operators that round, and how often at most: a power is that of a library, and a conversion of
 #: numbers that are off may go to either side.

@@ -16,13 +16,13 @@ from dataclasses import replace
 import numpy as np
 from onnx import TensorProto
 
-from folding.constants import Stored
 from folding.doubled import Doubled
 from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.rules import make
 from folding.equivalence.foreign.terms import PAIRED, RESHAPE, UNARY, Term, Value
 from folding.floats import FLOATS
+from folding.stored import Stored
 
 _NARROW = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
 _DECIDING = frozenset(
