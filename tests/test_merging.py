@@ -73,6 +73,18 @@ def test_a_number_grows_to_take_in_channels() -> None:
     merged(model, "Mul", "MaxPool", "Sigmoid")
 
 
+@pytest.mark.parametrize("scale", [0.0, 1.5])
+@pytest.mark.parametrize("operator", ["Identity", "Abs"])
+def test_a_scale_goes_into_zero_which_stays_zero(operator: str, scale: float) -> None:
+    """The values behind have new names, and nothing else than the zero says why."""
+    net = Net()
+    a = net.node("Mul", net.input(2, 4, 5), net.store(0.0), out="a")
+    passed = net.node(operator, a)
+    scaled = net.node("Mul", passed, net.store([[scale]] * 3 + [[0.5]]), out="b")
+
+    merged(ended(net, scaled), "Mul", operator, "Sigmoid")
+
+
 def test_a_number_goes_into_a_batch_norm() -> None:
     net = Net()
     a = net.batch_norm(net.input(2, 4, 5), 4, "a")
