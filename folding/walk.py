@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from folding.absorb import shift_of
 from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
 from folding.ahead import Ahead, has_several_outputs, may_meet, others
 from folding.carriers import CARRIERS
 from folding.chains import Chain
+from folding.current import affine_of
 from folding.draft import Draft
 from folding.layers import DraftLayer, at_output
 from folding.merging import acts_along, into_batch_norm
@@ -67,7 +67,7 @@ class Walker:
         ``start`` is the affine, or the part of it that is to go up; ``follows`` is whether others
         may follow this walk.
         """
-        narrows_to = narrowed_to(self.draft, self.draft.scope.makes[chain.nodes[-1]][0])
+        narrows_to = narrowed_to(self.draft, self.draft.node(chain.nodes[-1]).output[0])
         before = self._last
         first = self._line(None, start, narrows_to, chain.nodes[0], self.stops(chain))
         if not follows:
@@ -186,8 +186,7 @@ class Walker:
             if stretch is not None and is_whole and stretch.is_open_to(affine, narrows_to):
                 self._asks = self._asks or stretch.asks
                 return Passed(stretch.passed_by(affine), stretch, stretch.last)
-        is_shift = index in draft.shifts
-        inner = shift_of(draft, index) if is_shift else self.steps.compose((index,))
+        inner = affine_of(draft, self.steps, index)
         if isinstance(inner, Kept):
             return inner
         if not affine.agrees_with(inner):
