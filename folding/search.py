@@ -28,6 +28,7 @@ from folding.prices import Prices
 from folding.protos import title
 from folding.ranges import range_warnings
 from folding.recognise import Recogniser
+from folding.unread import unread
 from folding.waits import Waits
 from folding.walk import Walker
 from folding.way import Fork, Reached
@@ -45,6 +46,7 @@ class Search:
         self.draft, self.refused = draft, refused
         self.steps = Recogniser(draft.scope, draft.constants)
         self.chains = chains(self.steps)
+        self.unread = unread(draft.scope)
         self.chain_of = {node: chain for chain in self.chains for node in chain.nodes}
         self.walker = Walker(draft, self.steps, self.chain_of, self._objection)
         self.descent = Descent(draft, self._below)
@@ -135,9 +137,7 @@ class Search:
         """Why an affine stays, whatever becomes of the others."""
         name, closed = self._name(chain), self.draft.scope.closed
         known = self.refused.get(name) or (chain.refusal if closed is None else Kept(closed, name))
-        return known or (
-            None if self.draft.is_read(self._output(chain)) else Kept(Reason.UNREAD, name)
-        )
+        return known or (Kept(Reason.UNREAD, name) if chain.nodes[-1] in self.unread else None)
 
     def _searched(self, chain: Chain) -> Folded | Kept:
         self.walker.forget()

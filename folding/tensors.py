@@ -117,10 +117,10 @@ def store(
 
 def _keeps_form(draft: Draft, wanted: Changed) -> bool:
     """Whether a stored constant may hold its new content under its name."""
-    if wanted.name in draft.changed:
-        return True
     stored = draft.scope.initializers.get(wanted.name)
-    return stored is not None and tuple(stored.dims) == wanted.recipe.dims
+    if stored is None:
+        return wanted.name in draft.changed
+    return tuple(stored.dims) == wanted.recipe.dims
 
 
 def restore_names(draft: Draft) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from graphs import DOUBLE, FLOAT, HALF, TYPES, Net, assert_same_function, fold
-from onnx import ModelProto, helper
+from onnx import ModelProto, checker, helper
 
 import folding
 from folding.plan import Folded, Kept, Reason
@@ -258,6 +258,31 @@ def test_its_value_has_the_name_that_it_got_when_others_went_into_it() -> None:
         "b",
         "y",
     ]
+
+
+def test_what_follows_knows_its_channels_whether_a_constant_has_grown_or_not() -> None:
+    net = Net()
+    scaled = net.node("Mul", net.input("n", 1, 6), net.weight(1, 2, 1))
+    wide = net.node("Unsqueeze", scaled, net.integers(0))
+    norm = net.node("Identity", net.node("Sigmoid", net.batch_norm(wide, 2, "a"), out="c"))
+    net.stored["a.beta"][:] = net.stored["a.mean"][:] = 0
+    model = ended(net, net.node("Mul", norm, net.weight(1, 2, 1, 1), out="b"))
+
+    result = fold(model)
+
+    assert result.operators == ["Mul", "Unsqueeze", "Sigmoid", "Identity", "Mul", "Sigmoid"]
+    assert result.kept("b") == fold(result.model).kept("b") == (Reason.NO_RULE, "c")
+
+
+def test_a_tensor_that_is_an_input_too_grows_under_another_name() -> None:
+    """A mere number goes into it first, for which it has room."""
+    net = Net(ir_version=3, opset=9)
+    a = net.node("Mul", net.input("n", 4, 5), net.weight(2, 1, 1), out="a")
+    b = net.node("Mul", net.node("Identity", a), net.store(0.5), out="b")
+    net.node("Mul", net.node("Identity", b), net.weight(4, 1), out="y")
+
+    merged(model := net.model("y"), "Constant", "Mul", "Identity", "Identity")
+    checker.check_model(fold(model).model, full_check=True)
 
 
 # --- what stays ----------------------------------------------------------------------------------

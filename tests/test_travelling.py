@@ -223,13 +223,25 @@ def test_a_shift_of_one_channel_that_a_fold_has_left_is_a_number() -> None:
 
 
 def test_an_affine_goes_down_into_a_layer_that_nothing_reads() -> None:
+    """It does so on the way to one that something reads."""
     net = Net(DOUBLE)
     net.node("MatMul", net.input(2, 3), net.weight(3, 3), out="v")
     net.node("Mul", "v", net.weight(3), out="w")
     net.node("Sub", net.store(1.0), "w", out="u")
     net.node("MatMul", "u", net.weight(3, 1), out="dead")
+    net.node("MatMul", "u", net.weight(3, 2), out="y")
 
-    assert fold(net.model("v")).into("u") == ("dead",)
+    assert set(fold(net.model("v", "y")).into("u")) == {"dead", "y"}
+
+
+def test_what_only_unread_nodes_read_stays_as_it_is() -> None:
+    net = Net(DOUBLE)
+    net.node("MatMul", net.input(2, 3), net.weight(3, 4), out="v")
+    net.node("Mul", "v", net.weight(4), out="y")
+    net.node("Shape", net.node("Relu", "y"), out="dead")
+    net.node("Relu", "x", out="z")
+
+    assert refusal(net.model("z")) == (Reason.UNREAD, "y")
 
 
 def test_below_ir_4_the_constant_of_a_shift_that_stays_counts_in_its_own_shape() -> None:
