@@ -306,6 +306,15 @@ def test_one_of_another_axis_stays(first: str) -> None:
     assert stays(model) == (Reason.BEHIND_KEPT, "a")
 
 
+def test_a_number_does_not_grow_along_another_axis_than_its_affine() -> None:
+    net = Net()
+    scaled = net.node("Mul", net.input(2, 4, 5), net.weight(4, 1))
+    a = net.node("Mul", scaled, net.store(0.5), out="a")
+    model = ended(net, net.node("Mul", net.node("Identity", a), net.positive(5), out="b"))
+
+    assert stays(model) == (Reason.BEHIND_KEPT, "a")
+
+
 def test_a_number_that_has_grown_takes_in_the_same_axis_alone() -> None:
     net = Net()
     a = net.node("Mul", net.input(2, 4, 5), net.store(0.5), out="a")
