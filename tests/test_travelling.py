@@ -234,6 +234,31 @@ def test_an_affine_goes_down_into_a_layer_that_nothing_reads() -> None:
     assert set(fold(net.model("v", "y")).into("u")) == {"dead", "y"}
 
 
+@pytest.mark.parametrize("operator", ["Slice", "Gather", "Abs"])
+@pytest.mark.parametrize("is_layer", [True, False])
+def test_what_does_nothing_behind_a_carrier_goes_on_to_a_layer(
+    operator: str, *, is_layer: bool
+) -> None:
+    """Without one nothing would say that the value behind is what it was."""
+    net = Net()
+    scale = [[-1.0]] * 4 if operator == "Abs" else [[1.0], [1.0], [1.0], [1.0], [2.0], [3.0]]
+    scaled = net.node("Mul", net.input(2, len(scale), 5), net.store(scale), out="a")
+    if operator == "Slice":
+        cut = net.node("Slice", scaled, *map(net.integers, (0, 4, 1)))
+    elif operator == "Gather":
+        cut = net.node("Gather", scaled, net.integers(0, 1, 2, 3), axis=1)
+    else:
+        cut = net.node("Abs", scaled)
+    layer = ("Conv", cut, net.weight(3, 4, 1)) if is_layer else ("Sigmoid", cut)
+    net.node(*layer, out="y")
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.operators == [*([] if is_layer else ["Mul"]), operator, layer[0]]
+    assert_same_function(model, result.model)
+
+
 def test_what_only_unread_nodes_read_stays_as_it_is() -> None:
     net = Net(DOUBLE)
     net.node("MatMul", net.input(2, 3), net.weight(3, 4), out="v")
