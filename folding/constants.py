@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from onnx import NodeProto, helper
 
-from folding.constant_ops import FOLLOWS_OUTPUT_SHAPE, MOST_ELEMENTS, OPERATORS, Value
+from folding.constant_ops import FOLLOWS_OUTPUT_SHAPE, MOST_ELEMENTS, Value
 from folding.doubled import Doubled
 from folding.expressions import (
+    EVALUATED,
     MOST_BYTES_APART,
     Budget,
     Move,
@@ -39,7 +40,7 @@ _DEEPEST = 100
 _MOVING = frozenset(
     {"Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 )
-_KNOWN = OPERATORS.keys() | SHAPE_READERS | {"CastLike", "Constant"}
+_KNOWN = EVALUATED.keys() | SHAPE_READERS | {"CastLike", "Constant"}
 
 
 class Constants:

@@ -32,9 +32,9 @@ class Scope:
     questions are about, taken from the messages once. ``foreign`` holds the nodes whose operator is
     not one of ONNX's own, of which ``opset`` is the version. ``readers`` maps a value to the
     indices of the nodes that read it, one entry for each input slot; ``measurers`` has apart those
-    that only ask for its shape, or its type. ``overridable`` holds the initializers that a caller may replace at
-    run time. ``nesting`` has the nodes with bodies. ``closed`` is why nothing in it can be folded,
-    if so.
+    that only ask for its shape, or its type. ``overridable`` holds the initializers that a caller
+    may replace at run time. ``nesting`` has the nodes with bodies. ``closed`` is why nothing in it
+    can be folded, if so.
     """
 
     nodes: Sequence[NodeProto]

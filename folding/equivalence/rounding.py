@@ -44,8 +44,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 def rounded_values(graph: GraphProto, type_of: Callable[[str], int]) -> dict[str, int]:
     """The types of the values that are floats and depend on a float input, by its numbers.
 
-    What depends on none, or on a shape or a type only, is a constant of the model, like a factor to resize
-    by; such must stay what they are.
+    What depends on none, or on a shape or a type only, is a constant of the model, like a factor to
+    resize by; such must stay what they are.
     """
     inputs = {value.name: value.type.tensor_type.elem_type for value in graph.input}
     alive = {name for name, kind in inputs.items() if kind in FLOATS}
