@@ -24,7 +24,7 @@ from onnx import GraphProto, NodeProto
 
 from folding import soundness
 from folding.draft import Draft
-from folding.equivalence.dequantising import is_rescaled, same_attributes
+from folding.equivalence.dequantising import is_rearranged, is_rescaled, same_attributes
 from folding.equivalence.sealed import bare, essence
 from folding.equivalence.surroundings import Differs, same_fields, same_rest, same_tensors
 from folding.equivalence.verdict import Check, Status
@@ -92,7 +92,9 @@ class _Frame:
         self._cut_affines(claimed)
         for node, twin in pairs:
             self._name_outputs(node, twin)
-        self.rescaled = {n.output[0] for n, _ in pairs if is_rescaled(n, self.draft)}
+        for node, _ in pairs:
+            if is_rescaled(node, self.draft) or is_rearranged(node, self.rescaled):
+                self.rescaled.add(node.output[0])
         for node, twin in pairs:
             self._same_inputs(node, twin)
             self._check_balance(node, twin)
