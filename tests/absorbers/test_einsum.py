@@ -119,8 +119,8 @@ def test_two_run_time_operands_are_refused() -> None:
     given = made.input(2, 3), made.input(3, 4, name="w")
     made.node("Einsum", *given, out="y", equation="ab,bc->ac")
 
-    assert_refused(made, random_affine(4, -1), Reason.RUNTIME_WEIGHT)
-    assert_refused(made, random_affine(3, -1), Reason.RUNTIME_WEIGHT, slot=0)
+    assert_refused(made, random_affine(4, -1), Reason.RUNTIME_OPERANDS)
+    assert_refused(made, random_affine(3, -1), Reason.RUNTIME_OPERANDS, slot=0)
 
 
 def test_the_first_of_two_constants_takes_in_what_acts_along_it() -> None:

@@ -230,7 +230,7 @@ def test_two_run_time_operands_are_refused() -> None:
     net.node("MatMul", net.input(3, 5), net.input(5, 4, name="w"), out="v")
     net.node("Mul", "v", net.weight(4), out="y")
 
-    assert refusal(net.model("y")) == (Reason.RUNTIME_WEIGHT, "v")
+    assert refusal(net.model("y")) == (Reason.RUNTIME_OPERANDS, "v")
 
 
 def test_a_weight_that_a_caller_may_override_is_refused() -> None:
