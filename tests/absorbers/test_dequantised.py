@@ -127,3 +127,14 @@ def test_an_operator_that_changes_numbers_is_in_the_way() -> None:
     net = net_of()
 
     assert refused(net, net.node("Relu", quantised(net, 4, 3, 2))) is Reason.TOO_COMPLEX
+
+
+@pytest.mark.parametrize("scales", [(), (3,)])
+def test_before_a_layer_the_scale_goes_into_its_input_channels(scales: tuple[int, ...]) -> None:
+    """What the layer makes is the same value as before."""
+    net = net_of()
+    weight = net.node("Transpose", quantised(net, 4, 3, scales=scales, axis=1))
+    data = net.node("Mul", net.input(2, 3), net.positive(3))
+    net.node("Relu", net.node("MatMul", data, weight), out="y")
+
+    assert_folds(net, "DequantizeLinear", "Transpose", "MatMul", "Relu")
