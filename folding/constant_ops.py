@@ -1,4 +1,4 @@
-"""The operators that constants are evaluated through: numpy functions, one line each.
+"""Operators that constants are evaluated through: numpy functions, one line each.
 
 Each takes the node, its constant inputs and the shape of its output. Floats arrive as ``Doubled``
 and stay so; integers and booleans are numpy arrays in their own type. None of them makes more than
@@ -95,34 +95,6 @@ def _range(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | No
     return np.fromiter(range(start, limit, step), first.dtype)
 
 
-def _power(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
-    base, exponent = inputs
-    if not isinstance(base, Doubled) or exponent is None or exponent.size != 1:
-        return None
-    if len(exponent.shape) > len(base.shape):
-        return None
-    number = float(exponent.high.item() if isinstance(exponent, Doubled) else exponent.item())
-    if number == 1:
-        return base
-    if number == 2:  # noqa: PLR2004
-        return base * base
-    if abs(number) == 0.5:  # noqa: PLR2004
-        return base.sqrt() if number > 0 else Doubled.exact(1.0) / base.sqrt()
-    return Doubled.exact(1.0) / base if number == -1 else None
-
-
-def _sqrt(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
-    return inputs[0].sqrt() if isinstance(inputs[0], Doubled) else None
-
-
-def _reciprocal(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
-    return Doubled.exact(1.0) / inputs[0] if isinstance(inputs[0], Doubled) else None
-
-
-def _negative(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
-    return None if inputs[0] is None else -inputs[0]
-
-
 def _same(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
     return inputs[0]
 
@@ -153,6 +125,18 @@ def _reshape(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | 
 
 def _expand(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
     return _moved(inputs[0], lambda a: np.broadcast_to(a, dims)) if _fits(*dims) else None
+
+
+def _tile(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
+    """Every axis so many times; in operator set 1 one axis was named."""
+    times = _ints(inputs[1]) if len(inputs) == 2 else None  # noqa: PLR2004
+    if inputs[0] is None or times is None or len(times) != len(inputs[0].shape):
+        return None
+    if min(times, default=0) < 0:
+        return None
+    if not _fits(*(n * size for n, size in zip(times, inputs[0].shape, strict=True))):
+        return None
+    return _moved(inputs[0], lambda a: np.tile(a, times))
 
 
 def _concat(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | None:
@@ -222,16 +206,13 @@ OPERATORS: dict[str, Operator] = {
     "Gather": _gather,
     "Identity": _same,
     "Mul": _arithmetic(lambda a, b: a * b),
-    "Neg": _negative,
-    "Pow": _power,
     "Mod": _modulo,
     "Range": _range,
-    "Reciprocal": _reciprocal,
     "Reshape": _reshape,
     "Slice": _slice,
-    "Sqrt": _sqrt,
     "Squeeze": _reshape,
     "Sub": _arithmetic(lambda a, b: a - b),
+    "Tile": _tile,
     "Transpose": _transpose,
     "Unsqueeze": _reshape,
     **REDUCTIONS,

@@ -13,11 +13,12 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from onnx import NodeProto
+from onnx import NodeProto, helper
 
-from folding.constant_ops import FOLLOWS_OUTPUT_SHAPE, MOST_ELEMENTS, OPERATORS, Value
+from folding.constant_ops import FOLLOWS_OUTPUT_SHAPE, MOST_ELEMENTS, Value
 from folding.doubled import Doubled
 from folding.expressions import (
+    EVALUATED,
     MOST_BYTES_APART,
     Budget,
     Move,
@@ -39,7 +40,7 @@ _DEEPEST = 100
 _MOVING = frozenset(
     {"Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 )
-_KNOWN = OPERATORS.keys() | SHAPE_READERS | {"Constant"}
+_KNOWN = EVALUATED.keys() | SHAPE_READERS | {"CastLike", "Constant"}
 
 
 class Constants:
@@ -169,6 +170,7 @@ class Constants:
             return measured(node, self.scope.shape(node.input[0]))
         if node.op_type in ("Gather", "Slice") and self._is_shape(node.input[0]):
             return self._part_of_shape(node, depth)
+        node = self._as_cast(node) or node
         return self.budget.take(norm(self, node) or self._result(node, dims, depth))
 
     def _result(self, node: NodeProto, dims: tuple[int, ...] | None, depth: int) -> Value | None:
@@ -193,6 +195,8 @@ class Constants:
             return self._part_of_shape(scope.nodes[index], 0) is not None
         if len(makes) != 1 or not reads:
             return False
+        if operator == "CastLike":
+            return reads[0] in self and self._as_cast(scope.nodes[index]) is not None
         if operator in FOLLOWS_OUTPUT_SHAPE:
             return _is_static(scope.shape(makes[0])) and reads[0] in self
         return all(name in self for name in reads if name)
@@ -211,8 +215,14 @@ class Constants:
         part = evaluate(node, [whole, *rest], ())
         return part if isinstance(part, np.ndarray) and (part >= 0).all() else None
 
+    def _as_cast(self, node: NodeProto) -> NodeProto | None:
+        """The Cast that a CastLike is to the type of its second input, if that is known."""
+        kind = self.scope.type(node.input[1]) if node.op_type == "CastLike" else 0
+        return helper.make_node("Cast", node.input[:1], node.output, to=kind) if kind else None
+
     def move(self, node: NodeProto) -> Move | None:
         """What a node does to a constant if it only rearranges it."""
+        node = self._as_cast(node) or node
         if node.op_type == "Cast":
             same = self.scope.type(node.input[0]) == integer(node, "to", 0)
             return (lambda a: a) if same else None

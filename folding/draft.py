@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 
 from onnx import NodeProto
 
+from folding.protos import measured_slots
 from folding.view import View
 
 
@@ -33,12 +34,12 @@ class Draft(View):
             node.input.append("")
         old = node.input[slot]
         node.input[slot] = name
-        self._slots(index, name).add(index)
+        self._slots(index, slot, name).add(index)
         if old:
-            self._stop_reading(old, index)
+            self._stop_reading(old, index, slot)
 
     def rename_output(self, index: int, name: str, place: int = 0) -> None:
-        """Call an output of a node otherwise; readers of its shape follow."""
+        """Call an output of a node otherwise; readers of its shape or type follow."""
         node = self.edit(index)
         old = node.output[place]
         if old == name:
@@ -94,9 +95,11 @@ class Draft(View):
         return self._origins.get(name, name)
 
     def point_shapes(self, old: str, new: str) -> None:
-        """Let those who only ask for the shape of a value ask another one of the same shape."""
+        """Let those who only ask for the shape or type of a value ask another one of the same."""
         for index in list(self.measurers(old)) if self._is_measured(old) else ():
-            self.set_input(index, 0, new)
+            for slot in measured_slots(self.node(index)):
+                if self.node(index).input[slot] == old:
+                    self.set_input(index, slot, new)
 
     def insert(self, node: NodeProto, after: int) -> int:
         """Add a node behind another one."""
@@ -113,9 +116,9 @@ class Draft(View):
         node = self.node(index)
         self.nodes[index] = None
         self._producers[node.output[0]] = None
-        for name in node.input:
+        for slot, name in enumerate(node.input):
             if name and name != data:
-                self._stop_reading(name, index)
+                self._stop_reading(name, index, slot)
 
     def let_go(self, index: int, data: str) -> None:
         """End the hold of a node that was bypassed: others read its data, under whatever name."""
@@ -131,12 +134,12 @@ class Draft(View):
                 return name
         return None
 
-    def _stop_reading(self, name: str, index: int) -> None:
+    def _stop_reading(self, name: str, index: int, slot: int) -> None:
         """Take a reader away, and whatever was computed or stored for it alone."""
-        ended = [(name, index)]
+        ended = [(name, index, slot)]
         while ended:
-            name, index = ended.pop()
-            self._slots(index, name).remove(index)
+            name, index, slot = ended.pop()
+            self._slots(index, slot, name).remove(index)
             self.released.append(name)
             if self.is_read(name):
                 continue
@@ -148,7 +151,7 @@ class Draft(View):
                 if not any(self.is_read(output) for output in node.output):
                     self.vanish(filter(None, node.output))
                     self.nodes[producer] = None
-                    ended += [(given, producer) for given in node.input if given]
+                    ended += [(given, producer, i) for i, given in enumerate(node.input) if given]
 
     def drop_tensor(self, name: str) -> None:
         """Take away a stored tensor that nothing reads."""

@@ -12,10 +12,15 @@ from onnx import NodeProto, helper
 
 from folding.constant_ops import OPERATORS, Value
 from folding.doubled import Doubled
+from folding.elementwise import ELEMENTWISE
 from folding.floats import FLOATS
 from folding.inference import Shape
 from folding.modelfile import Model
+from folding.multiplying import PRODUCTS
 from folding.protos import integer
+
+#: Every operator that constants are evaluated through.
+EVALUATED = {**OPERATORS, **ELEMENTWISE, **PRODUCTS}
 
 Move = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
@@ -84,7 +89,7 @@ def evaluate(
 ) -> Value | None:
     """Evaluate a node; None if its inputs do not fit, which the runtime would refuse too."""
     try:
-        value = OPERATORS[node.op_type](node, inputs, dims)
+        value = EVALUATED[node.op_type](node, inputs, dims)
         return value if value is None or isinstance(value, Doubled) else np.asarray(value)
     except (ValueError, IndexError, TypeError, KeyError):
         return None

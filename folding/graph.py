@@ -19,7 +19,7 @@ from folding.guesses import guess_shapes
 from folding.inference import Settled, Shape, Symbols, Types, infer
 from folding.modelfile import Model
 from folding.plan import Reason
-from folding.protos import SHAPE_READERS, children, is_default_domain, opset, subgraphs
+from folding.protos import MEASURED, children, is_default_domain, opset, subgraphs
 
 _OVERRIDABLE_SINCE_IR = 4
 
@@ -32,9 +32,9 @@ class Scope:
     questions are about, taken from the messages once. ``foreign`` holds the nodes whose operator is
     not one of ONNX's own, of which ``opset`` is the version. ``readers`` maps a value to the
     indices of the nodes that read it, one entry for each input slot; ``measurers`` has apart those
-    that only ask for its shape. ``overridable`` holds the initializers that a caller may replace at
-    run time. ``nesting`` has the nodes with bodies. ``closed`` is why nothing in it can be folded,
-    if so.
+    that only ask for its shape, or its type. ``overridable`` holds the initializers that a caller
+    may replace at run time. ``nesting`` has the nodes with bodies. ``closed`` is why nothing in it
+    can be folded, if so.
     """
 
     nodes: Sequence[NodeProto]
@@ -67,10 +67,11 @@ class Scope:
             is_own = is_default_domain(node)
             if not is_own:
                 self.foreign.add(index)
-            readers = self.measurers if operator in SHAPE_READERS and is_own else self.readers
+            measured = MEASURED.get(operator, ()) if is_own else ()
             for name in makes:
                 self.producers[name] = index
-            for name in reads:
+            for slot, name in enumerate(reads):
+                readers = self.measurers if slot in measured else self.readers
                 if name in readers:
                     readers[name].append(index)
                 else:

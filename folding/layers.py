@@ -13,6 +13,7 @@ from onnx import NodeProto
 
 from folding.absorbers import ABSORBERS, Absorbed, Weight
 from folding.affine import ChannelAffine
+from folding.dequantised import Dequantised, dequantised
 from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.factor import Factor
@@ -21,7 +22,6 @@ from folding.plan import Kept, Reason
 from folding.quantised import (
     Rescaled,
     changed_slots,
-    dequantizer,
     is_stored,
     quantised_weight,
     rescale,
@@ -54,13 +54,13 @@ class DraftLayer:
             return False
         quantised = self._dequantizer(slot)
         if quantised is not None:
-            return is_stored(self.draft, quantised)
+            return is_stored(self.draft, quantised.index)
         return self.draft.is_constant(self.node.input[slot])
 
     def weight(self, slot: int) -> Weight | Kept:
         quantised = self._dequantizer(slot)
         if quantised is not None:
-            return quantised_weight(self.draft, quantised, self.index)
+            return quantised_weight(self.draft, quantised, self.index, slot)
         return weight_of(self.draft, self.node.input[slot], self.draft.title(self.index))
 
     def bias(self, slot: int) -> Doubled | Kept | None:
@@ -74,13 +74,14 @@ class DraftLayer:
     def summed(self, slot: int, factor: Factor, axes: tuple[int, ...]) -> Doubled | Kept:
         name, quantised = self.node.input[slot], self._dequantizer(slot)
         if quantised is not None:
-            at, operator = self.draft.title(quantised), self.draft.node(quantised).op_type
+            index = quantised.index
+            at, operator = self.draft.title(index), self.draft.node(index).op_type
             return Kept(Reason.QUANTISED_SUM, at, operator)
         found = summed(scaled(self.draft, name).times(factor), axes)
         return found if found.is_finite() else Kept(Reason.NOT_FINITE, name)
 
-    def _dequantizer(self, slot: int) -> int | None:
-        return dequantizer(self.draft, self.node.input[slot])
+    def _dequantizer(self, slot: int) -> Dequantised | None:
+        return dequantised(self.draft, self.node.input[slot])
 
 
 def at_output(draft: Draft, index: int, affine: ChannelAffine) -> Absorbed | Kept | None:
@@ -117,7 +118,7 @@ def _checked(draft: Draft, index: int, ask: Callable[[], Absorbed | Kept]) -> Ab
 
 
 def _rescaled(draft: Draft, index: int, slot: int, factor: Factor) -> Rescaled | Kept | None:
-    quantised = dequantizer(draft, draft.node(index).input[slot])
+    quantised = dequantised(draft, draft.node(index).input[slot])
     return None if quantised is None else rescaled(draft, quantised, factor)
 
 

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     BRANCHES_DIFFER = "the branches that meet here would need different numbers"
     # The layer.
     RUNTIME_WEIGHT = "the weight of this layer is computed at run time"
+    RUNTIME_OPERANDS = "no input of this operator is a constant that could take it in"
     RUNTIME_BIAS = "the bias of this layer is computed at run time"
     WEIGHT_TYPE = "the weight of this layer is not stored in a float type"
     NOT_OUTPUT_CHANNELS = "it acts along another axis than the channels of this layer"
@@ -89,10 +90,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One affine left alone. ``at`` names the value or node that decided it.
-
-    ``below`` is why it cannot go down either, where that was tried.
-    """
+    """One affine left alone, for what ``at`` names; ``below`` is why it cannot go down either."""
 
     reason: Reason
     at: str

@@ -47,6 +47,8 @@ BITS: dict[int, int] = {
 
 #: Operators that see no values, only their shape.
 SHAPE_READERS = frozenset({"Shape", "Size"})
+#: The input slots in which an operator sees no values, only their shape or their type.
+MEASURED = {"Shape": (0,), "Size": (0,), "CastLike": (1,)}
 _BODIES = frozenset({AttributeProto.GRAPH, AttributeProto.GRAPHS})
 _TENSORS = frozenset({AttributeProto.TENSOR, AttributeProto.TENSORS, AttributeProto.SPARSE_TENSOR})
 
@@ -105,6 +107,11 @@ def is_default_domain(node: NodeProto) -> bool:
 def reads_shape(node: NodeProto) -> bool:
     """Whether a node sees no values, only their shape."""
     return node.op_type in SHAPE_READERS and is_default_domain(node)
+
+
+def measured_slots(node: NodeProto) -> tuple[int, ...]:
+    """The input slots in which a node sees no values, only their shape or their type."""
+    return MEASURED.get(node.op_type, ()) if is_default_domain(node) else ()
 
 
 def title(node: NodeProto) -> str:

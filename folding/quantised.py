@@ -30,10 +30,11 @@ import numpy.typing as npt
 from onnx import NodeProto, helper
 
 from folding.absorbers import Weight
+from folding.dequantised import Dequantised, before, dequantised
 from folding.draft import Draft
 from folding.factor import Factor
 from folding.plan import Kept, Reason
-from folding.protos import integer, is_default_domain
+from folding.protos import integer
 from folding.recipes import Scaled
 from folding.repeated import Repeated
 from folding.tensors import constant_dims, scale_constant, store, weight_of
@@ -44,16 +45,6 @@ _AXIS_SINCE = 13
 _DEFAULT_AXIS = 1
 
 
-def dequantizer(draft: Draft, name: str) -> int | None:
-    """The DequantizeLinear that makes a value."""
-    index = draft.producer(name)
-    if index is None:
-        return None
-    node = draft.node(index)
-    is_one = node.op_type == "DequantizeLinear" and is_default_domain(node)
-    return index if is_one else None
-
-
 def is_stored(draft: Draft, index: int) -> bool:
     """Whether what a DequantizeLinear makes is the same in every run."""
     data, *others = draft.node(index).input
@@ -61,23 +52,30 @@ def is_stored(draft: Draft, index: int) -> bool:
     return is_same and all(draft.is_constant(name) for name in others if name)
 
 
-def quantised_weight(draft: Draft, index: int, reader: int) -> Weight | Kept:
-    """What a DequantizeLinear makes for a layer, or why it cannot be scaled."""
-    node, at = draft.node(index), draft.title(reader)
+def quantised_weight(draft: Draft, found: Dequantised, reader: int, slot: int) -> Weight | Kept:
+    """What a DequantizeLinear makes for a slot of a layer, or why it cannot be scaled."""
+    index, at = found.index, draft.title(reader)
+    node, name = draft.node(index), draft.node(reader).input[slot]
     scale = weight_of(draft, node.input[_SCALE], at)
     if isinstance(scale, Kept):
         return scale
-    for name in node.input:
-        if name in draft.scope.overridable:
-            return Kept(Reason.OVERRIDABLE, name)
+    for given in node.input:
+        if given in draft.scope.overridable:
+            return Kept(Reason.OVERRIDABLE, given)
     if not is_stored(draft, index):
         return Kept(Reason.RUNTIME_WEIGHT, at)
-    made, dims = node.output[0], constant_dims(draft, node.input[_DATA])
-    if draft.is_seen(made) or not draft.is_alone(reader, made):
-        return _refuse(Reason.SHARED_WEIGHT, draft, index)
-    if dims is None or not _fits(draft, node, scale.dims, dims):
+    dims, seen = constant_dims(draft, node.input[_DATA]), draft.shape(name)
+    seen = seen if found.way else dims
+    for made, next_one in zip((index, *found.way), (*found.way, reader), strict=True):
+        value = draft.node(made).output[0]
+        if draft.is_seen(value) or not draft.is_alone(next_one, value):
+            return _refuse(Reason.SHARED_WEIGHT, draft, index)
+    if dims is None or seen is None or not _fits(draft, node, scale.dims, dims):
         return _refuse(Reason.UNUSUAL_FORM, draft, index)
-    return Weight(dims, integer(node, "output_dtype", 0) or scale.elem_type)
+    known = tuple(size for size in seen if size is not None)
+    if len(known) < len(seen):
+        return _refuse(Reason.UNUSUAL_FORM, draft, index)
+    return Weight(known, integer(node, "output_dtype", 0) or scale.elem_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +91,24 @@ class Rescaled:
     axis: int | None = None
 
 
-def rescaled(draft: Draft, index: int, factor: Factor) -> Rescaled | Kept:
-    """How the scale of a DequantizeLinear takes in a factor of what it makes, or why it cannot."""
-    node = draft.node(index)
+def rescaled(draft: Draft, found: Dequantised, given: Factor) -> Rescaled | Kept:
+    """How the scale of a DequantizeLinear takes in a factor of the weight, or why it cannot."""
+    index, node = found.index, draft.node(found.index)
     dims, scale = (constant_dims(draft, node.input[slot]) for slot in (_DATA, _SCALE))
     assert dims is not None
     assert scale is not None
-    if not (factor.scale.high > 0).all():
+    if not (given.scale.high > 0).all():
         return _refuse(Reason.POSITIVE_ONLY, draft, index)
-    axes = _axes(factor)
-    kept = (slice(None) if axis in axes else slice(1) for axis in range(factor.channel.ndim))
-    channel = factor.channel[tuple(kept)]
+    axes = _axes(given)
+    kept = (slice(None) if axis in axes else slice(1) for axis in range(given.channel.ndim))
+    channel = given.channel[tuple(kept)]
     if not axes:
-        one = factor.scale[channel.reshape(1)]
+        one = given.scale[channel.reshape(1)]
         return Rescaled(index, Factor(np.zeros((1,) * len(scale), np.intp), one), scale)
-    if len(axes) > 1:
+    factor = before(draft, found, Factor(channel, given.scale)) if len(axes) == 1 else None
+    if factor is None:
         return _refuse(Reason.OTHER_SCALES, draft, index)
-    (axis,) = axes
+    channel, axis = factor.channel, int(np.argmax(factor.channel.shape))
     if integer(node, "block_size", 0):
         is_blocked = _axis(node, len(dims)) == axis
         refusal = _refuse(Reason.OTHER_SCALES, draft, index)
@@ -147,9 +146,14 @@ def rescale(draft: Draft, reader: int, slot: int, change: Rescaled, because: str
         others = [found for found in node.attribute if found.name != "axis"]
         del node.attribute[:]
         node.attribute.extend([*others, helper.make_attribute("axis", change.axis)])
-    new = draft.renamed_value(node.output[0])
-    draft.rename_output(index, new)
-    draft.set_input(reader, slot, new)
+    way = dequantised(draft, draft.node(reader).input[slot])
+    assert way is not None
+    for made, (next_one, place) in zip(
+        (index, *way.way), (*((i, _DATA) for i in way.way), (reader, slot)), strict=True
+    ):
+        new = draft.renamed_value(draft.node(made).output[0])
+        draft.rename_output(made, new)
+        draft.set_input(next_one, place, new)
 
 
 def _never_spread(draft: Draft, node: NodeProto) -> Reason | None:

@@ -1,6 +1,6 @@
 """Reductions of constants: what weight normalisation and weight standardisation compute.
 
-Numbers are added pairwise, which keeps both the error of a sum and the time for it small.
+Numbers are added and multiplied in pairs, which keeps both the error and the time for it small.
 """
 
 from __future__ import annotations
@@ -66,23 +66,34 @@ def _moved(value: _Value, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) 
     return value.moved(move) if isinstance(value, Doubled) else move(value)
 
 
-def _added(value: Doubled) -> Doubled:
-    """The sum along the first axis."""
+def _paired(combine: Callable[[Doubled, Doubled], Doubled], value: Doubled) -> Doubled:
+    """All along the first axis, combined in pairs."""
     odd: list[Doubled] = []
     while (half := value.shape[0] // 2) > 0:
         if value.shape[0] % 2:
             odd.append(value[-1])
-        value = value[:half] + value[half : 2 * half]
+        value = combine(value[:half], value[half : 2 * half])
     total = value[0]
     for rest in odd:
-        total = total + rest
+        total = combine(total, rest)
     return total
+
+
+def added(value: Doubled) -> Doubled:
+    """The sum along the first axis."""
+    return _paired(Doubled.__add__, value)
+
+
+def _product(value: _Value) -> _Value:
+    if isinstance(value, Doubled):
+        return _paired(Doubled.__mul__, value)
+    return np.asarray(value.prod(0, dtype=value.dtype))
 
 
 def _sum(value: _Value) -> _Value | None:
     """Of integers only what is exact in float64, in which runtimes may add them up."""
     if isinstance(value, Doubled):
-        return _added(value)
+        return added(value)
     whole = value.dtype.kind in "iu"
     most = min(_EXACT - 1, np.iinfo(value.dtype).max) if whole else 0
     if not (np.abs(value.astype(np.float64)).sum(0) <= most).all():
@@ -93,22 +104,22 @@ def _sum(value: _Value) -> _Value | None:
 def _mean(value: _Value) -> _Value | None:
     if not isinstance(value, Doubled):
         return None  # How integers are rounded is left to the runtime.
-    return _added(value) / Doubled.exact(float(value.shape[0]))
+    return added(value) / Doubled.exact(float(value.shape[0]))
 
 
 def _first_norm(value: _Value) -> _Value | None:
     if not isinstance(value, Doubled):
         return None
     sign = np.where(value.high < 0, -1.0, 1.0)
-    return _added(Doubled(value.high * sign, value.low * sign, value.magnitude))
+    return added(Doubled(value.high * sign, value.low * sign, value.magnitude))
 
 
 def _sum_of_squares(value: _Value) -> _Value | None:
-    return _added(value * value) if isinstance(value, Doubled) else None
+    return added(value * value) if isinstance(value, Doubled) else None
 
 
 def _second_norm(value: _Value) -> _Value | None:
-    return _added(value * value).sqrt() if isinstance(value, Doubled) else None
+    return added(value * value).sqrt() if isinstance(value, Doubled) else None
 
 
 def _largest(value: _Value) -> _Value | None:
@@ -135,6 +146,7 @@ _REDUCTIONS: dict[str, _Reduction] = {
     "ReduceMax": _largest,
     "ReduceMean": _mean,
     "ReduceMin": _smallest,
+    "ReduceProd": _product,
     "ReduceSum": _sum,
     "ReduceSumSquare": _sum_of_squares,
 }

@@ -17,7 +17,7 @@ from folding.doubled import Doubled
 from folding.graph import Scope
 from folding.inference import Shape, Symbols
 from folding.names import Names
-from folding.protos import SHAPE_READERS, title
+from folding.protos import measured_slots, title
 from folding.readers import Slots
 from folding.recipes import Changed, Direct, Scaled
 from folding.sums import summed
@@ -92,13 +92,13 @@ class View:
         return None if index in self.nodes and self.nodes[index] is None else index
 
     def readers(self, name: str) -> Slots:
-        """What sees more of a value than its shape."""
+        """What sees more of a value than its shape and its type."""
         if name not in self._readers:
             self._readers[name] = Slots(self.scope.readers.get(name, ()))
         return self._readers[name]
 
     def measurers(self, name: str) -> Slots:
-        """What only asks for the shape of a value."""
+        """What only asks for the shape of a value, or for its type."""
         if name not in self._measurers:
             self._measurers[name] = Slots(self.scope.measurers.get(name, ()))
         return self._measurers[name]
@@ -160,8 +160,8 @@ class View:
     def _is_measured(self, name: str) -> bool:
         return name in self._measurers or name in self.scope.measurers
 
-    def _slots(self, index: int, name: str) -> Slots:
-        """The slots that read a value as a node does."""
+    def _slots(self, index: int, slot: int, name: str) -> Slots:
+        """The slots that read a value as a slot of a node does."""
         is_new = index >= len(self.scope.nodes)
-        measures = not is_new and self.scope.is_own(index, *SHAPE_READERS)
+        measures = not is_new and slot in measured_slots(self.scope.nodes[index])
         return self.measurers(name) if measures else self.readers(name)

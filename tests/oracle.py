@@ -207,6 +207,7 @@ _OPERATORS: dict[str, Callable[[Attributes, Sequence[Any]], Array]] = {
     "Add": lambda _, v: np.asarray(v[0] + v[1]),
     "BatchNormalization": batch_norm,
     "Cast": _cast,
+    "CastLike": lambda _, v: np.asarray(v[0].astype(v[1].dtype)),
     "Constant": _constant,
     "Conv": conv,
     "ConvTranspose": conv_transpose,
@@ -222,7 +223,9 @@ _OPERATORS: dict[str, Callable[[Attributes, Sequence[Any]], Array]] = {
     "Reshape": lambda _, v: v[0].reshape(v[1]),
     "Relu": lambda _, v: np.maximum(v[0], 0.0),
     "Sigmoid": lambda _, v: np.asarray(1 / (1 + np.exp(-v[0]))),
-    "Shape": lambda _, v: np.array(v[0].shape, np.int64),
+    "Shape": lambda given, v: np.array(
+        v[0].shape[given.get("start", 0) : given.get("end")], np.int64
+    ),
     "Size": lambda _, v: np.array(v[0].size, np.int64),
     "Sqrt": lambda _, v: np.asarray(np.sqrt(v[0])),
     "Squeeze": _squeeze,

@@ -95,11 +95,11 @@ def refuse(reason: Reason, layer: Layer) -> Kept:
 
 
 def no_constant(layer: Layer, slots: tuple[int, ...]) -> Kept:
-    """Why none of the operands is a constant: all may come at run time, or one is not evaluated."""
+    """Why no operand is a constant: all may come at run time, or one is not evaluated."""
     found = (layer.weight(slot) for slot in slots if slot < len(layer.node.input))
     refused = (answer for answer in found if isinstance(answer, Kept))
     others = (answer for answer in refused if answer.reason is not Reason.RUNTIME_WEIGHT)
-    return next(others, refuse(Reason.RUNTIME_WEIGHT, layer))
+    return next(others, refuse(Reason.RUNTIME_OPERANDS, layer))
 
 
 def for_channels(

@@ -83,6 +83,8 @@ def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
 
 def at_input(layer: Layer, affine: ChannelAffine, slot: int) -> Absorbed | Kept:
     dense = _dense(layer, 1 - slot)
+    if isinstance(dense, Kept) and dense.reason is Reason.RUNTIME_WEIGHT:
+        return no_constant(layer, (1 - slot,))
     if isinstance(dense, Kept):
         return dense
     letter = _letter(affine, dense.other, dense.own)

@@ -66,6 +66,8 @@ def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
 
 
 def at_input(layer: Layer, affine: ChannelAffine, slot: int) -> Absorbed | Kept:
+    if not layer.is_constant(1 - slot):
+        return no_constant(layer, (1 - slot,))
     weight = layer.weight(1 - slot)
     if isinstance(weight, Kept):
         return weight

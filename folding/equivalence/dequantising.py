@@ -6,6 +6,8 @@ channel has the zero point that all had.
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from onnx import NodeProto
 
 from folding.draft import Draft
@@ -14,11 +16,17 @@ from folding.protos import integer, title
 from folding.repeated import Repeated
 
 _SCALE, _ZERO = 1, 2
+_MOVING = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 
 
 def is_rescaled(node: NodeProto, draft: Draft) -> bool:
     """Whether a node of the candidate is a DequantizeLinear with another scale."""
     return node.op_type == "DequantizeLinear" and node.input[_SCALE] in draft.changed
+
+
+def is_rearranged(node: NodeProto, rescaled: Container[str]) -> bool:
+    """Whether a node only rearranges what a DequantizeLinear with another scale makes."""
+    return node.op_type in _MOVING and node.input[0] in rescaled
 
 
 def same_attributes(node: NodeProto, twin: NodeProto, draft: Draft) -> None:

@@ -24,13 +24,13 @@ from onnx import GraphProto, NodeProto
 
 from folding import soundness
 from folding.draft import Draft
-from folding.equivalence.dequantising import is_rescaled, same_attributes
+from folding.equivalence.dequantising import is_rearranged, is_rescaled, same_attributes
 from folding.equivalence.sealed import bare, essence
 from folding.equivalence.surroundings import Differs, same_fields, same_rest, same_tensors
 from folding.equivalence.verdict import Check, Status
 from folding.errors import BadModel
 from folding.modelfile import Model
-from folding.protos import bodies, graphs, is_default_domain, names, reads_shape, title
+from folding.protos import bodies, graphs, is_default_domain, measured_slots, names, title
 from folding.recipes import Changed
 
 #: What may disappear because it is an affine, and what else a fold may touch. Said here again, so
@@ -46,7 +46,7 @@ _LAYERS = """
     BatchNormalization Conv ConvTranspose DequantizeLinear Einsum Gather Gemm GroupNormalization
     InstanceNormalization LayerNormalization MatMul RMSNormalization
 """
-_CHANGING = frozenset([*_CARRIERS.split(), *_LAYERS.split(), "Shape", "Size"])
+_CHANGING = frozenset([*_CARRIERS.split(), *_LAYERS.split(), "CastLike", "Shape", "Size"])
 
 
 def check_frame(reference: Model, candidate: Model, drafts: list[Draft]) -> Check:
@@ -92,7 +92,9 @@ class _Frame:
         self._cut_affines(claimed)
         for node, twin in pairs:
             self._name_outputs(node, twin)
-        self.rescaled = {n.output[0] for n, _ in pairs if is_rescaled(n, self.draft)}
+        for node, _ in pairs:
+            if is_rescaled(node, self.draft) or is_rearranged(node, self.rescaled):
+                self.rescaled.add(node.output[0])
         for node, twin in pairs:
             self._same_inputs(node, twin)
             self._check_balance(node, twin)
@@ -201,14 +203,14 @@ class _Frame:
 
     def _check_balance(self, node: NodeProto, twin: NodeProto | None) -> None:
         """A changed value comes out of a node if and only if one goes in, or constants changed."""
-        if twin is None or reads_shape(node):
+        if twin is None:
             return
-        held = [name in self.draft.changed or name in self.rescaled for name in node.input]
-        has_new = any(held)
-        reads = any(
-            name != was and not is_new
-            for name, was, is_new in zip(node.input, twin.input, held, strict=False)
-        )
+        measured = measured_slots(node)
+        slots = [slot for slot in range(len(node.input)) if slot not in measured]
+        new = self.draft.changed.keys() | self.rescaled
+        has_new = any(node.input[slot] in new for slot in slots)
+        olds = [slot for slot in slots if slot < len(twin.input) and node.input[slot] not in new]
+        reads = any(node.input[slot] != twin.input[slot] for slot in olds)
         makes = list(node.output) != list(twin.output)
         is_shift = twin.output[0] in self.cut
         if not is_shift and reads != makes and not has_new:

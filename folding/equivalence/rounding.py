@@ -28,7 +28,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 from folding.equivalence.feeds import Array, Feed
 from folding.equivalence.variants import wide_type
 from folding.floats import FLOATS
-from folding.protos import names, reads_shape, subgraphs
+from folding.protos import measured_slots, names, subgraphs
 
 _MARK = "fold-model:rounding:"
 _ROUNDINGS = 8.0
@@ -44,15 +44,17 @@ Shapes = Mapping[str, tuple[int, ...]]
 def rounded_values(graph: GraphProto, type_of: Callable[[str], int]) -> dict[str, int]:
     """The types of the values that are floats and depend on a float input, by its numbers.
 
-    What depends on none, or on a shape only, is a constant of the model, like a factor to resize
-    by; such must stay what they are.
+    What depends on none, or on a shape or a type only, is a constant of the model, like a factor to
+    resize by; such must stay what they are.
     """
     inputs = {value.name: value.type.tensor_type.elem_type for value in graph.input}
     alive = {name for name, kind in inputs.items() if kind in FLOATS}
     found: dict[str, int] = {}
     for node in graph.node:
-        read = {*node.input, *(name for body in subgraphs(node) for name in names(body))}
-        if alive.isdisjoint(read) or reads_shape(node):
+        measured = measured_slots(node)
+        read = {name for slot, name in enumerate(node.input) if slot not in measured}
+        read.update(name for body in subgraphs(node) for name in names(body))
+        if alive.isdisjoint(read):
             continue
         alive.update(filter(None, node.output))
         found.update((name, type_of(name)) for name in node.output if type_of(name) in _KINDS)

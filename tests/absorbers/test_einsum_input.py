@@ -51,7 +51,7 @@ def test_a_shift_that_weights_cancel_adds_nothing() -> None:
 
 
 def test_an_affine_before_the_weight_itself_is_refused() -> None:
-    assert_refused(net("ab,bc->ac"), random_affine(3, -2), Reason.RUNTIME_WEIGHT, slot=1)
+    assert_refused(net("ab,bc->ac"), random_affine(3, -2), Reason.RUNTIME_OPERANDS, slot=1)
 
 
 def test_a_shift_counts_as_often_as_an_axis_is_long_that_the_data_alone_sums() -> None:

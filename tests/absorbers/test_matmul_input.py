@@ -160,7 +160,7 @@ def test_two_factors_computed_at_run_time_are_refused(slot: int) -> None:
     made = Net(DOUBLE)
     made.node("MatMul", made.input(5, 5), made.input(5, 5, name="b"), out="y")
 
-    assert_refused(made, random_affine(5, -1 - slot), Reason.RUNTIME_WEIGHT, slot)
+    assert_refused(made, random_affine(5, -1 - slot), Reason.RUNTIME_OPERANDS, slot)
 
 
 @pytest.mark.parametrize("slot", [0, 1])

@@ -165,8 +165,16 @@ def test_only_floats_that_depend_on_the_numbers_of_an_input_are_rounded() -> Non
     net.node("Mul", "x", "root", out="scaled")
     net.node("ArgMax", "scaled", out="place")
     net.node("Cast", "flag", to=FLOAT, out="number")
-    model = net.model("scaled", "place", "number", "twice")
-    types = {"size": FLOAT, "twice": FLOAT, "root": FLOAT, "scaled": FLOAT, "place": INT64}
+    net.node("CastLike", "twice", "x", out="like")
+    model = net.model("scaled", "place", "number", "twice", "like")
+    types = {
+        "like": FLOAT,
+        "size": FLOAT,
+        "twice": FLOAT,
+        "root": FLOAT,
+        "scaled": FLOAT,
+        "place": INT64,
+    }
 
     found = rounded_values(model.graph, lambda name: {**types, "number": FLOAT}.get(name, 0))
 
