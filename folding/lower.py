@@ -17,13 +17,16 @@ from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.plan import Kept
 from folding.recognise import Recogniser, Step
-from folding.way import Stop, Taken, Turn
+from folding.way import Stop, Taken, Turn, takes_in
 
 
-def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -> dict[str, Taken]:
+def lower(
+    draft: Draft, steps: Recogniser, path: list[Stop], found: Descended
+) -> dict[str, Taken | Turn]:
     """Fold the affine of some nodes, the first one first, into all layers behind it.
 
-    Returns the values that are as they were again behind those layers, each with its layer.
+    Returns the values that are as they were again behind those layers, each with its layer, or with
+    the carrier that left nothing of the affine.
     """
     first, last = path[0], path[-1]
     data, out = draft.node(first.node).input[first.slot], draft.node(last.node).output[0]
@@ -35,7 +38,8 @@ def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -
     for index, given in held:
         draft.bypass(index, given)
     draft.vanished.update(made.values())
-    now, ends = {out: data}, {}
+    now: dict[str, str] = {out: data}
+    ends: dict[str, Taken | Turn] = {}
     if found.rest is not None:
         now[out] = _stay(draft, found.rest, keeper, (last.node, data), (name, out))
         name = ""
@@ -52,6 +56,9 @@ def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -
             draft.set_input(reader.node, slot, now[read])
         if isinstance(reader.becomes, Turn):
             now |= _carry(draft, reader.becomes, out)
+            if takes_in(reader.becomes):
+                draft.lost.add(reader.node)
+                ends |= dict.fromkeys(draft.node(reader.node).output, reader.becomes)
         else:
             behind = _take(draft, steps, reader.becomes, (name, out))
             ends[behind] = reader.becomes
@@ -160,8 +167,10 @@ def affine_at(draft: Draft, steps: Recogniser, index: int) -> tuple[int, Channel
     return None if isinstance(affine, Kept) else (step.slot, affine)
 
 
-def output_axis(draft: Draft, end: Taken) -> int | None:
+def output_axis(draft: Draft, end: Taken | Turn) -> int | None:
     """Where the channels of a layer's output are, from the right."""
+    if isinstance(end, Turn):
+        return None
     node = draft.node(end.node)
     shape = draft.shape(node.output[0])
     if node.op_type in ("Conv", "ConvTranspose"):

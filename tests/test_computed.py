@@ -271,3 +271,16 @@ def test_the_sites_are_compared_with_the_numbers_of_the_computed_weight(spelling
     assert numbers is not None
     assert numbers.dims == wanted.shape
     np.testing.assert_allclose(numbers.read(7, 500).value.astype("f8"), wanted.ravel()[7:500])
+
+
+@pytest.mark.parametrize("operator", ["Mul", "Div"])
+def test_below_opset_7_an_attribute_says_along_which_axis_a_weight_is_multiplied(
+    operator: str,
+) -> None:
+    """Numpy's rules would take the last axis, which has the same length."""
+    net = Net(opset=6)
+    x, v, g = net.input(1, 3, 4, 4), net.weight(3, 3, 3, 3), net.positive(3)
+    w = net.node(operator, v, g, out="w", broadcast=1, axis=0)
+    net.batch_norm(net.node("Conv", x, w), 3, "y", is_test=1)
+
+    assert fold_unverified(net.model("y")).kept("y") == (Reason.TOO_COMPLEX, "w")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from files import initializer
 from graphs import DOUBLE, FLOAT, HALF, Net, assert_same_function, fold, fold_unverified, refusal
-from onnx import ModelProto
+from onnx import ModelProto, numpy_helper
 
+import folding
+from folding.affine import ChannelAffine
+from folding.equivalence.verdict import VerdictName
 from folding.plan import Reason
 
 
@@ -244,3 +249,45 @@ def test_below_ir_4_the_constant_of_a_shift_that_stays_counts_in_its_own_shape()
     result = fold(model)
 
     assert len(result.operators) <= len(model.graph.node)
+
+
+def left_out(operator: str) -> ModelProto:
+    """A Mul of which an operator takes none of the channels that it changes."""
+    net = Net()
+    net.node("Mul", net.input(2, 4, 3), net.store([[1.0], [1.0], [1.0], [2.0]]), out="v")
+    net.node("Identity", "v", out="w")
+    if operator == "Gather":
+        net.node("Gather", "w", net.integers(1, 2), axis=1, out="u")
+    elif operator == "Slice":
+        net.node("Slice", "w", net.integers(0), net.integers(3), net.integers(1), out="u")
+    else:
+        net.node("Split", "w", net.integers(2, 2), out="u,rest", axis=1)
+        net.node("Conv", "rest", net.weight(2, 2, 1), out="z")
+    net.node("Sigmoid", "u", out="y")
+    return net.model("y", *(["z"] if operator == "Split" else []))
+
+
+@pytest.mark.parametrize("operator", ["Gather", "Slice", "Split"])
+def test_what_takes_no_changed_channel_ends_the_way_of_an_affine(operator: str) -> None:
+    model = left_out(operator)
+
+    folded, report = folding.fold_model(model)
+
+    assert report.verification.name is VerdictName.EQUIVALENT
+    assert "Mul" not in [node.op_type for node in folded.graph.node]
+    assert_same_function(model, folded)
+
+
+@pytest.mark.parametrize("operator", ["Gather", "Slice"])
+def test_a_way_that_ends_too_early_is_seen_where_it_is_run(
+    operator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = left_out(operator)
+    numbers = initializer(model, "c0")
+    numbers.CopyFrom(numpy_helper.from_array(np.full((4, 1), 2.0, np.float32), "c0"))
+    monkeypatch.setattr(ChannelAffine, "is_identity", property(lambda _: True))
+
+    folded, report = folding.fold_model(model)
+
+    assert [d.to_dict()["reason"] for d in report.plan.decisions] == ["FAILED_ITS_RUN"]
+    assert folded == model
