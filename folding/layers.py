@@ -16,6 +16,7 @@ from folding.affine import ChannelAffine
 from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.factor import Factor
+from folding.fusing import fuses_anew
 from folding.inference import Shape
 from folding.plan import Kept, Reason
 from folding.quantised import (
@@ -118,7 +119,13 @@ def _checked(draft: Draft, index: int, ask: Callable[[], Absorbed | Kept]) -> Ab
 
 def _rescaled(draft: Draft, index: int, slot: int, factor: Factor) -> Rescaled | Kept | None:
     quantised = dequantizer(draft, draft.node(index).input[slot])
-    return None if quantised is None else rescaled(draft, quantised, factor)
+    if quantised is None:
+        return None
+    change = rescaled(draft, quantised, factor)
+    if isinstance(change, Rescaled) and fuses_anew(draft, index, slot, change):
+        node = draft.node(quantised)
+        return Kept(Reason.ROUNDS_INPUT, draft.title(quantised), node.op_type)
+    return change
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from folding.floats import FLOATS
 from folding.graph import Scope
 from folding.plan import Kept, Reason
 from folding.protos import integer, number, title
-from folding.unevaluated import is_unevaluated
+from folding.unevaluated import is_unevaluated, unevaluated
 
 _BROADCASTS_SINCE = 7
 _DEFAULT_EPSILON = float(np.float32(1e-5))
@@ -58,6 +58,8 @@ class Recogniser:
         self.scope, self.constants = scope, constants
         self.steps: dict[int, Step | Kept] = {}
         self.refusals: dict[int, Kept] = {}
+        #: Arithmetic on weights is no affine of the model, whether it is evaluated or not.
+        self._unevaluated = unevaluated(constants)
         for index, operator in enumerate(scope.operators):
             found = self._step(index) if operator in _AFFINES else None
             if found is not None:
@@ -67,6 +69,8 @@ class Recogniser:
         scope, operator, makes = self.scope, self.scope.operators[index], self.scope.makes[index]
         known = (name in self.constants for name in makes if name)
         if index in scope.foreign or all(known) or not scope.may_be_float(makes[0]):
+            return None
+        if makes[0] in self._unevaluated:
             return None
         if operator in _ARITHMETIC:
             return self._arithmetic(index)

@@ -184,7 +184,7 @@ def test_a_weight_that_is_stored_in_half_its_type_grows_the_file() -> None:
     net = Net()
     conv(net, net.node("Cast", net.weight(60, 60, 1, elem_type=HALF), to=FLOAT, out="w"), 60)
 
-    assert fold(net.model("y")).kept("y") == (Reason.COPIES, "w")
+    assert fold(net.model("y")).kept("y") == (Reason.COMPUTED_COPIES, "w")
 
 
 @pytest.mark.parametrize("read", ["v0", "w"])
@@ -193,7 +193,7 @@ def test_what_others_read_too_is_not_stored_twice(read: str) -> None:
     conv(net, divided_first(net))
     net.node("ReduceMax", read, keepdims=0, out="z")
 
-    assert fold(net.model("y", "z")).kept("y") == (Reason.COPIES, "w")
+    assert fold(net.model("y", "z")).kept("y") == (Reason.COMPUTED_COPIES, "w")
 
 
 def test_two_layers_on_one_stored_weight_need_two() -> None:
@@ -206,8 +206,8 @@ def test_two_layers_on_one_stored_weight_need_two() -> None:
 
     result = fold(net.model("a", "b"))
 
-    assert result.kept("a") == (Reason.COPIES, "wa")
-    assert result.kept("b") == (Reason.COPIES, "wb")
+    assert result.kept("a") == (Reason.COMPUTED_COPIES, "wa")
+    assert result.kept("b") == (Reason.COMPUTED_COPIES, "wb")
 
 
 def test_a_channel_of_zeros_has_no_direction() -> None:
