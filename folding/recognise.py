@@ -70,12 +70,12 @@ class Recogniser:
         known = (name in self.constants for name in makes if name)
         if index in scope.foreign or all(known) or not scope.may_be_float(makes[0]):
             return None
+        if operator == "BatchNormalization":
+            return self._batch_norm(index, scope.nodes[index])
         if makes[0] in self._unevaluated:
             return None
         if operator in _ARITHMETIC:
             return self._arithmetic(index)
-        if operator == "BatchNormalization":
-            return self._batch_norm(index, scope.nodes[index])
         if scope.type(makes[0]) not in FLOATS:
             return None
         minus = ChannelAffine(Doubled.exact(-1.0), Doubled.exact(0.0), None)
