@@ -11,7 +11,7 @@ from onnx import TensorProto
 if TYPE_CHECKING:
     from growing.grower import Grower
 
-_AXIS_SINCE, _HALF_SINCE = 13, 19
+_FLOAT_SINCE, _AXIS_SINCE, _HALF_SINCE = 10, 13, 19
 
 
 def normalised(g: Grower, *shape: int) -> str:
@@ -29,9 +29,8 @@ def normalised(g: Grower, *shape: int) -> str:
 
 def dequantised(g: Grower, *shape: int) -> str:
     """A weight of 8-bit integers."""
-    kind = g.net.elem_type
-    least = {FLOAT: 10, HALF: _HALF_SINCE}.get(kind)
-    if least is None or g.net.opset < least:
+    least: dict[int, int] = {FLOAT: _FLOAT_SINCE, HALF: _HALF_SINCE}
+    if g.net.opset < least.get(g.net.elem_type, g.net.opset + 1):
         return normalised(g, *shape)
     data = g.net.store(g.net.random.integers(-99, 99, shape), "", TensorProto.INT8)
     axis, count = g.upto(len(shape) - 1), g.pick((), (), (1,))
