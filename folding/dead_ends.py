@@ -1,8 +1,8 @@
 """Where ways down have ended, so that not every affine walks there to find out.
 
 What stops an affine at a value for good stops all others that come there. So do the values above,
-if whatever passes them must come there. Of an affine that Gather, Slice or Split pass, nothing may
-be left behind them; only those that change the same channels are known to come as far.
+if whatever passes them must come there. Behind an output of a Split nothing may be left of an
+affine; only those that change the same channels are known to come as far.
 """
 
 from __future__ import annotations

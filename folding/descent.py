@@ -33,9 +33,6 @@ from folding.way import Stop, Taken, Turn, takes_in
 #: What a node that joins values asks of all affines before it: the axes, and whether they only add.
 _Kinds = frozenset[tuple[int | None, bool]]
 
-#: Operators behind which nothing may be left of an affine.
-_CUTTING = frozenset({"Gather", "Slice", "Split"})
-
 
 @dataclass(frozen=True, slots=True)
 class Reader:
@@ -155,7 +152,7 @@ class Descent:
         above = next(iter(arrived))
         for name, moved in behind:
             walk.way.affines[name], walk.way.above[name] = moved, above
-            if self._may_end(index, arrived[above], moved):
+            if self.draft.node(index).op_type == "Split" and moved.axis is not None:
                 walk.way.cut.add(name)
             walk.waiting.append((name, moved))
         return None
@@ -189,13 +186,6 @@ class Descent:
         for place, affine in sorted(moved.affines.items()):
             if place < len(outputs) and outputs[place]:
                 yield outputs[place], affine
-
-    def _may_end(self, index: int, before: ChannelAffine, behind: ChannelAffine) -> bool:
-        """Whether a node that an affine passes might leave nothing of another along the axis."""
-        operator = self.draft.node(index).op_type
-        if operator not in _CUTTING or before.axis is None:
-            return False
-        return operator == "Gather" or behind.channels != before.channels
 
     def _kept(self, reason: Reason, index: int) -> Kept:
         return Kept(reason, self.draft.title(index), self.draft.node(index).op_type)

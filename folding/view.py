@@ -42,8 +42,7 @@ class View:
     for a layer's bias since a fold, ``released`` the names that something stopped reading.
     ``copies`` has what became of constants with several readers. ``ends`` has for each folded
     affine the values that are as they were again behind it, and for each where its channels are,
-    from the right. ``fixed`` has the nodes whose constants no shift may go into, and ``lost`` those
-    that leave out all channels that an affine before them changed.
+    from the right. ``fixed`` has the nodes whose constants no shift may go into.
     """
 
     scope: Scope
@@ -61,7 +60,6 @@ class View:
     copies: Copies = field(init=False)
     ends: dict[str, dict[str, int | None]] = field(default_factory=dict)
     fixed: set[int] = field(default_factory=set)
-    lost: set[int] = field(default_factory=set)
     _producers: dict[str, int | None] = field(default_factory=dict)
     _readers: dict[str, Slots] = field(default_factory=dict)
     _measurers: dict[str, Slots] = field(default_factory=dict)

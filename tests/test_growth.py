@@ -370,7 +370,7 @@ def affines_above_cuts_that_stay(net: Net, n: int) -> list[str]:
     x = data(net)
     for _ in range(n):
         x = net.node("Concat", *[net.node("Mul", x, near_one(net, 2, 1))] * 2, axis=1)
-        x = net.node("Slice", x, net.integers(0), net.integers(2), net.integers(1))
+        x = net.node("Split", x, axis=1, out=f"{x}_0,{x}_1")
     return [net.node("Sigmoid", x)]
 
 

@@ -10,8 +10,7 @@ So the two graphs must be the same when each affine's output counts as its input
 3. Their inputs are the same values: constants where there were constants, else values that are
    equal once the affines are cut out.
 4. A value under the name that it had is what it was. What a carrier reads is another value than
-   before if and only if what it makes is, unless it leaves out all channels that changed; a layer
-   whose constants changed reads, or makes, one.
+   before if and only if what it makes is; a layer whose constants changed reads, or makes, one.
 5. Whatever an unclaimed node or the outside sees has the name of a value that did not change.
 6. Every tensor that no fold claims has the same header and bytes; none is missing that is read.
 7. All the rest is the same: signature, opsets, functions, metadata.
@@ -27,7 +26,7 @@ from folding import soundness
 from folding.draft import Draft
 from folding.equivalence.dequantising import is_rescaled, same_attributes
 from folding.equivalence.sealed import bare, essence
-from folding.equivalence.surroundings import Differs, cuts_off, same_fields, same_rest, same_tensors
+from folding.equivalence.surroundings import Differs, same_fields, same_rest, same_tensors
 from folding.equivalence.verdict import Check, Status
 from folding.errors import BadModel
 from folding.modelfile import Model
@@ -212,8 +211,7 @@ class _Frame:
         )
         makes = list(node.output) != list(twin.output)
         is_shift = twin.output[0] in self.cut
-        is_end = reads and cuts_off(twin, self.draft)
-        if not (is_shift or is_end) and reads != makes and not has_new:
+        if not is_shift and reads != makes and not has_new:
             raise Differs(f"node {title(node)!r} lets a value go on as another one", title(node))
         if has_new and not (reads or makes or is_shift):
             raise Differs(f"node {title(node)!r} makes something else", title(node))

@@ -12,8 +12,6 @@ from folding.modelfile import Model
 from folding.protos import attribute, bodies, names, number, title
 
 _C = 2
-#: What may leave out all channels that an affine changed.
-_CUTTING = frozenset({"Gather", "Slice", "Split"})
 #: The parts of a graph that no fold touches.
 _FIELDS = ("name", "doc_string", "input", "output", "metadata_props")
 
@@ -41,12 +39,6 @@ def same_beta(node: NodeProto, twin: NodeProto, changed: Container[str]) -> None
     fitting = {1.0} if c in changed else {number(twin, "beta", 1.0)}
     if beta.f not in (fitting if c else fitting | {1.0}):
         raise Differs(f"node {title(node)!r} has another beta", title(node))
-
-
-def cuts_off(node: NodeProto, draft: Draft) -> bool:
-    """Whether a node of the reference takes none of the channels that an affine changed."""
-    made = [draft.scope.producers[name] for name in node.output if name]
-    return node.op_type in _CUTTING and not draft.lost.isdisjoint(made)
 
 
 def same_fields(draft: Draft, before: GraphProto, after: GraphProto) -> None:

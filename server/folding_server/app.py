@@ -10,6 +10,7 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
+import psutil
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -34,6 +35,8 @@ from folding_server.store import Spool
 _LAST_WORDS = 1.0
 #: Seconds between two looks at what can be given back.
 _EVERY = 1.0
+#: Bytes that more than a hundred uploads at once do not need.
+_MOST_MEMORY = 400 << 20
 
 
 async def run(options: Options) -> None:
@@ -68,7 +71,7 @@ async def run(options: Options) -> None:
         async with _ended(server, runner, front):
             await server.start()
             print(f"fold-model: serving on {bound}", file=sys.stderr, flush=True)  # noqa: T201
-            await _first_of(None, readiness.watch(), _give_back(front), signals.get())
+            await _first_of(None, readiness.watch(), _give_back(front, gate), signals.get())
             await _drain(front, readiness, options.limits.grace_seconds, signals)
 
 
@@ -109,14 +112,16 @@ async def _ended(server: grpc.aio.Server, runner: JobRunner, front: Front) -> As
         await front.drain()
 
 
-async def _give_back(front: Front) -> None:
-    """Let the system have what calls took and need no more, soon after they used it."""
-    seen = front.trace
+async def _give_back(front: Front, gate: Gate) -> None:
+    """Let the system have what calls took and need no more; let there be fewer if that is much."""
+    seen, process = front.trace, psutil.Process()
     while True:
         await asyncio.sleep(_EVERY)
         if seen != front.trace or front.trace[0]:
             seen = front.trace
             await asyncio.to_thread(malloc.give_back)
+            if process.memory_info().rss > _MOST_MEMORY:
+                gate.thin()
 
 
 async def _drain(

@@ -13,8 +13,8 @@ from folding_server.addresses import Address
 from folding_server.keys import Keys
 
 _SECOND = 1000
-#: No message is longer, not even one that gzip has made small.
-_MESSAGE_BYTES = 4 << 20
+#: No message is longer, not even one that gzip has made small: a chunk, and what is around it.
+_MESSAGE_BYTES = (1 << 20) + (1 << 16)
 _NOT_OURS = 0o177
 
 #: No greatest age of a connection is among them: it would cut long jobs off.

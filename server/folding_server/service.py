@@ -56,17 +56,23 @@ class FoldingService(FoldingServiceServicer):
     async def Fold(  # type: ignore[override]
         self, request_iterator: AsyncIterator[pb.FoldRequest], context: Context
     ) -> None:
-        await self._answer(Kind.FOLD, Talk(context, pb.FoldResponse, self._limits), context)
+        await self._answer(
+            Kind.FOLD, Talk(context, pb.FoldResponse, self._limits, self._gate), context
+        )
 
     async def Verify(  # type: ignore[override]
         self, request_iterator: AsyncIterator[pb.VerifyRequest], context: Context
     ) -> None:
-        await self._answer(Kind.VERIFY, Talk(context, pb.VerifyResponse, self._limits), context)
+        await self._answer(
+            Kind.VERIFY, Talk(context, pb.VerifyResponse, self._limits, self._gate), context
+        )
 
     async def Explain(  # type: ignore[override]
         self, request_iterator: AsyncIterator[pb.ExplainRequest], context: Context
     ) -> None:
-        await self._answer(Kind.EXPLAIN, Talk(context, pb.ExplainResponse, self._limits), context)
+        await self._answer(
+            Kind.EXPLAIN, Talk(context, pb.ExplainResponse, self._limits, self._gate), context
+        )
 
     async def GetServerInfo(
         self, request: pb.GetServerInfoRequest, context: Context

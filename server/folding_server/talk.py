@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from folding.v1.folding_pb2 import Accepted, Chunk, Progress
 from folding_server.calls import CALL
 from folding_server.errors import ServiceError
+from folding_server.gate import Gate
 from folding_server.jobs.runner import FileSpec, JobProgress, JobResult
 from folding_server.limits import ServerLimits
 from folding_server.reports import report_of
@@ -37,8 +38,9 @@ class Talk:
         context: grpc.aio.ServicerContext[Any, Any],
         reply: type[Any],
         limits: ServerLimits,
+        gate: Gate,
     ) -> None:
-        self._context, self._reply, self._limits = context, reply, limits
+        self._context, self._reply, self._limits, self._gate = context, reply, limits, gate
         self._call = CALL.get()
 
     async def header(self) -> Any:
@@ -126,7 +128,7 @@ class Talk:
             ServiceError: UPLOAD_IDLE, or BAD_REQUEST.
         """
         try:
-            async with asyncio.timeout(self._limits.idle_seconds):
+            async with self._gate.patience(self._limits.idle_seconds):
                 return await self._read()
         except TimeoutError as error:
             raise self._idle("sent") from error
@@ -137,7 +139,7 @@ class Talk:
 
     async def _send(self, **message: Message) -> None:
         try:
-            async with asyncio.timeout(self._limits.idle_seconds):
+            async with self._gate.patience(self._limits.idle_seconds):
                 await self._context.write(self._reply(**message))
         except TimeoutError as error:
             raise self._idle("taken") from error

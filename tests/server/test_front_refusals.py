@@ -62,7 +62,7 @@ def test_a_model_that_is_none_is_refused_as_the_command_does(stub: FoldingServic
 
 Requests = list[pb.FoldRequest]
 
-LARGE = b"\0" * (3 << 20)
+LARGE = b"\0" * ((1 << 20) + 2)
 #: What is sent of a file that was never sent before, the reason, and the field at fault.
 CASES: dict[str, tuple[Callable[[bytes], Requests], str, str]] = {
     "nothing": (lambda _: [], "BAD_REQUEST", "header"),
