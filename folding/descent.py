@@ -152,7 +152,7 @@ class Descent:
         above = next(iter(arrived))
         for name, moved in behind:
             walk.way.affines[name], walk.way.above[name] = moved, above
-            if self.draft.node(index).op_type == "Split" and moved.axis is not None:
+            if self.draft.node(index).op_type == "Split" and arrived[above].axis is not None:
                 walk.way.cut.add(name)
             walk.waiting.append((name, moved))
         return None
