@@ -47,6 +47,13 @@ class ChannelAffine:
     def is_identity(self) -> bool:
         return self.is_shift and self.is_scale
 
+    @property
+    def changes(self) -> bytes:
+        """Which channels are not left as they are, as a key."""
+        scale, shift = self.scale, self.shift
+        left = (scale.high == 1) & (scale.low == 0) & (shift.high == 0) & (shift.low == 0)
+        return np.packbits(~left).tobytes()
+
     def agrees_with(self, other: ChannelAffine) -> bool:
         """Whether both act along one axis, so that they compose."""
         return None in (self.axis, other.axis) or (self.axis, self.channels) == (

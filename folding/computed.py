@@ -18,6 +18,7 @@ from onnx import NodeProto
 from folding.constants import Constants
 from folding.doubled import Doubled
 from folding.factor import Factor, along
+from folding.protos import attribute
 from folding.recipes import Scaled
 from folding.stored import Stored
 
@@ -48,7 +49,8 @@ def _product(constants: Constants, name: str, depth: int) -> Scaled | None:
     if node.op_type in _MOVING:
         whole = _product(constants, node.input[0], depth - 1)
         return None if whole is None else _moved(constants, whole, node)
-    if node.op_type not in ("Mul", "Div"):
+    # Below operator set 7 an attribute aligned operands by other rules.
+    if node.op_type not in ("Mul", "Div") or attribute(node, "broadcast") is not None:
         return None
     dims = constants.dims(name)
     for slot in (0, 1) if node.op_type == "Mul" else (0,):

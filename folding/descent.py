@@ -22,7 +22,8 @@ from heapq import heappop, heappush
 
 from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
-from folding.carriers import CARRIERS, Answer, Moved, Passage, asked, ways
+from folding.carriers import CARRIERS, Moved, Passage, carried_down, ways
+from folding.dead_ends import DeadEnds, Way
 from folding.draft import Draft
 from folding.layers import at_input
 from folding.plan import Kept, Reason
@@ -31,9 +32,6 @@ from folding.way import Stop, Taken, Turn, takes_in
 
 #: What a node that joins values asks of all affines before it: the axes, and whether they only add.
 _Kinds = frozenset[tuple[int | None, bool]]
-
-#: Reasons that hold for every affine and whatever else is folded.
-_FOREVER = frozenset({Reason.GRAPH_OUTPUT, Reason.CAPTURED, Reason.CUSTOM_OPERATOR, Reason.NO_RULE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +84,7 @@ class Descent:
         self, draft: Draft, over: Callable[[int], tuple[int, ChannelAffine] | Kept | None]
     ) -> None:
         self.draft, self._over = draft, over
-        #: Values behind which something stops every affine.
-        self._blocked: dict[str, Kept] = {}
+        self._dead_ends = DeadEnds()
         #: Nodes that let none pass because of another input, each with how many came and of which
         #: kinds. They may have as many inputs as the model has nodes, each behind an affine that
         #: asks; so they are asked but once for each kind.
@@ -95,21 +92,21 @@ class Descent:
 
     def down(self, value: str, start: ChannelAffine) -> Descended | Kept:
         """Walk down from a value that an affine makes until layers take it in on every way."""
-        walk = _Walk(value, start)
+        walk, name = _Walk(value, start), value
         refusal: Kept | None = None
         while refusal is None and (walk.waiting or walk.meetings):
             if walk.waiting:
                 name, affine = walk.waiting.pop()
-                refusal = self._blocked.get(name) or self._at(name, affine, walk)
+                refusal = self._dead_ends.known(name, affine) or self._at(name, affine, walk)
             else:
                 index, arrived = walk.next_meeting()
                 name = next(iter(arrived))
                 refusal = self._joining(index, arrived, walk)
         if refusal is not None:
-            self._remember(refusal, name, walk)
+            self._dead_ends.remember(refusal, name, walk.way)
             return refusal
         found = Descended(tuple(walk.readers))
-        return found if found.takers else Kept(Reason.UNREAD, value)
+        return found if found.takers else Kept(Reason.UNREAD, name)
 
     def _at(self, value: str, affine: ChannelAffine, walk: _Walk) -> Kept | None:
         """Let all that reads a value take part, or find out who does not."""
@@ -152,8 +149,11 @@ class Descent:
             return found
         becomes, behind = found
         walk.readers.append(Reader(index, slots, becomes))
+        above = next(iter(arrived))
         for name, moved in behind:
-            walk.above[name] = next(iter(arrived))
+            walk.way.affines[name], walk.way.above[name] = moved, above
+            if self.draft.node(index).op_type == "Split" and arrived[above].axis is not None:
+                walk.way.cut.add(name)
             walk.waiting.append((name, moved))
         return None
 
@@ -173,7 +173,7 @@ class Descent:
         absorbed = at_input(self.draft, index, affine, place) if len(affines) == 1 else None
         if isinstance(absorbed, Absorbed):
             return Taken(index, absorbed), []
-        answer = _carried(affines, Passage(node, self.draft, place=place))
+        answer = carried_down(affines, Passage(node, self.draft, place=place))
         if answer is None:
             return absorbed or self._kept(Reason.NO_RULE, index)
         if isinstance(answer, Kept):
@@ -190,28 +190,10 @@ class Descent:
     def _kept(self, reason: Reason, index: int) -> Kept:
         return Kept(reason, self.draft.title(index), self.draft.node(index).op_type)
 
-    def _remember(self, refusal: Kept, name: str, walk: _Walk) -> None:
-        """What no affine gets past, stops all that would come here too."""
-        if refusal.reason in _FOREVER:
-            value: str | None = name
-            while value is not None and value not in self._blocked:
-                self._blocked[value] = refusal
-                value = walk.above.get(value)
-
-
-def _carried(affines: dict[int, ChannelAffine], passage: Passage) -> Answer | None:
-    """What a carrier answers; None if there is none, or none that passes anything down."""
-    carrier = CARRIERS.get(passage.node.op_type)
-    if carrier is not None and carrier.join is not None:
-        return asked(carrier.join, affines, passage)
-    if carrier is None or carrier.down is None:
-        return None
-    return asked(carrier.down, affines[passage.place], passage)
-
 
 @dataclass(slots=True)
 class _Walk:
-    """How far a descent has come. ``above`` is the value that each value was come to from.
+    """How far a descent has come.
 
     ``meetings`` are nodes that may join several values, each with those that came to it so far.
     """
@@ -220,13 +202,14 @@ class _Walk:
     start: ChannelAffine
     readers: list[Reader] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
-    above: dict[str, str] = field(default_factory=dict)
+    way: Way = field(default_factory=Way)
     waiting: list[tuple[str, ChannelAffine]] = field(default_factory=list)
     meetings: dict[int, dict[str, ChannelAffine]] = field(default_factory=dict)
     _order: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.waiting.append((self.value, self.start))
+        self.way.affines[self.value] = self.start
 
     def gather(self, index: int, value: str, affine: ChannelAffine) -> None:
         """Let a node wait for what else may come to it."""

@@ -25,6 +25,7 @@ from folding.tensors import folded_in
 
 _PERCENT = 100
 _PAGE = 4096
+_COPIES = frozenset({Reason.COPIES, Reason.COMPUTED_COPIES})
 
 
 @dataclass(slots=True)
@@ -64,9 +65,13 @@ class Growth:
             for number, changed in family.members:
                 assert changed.origin is not None
                 for names in folded_in(self._drafts[number], changed):
-                    kept = Kept(Reason.COPIES, changed.origin)
+                    kept = Kept(self._reason(number, changed.origin), changed.origin)
                     refused |= {(number, name): kept for name in names}
         return refused
+
+    def _reason(self, number: int, origin: str) -> Reason:
+        is_stored = self._drafts[number].constants.stored(origin) is not None
+        return Reason.COPIES if is_stored else Reason.COMPUTED_COPIES
 
     def said_of(self, decisions: Iterable[Decision]) -> list[Warned]:
         """What the user should know of it, once the decisions are made."""
@@ -74,7 +79,7 @@ class Growth:
             text = f"copies of tensors grow the model by {self.bytes} bytes, as was allowed"
             return [Warned("GROWTH_ALLOWED", "", text)]
         kept = [d.outcome for d in decisions if isinstance(d.outcome, Kept)]
-        places = [outcome.at for outcome in kept if outcome.reason is Reason.COPIES]
+        places = [outcome.at for outcome in kept if outcome.reason in _COPIES]
         if not places:
             return []
         text = (

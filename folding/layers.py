@@ -17,6 +17,7 @@ from folding.dequantised import Dequantised, dequantised
 from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.factor import Factor
+from folding.fusing import fuses_anew
 from folding.inference import Shape
 from folding.plan import Kept, Reason
 from folding.quantised import (
@@ -119,7 +120,13 @@ def _checked(draft: Draft, index: int, ask: Callable[[], Absorbed | Kept]) -> Ab
 
 def _rescaled(draft: Draft, index: int, slot: int, factor: Factor) -> Rescaled | Kept | None:
     quantised = dequantised(draft, draft.node(index).input[slot])
-    return None if quantised is None else rescaled(draft, quantised, factor)
+    if quantised is None:
+        return None
+    change = rescaled(draft, quantised, factor)
+    if isinstance(change, Rescaled) and fuses_anew(draft, index, slot, change):
+        at = quantised.index
+        return Kept(Reason.ROUNDS_INPUT, draft.title(at), draft.node(at).op_type)
+    return change
 
 
 @dataclass(frozen=True, slots=True)

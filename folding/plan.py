@@ -78,10 +78,17 @@ class Reason(StrEnum):
     POSITIVE_ONLY = "quantised weights take only positive scales"
     OTHER_SCALES = "the scales of this quantised weight differ along another axis"
     ONE_SCALE = "below opset 13 a quantised weight has one scale for all channels"
+    ROUNDS_INPUT = (
+        "with a scale of its own, onnxruntime would round what this layer reads to 8 bits,"
+        " as it does not now"
+    )
     SHARED_WEIGHT = "others read this weight too"
     QUANTISED_BIAS = "the bias of this layer is quantised"
     QUANTISED_SUM = "a shift would have to be summed over this quantised weight"
     COPIES = "folding it would store this tensor twice, and copies would grow the file by over 1 %"
+    COMPUTED_COPIES = (
+        "folding it would store what is computed here, and copies would grow the file by over 1 %"
+    )
     # The numbers.
     OVERFLOW = "a folded number would overflow the type that this tensor is stored in"
     FAILED_ITS_RUN = "the folded layer gave other numbers than rounding explains when it was run"

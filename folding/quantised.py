@@ -17,6 +17,7 @@
    blocks.
 6. One scale for the whole weight becomes one for each channel, and so does the zero point, which
    must be stored; ``axis`` says of which. Below opset 13 there was but one.
+7. onnxruntime's default session must not round, from then on, what the layer reads: see ``fusing``.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from folding.formulas import arithmetic, batch_norm, kind_of
 from folding.graph import Scope
 from folding.plan import Kept, Reason
 from folding.protos import integer, title
-from folding.unevaluated import is_unevaluated
+from folding.unevaluated import is_unevaluated, unevaluated
 
 _BROADCASTS_SINCE = 7
 _ARITHMETIC = frozenset({"Mul", "Div", "Add", "Sub"})
@@ -57,6 +57,8 @@ class Recogniser:
         self.scope, self.constants = scope, constants
         self.steps: dict[int, Step | Kept] = {}
         self.refusals: dict[int, Kept] = {}
+        #: Arithmetic on weights is no affine of the model, whether it is evaluated or not.
+        self._unevaluated = unevaluated(constants)
         for index, operator in enumerate(scope.operators):
             found = self._step(index) if operator in _AFFINES else None
             if found is not None:
@@ -67,10 +69,12 @@ class Recogniser:
         known = (name in self.constants for name in makes if name)
         if index in scope.foreign or all(known) or not scope.may_be_float(makes[0]):
             return None
-        if operator in _ARITHMETIC:
-            return self._arithmetic(index)
         if operator == "BatchNormalization":
             return self._batch_norm(index, scope.nodes[index])
+        if makes[0] in self._unevaluated:
+            return None
+        if operator in _ARITHMETIC:
+            return self._arithmetic(index)
         if scope.type(makes[0]) not in FLOATS:
             return None
         minus = ChannelAffine(Doubled.exact(-1.0), Doubled.exact(0.0), None)

@@ -84,19 +84,25 @@ def added(value: Doubled) -> Doubled:
     return _paired(Doubled.__add__, value)
 
 
-def _product(value: _Value) -> _Value:
+def _product(value: _Value) -> _Value | None:
+    """Of integers only what is exact in float64, as of a sum."""
     if isinstance(value, Doubled):
         return _paired(Doubled.__mul__, value)
+    if not (np.abs(value.astype(np.float64)).prod(0) <= _most(value.dtype)).all():
+        return None
     return np.asarray(value.prod(0, dtype=value.dtype))
+
+
+def _most(dtype: np.dtype[Any]) -> int:
+    """Up to where integers of a type are exact in float64, too."""
+    return min(_EXACT - 1, np.iinfo(dtype).max) if dtype.kind in "iu" else 0
 
 
 def _sum(value: _Value) -> _Value | None:
     """Of integers only what is exact in float64, in which runtimes may add them up."""
     if isinstance(value, Doubled):
         return added(value)
-    whole = value.dtype.kind in "iu"
-    most = min(_EXACT - 1, np.iinfo(value.dtype).max) if whole else 0
-    if not (np.abs(value.astype(np.float64)).sum(0) <= most).all():
+    if not (np.abs(value.astype(np.float64)).sum(0) <= _most(value.dtype)).all():
         return None
     return np.asarray(value.sum(0, dtype=value.dtype))
 

@@ -27,3 +27,16 @@ def is_unevaluated(constants: Constants, name: str) -> bool:
             return False
         names.extend(scope.reads[index])
     return False
+
+
+def unevaluated(constants: Constants) -> frozenset[str]:
+    """The values of a scope that rest on constants alone, by operators that are not evaluated."""
+    scope = constants.scope
+    found: set[str] = set()
+    for index, reads in enumerate(scope.reads):
+        if not all(name in found or name in constants for name in reads if name):
+            continue
+        is_own = index not in scope.foreign and index not in scope.nesting
+        if is_own and any(reads) and scope.operators[index] not in _RANDOM:
+            found.update(name for name in scope.makes[index] if name not in constants)
+    return frozenset(found)

@@ -184,7 +184,7 @@ def test_a_weight_that_is_stored_in_half_its_type_grows_the_file() -> None:
     net = Net()
     conv(net, net.node("Cast", net.weight(60, 60, 1, elem_type=HALF), to=FLOAT, out="w"), 60)
 
-    assert fold(net.model("y")).kept("y") == (Reason.COPIES, "w")
+    assert fold(net.model("y")).kept("y") == (Reason.COMPUTED_COPIES, "w")
 
 
 @pytest.mark.parametrize("read", ["v0", "w"])
@@ -193,7 +193,7 @@ def test_what_others_read_too_is_not_stored_twice(read: str) -> None:
     conv(net, divided_first(net))
     net.node("ReduceMax", read, keepdims=0, out="z")
 
-    assert fold(net.model("y", "z")).kept("y") == (Reason.COPIES, "w")
+    assert fold(net.model("y", "z")).kept("y") == (Reason.COMPUTED_COPIES, "w")
 
 
 def test_two_layers_on_one_stored_weight_need_two() -> None:
@@ -206,8 +206,8 @@ def test_two_layers_on_one_stored_weight_need_two() -> None:
 
     result = fold(net.model("a", "b"))
 
-    assert result.kept("a") == (Reason.COPIES, "wa")
-    assert result.kept("b") == (Reason.COPIES, "wb")
+    assert result.kept("a") == (Reason.COMPUTED_COPIES, "wa")
+    assert result.kept("b") == (Reason.COMPUTED_COPIES, "wb")
 
 
 def test_a_channel_of_zeros_has_no_direction() -> None:
@@ -271,3 +271,16 @@ def test_the_sites_are_compared_with_the_numbers_of_the_computed_weight(spelling
     assert numbers is not None
     assert numbers.dims == wanted.shape
     np.testing.assert_allclose(numbers.read(7, 500).value.astype("f8"), wanted.ravel()[7:500])
+
+
+@pytest.mark.parametrize("operator", ["Mul", "Div"])
+def test_below_opset_7_an_attribute_says_along_which_axis_a_weight_is_multiplied(
+    operator: str,
+) -> None:
+    """Numpy's rules would take the last axis, which has the same length."""
+    net = Net(opset=6)
+    x, v, g = net.input(1, 3, 4, 4), net.weight(3, 3, 3, 3), net.positive(3)
+    w = net.node(operator, v, g, out="w", broadcast=1, axis=0)
+    net.batch_norm(net.node("Conv", x, w), 3, "y", is_test=1)
+
+    assert fold_unverified(net.model("y")).kept("y") == (Reason.TOO_COMPLEX, "w")

@@ -366,6 +366,24 @@ def sums_that_read_one_affine(net: Net, n: int) -> list[str]:
     return [net.node("Add", x, net.node("Sigmoid", "x")) for _ in range(n)]
 
 
+def affines_above_cuts_that_stay(net: Net, n: int) -> list[str]:
+    x = data(net)
+    for _ in range(n):
+        x = net.node("Concat", *[net.node("Mul", x, near_one(net, 2, 1))] * 2, axis=1)
+        x = net.node("Split", x, axis=1, out=f"{x}_0,{x}_1")
+    return [net.node("Sigmoid", x)]
+
+
+def affines_above_parts_that_stay(net: Net, n: int) -> list[str]:
+    x = data(net)
+    for number in range(n):
+        x = net.node("Mul", x, near_one(net, 2, 1))
+        x = net.node("Tile", x, net.integers(1, 2, 1))
+        net.node("Split", x, axis=1, out=f"p{number},q{number}")
+        x = net.node("Sub", f"p{number}", net.node("Sigmoid", f"q{number}"))
+    return [x]
+
+
 def scales_without_their_shifts(net: Net, n: int) -> list[str]:
     x = data(net)
     for _ in range(n):
@@ -413,6 +431,8 @@ SHAPES: dict[str, Callable[[Net, int], list[str]]] = {
         diamonds_on_the_way_down,
         affines_that_meet_twice_in_a_sum,
         sums_that_read_one_affine,
+        affines_above_cuts_that_stay,
+        affines_above_parts_that_stay,
         scales_without_their_shifts,
     )
 } | {

@@ -51,7 +51,8 @@ def kept_for_copies(decisions: Sequence[Decision]) -> dict[str, str]:
     return {
         d.name: d.outcome.at
         for d in decisions
-        if isinstance(d.outcome, Kept) and d.outcome.reason is Reason.COPIES
+        if isinstance(d.outcome, Kept)
+        and d.outcome.reason in (Reason.COPIES, Reason.COMPUTED_COPIES)
     }
 
 

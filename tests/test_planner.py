@@ -1149,7 +1149,13 @@ def norm_behind(net: Net) -> Net:
 
 
 #: Those that have a test of their own: of runs, of functions, and of what the user asks for.
-ELSEWHERE = {Reason.FAILED_ITS_RUN, Reason.IN_FUNCTION, Reason.ASKED_TO_KEEP, Reason.COPIES}
+ELSEWHERE = {
+    Reason.FAILED_ITS_RUN,
+    Reason.IN_FUNCTION,
+    Reason.ASKED_TO_KEEP,
+    Reason.COMPUTED_COPIES,
+    Reason.COPIES,
+}
 
 
 @pytest.mark.parametrize("reason", [r for r in Reason if r not in ELSEWHERE])

@@ -6,7 +6,7 @@ import pytest
 from graphs import DOUBLE, FLOAT, HALF, Net, assert_same_function, fold, fold_unverified, refusal
 from onnx import ModelProto
 
-from folding.plan import Reason
+from folding.plan import Kept, Reason
 
 
 def test_a_scalar_scale_beside_a_vector_of_shifts_goes_down_alone() -> None:
@@ -281,3 +281,54 @@ def test_below_ir_4_the_constant_of_a_shift_that_stays_counts_in_its_own_shape()
     result = fold(model)
 
     assert len(result.operators) <= len(model.graph.node)
+
+
+def test_what_stops_one_affine_does_not_stop_one_of_which_nothing_comes_there() -> None:
+    net = Net(DOUBLE)
+    net.node("Mul", net.node("Sigmoid", net.input(2, 4, 3)), net.weight(4, 1), out="a")
+    last = net.store([[1.0], [1.0], [1.0], [2.0]])
+    net.node("Mul", net.node("Sigmoid", "x"), last, out="b")
+    net.node("Concat", "a", "b", axis=1, out="c")
+    net.node("Split", "c", net.integers(7, 1), axis=1, out="y,rest")
+    net.node("MatMul", "rest", net.weight(3, 3), out="z")
+    model = net.model("y", "z")
+
+    result = fold(model)
+
+    assert result.kept("a")[0] is Reason.NO_RULE
+    assert result.decision("b").is_folded
+    assert_same_function(model, result.model)
+
+
+def test_it_is_said_which_part_of_a_result_nothing_reads() -> None:
+    net = Net()
+    net.node("Mul", net.input(2, 4, 3), net.store([[1.0], [1.0], [1.0], [2.0]]), out="v")
+    net.node("Split", "v", net.integers(3, 1), axis=1, out="a,b")
+    net.node("Relu", "a", out="y")
+
+    outcome = fold(net.model("y")).decision("v").outcome
+
+    assert isinstance(outcome, Kept)
+    assert outcome.below == Kept(Reason.UNREAD, "b")
+
+
+def test_arithmetic_on_weights_that_are_not_evaluated_is_no_affine() -> None:
+    net = Net()
+    v = net.weight(4, 3, 3)
+    w = net.node("Mul", net.node("Erf", v), net.weight(4, 1, 1))
+    w = net.node("Neg", net.node("Add", w, net.weight(4, 1, 1)))
+    net.batch_norm(net.node("Conv", net.input(2, 3, 5), w), 4, "y")
+
+    result = fold(net.model("y"))
+
+    assert result.names == ["y"]
+    assert result.kept("y")[0] is Reason.TOO_COMPLEX
+
+
+def test_arithmetic_on_what_a_random_operator_makes_is_an_affine() -> None:
+    net = Net()
+    net.input(2, 4, 3)
+    noise = net.node("RandomNormalLike", net.weight(2, 4, 3))
+    net.node("Add", "x", net.node("Mul", noise, net.weight(4, 1), out="v"), out="y")
+
+    assert fold_unverified(net.model("y")).names == ["v"]

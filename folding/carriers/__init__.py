@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from folding.affine import ChannelAffine
 from folding.carriers import (
     absolute,
     addition,
@@ -70,4 +73,25 @@ CARRIERS: dict[str, Carrier] = {
     for operator in carrier.operators
 }
 
-__all__ = ["CARRIERS", "Answer", "Carrier", "Moved", "Passage", "Surroundings", "asked", "ways"]
+
+def carried_down(affines: Mapping[int, ChannelAffine], passage: Passage) -> Answer | None:
+    """What a carrier answers; None if there is none, or none that passes anything down."""
+    carrier = CARRIERS.get(passage.node.op_type)
+    if carrier is not None and carrier.join is not None:
+        return asked(carrier.join, affines, passage)
+    if carrier is None or carrier.down is None:
+        return None
+    return asked(carrier.down, affines[passage.place], passage)
+
+
+__all__ = [
+    "CARRIERS",
+    "Answer",
+    "Carrier",
+    "Moved",
+    "Passage",
+    "Surroundings",
+    "asked",
+    "carried_down",
+    "ways",
+]

@@ -8,12 +8,17 @@ from graphs import DOUBLE, FLOAT
 from growing.grower import Grower, Rule
 
 
-def _numbers(g: Grower, *shape: int, like: str, may_vanish: bool = False) -> str:
-    """Constants for an affine: of one sign or two, all alike or with a zero among them."""
+def _numbers(g: Grower, *shape: int, like: str, may_vanish: bool = False, idle: float = 1.0) -> str:
+    """Constants for an affine: of one sign or two, all alike or with a zero among them.
+
+    ``idle`` is the number that leaves a channel as it is, which some have.
+    """
     signs = g.net.random.choice([-1.0, 1.0], shape) if g.one_in(4) else 1.0
     numbers = np.asarray(signs * g.net.random.uniform(0.25, 1.75, shape))
     if g.one_in(6):
         numbers = np.full(shape, numbers.flat[0])
+    if shape and g.one_in(4):
+        numbers[g.net.random.random(shape) < 0.5] = idle
     if may_vanish and g.one_in(8):
         numbers.flat[-1] = 0.0
     return g.net.store(numbers, elem_type=g.kind(like))
@@ -56,7 +61,8 @@ def _arithmetic(g: Grower, x: str, operator: str) -> str:
         size = 2 if shape[axis] == 1 and g.one_in(8) else shape[axis]
         vector = (size, *[1] * (len(shape) - 1 - axis))
         vector = (*[1] * g.upto(axis), *vector)
-    constant = _numbers(g, *vector, like=x, may_vanish=operator == "Mul")
+    idle = 1.0 if operator in ("Mul", "Div") else 0.0
+    constant = _numbers(g, *vector, like=x, may_vanish=operator == "Mul", idle=idle)
     pair = [x, constant] if operator == "Div" or g.flip() else [constant, x]
     out = g.add(operator, *pair)
     if operator in ("Mul", "Div") and max(vector, default=1) > 1:

@@ -20,7 +20,7 @@ from growing.shaping import SHAPING
 from growing.windows import WINDOWS
 
 BATCH = 2
-OPSETS = (9, 10, 11, 13, 17, 18, 21, 23)
+OPSETS = (8, 9, 10, 11, 13, 17, 18, 21, 23)
 #: Their kernels' types begin there.
 _BFLOAT_OPSETS = (22, 23)
 

@@ -13,6 +13,8 @@ from graphs import BOOL, INT64, Array, Feed, Net
 from onnx import NodeProto, checker
 from oracle import compute, wide
 
+from growing.weights import dequantised, normalised
+
 T = TypeVar("T")
 
 #: What a value may be, so that models stay quick to compute, and are of more than roundings.
@@ -30,7 +32,8 @@ class Grower:
 
     ``hints`` has for each value the axis, from the left, where the channels of the last layer are.
     ``kinds`` has the element types other than the net's. ``counted`` are the nodes that must be in
-    exactly one decision, ``outputs`` those of the model so far.
+    exactly one decision, ``outputs`` those of the model so far. ``constants`` are those that nodes
+    compute.
     """
 
     random: Random
@@ -42,6 +45,7 @@ class Grower:
     counted: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     weights: dict[tuple[int, ...], list[str]] = field(default_factory=dict)
+    constants: dict[str, Array] = field(default_factory=dict)
 
     # --- choices --------------------------------------------------------------------------------
 
@@ -106,8 +110,26 @@ class Grower:
         """A new weight, or one that another layer has."""
         known = self.weights.setdefault(shape, [])
         if not known or not self.one_in(6):
-            known.append(self.net.weight(*shape))
+            known.append(self._new_weight(*shape))
         return self.pick(*known)
+
+    def _new_weight(self, *shape: int) -> str:
+        """A stored weight, or one that is computed from constants."""
+        if len(shape) < 2 or not self.one_in(4):
+            return self.net.weight(*shape)
+        try:
+            return dequantised(self, *shape) if self.flip() else normalised(self, *shape)
+        except Unfit:
+            return self.net.weight(*shape)
+
+    def compute(self, operator: str, *inputs: str, **given: Any) -> str:
+        """Add a node that reads constants, and on whose result nothing is grown."""
+        self.net.node(operator, *inputs, **given)
+        node = self.net.nodes.pop()
+        (result,) = self._computed(node).values()
+        self.net.nodes.append(node)
+        self.constants[node.output[0]] = result
+        return str(node.output[0])
 
     # --- nodes ----------------------------------------------------------------------------------
 
@@ -144,7 +166,7 @@ class Grower:
             checker.check_node(node, _context(net.opset, net.ir_version))
         except checker.ValidationError as error:  # This opset has no such form of the operator.
             raise Unfit from error
-        stored = {name: wide(array) for name, array in net.stored.items()}
+        stored = self.constants | {name: wide(array) for name, array in net.stored.items()}
         with np.errstate(all="ignore"):
             found = compute(node, stored | self.values, net.opset)
         if not all(_is_fit(value) for value in found):
