@@ -61,7 +61,7 @@ def test_a_scalar_composes_with_a_vector_and_keeps_its_axis() -> None:
 
 def test_only_affines_of_one_axis_and_length_agree() -> None:
     affine = vector([(2, 1), (3, 4), (5, 6)])
-    longer = ChannelAffine(Doubled.exact(np.ones(4)), Doubled.exact(0.0), -2)
+    longer = vector([(2, 1), (3, 4), (5, 6), (7, 8)])
 
     assert affine.agrees_with(affine)
     assert affine.agrees_with(identity())
