@@ -130,8 +130,8 @@ def where_parting(draft: Draft, value: str, before: int) -> Kept | None:
 class Saved:
     """Other ways that were offered: the place of the line, what was ahead then, and the other line.
 
-    Those of operands that ask the same (``is_even``) are tried when all others have failed, and
-    only if some branches have met that asked different things.
+    That of operands that ask the same (``is_even``) is tried when the others of its node have
+    failed, and only if some branches have met that asked different things.
     """
 
     others: list[tuple[int, Ahead, Line]] = field(default_factory=list)
@@ -149,9 +149,10 @@ class Saved:
     def pop(self, trouble: Kept) -> tuple[int, Ahead, Line] | None:
         """The next one to try, None if there is none that may help."""
         self.have_met = self.have_met or trouble.reason is Reason.BRANCHES_DIFFER
-        source = self.others or (self.even if self.have_met else [])
-        if not source:
+        reached = self.others[-1][0] if self.others else -1
+        is_even = self.have_met and self.even and self.even[-1][0] > reached
+        if not is_even and not self.others:
             return None
-        found = source.pop()
+        found = (self.even if is_even else self.others).pop()
         self.even = [saved for saved in self.even if saved[0] <= found[0]]
         return found

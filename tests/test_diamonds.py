@@ -428,6 +428,18 @@ def test_one_of_the_branches_may_be_the_value_itself() -> None:
     assert_folds(net.model("y"), "Conv", "AveragePool", "Add")
 
 
+def test_branches_share_what_comes_to_one_operand_of_a_sum_behind() -> None:
+    """The other operand takes no shift at all, neither all of it nor a half."""
+    net = Net()
+    h = conv(net, net.input(2, 3, 5), 3)
+    inner = net.node("Add", means(net, h), net.node("GlobalMaxPool", h))
+    other = net.node("Relu", conv(net, "x", 3))
+    norm(net, net.node("Add", inner, other), out="y")
+
+    model = net.model("y")
+    assert_folds(model, "Conv", "GlobalAveragePool", "GlobalMaxPool", "Add", "Conv", "Relu", "Add")
+
+
 def test_another_operand_takes_all_of_the_shift_where_there_is_one() -> None:
     """What the branches that meet ask is the scale alone, so that only its bias gets the shift."""
     net = Net()
