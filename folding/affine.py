@@ -55,11 +55,8 @@ class ChannelAffine:
         return np.packbits(~left).tobytes()
 
     def agrees_with(self, other: ChannelAffine) -> bool:
-        """Whether both act along one axis, so that they compose."""
-        return None in (self.axis, other.axis) or (self.axis, self.channels) == (
-            other.axis,
-            other.channels,
-        )
+        """Whether both act along one axis, so that they compose; one may be the same for all."""
+        return self._is_beside(other) or None in (self.narrowed().axis, other.narrowed().axis)
 
     def equals(self, other: ChannelAffine) -> bool:
         """Whether both do the same to the same channels."""
@@ -70,10 +67,20 @@ class ChannelAffine:
 
     def after(self, inner: ChannelAffine) -> ChannelAffine:
         """``self(inner(x))`` as one affine."""
+        outer = self
+        if not self._is_beside(inner):
+            outer, inner = self.narrowed(), inner.narrowed()
         return ChannelAffine(
-            self.scale * inner.scale,
-            self.scale * inner.shift + self.shift,
-            inner.axis if self.axis is None else self.axis,
+            outer.scale * inner.scale,
+            outer.scale * inner.shift + outer.shift,
+            inner.axis if outer.axis is None else outer.axis,
+        )
+
+    def _is_beside(self, other: ChannelAffine) -> bool:
+        """Whether both have one number for each of the same channels, or one has but one number."""
+        return None in (self.axis, other.axis) or (self.axis, self.channels) == (
+            other.axis,
+            other.channels,
         )
 
     def parts(self) -> tuple[ChannelAffine, ChannelAffine]:

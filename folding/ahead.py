@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from folding.affine import ChannelAffine
 from folding.carriers import CARRIERS
@@ -65,7 +66,8 @@ class Ahead:
         if self.meetings:
             edge = max(self.meetings, key=lambda edge: edge.node)
             return edge, self.meetings.pop(edge)
-        return Kept(Reason.FORKED, next(iter(self.forks)))
+        value, (_, missing) = next(iter(self.forks.items()))
+        return Kept(Reason.FORKED if missing else Reason.TOO_MANY_WAYS, value)
 
     def add(self, line: Line) -> None:
         """Go on behind a line that ends at a turn, or at a fork as the last one."""
@@ -110,21 +112,47 @@ def has_several_outputs(draft: Draft, index: int) -> bool:
     return len(outputs) > 1 and sum(map(draft.is_read, outputs)) > 1
 
 
-def may_meet(draft: Draft, value: str, before: int) -> bool:
-    """Whether all that reads a value may be on ways that meet again before some node."""
+def where_parting(draft: Draft, value: str, before: int) -> Kept | None:
+    """Why what reads a value cannot all be on ways that meet again before some node, if so."""
     readers = draft.readers(value)
-    return readers.count <= _MOST_READERS and all(
+    are_on_ways = all(
         (index < before or index in draft.after)
         and draft.node(index).op_type in _ON_A_WAY
         and is_default_domain(draft.node(index))
-        for index in readers
+        for index in islice(readers, _MOST_READERS + 1)
     )
+    if not are_on_ways:
+        return Kept(Reason.FORKED, value)
+    return Kept(Reason.TOO_MANY_WAYS, value) if readers.count > _MOST_READERS else None
 
 
-def others(line: Line) -> list[Line]:
-    """The same line with the other ways that its end offers, the best last."""
-    end = line.end
-    if not isinstance(end, Turn):
-        return []
-    ends = (replace(end, moved=way, others=()) for way in reversed(end.others))
-    return [replace(line, end=other) for other in ends]
+@dataclass(slots=True)
+class Saved:
+    """Other ways that were offered: the place of the line, what was ahead then, and the other line.
+
+    That of operands that ask the same (``is_even``) is tried when the others of its node have
+    failed, and only if some branches have met that asked different things.
+    """
+
+    others: list[tuple[int, Ahead, Line]] = field(default_factory=list)
+    even: list[tuple[int, Ahead, Line]] = field(default_factory=list)
+    have_met: bool = False
+
+    def add(self, place: int, ahead: Ahead, line: Line) -> None:
+        """The other ways that the end of a line offers, of which the first is tried first."""
+        if isinstance(line.end, Turn):
+            for way in reversed(line.end.others):
+                end = replace(line.end, moved=way, others=())
+                saved = self.even if way.is_even else self.others
+                saved.append((place, ahead.copy(), replace(line, end=end)))
+
+    def pop(self, trouble: Kept) -> tuple[int, Ahead, Line] | None:
+        """The next one to try, None if there is none that may help."""
+        self.have_met = self.have_met or trouble.reason is Reason.BRANCHES_DIFFER
+        reached = self.others[-1][0] if self.others else -1
+        is_even = self.have_met and self.even and self.even[-1][0] > reached
+        if not is_even and not self.others:
+            return None
+        found = (self.even if is_even else self.others).pop()
+        self.even = [saved for saved in self.even if saved[0] <= found[0]]
+        return found

@@ -90,7 +90,8 @@ def at_output(draft: Draft, index: int, affine: ChannelAffine) -> Absorbed | Kep
     absorber = ABSORBERS.get(draft.node(index).op_type)
     if absorber is None or absorber.at_output is None:
         return None
-    return _checked(draft, index, partial(absorber.at_output, DraftLayer(draft, index), affine))
+    ask = partial(absorber.at_output, DraftLayer(draft, index))
+    return _narrowed(affine, lambda part: _checked(draft, index, partial(ask, part)))
 
 
 def at_input(draft: Draft, index: int, affine: ChannelAffine, slot: int) -> Absorbed | Kept | None:
@@ -98,8 +99,19 @@ def at_input(draft: Draft, index: int, affine: ChannelAffine, slot: int) -> Abso
     absorber = ABSORBERS.get(draft.node(index).op_type)
     if absorber is None or absorber.at_input is None:
         return None
-    layer = DraftLayer(draft, index)
-    return _checked(draft, index, partial(absorber.at_input, layer, affine, slot))
+    rule, layer = absorber.at_input, DraftLayer(draft, index)
+    return _narrowed(affine, lambda part: _checked(draft, index, partial(rule, layer, part, slot)))
+
+
+def _narrowed(
+    affine: ChannelAffine, ask: Callable[[ChannelAffine], Absorbed | Kept]
+) -> Absorbed | Kept:
+    """The answer to an affine, or to the number that it is if it does the same to all channels."""
+    answer, narrow = ask(affine), affine.narrowed()
+    if isinstance(answer, Absorbed) or affine.axis is None or narrow.axis is not None:
+        return answer
+    number = ask(narrow)
+    return number if isinstance(number, Absorbed) else answer
 
 
 def _checked(draft: Draft, index: int, ask: Callable[[], Absorbed | Kept]) -> Absorbed | Kept:

@@ -144,8 +144,11 @@ def host_below(draft: Draft, steps: Recogniser, end: Taken) -> tuple[Stop, Doubl
         if index in draft.fixed:
             return None
         slot, inner = affine_at(draft, steps, index) or (0, None)
-        if inner is not None and draft.node(index).op_type == "Add" and inner.agrees_with(wanted):
-            return Stop(index, slot, is_affine=True), inner.after(wanted).shift
+        if inner is None or draft.node(index).op_type != "Add" or not inner.agrees_with(wanted):
+            continue
+        whole = inner.after(wanted)
+        if whole.axis in (None, wanted.axis):
+            return Stop(index, slot, is_affine=True), whole.shift
     return None
 
 

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     OPERAND_GROWS = "an operand of this operator lacks the channels, so it would have to grow"
     OTHER_BRANCH = "another input of this operator has no such affine before it"
     BRANCHES_DIFFER = "the branches that meet here would need different numbers"
+    TOO_MANY_WAYS = "more ways part here, or meet again, than are followed"
     # The layer.
     RUNTIME_WEIGHT = "the weight of this layer is computed at run time"
     RUNTIME_OPERANDS = "no input of this operator is a constant that could take it in"
@@ -208,8 +209,7 @@ class Plan:
     """Exactly one decision for every affine in the model, in graph order.
 
     ``changed_values`` maps the values that go on existing with other content to their new names.
-    ``operators`` has each operator's nodes and bytes before and after, bodies and functions
-    included.
+    ``operators`` has each operator's nodes and bytes before and after, in all graphs.
     """
 
     decisions: Sequence[Decision]

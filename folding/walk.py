@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
-from folding.ahead import Ahead, has_several_outputs, may_meet, others
+from folding.ahead import Ahead, Saved, has_several_outputs, where_parting
 from folding.carriers import CARRIERS
 from folding.chains import Chain
 from folding.current import affine_of, composed
@@ -88,7 +88,8 @@ class Walker:
         """
         lines, ahead = [first], Ahead(self.draft)
         ahead.add(first)
-        saved = [(0, Ahead(self.draft), other) for other in others(first)]
+        saved = Saved()
+        saved.add(0, Ahead(self.draft), first)
         trouble: Kept | None = None
         tries = 0
         while ahead:
@@ -98,14 +99,18 @@ class Walker:
             else:
                 line = self._line(*begin, narrows_to, origin)
             if isinstance(line, Line):
-                saved += [(len(lines), ahead.copy(), other) for other in others(line)]
+                saved.add(len(lines), ahead, line)
                 lines.append(line)
                 ahead.add(line)
                 continue
             trouble, tries = trouble or line, tries + 1
-            if not saved or tries > _MOST_TRIES:
+            other = saved.pop(line)
+            if other is None:
                 return trouble
-            place, ahead, lead = saved.pop()
+            place, ahead, lead = other
+            if tries > _MOST_TRIES and isinstance(lead.end, Turn):
+                node = self.draft.node(lead.end.node)
+                return Kept(Reason.TOO_MANY_WAYS, self.draft.title(lead.end.node), node.op_type)
             lines = [*lines[:place], lead]
             ahead.add(lead)
         return Reached(tuple(lines))
@@ -135,8 +140,8 @@ class Walker:
         value = self.draft.node(last.entry).input[last.slot]
         if edge is not None and found == Kept(Reason.FORKED, value):
             at = Edge(last.entry, (last.slot,)) if pieces else edge
-            if may_meet(self.draft, value, origin):
-                return Line(begin, whole, Fork(value, affine, at))
+            obstacle = where_parting(self.draft, value, origin)
+            return obstacle or Line(begin, whole, Fork(value, affine, at))
         return found if isinstance(found, Kept) else Line(begin, whole, found)
 
     def _step(self, last: Stop, affine: ChannelAffine, narrows_to: int, readers: int) -> Found:

@@ -69,11 +69,20 @@ def obstacles() -> dict[Reason, ModelProto]:
     net.batch_norm(net.input(2, 4, 5), 4, "n")
     net.node("Add", "n", net.node("Neg", "n"), out="y")
     found[Reason.BRANCHES_DIFFER] = net.model("y")
+    found[Reason.TOO_MANY_WAYS] = _many_ways()
     net = Net()
     found[Reason.NOT_INPUT_CHANNELS] = before("MatMul", net.weight(5, 3), net=net)
     net = Net()
     found[Reason.PADS_ZEROS] = before("Conv", net.weight(3, 4, 3), net=net, pads=[1, 1])
     return found | quantising.obstacles()
+
+
+def _many_ways() -> ModelProto:
+    net = Net()
+    value = net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 1))
+    both = net.node("Concat", *(net.node("Identity", value) for _ in range(33)), axis=2)
+    net.batch_norm(both, 4, "y")
+    return net.model("y")
 
 
 def _mixed() -> ModelProto:

@@ -61,12 +61,23 @@ def test_a_scalar_composes_with_a_vector_and_keeps_its_axis() -> None:
 
 def test_only_affines_of_one_axis_and_length_agree() -> None:
     affine = vector([(2, 1), (3, 4), (5, 6)])
-    longer = ChannelAffine(Doubled.exact(np.ones(4)), Doubled.exact(0.0), -2)
+    longer = vector([(2, 1), (3, 4), (5, 6), (7, 8)])
 
     assert affine.agrees_with(affine)
     assert affine.agrees_with(identity())
     assert not affine.agrees_with(affine.along(-1))
     assert not affine.agrees_with(longer)
+
+
+def test_a_uniform_affine_agrees_with_one_of_any_axis() -> None:
+    affine, uniform = vector([(2, 1), (3, 4), (5, 6)]), vector([(2, 1)] * 3, -1)
+
+    assert affine.agrees_with(uniform)
+    assert uniform.agrees_with(affine)
+    assert not affine.agrees_with(vector([(2, 1), (2, 1), (2, 3)], -1))
+    for both, shift in ((affine.after(uniform), [3, 7, 11]), (uniform.after(affine), [3, 9, 13])):
+        assert both.axis == -2
+        assert both.shift.high.tolist() == shift
 
 
 def test_a_scalar_has_no_axis_to_move() -> None:

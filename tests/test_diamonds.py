@@ -10,7 +10,7 @@ import pytest
 from graphs import BOOL, TYPES, Net, assert_same_function, fold, refusal
 from onnx import ModelProto
 
-from folding import ahead
+from folding import ahead, walk
 from folding.plan import Folded, Kept, Reason
 
 
@@ -383,7 +383,19 @@ def test_more_than_some_diamonds_are_not_passed(monkeypatch: pytest.MonkeyPatch)
         value = net.node("Mean", value, net.node("Identity", value))
     scaled(net, value)
 
-    assert refusal(net.model("y")) == (Reason.FORKED, "h")
+    assert refusal(net.model("y")) == (Reason.TOO_MANY_WAYS, "h")
+
+
+def test_more_than_some_ways_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node is named whose other ways are left."""
+    for tries, reason in ((1, Reason.GRAPH_INPUT), (0, Reason.TOO_MANY_WAYS)):
+        monkeypatch.setattr(walk, "_MOST_TRIES", tries)
+        net = Net()
+        net.input(2, 4, 5)
+        value = net.node("Add", "x", net.node("Relu", "x"), out="b")
+        net.batch_norm(value, 4, "y")
+
+        assert refusal(net.model("y")) == (reason, "x" if reason is Reason.GRAPH_INPUT else "b")
 
 
 def test_the_values_that_go_on_with_other_content_are_listed() -> None:
@@ -396,11 +408,58 @@ def test_the_values_that_go_on_with_other_content_are_listed() -> None:
     assert result.plan.changed_values == {"h": "h_folded", "m": "m_folded"}
 
 
-def test_a_shift_that_the_branches_would_share_stays() -> None:
-    """Of a sum one operand takes the shift, so that both ask different things of the value."""
+@pytest.mark.parametrize("operator", ["Add", "Sum", "Mean"])
+@pytest.mark.parametrize("half", [False, True])
+def test_branches_of_a_sum_share_the_shift(operator: str, *, half: bool) -> None:
+    """Else they would ask different things of the value."""
+    net = Net()
+    h = conv(net, net.input(2, 3, 5), 3, out="h")
+    joined = net.node(operator, means(net, h), net.node("GlobalMaxPool", h))
+    norm(net, net.node("Mul", joined, net.store(0.5)) if half else joined, out="y")
+
+    assert_folds(net.model("y"), "Conv", "GlobalAveragePool", "GlobalMaxPool", operator)
+
+
+def test_one_of_the_branches_may_be_the_value_itself() -> None:
     net = Net()
     h = conv(net, net.input(2, 3, 5), 3, out="h")
     net.batch_norm(net.node("Add", h, pooled(net, h)), 4, "y")
+
+    assert_folds(net.model("y"), "Conv", "AveragePool", "Add")
+
+
+def test_branches_share_what_comes_to_one_operand_of_a_sum_behind() -> None:
+    """The other operand takes no shift at all, neither all of it nor a half."""
+    net = Net()
+    h = conv(net, net.input(2, 3, 5), 3)
+    inner = net.node("Add", means(net, h), net.node("GlobalMaxPool", h))
+    other = net.node("Relu", conv(net, "x", 3))
+    norm(net, net.node("Add", inner, other), out="y")
+
+    model = net.model("y")
+    assert_folds(model, "Conv", "GlobalAveragePool", "GlobalMaxPool", "Add", "Conv", "Relu", "Add")
+
+
+def test_another_operand_takes_all_of_the_shift_where_there_is_one() -> None:
+    """What the branches that meet ask is the scale alone, so that only its bias gets the shift."""
+    net = Net()
+    h = net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 1), out="h")
+    other = net.node("Conv", "x", net.weight(4, 3, 1), out="o")
+    joined = net.node("Sum", means(net, h), net.node("GlobalMaxPool", h), means(net, other))
+    norm(net, joined, out="y")
+    model = net.model("y")
+
+    assert_folds(
+        model, "Conv", "Conv", "GlobalAveragePool", "GlobalMaxPool", "GlobalAveragePool", "Sum"
+    )
+    assert [len(node.input) for node in fold(model).model.graph.node[:2]] == [2, 3]
+
+
+def test_a_shift_that_the_branches_cannot_share_stays() -> None:
+    """Behind a Sub equal shifts are gone."""
+    net = Net()
+    h = conv(net, net.input(2, 3, 5), 3, out="h")
+    net.batch_norm(net.node("Sub", h, pooled(net, h)), 4, "y")
 
     assert refusal(net.model("y")) == (Reason.BRANCHES_DIFFER, "h")
 
@@ -408,10 +467,10 @@ def test_a_shift_that_the_branches_would_share_stays() -> None:
 def test_the_scale_alone_goes_up_where_the_shift_may_stay() -> None:
     net = Net()
     h = conv(net, net.input(2, 3, 5), 3)
-    product = net.node("Mul", net.node("Add", h, pooled(net, h)), net.weight(4, 1))
+    product = net.node("Mul", net.node("Sub", h, pooled(net, h)), net.weight(4, 1))
     net.node("Add", product, net.weight(4, 1), out="y")
 
-    outcome = assert_folds(net.model("y"), "Conv", "AveragePool", "Add", "Add")
+    outcome = assert_folds(net.model("y"), "Conv", "AveragePool", "Sub", "Add")
 
     assert outcome.rest is not None
     assert outcome.rest.reason is Reason.BRANCHES_DIFFER
@@ -467,7 +526,7 @@ def test_a_value_with_very_many_readers_is_not_asked_for_all_of_them(
 ) -> None:
     """Each affine that comes to it looks at its readers."""
     monkeypatch.setattr(ahead, "_MOST_READERS", 3)
-    for count, reason in ((3, None), (4, Reason.FORKED)):
+    for count, reason in ((3, None), (4, Reason.TOO_MANY_WAYS)):
         net = Net()
         h = conv(net, net.input(2, 3, 5), 3, out="h")
         scaled(net, net.node("Sum", *(net.node("Identity", h) for _ in range(count))))

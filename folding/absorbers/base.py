@@ -112,12 +112,13 @@ def for_channels(
     """The affine with one number a channel, or Kept if it acts along another axis.
 
     ``axis`` is where the layer's channels stand in its output or input, from the right; ``other``
-    is why it is refused if it acts along another one.
+    is why it is refused if it acts along another one, and not on all alike.
     """
     if affine.axis is None:
         return affine.spread(channels)
     if affine.axis != axis:
-        return refuse(other, layer)
+        narrow = affine.narrowed()
+        return narrow.spread(channels) if narrow.axis is None else refuse(other, layer)
     if affine.channels != channels:
         return refuse(Reason.BAD_LAYER, layer)
     is_spread = affine.scale.shape == affine.shift.shape == (channels,)

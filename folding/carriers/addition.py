@@ -5,8 +5,9 @@
 
 Each operand has a weight: 1, -1 on the right of a Sub, 1/n in a Mean of n. Upward s goes to all
 operands, and t to one of them, divided by the weight it has in all its slots together: halved in
-Add(x, x), negative on the right of a Sub. Downward t is multiplied by that weight, and where it
-comes from several operands, it is their sum.
+Add(x, x), negative on the right of a Sub. If that leads nowhere, since the operands go back to one
+value that would have to be two things, t goes to all alike, divided by the sum of the weights.
+Downward t is multiplied by that weight, and where it comes from several operands, it is their sum.
 
 1. Upward, an operand without the channels takes an affine only if it is the same for all of them,
    and t goes to one that has them; how many it has must be known. A constant operand takes in what
@@ -15,7 +16,9 @@ comes from several operands, it is their sum.
 2. A value whose slots cancel out, as in Sub(x, x), takes nothing.
 3. Downward, s must be 1, unless an affine stands before every operand that is no constant. They
    must have the same s; the constants are divided by it: then no scale may be zero.
-4. Below opset 7 an attribute of Add and Sub says how they broadcast: refused.
+4. Alike it goes only to operands that all have the channels and are no constants; the weights may
+   not cancel out, as in Sub(a, b).
+5. Below opset 7 an attribute of Add and Sub says how they broadcast: refused.
 """
 
 from __future__ import annotations
@@ -83,7 +86,21 @@ def up(affine: ChannelAffine, passage: Passage) -> tuple[Moved, ...] | Kept:
             for slot in takers
         ]
     found = ways(choices, passage)
-    return stay(found, passage) if isinstance(found, Reason) else found
+    if isinstance(found, Reason):
+        return stay(found, passage)
+    return (*found, *_even(affine, scaled, passage))
+
+
+def _even(
+    affine: ChannelAffine, scaled: Mapping[int, ChannelAffine], passage: Passage
+) -> tuple[Moved, ...]:
+    """The way on which the shift goes to all operands alike, of several that are computed."""
+    names, whole = passage.node.input, sum(_weights(passage), Fraction())
+    is_one = len(set(names)) == 1 or any(map(passage.around.is_constant, names))
+    if affine.is_scale or is_one or not whole:
+        return ()
+    part = handed(dict.fromkeys(scaled, _times(affine, 1 / whole)), passage)
+    return () if isinstance(part, Reason) else (replace(part, is_even=True),)
 
 
 def _sum(weighted: Sequence[tuple[ChannelAffine, Fraction]]) -> ChannelAffine | None:

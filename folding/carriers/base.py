@@ -10,7 +10,7 @@ x ─ op' ─ affine' ─ y      which went down
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from onnx import NodeProto
@@ -71,11 +71,13 @@ class Moved:
 
     ``affines`` has one for each input slot (of one that went up) or each output (of one that went
     down) where there is one now; elsewhere nothing changes. ``constants`` are new values of the
-    node's constant inputs.
+    node's constant inputs. ``is_even`` is whether it is of use only to operands that go back to one
+    value, of which all ask the same then.
     """
 
     affines: Mapping[int, ChannelAffine]
     constants: Mapping[int, Doubled] = field(default_factory=dict)
+    is_even: bool = False
 
 
 #: A single affine is one at the first input (or output); of several ways the first that leads
@@ -124,7 +126,7 @@ def ways(answer: ChannelAffine | Moved | tuple[Moved, ...]) -> tuple[Moved, ...]
         return (Moved({0: answer.settled()}),)
     offered = answer if isinstance(answer, tuple) else (answer,)
     return tuple(
-        Moved({place: affine.settled() for place, affine in way.affines.items()}, way.constants)
+        replace(way, affines={place: part.settled() for place, part in way.affines.items()})
         for way in offered
     )
 

@@ -15,6 +15,7 @@ Where a rule has the affine stand before its data, and that is a constant, the c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from folding.carriers.base import Moved, Passage, stay
 from folding.carriers.operands import applied
@@ -45,4 +46,4 @@ def _taken_in(way: Moved, passage: Passage) -> Moved | Reason:
             return Reason.NOT_FINITE
         constants[slot] = taken
         del affines[slot]
-    return Moved(affines, constants)
+    return replace(way, affines=affines, constants=constants)

@@ -64,6 +64,11 @@ def with_constant(operator: str, constant: tuple[int, ...], slot: int) -> Net:
 
 
 def ways(net: Net, affine: ChannelAffine) -> tuple[Moved, ...]:
+    """The ways on which one operand takes the shift."""
+    return tuple(way for way in all_ways(net, affine) if not way.is_even)
+
+
+def all_ways(net: Net, affine: ChannelAffine) -> tuple[Moved, ...]:
     _, answer = ask(net, affine)
     assert isinstance(answer, tuple), answer
     return answer
@@ -111,6 +116,43 @@ def test_up_the_scale_goes_to_all_and_the_shift_to_any(
 def test_up_any_numbers_pass(affine: ChannelAffine, operator: str, opset: int, count: int) -> None:
     """Zero scales, equal ones, none, and scalars."""
     assert_goes_up(network(operator, *[SHAPE] * count, opset=opset), affine)
+
+
+@pytest.mark.parametrize(("operator", "count"), [("Add", 2), ("Sum", 4), ("Mean", 3)])
+@pytest.mark.parametrize("affine", [OVER_CHANNELS, UNIFORM_SCALE, SHIFT, affine_of(0.5, 2.0, None)])
+def test_up_at_last_the_shift_goes_to_all_alike(
+    affine: ChannelAffine, operator: str, count: int
+) -> None:
+    net = network(operator, *[SHAPE] * count)
+
+    even = all_ways(net, affine)[-1]
+
+    assert [way.is_even for way in all_ways(net, affine)] == [False] * count + [True]
+    assert [*even.affines] == [*range(count)]
+    assert all(part.equals(even.affines[0]) for part in even.affines.values())
+    assert_right_by_name(net, affine, even)
+
+
+def test_up_a_value_in_two_slots_has_what_all_have() -> None:
+    net = Net(DOUBLE)
+    net.node("Sum", net.input(*SHAPE, name="a"), net.input(*SHAPE, name="b"), "a", out="y")
+
+    assert_right_by_name(net, OVER_CHANNELS, all_ways(net, OVER_CHANNELS)[-1])
+
+
+@pytest.mark.parametrize(
+    ("net", "affine"),
+    [
+        (network("Sub", SHAPE, SHAPE), OVER_CHANNELS),
+        (network("Add", SHAPE, SHAPE), random_affine(3, -3, shift=False)),
+        (network("Add", SHAPE, (2, 1, 5, 7)), UNIFORM_SCALE),
+        (with_constant("Add", SHAPE, 1), OVER_CHANNELS),
+        (network("Sum", SHAPE), OVER_CHANNELS),
+    ],
+)
+def test_up_nothing_is_shared(net: Net, affine: ChannelAffine) -> None:
+    """By weights that cancel out, without a shift, by an operand without the channels, by none."""
+    assert not any(way.is_even for way in all_ways(net, affine))
 
 
 @pytest.mark.parametrize("operator", ["Add", "Sub", "Sum", "Mean"])
