@@ -19,8 +19,8 @@ from folding.v1.folding_pb2_grpc import add_FoldingServiceServicer_to_server
 from folding_server import logs, malloc
 from folding_server.addresses import check_privacy, parse_address
 from folding_server.auth import Tokens
-from folding_server.binding import SETTINGS, bind
-from folding_server.gate import Gate
+from folding_server.binding import bind, settings
+from folding_server.gate import Gates
 from folding_server.interceptors import Front
 from folding_server.jobs.local import LocalRunner
 from folding_server.jobs.runner import JobRunner
@@ -64,14 +64,14 @@ async def run(options: Options) -> None:
         metrics.gauge("spool_bytes", "Disk for kept models and results", lambda: spool.room)
         readiness = Readiness(runner, spool.jobs)
         has_owners = tokens is not None or (keys is not None and keys.client_ca is not None)
-        gate = _gate(options.limits.uploads, has_owners=has_owners)
-        service = FoldingService(options.limits, spool, runner, readiness, metrics, gate)
+        gates = Gates.of(options.limits, has_owners=has_owners)
+        service = FoldingService(options.limits, spool, runner, readiness, metrics, gates)
         server = _server(front, service, readiness, with_reflection=options.reflection)
         bound = ", ".join(bind(server, address, keys) for address in addresses)
         async with _ended(server, runner, front):
             await server.start()
             print(f"fold-model: serving on {bound}", file=sys.stderr, flush=True)  # noqa: T201
-            await _first_of(None, readiness.watch(), _give_back(front, gate), signals.get())
+            await _first_of(None, readiness.watch(), _give_back(front, gates), signals.get())
             await _drain(front, readiness, options.limits.grace_seconds, signals)
 
 
@@ -84,15 +84,10 @@ def _signals() -> asyncio.Queue[int]:
     return queue
 
 
-def _gate(most: int, *, has_owners: bool) -> Gate:
-    """Of several owners none ever keeps all others out."""
-    return Gate(most, most - most // 4 if has_owners else most)
-
-
 def _server(
     front: Front, service: FoldingService, readiness: Readiness, *, with_reflection: bool
 ) -> grpc.aio.Server:
-    server = grpc.aio.server(interceptors=[front], options=SETTINGS)
+    server = grpc.aio.server(interceptors=[front], options=settings())
     add_FoldingServiceServicer_to_server(service, server)
     health_pb2_grpc.add_HealthServicer_to_server(readiness.servicer, server)
     if with_reflection:
@@ -112,7 +107,7 @@ async def _ended(server: grpc.aio.Server, runner: JobRunner, front: Front) -> As
         await front.drain()
 
 
-async def _give_back(front: Front, gate: Gate) -> None:
+async def _give_back(front: Front, gates: Gates) -> None:
     """Let the system have what calls took and need no more; let there be fewer if that is much."""
     seen, process = front.trace, psutil.Process()
     while True:
@@ -121,7 +116,7 @@ async def _give_back(front: Front, gate: Gate) -> None:
             seen = front.trace
             await asyncio.to_thread(malloc.give_back)
             if process.memory_info().rss > _MOST_MEMORY:
-                gate.thin()
+                gates.sending.thin()
 
 
 async def _drain(
