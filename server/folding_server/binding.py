@@ -18,8 +18,9 @@ _SECOND = 1000
 _MESSAGE_BYTES = (1 << 20) + (1 << 16)
 _NOT_OURS = 0o177
 
-#: Of a connection. Clients keep further calls back until others have ended.
-_MOST_STREAMS = 200
+#: Of a connection. Clients keep further calls back until others have ended; some are refused then,
+#: so nobody should get there who means well.
+_MOST_STREAMS = 1024
 #: No greatest age of a connection is among them: it would cut long jobs off.
 _SETTINGS = (
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
