@@ -43,7 +43,7 @@ def absorb(draft: Draft, reached: Reached, out: str) -> list[Stop]:
     held = [(stop.node, draft.node(stop.node).input[stop.slot]) for stop in gone]
     for index, data in held:
         draft.bypass(index, data)
-    draft.vanished.update(names.values())
+    draft.vanish(names.values())
     left = [stop for stop in paths[root] if not stop.is_affine]
     now: dict[str, str] = {}
     for line, path in paths.items():

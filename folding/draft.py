@@ -6,6 +6,7 @@ its ``View``; here is what changes it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -45,6 +46,9 @@ class Draft(View):
         self._producers[old] = None
         self._producers[name] = index
         self.vanished.discard(name)
+        if name in self._origins:
+            self.renamed[self._origins[name]] = name
+            self.vanished.discard(self._origins[name])
         self.looks_like(name, old)
         node.output[place] = name
         self.point_shapes(old, name)
@@ -77,6 +81,17 @@ class Draft(View):
         new = self.renamed[old] = self.names.fresh(f"{old}_folded")
         self._origins[new] = old
         return new
+
+    def vanish(self, names: Iterable[str]) -> None:
+        """Values are gone, and with them what they were before they had new names."""
+        for name in names:
+            old = self._origins.get(name, name)
+            self.renamed.pop(old, None)
+            self.vanished.add(old)
+
+    def source_name(self, name: str) -> str:
+        """What a value was called that goes on under a new name."""
+        return self._origins.get(name, name)
 
     def point_shapes(self, old: str, new: str) -> None:
         """Let those who only ask for the shape of a value ask another one of the same shape."""
@@ -131,7 +146,7 @@ class Draft(View):
             elif (producer := self.producer(name)) is not None:
                 node = self.node(producer)
                 if not any(self.is_read(output) for output in node.output):
-                    self.vanished.update(filter(None, node.output))
+                    self.vanish(filter(None, node.output))
                     self.nodes[producer] = None
                     ended += [(given, producer) for given in node.input if given]
 

@@ -24,21 +24,48 @@ _BROADCASTING = frozenset({"Add", "Div", "Mul", "Sub"})
 
 def guess_shapes(scope: Scope) -> None:
     """Fill in what follows of a convolution's weight, and of what keeps or broadcasts shapes."""
+    #: Values of which more is known than inference found.
+    told: set[str] = set()
     for index, operator in enumerate(scope.operators):
         reads, makes = scope.reads[index], scope.makes[index]
-        if not makes or not reads or index in scope.foreign or makes[0] in scope.shapes:
+        if not makes or not reads or index in scope.foreign:
             continue
-        shape: Shape | None = None
-        if operator == "Conv":
-            shape = _of_conv(scope, reads)
-        elif operator in _KEEP_SHAPE:
-            shape = scope.shape(reads[0])
-        elif operator in _BROADCASTING and len(reads) == 2:  # noqa: PLR2004
-            shape = _broadcast(scope.shape(reads[0]), scope.shape(reads[1]))
-        if shape is not None:
-            scope.shapes[makes[0]] = shape
+        before = scope.shapes.get(makes[0])
+        is_norm = operator == "BatchNormalization" and len(reads) > 1
+        if before is not None and not is_norm and told.isdisjoint(reads):
+            continue
+        shape = _guessed(scope, operator, reads)
+        if is_norm:
+            shape = _with_channels(before or shape, scope.shape(reads[1]))
+        if shape is not None and shape != before:
+            scope.shapes[makes[0]] = shape if before is None else _together(before, shape)
+            told.add(makes[0])
             if makes[0] not in scope.types and operator != "Cast":
                 scope.types[makes[0]] = scope.type(reads[0])
+
+
+def _guessed(scope: Scope, operator: str, reads: tuple[str, ...]) -> Shape | None:
+    if operator == "Conv":
+        return _of_conv(scope, reads)
+    if operator in _KEEP_SHAPE:
+        return scope.shape(reads[0])
+    if operator in _BROADCASTING and len(reads) == 2:  # noqa: PLR2004
+        return _broadcast(scope.shape(reads[0]), scope.shape(reads[1]))
+    return None
+
+
+def _with_channels(shape: Shape | None, scales: Shape | None) -> Shape | None:
+    """A BatchNormalization's data has as many channels as there are scales."""
+    if shape is None or len(shape) < 2 or shape[1] is not None or not scales:  # noqa: PLR2004
+        return shape
+    return shape[0], scales[0], *shape[2:]
+
+
+def _together(one: Shape, other: Shape) -> Shape:
+    """What either knows of the same dimensions."""
+    if len(one) != len(other):
+        return one
+    return tuple(a if a is not None else b for a, b in zip(one, other, strict=True))
 
 
 def _of_conv(scope: Scope, reads: tuple[str, ...]) -> Shape | None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from onnx import NodeProto
 
-from folding.absorb import change, give, keeper_of, put_shift, shift_of, stay
+from folding.absorb import change, give, keeper_of, put_shift, stay
 from folding.affine import ChannelAffine
+from folding.current import affine_at
 from folding.descent import Descended
 from folding.doubled import Doubled
 from folding.draft import Draft
-from folding.plan import Kept
-from folding.recognise import Recogniser, Step
+from folding.recognise import Recogniser
 from folding.way import Stop, Taken, Turn
 
 
@@ -34,7 +34,7 @@ def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -
     made = {s.node: draft.node(s.node).output[0] for s in gone}
     for index, given in held:
         draft.bypass(index, given)
-    draft.vanished.update(made.values())
+    draft.vanish(made.values())
     now, ends = {out: data}, {}
     if found.rest is not None:
         now[out] = _stay(draft, found.rest, keeper, (last.node, data), (name, out))
@@ -149,17 +149,6 @@ def host_below(draft: Draft, steps: Recogniser, end: Taken) -> tuple[Stop, Doubl
     return None
 
 
-def affine_at(draft: Draft, steps: Recogniser, index: int) -> tuple[int, ChannelAffine] | None:
-    """The slot that an affine node acts on and its affine, after the folds decided so far."""
-    if index in draft.shifts:
-        return 1 - draft.shifts[index].slot, shift_of(draft, index)
-    step = steps.steps.get(index)
-    if not isinstance(step, Step):
-        return None
-    affine = step.affine()
-    return None if isinstance(affine, Kept) else (step.slot, affine)
-
-
 def output_axis(draft: Draft, end: Taken) -> int | None:
     """Where the channels of a layer's output are, from the right."""
     node = draft.node(end.node)
@@ -167,17 +156,3 @@ def output_axis(draft: Draft, end: Taken) -> int | None:
     if node.op_type in ("Conv", "ConvTranspose"):
         return 1 - len(shape) if shape is not None else None
     return end.absorbed.shift_axis
-
-
-def composed(draft: Draft, steps: Recogniser, nodes: tuple[int, ...]) -> ChannelAffine | Kept:
-    """The map of some affine nodes in a row, after the folds decided so far."""
-    if draft.shifts.keys().isdisjoint(nodes):
-        return steps.compose(nodes)
-    whole: ChannelAffine | None = None
-    for index in nodes:
-        part = shift_of(draft, index) if index in draft.shifts else steps.compose((index,))
-        if isinstance(part, Kept):
-            return part
-        whole = part if whole is None else part.after(whole)
-    assert whole is not None
-    return whole

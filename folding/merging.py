@@ -8,9 +8,8 @@ changes, and what is left goes on to the node before. A BatchNormalization takes
 
     scale'[c] = s[c] * scale[c]        B'[c] = s[c] * B[c] + t[c]
 
-The numbers of the affine that stays are no longer those of the source then. So this is done when
-all else is decided: nothing is composed with it any more, nor is it decided about again, and what
-else goes into it changes the numbers that the draft has.
+The affine that stayed has other numbers then (see ``current``): it may go to a layer now, and what
+met it may go over it. So this is done when all else is decided, and then all of that again.
 """
 
 from __future__ import annotations

@@ -24,18 +24,18 @@ class Prices:
     def __init__(self, draft: Draft, steps: Recogniser, walker: Walker) -> None:
         self.draft, self.steps, self.walker = draft, steps, walker
 
-    def refusal(self, chain: Chain, found: Reached | Descended) -> Kept | None:
+    def refusal(self, chain: Chain, found: Reached | Descended, *, is_scalar: bool) -> Kept | None:
         """Why a fold is too dear, if it is."""
         draft, taker = self.draft, found.takers[0]
         at, operator = draft.title(taker), draft.node(taker).op_type
-        if chain.is_scalar and not self._is_free(found):
+        if is_scalar and not self._is_free(found):
             return Kept(Reason.NO_RULE, at, operator)
         if isinstance(found, Reached):
             removed, added = nodes_of(draft, found)
         else:
             path = self.walker.stops(chain)[::-1]
             removed, added = nodes_below(draft, self.steps, path, found)
-        if chain.is_scalar and added:
+        if is_scalar and added:
             return Kept(Reason.NO_RULE, at, operator)
         if len(removed) - added < (found.rest is not None):
             return Kept(Reason.MORE_NODES, at, operator)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 from onnx import NodeProto, TensorProto
 
 from folding.affine import ChannelAffine, identity
@@ -19,13 +18,13 @@ from folding.aligning import axis_of
 from folding.constants import Constants
 from folding.doubled import Doubled
 from folding.floats import FLOATS
+from folding.formulas import arithmetic, batch_norm, kind_of
 from folding.graph import Scope
 from folding.plan import Kept, Reason
-from folding.protos import integer, number, title
+from folding.protos import integer, title
 from folding.unevaluated import is_unevaluated
 
 _BROADCASTS_SINCE = 7
-_DEFAULT_EPSILON = float(np.float32(1e-5))
 _ARITHMETIC = frozenset({"Mul", "Div", "Add", "Sub"})
 _AFFINES = _ARITHMETIC | {"BatchNormalization", "Neg"}
 
@@ -97,7 +96,7 @@ class Recogniser:
             if refusal is not None:
                 self.refusals[index] = refusal
             return refusal if scales_channels else None
-        kind = "Minus" if operator == "Sub" and slot == 0 else operator
+        kind = kind_of(operator, 1 - slot)
         is_shift = kind in ("Add", "Sub")
         channels = None if axis is None else dims[axis]
         affine = partial(self._arithmetic_affine, kind, name, axis)
@@ -130,7 +129,7 @@ class Recogniser:
         value = self.constants.doubled(name)
         if value is None:
             return Kept(Reason.TOO_COMPLEX, name)
-        return _arithmetic_affine(kind, value, axis) or Kept(Reason.NOT_FINITE, name)
+        return arithmetic(kind, value, axis) or Kept(Reason.NOT_FINITE, name)
 
     def _batch_norm(self, index: int, node: NodeProto) -> Step | Kept:
         refusal = self._no_inference_form(node)
@@ -197,16 +196,9 @@ class Recogniser:
             if not value.is_finite():
                 return Kept(Reason.NOT_FINITE, name)
             values.append(value)
-        gamma, beta, mean, variance = values
-        spread = variance + Doubled.exact(np.float64(number(node, "epsilon", _DEFAULT_EPSILON)))
-        if not (spread.high > 0).all():
-            return Kept(Reason.BAD_VARIANCE, node.input[4])
-        scale = gamma / spread.sqrt()
-        shift = beta - mean * scale
-        shape = self.scope.shape(node.input[0]) or ()
-        if scale.size == 1:
-            return ChannelAffine(scale.reshape(), shift.reshape(), None)
-        return ChannelAffine(scale, shift, 1 - len(shape))
+        rank = len(self.scope.shape(node.input[0]) or ())
+        found = batch_norm(node, values, rank)
+        return found or Kept(Reason.BAD_VARIANCE, node.input[4])
 
     def axis(self, nodes: tuple[int, ...]) -> int | None:
         """The axis that a run of steps acts along; None if all are scalars."""
@@ -223,22 +215,3 @@ class Recogniser:
                 return part
             whole = part if whole is None else part.after(whole)
         return whole or identity()
-
-
-def _arithmetic_affine(kind: str, value: Doubled, axis: int | None) -> ChannelAffine | None:
-    """One Mul, Div, Add or Sub (or Minus, where the data is what is subtracted).
-
-    None if its constant is not finite, or zero below a Div.
-    """
-    flat = value.reshape() if axis is None else value.reshape(value.size)
-    if not flat.is_finite() or (kind == "Div" and (flat.high == 0).any()):
-        return None
-    one, zero = Doubled.exact(1.0), Doubled.exact(0.0)
-    scale, shift = {
-        "Mul": (flat, zero),
-        "Div": (one / flat, zero),
-        "Add": (one, flat),
-        "Sub": (one, -flat),
-        "Minus": (-one, flat),
-    }[kind]
-    return ChannelAffine(scale, shift, axis)

@@ -20,6 +20,8 @@ from folding.protos import integer, integers
 _Value = Doubled | npt.NDArray[Any]
 #: Of the elements that are reduced to one, which stand along the first axis.
 _Reduction = Callable[[Any], _Value | None]
+#: The least integer that float64 cannot tell from another one, which follows it.
+_EXACT = 1 << 53
 
 
 def reduced_axes(
@@ -77,9 +79,14 @@ def _added(value: Doubled) -> Doubled:
     return total
 
 
-def _sum(value: _Value) -> _Value:
+def _sum(value: _Value) -> _Value | None:
+    """Of integers only what is exact in float64, in which runtimes may add them up."""
     if isinstance(value, Doubled):
         return _added(value)
+    whole = value.dtype.kind in "iu"
+    most = min(_EXACT - 1, np.iinfo(value.dtype).max) if whole else 0
+    if not (np.abs(value.astype(np.float64)).sum(0) <= most).all():
+        return None
     return np.asarray(value.sum(0, dtype=value.dtype))
 
 

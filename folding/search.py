@@ -12,25 +12,26 @@ wrong is made again, in the next round.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TypeVar
 
 from folding.absorb import absorb, affines_gone
 from folding.absorbers import ABSORBERS
 from folding.affine import ChannelAffine
-from folding.agenda import Agenda
 from folding.chains import Chain, chains
+from folding.current import affine_at, composed
 from folding.descent import Descended, Descent
 from folding.draft import Draft
-from folding.lower import affine_at, composed, lower, output_axis
+from folding.lower import lower, output_axis
 from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
 from folding.prices import Prices
 from folding.protos import title
 from folding.ranges import range_warnings
 from folding.recognise import Recogniser
+from folding.unread import unread
+from folding.waits import Waits
 from folding.walk import Walker
-from folding.way import Reached
+from folding.way import Fork, Reached
 
 F = TypeVar("F", Reached, Descended)
 
@@ -45,51 +46,54 @@ class Search:
         self.draft, self.refused = draft, refused
         self.steps = Recogniser(draft.scope, draft.constants)
         self.chains = chains(self.steps)
-        self.places = {chain: place for place, chain in enumerate(self.chains)}
+        self.unread = unread(draft.scope)
         self.chain_of = {node: chain for chain in self.chains for node in chain.nodes}
         self.walker = Walker(draft, self.steps, self.chain_of, self._objection)
         self.descent = Descent(draft, self._below)
         self.prices = Prices(draft, self.steps, self.walker)
-        self.agenda = Agenda(len(self.chains))
+        self.waits = Waits(self.chains, self.walker.stretches)
         self.outcomes: dict[Chain, Folded | Kept] = {}
         self.warnings: list[Warned] = []
         #: Scalars that a layer could take in, but not for nothing.
         self.costly: set[Chain] = set()
-        #: Who went over an affine that stays or stopped at it, on the way up and on the way down,
-        #: and who waits until a value has but one reader, or a layer has taken something else in.
-        self.behind: dict[Chain, set[int]] = {}
-        self.before: dict[Chain, set[int]] = {}
+        #: The affines that the last descent met.
         self.met_below: dict[Chain, None] = {}
-        self.crowds: dict[str, set[int]] = {}
-        self.dear: dict[int, set[int]] = {}
+        #: Those that met others, and may go into them; and numbers that took in channels.
+        self.mergers: set[Chain] = set()
+        self.grown: set[Chain] = set()
 
     def decide(self) -> list[Decision]:
         """Decide about every affine, in graph order, and fold what can be folded in the draft."""
-        for place in self.agenda:
-            chain = self.chains[place]
-            if not isinstance(self.outcomes.get(chain), Folded):
-                self._decide(chain)
-        self._merge()
+        self._decide_all()
+        while self._merge():
+            self._decide_all()
         return [
             Decision(self._name(chain), chain.kind, self._titles(chain), self.outcomes[chain])
             for chain in self.chains
             if chain.kind is not Kind.SCALAR or isinstance(self.outcomes[chain], Folded)
         ]
 
+    def _decide_all(self) -> None:
+        for place in self.waits.agenda:
+            chain = self.chains[place]
+            if not isinstance(self.outcomes.get(chain), Folded):
+                self._decide(chain)
+
     def _decide(self, chain: Chain) -> None:
         before = self.outcomes.get(chain), chain in self.costly
         fixed = self._fixed(chain)
         outcome = self.outcomes[chain] = fixed or self._searched(chain)
         if before != (outcome, chain in self.costly):
-            self._disturb(chain)
+            self.waits.disturb(chain, is_gone=isinstance(outcome, Folded))
         if fixed is None and isinstance(outcome, Kept) and self._objection(chain) is None:
             self.walker.open_way(chain)
 
-    def _merge(self) -> None:
-        """At last, let affines that met others which stay go into those (see ``merging``)."""
+    def _merge(self) -> bool:
+        """Let affines that met others which stay go into those (see ``merging``)."""
+        waiting, merged = sorted(self.mergers, key=lambda chain: chain.nodes[-1]), False
+        self.mergers.clear()
         self.walker.merges = True
-        for place in sorted(set().union(*self.behind.values())):
-            chain = self.chains[place]
+        for chain in waiting:
             if isinstance(self.outcomes[chain], Folded) or self._fixed(chain) is not None:
                 continue
             self.walker.forget()
@@ -98,9 +102,33 @@ class Search:
             up = self._fitting(chain, up)
             if isinstance(up, Reached):
                 self._fold(chain, up)
+                self._renew(up)
+                merged = True
+            else:
+                self.waits.watch(chain, self.walker.met, (), self.walker.crowded)
+        self.walker.merges = False
+        return merged
+
+    def _renew(self, reached: Reached) -> None:
+        """Decide again about those that others went into."""
+        ends = (line.end for line in reached.lines)
+        nodes = (end.node for end in ends if not isinstance(end, Fork))
+        for host in dict.fromkeys(self.chain_of[node] for node in nodes if node in self.chain_of):
+            whole = composed(self.draft, self.steps, host.nodes)
+            if host.is_scalar and not (isinstance(whole, Kept) or whole.axis is None):
+                self.grown.add(host)
+                self.costly.discard(host)
+            self.waits.has_new_numbers(host)
 
     def _name(self, chain: Chain) -> str:
         return self.draft.scope.makes[chain.nodes[-1]][0]
+
+    def _output(self, chain: Chain) -> str:
+        """What an affine makes, under the name that it has now."""
+        return self.draft.node(chain.nodes[-1]).output[0]
+
+    def _is_scalar(self, chain: Chain) -> bool:
+        return chain.is_scalar and chain not in self.grown
 
     def _titles(self, chain: Chain) -> tuple[str, ...]:
         return tuple(title(self.draft.scope.nodes[i]) for i in chain.nodes)
@@ -109,7 +137,7 @@ class Search:
         """Why an affine stays, whatever becomes of the others."""
         name, closed = self._name(chain), self.draft.scope.closed
         known = self.refused.get(name) or (chain.refusal if closed is None else Kept(closed, name))
-        return known or (None if self.draft.is_read(name) else Kept(Reason.UNREAD, name))
+        return known or (Kept(Reason.UNREAD, name) if chain.nodes[-1] in self.unread else None)
 
     def _searched(self, chain: Chain) -> Folded | Kept:
         self.walker.forget()
@@ -128,12 +156,15 @@ class Search:
         kept = replace(up, below=down)
         folded = self._split(chain, whole, kept)
         if folded is None:
-            self._watch(chain)
+            walker = self.walker
+            self.waits.watch(chain, walker.met, self.met_below, walker.crowded)
+            if walker.met:
+                self.mergers.add(chain)
         return folded or kept
 
     def _split(self, chain: Chain, whole: ChannelAffine, kept: Kept) -> Folded | None:
         """Fold the scale alone if that saves a node; the shift stays as an Add."""
-        if chain.is_scalar or len(chain.nodes) == 1 or whole.is_shift or whole.is_scale:
+        if self._is_scalar(chain) or len(chain.nodes) == 1 or whole.is_shift or whole.is_scale:
             return None
         scale, shift = whole.parts()
         up = self.walker.up(chain, scale)
@@ -157,7 +188,7 @@ class Search:
         return Kept(Reason.LIVE_STATISTICS, self.draft.title(at), self.draft.node(at).op_type)
 
     def _down(self, chain: Chain, affine: ChannelAffine) -> Descended | Kept:
-        return self.descent.down(self.draft.node(chain.nodes[-1]).output[0], affine)
+        return self.descent.down(self._output(chain), affine)
 
     def _below(self, index: int) -> tuple[int, ChannelAffine] | Kept | None:
         """An affine node on the way down, or why it may not be taken along."""
@@ -173,12 +204,12 @@ class Search:
         """What was found, unless the price is too high."""
         if isinstance(found, Kept):
             return found
-        if (refusal := self.prices.refusal(chain, found)) is None:
+        is_scalar = self._is_scalar(chain)
+        if (refusal := self.prices.refusal(chain, found, is_scalar=is_scalar)) is None:
             return found
-        if chain.is_scalar:
+        if is_scalar:
             self.costly.add(chain)
-        for taker in found.takers:
-            self.dear.setdefault(taker, set()).add(self.places[chain])
+        self.waits.was_too_dear(chain, found.takers)
         return refusal
 
     def _fold(self, chain: Chain, found: Reached | Descended, rest: Kept | None = None) -> Folded:
@@ -190,13 +221,12 @@ class Search:
             taken = self.chain_of.get(stop.node)
             if taken is not None and self.outcomes.get(taken) is not outcome:
                 self.outcomes[taken] = outcome
-                self._disturb(taken)
-        for taker in found.takers:
-            self._again(self.dear.pop(taker, ()))
-        name = self._name(chain)
+                self.waits.disturb(taken, is_gone=True)
+        self.waits.has_taken_in(found.takers)
+        name, out = self._name(chain), self._output(chain)
         if isinstance(found, Reached):
-            draft.ends[name] = {name: self.steps.axis(chain.nodes)}
-            left = absorb(draft, found, name)
+            draft.ends[name] = {out: self.steps.axis(chain.nodes)}
+            left = absorb(draft, found, out)
             self.walker.roads.pave(left)
         else:
             ends = lower(draft, self.steps, self.walker.stops(chain)[::-1], found)
@@ -204,36 +234,8 @@ class Search:
             known = draft.scope.producers
             draft.ends[name] = {v: output_axis(draft, end) for v, end in ends.items() if v in known}
         self.warnings += range_warnings(chain.nodes, draft.scope, draft.constants)
-        for released in draft.released:
-            if released in self.crowds and draft.readers(released).count <= 1:
-                self._again(self.crowds.pop(released))
-        draft.released.clear()
+        self.waits.has_released(draft)
         return outcome
-
-    def _watch(self, chain: Chain) -> None:
-        """Remember what must change before there is another outcome."""
-        place = self.places[chain]
-        for met in self.walker.met:
-            self.behind.setdefault(met, set()).add(place)
-        for met in self.met_below:
-            self.before.setdefault(met, set()).add(place)
-        for name in self.walker.crowded:
-            self.crowds.setdefault(name, set()).add(place)
-
-    def _disturb(self, chain: Chain) -> None:
-        """Decide again about all that went over an affine, or stopped at it."""
-        if isinstance(self.outcomes.get(chain), Folded):
-            self._again(self.before.pop(chain, ()))
-        changed = [chain]
-        while changed:
-            places = self.behind.pop(changed.pop(), ())
-            self._again(places)
-            went_over = (self.chains[place] for place in places)
-            changed += [c for c in went_over if self.walker.stretches.pop(c, None)]
-
-    def _again(self, places: Iterable[int]) -> None:
-        for place in places:
-            self.agenda.add(place)
 
     def _objection(self, chain: Chain) -> Kept | None:
         """Why an affine that stays may not be taken along, or merged into, if so."""
@@ -242,7 +244,7 @@ class Search:
         outcome = self.outcomes.get(chain)
         if not isinstance(outcome, Kept) or chain in self.costly:
             return None
-        if chain.kind is Kind.SCALAR:
+        if chain.kind is Kind.SCALAR and self._is_scalar(chain):
             return outcome  # It is listed nowhere.
         is_open = outcome.reason in _MAY_CHANGE
         return None if is_open else Kept(Reason.BEHIND_KEPT, self._name(chain))

@@ -98,6 +98,7 @@ def store(
     origin = before.origin if before else old or None
     elem_type = elem_type or (before.elem_type if before else _stored_type(draft, old))
     earlier = before.folded.pop((index, slot), ()) if before else ()
+    because = draft.source_name(because)
     wanted = Changed(old, elem_type, recipe, origin, {(index, slot): (*earlier, because)})
     twin = draft.copies.find(wanted)
     alone = bool(old) and draft.is_alone(index, old) and not draft.is_seen(old)
@@ -116,10 +117,10 @@ def store(
 
 def _keeps_form(draft: Draft, wanted: Changed) -> bool:
     """Whether a stored constant may hold its new content under its name."""
-    if wanted.name in draft.changed:
-        return True
     stored = draft.scope.initializers.get(wanted.name)
-    return stored is not None and tuple(stored.dims) == wanted.recipe.dims
+    if stored is None:
+        return wanted.name in draft.changed
+    return tuple(stored.dims) == wanted.recipe.dims
 
 
 def restore_names(draft: Draft) -> None:

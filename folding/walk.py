@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from folding.absorb import shift_of
 from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
 from folding.ahead import Ahead, has_several_outputs, may_meet, others
 from folding.carriers import CARRIERS
 from folding.chains import Chain
+from folding.current import affine_of, composed
 from folding.draft import Draft
 from folding.layers import DraftLayer, at_output
 from folding.merging import acts_along, into_batch_norm
@@ -67,7 +67,7 @@ class Walker:
         ``start`` is the affine, or the part of it that is to go up; ``follows`` is whether others
         may follow this walk.
         """
-        narrows_to = narrowed_to(self.draft, self.draft.scope.makes[chain.nodes[-1]][0])
+        narrows_to = narrowed_to(self.draft, self.draft.node(chain.nodes[-1]).output[0])
         before = self._last
         first = self._line(None, start, narrows_to, chain.nodes[0], self.stops(chain))
         if not follows:
@@ -180,28 +180,29 @@ class Walker:
             if objection is not None:
                 return objection
             if self.merges:
-                return self._into(index, affine, narrows_to)
+                return self._into(index, taken, affine, narrows_to)
             stretch = self.stretches.get(taken)
             is_whole = stretch is not None and index == taken.nodes[-1]
             if stretch is not None and is_whole and stretch.is_open_to(affine, narrows_to):
                 self._asks = self._asks or stretch.asks
                 return Passed(stretch.passed_by(affine), stretch, stretch.last)
-        is_shift = index in draft.shifts
-        inner = shift_of(draft, index) if is_shift else self.steps.compose((index,))
+        inner = affine_of(draft, self.steps, index)
         if isinstance(inner, Kept):
             return inner
         if not affine.agrees_with(inner):
             return Kept(Reason.OTHER_AXIS, draft.title(index), draft.node(index).op_type)
         return Passed(affine.after(inner), stop, stop)
 
-    def _into(self, index: int, affine: ChannelAffine, narrows_to: int) -> Found:
+    def _into(self, index: int, taken: Chain, affine: ChannelAffine, narrows_to: int) -> Found:
         """An affine at a node of one that stays, and is changed."""
         operator, step = self.draft.node(index).op_type, self.steps.steps[index]
         if operator == "BatchNormalization":
             absorbed = into_batch_norm(self.draft, index, affine)
             return absorbed if isinstance(absorbed, Kept) else Taken(index, absorbed)
         if operator in CARRIERS and isinstance(step, Step) and acts_along(self.draft, step, affine):
-            return self._past(index, 0, affine, narrows_to)
+            whole = composed(self.draft, self.steps, taken.nodes)
+            if not isinstance(whole, Kept) and affine.agrees_with(whole):
+                return self._past(index, 0, affine, narrows_to)
         return Kept(Reason.OTHER_AXIS, self.draft.title(index), operator)
 
     def _past(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from graphs import DOUBLE, FLOAT, HALF, TYPES, Net, assert_same_function, fold
-from onnx import ModelProto, helper
+from onnx import ModelProto, checker, helper
 
 import folding
 from folding.plan import Folded, Kept, Reason
+
+NEGATIVE = "negative"
 
 
 def merged(model: ModelProto, *operators: str) -> list[Folded | Kept]:
@@ -71,6 +74,18 @@ def test_a_number_grows_to_take_in_channels() -> None:
     model = ended(net, net.node("Mul", pooled(net, a), net.positive(4, 1), out="b"))
 
     merged(model, "Mul", "MaxPool", "Sigmoid")
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.5])
+@pytest.mark.parametrize("operator", ["Identity", "Abs"])
+def test_a_scale_goes_into_zero_which_stays_zero(operator: str, scale: float) -> None:
+    """The values behind have new names, and nothing else than the zero says why."""
+    net = Net()
+    a = net.node("Mul", net.input(2, 4, 5), net.store(0.0), out="a")
+    passed = net.node(operator, a)
+    scaled = net.node("Mul", passed, net.store([[scale]] * 3 + [[0.5]]), out="b")
+
+    merged(ended(net, scaled), "Mul", operator, "Sigmoid")
 
 
 def test_a_number_goes_into_a_batch_norm() -> None:
@@ -173,6 +188,103 @@ def test_what_goes_into_one_goes_no_further_with_it() -> None:
     assert [isinstance(outcome, Folded) for outcome in outcomes] == [False, False, True]
 
 
+# --- what has other numbers then -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("elem_type", TYPES)
+def test_one_whose_scales_are_positive_then_goes_on_to_a_layer(elem_type: int) -> None:
+    net = Net(elem_type)
+    conv = net.node("Conv", net.input(2, 4, 6), net.weight(3, 4, 1))
+    a = net.batch_norm(pooled(net, conv), 3, "a")
+    net.stored["a.gamma"] = -np.abs(net.stored["a.gamma"])
+    scale = net.store(-np.abs(net.stored[net.weight(3, 1)]))
+    model = ended(net, net.node("Mul", net.node("Identity", a), scale, out="b"))
+
+    outcomes = merged(model, "Conv", "MaxPool", "Identity", "Sigmoid")
+
+    assert all(isinstance(outcome, Folded) for outcome in outcomes)
+
+
+def test_one_that_is_uniform_then_goes_on_to_layers_of_any_axis() -> None:
+    net = Net()
+    x = net.input(2, 4, 3)
+    both = net.node("Add", *(net.node("MatMul", x, net.weight(3, 5)) for _ in range(2)))
+    scale = np.array([[0.5], [2.0], [4.0], [0.25]])
+    a = net.node("Mul", both, net.store(scale), out="a")
+    passed = net.node("Identity", a)
+    model = ended(net, net.node("Div", passed, net.store(2 * scale), out="b"))
+
+    merged(model, "MatMul", "MatMul", "Add", "Identity", "Sigmoid")
+
+
+def test_one_goes_down_where_another_axis_was_in_the_way() -> None:
+    net = Net()
+    a = net.batch_norm(net.input(2, 4, 5), 4, "a")
+    tiled = net.node("Tile", a, net.integers(1, 1, 2))
+    b = net.node("Mul", net.node("Mul", tiled, net.store(1.5)), net.store([0.5] * 10), out="b")
+    net.node("Conv", b, net.weight(6, 4, 1), out="y")
+
+    merged(net.model("y"), "Tile", "Conv")
+
+
+def test_a_number_that_has_grown_is_worth_a_copy() -> None:
+    """A mere number goes only where it needs none."""
+    net = Net()
+    x, weight = net.input(2, 4, 6), net.weight(4, 4, 1)
+    net.node("Conv", net.node("Sigmoid", x), weight, out="z")
+    pool = pooled(net, net.node("Conv", x, weight))
+    a = net.node("Mul", pool, net.store(-0.5), out="a")
+    net.store([[-0.5], [-2.0], [-3.0], [-1.0]], NEGATIVE)
+    net.node("Mul", net.node("Identity", a), NEGATIVE, out="y")
+
+    merged(net.model("y", "z"), "Sigmoid", "Conv", "Conv", "MaxPool", "Identity")
+
+
+def test_its_value_has_the_name_that_it_got_when_others_went_into_it() -> None:
+    """Between the layer and what went into the affine there is but one new value each."""
+    net = Net(elem_type=DOUBLE)
+    conv = net.node("Conv", net.input(2, 4, 6), net.weight(3, 4, 1), out="conv")
+    a = net.node("Mul", net.node("MaxPool", conv, kernel_shape=[2], out="pool"), NEGATIVE, out="a")
+    b = net.node("Mul", net.node("Identity", a, out="passed"), NEGATIVE, out="b")
+    net.store([[-0.5], [-2.0], [-3.0]], NEGATIVE)
+    model = ended(net, b)
+
+    result = fold(model)
+
+    assert result.plan.changed_values == {"conv": "conv_folded", "a": "a_folded"}
+    assert [node.output[0] for node in result.model.graph.node] == [
+        "conv_folded",
+        "a_folded",
+        "b",
+        "y",
+    ]
+
+
+def test_what_follows_knows_its_channels_whether_a_constant_has_grown_or_not() -> None:
+    net = Net()
+    scaled = net.node("Mul", net.input("n", 1, 6), net.weight(1, 2, 1))
+    wide = net.node("Unsqueeze", scaled, net.integers(0))
+    norm = net.node("Identity", net.node("Sigmoid", net.batch_norm(wide, 2, "a"), out="c"))
+    net.stored["a.beta"][:] = net.stored["a.mean"][:] = 0
+    model = ended(net, net.node("Mul", norm, net.weight(1, 2, 1, 1), out="b"))
+
+    result = fold(model)
+
+    assert result.operators == ["Mul", "Unsqueeze", "Sigmoid", "Identity", "Mul", "Sigmoid"]
+    assert result.kept("b") == fold(result.model).kept("b") == (Reason.NO_RULE, "c")
+
+
+def test_a_tensor_that_is_an_input_too_grows_under_another_name() -> None:
+    """A mere number goes into it first, for which it has room."""
+    net = Net(ir_version=3, opset=9)
+    a = net.node("Mul", net.input("n", 4, 5), net.weight(2, 1, 1), out="a")
+    b = net.node("Mul", net.node("Identity", a), net.store(0.5), out="b")
+    net.node("Mul", net.node("Identity", b), net.weight(4, 1), out="y")
+
+    merged(model := net.model("y"), "Constant", "Mul", "Identity", "Identity")
+    checker.check_model(fold(model).model, full_check=True)
+
+
 # --- what stays ----------------------------------------------------------------------------------
 
 
@@ -189,6 +301,15 @@ def test_one_of_another_axis_stays(first: str) -> None:
     x = net.input(2, 4, 5)
     is_norm = first == "BatchNormalization"
     a = net.batch_norm(x, 4, "a") if is_norm else net.node("Mul", x, net.weight(4, 1), out="a")
+    model = ended(net, net.node("Mul", net.node("Identity", a), net.positive(5), out="b"))
+
+    assert stays(model) == (Reason.BEHIND_KEPT, "a")
+
+
+def test_a_number_does_not_grow_along_another_axis_than_its_affine() -> None:
+    net = Net()
+    scaled = net.node("Mul", net.input(2, 4, 5), net.weight(4, 1))
+    a = net.node("Mul", scaled, net.store(0.5), out="a")
     model = ended(net, net.node("Mul", net.node("Identity", a), net.positive(5), out="b"))
 
     assert stays(model) == (Reason.BEHIND_KEPT, "a")

@@ -88,6 +88,23 @@ def test_integers_are_reduced_where_nothing_is_rounded(operator: str) -> None:
         assert found is None
 
 
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([2**53 - 1, 1], np.int64),
+        ([2**53, -(2**53)], np.int64),
+        ([2**31 - 1, 1], np.int32),
+        ([-(2**31), -(2**31)], np.int32),
+        ([2**63], np.uint64),
+    ],
+)
+def test_a_sum_of_integers_that_a_runtime_may_round_is_not_evaluated(
+    values: list[int], dtype: type
+) -> None:
+    """It adds them up in float64, and keeps to the type's limits."""
+    assert reduced("ReduceSum", np.array(values, dtype)) is None
+
+
 @pytest.mark.parametrize("operator", MEANT)
 @pytest.mark.parametrize(
     ("value", "attributes"),

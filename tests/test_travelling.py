@@ -223,13 +223,50 @@ def test_a_shift_of_one_channel_that_a_fold_has_left_is_a_number() -> None:
 
 
 def test_an_affine_goes_down_into_a_layer_that_nothing_reads() -> None:
+    """It does so on the way to one that something reads."""
     net = Net(DOUBLE)
     net.node("MatMul", net.input(2, 3), net.weight(3, 3), out="v")
     net.node("Mul", "v", net.weight(3), out="w")
     net.node("Sub", net.store(1.0), "w", out="u")
     net.node("MatMul", "u", net.weight(3, 1), out="dead")
+    net.node("MatMul", "u", net.weight(3, 2), out="y")
 
-    assert fold(net.model("v")).into("u") == ("dead",)
+    assert set(fold(net.model("v", "y")).into("u")) == {"dead", "y"}
+
+
+@pytest.mark.parametrize("operator", ["Slice", "Gather", "Abs"])
+@pytest.mark.parametrize("is_layer", [True, False])
+def test_what_does_nothing_behind_a_carrier_goes_on_to_a_layer(
+    operator: str, *, is_layer: bool
+) -> None:
+    """Without one nothing would say that the value behind is what it was."""
+    net = Net()
+    scale = [[-1.0]] * 4 if operator == "Abs" else [[1.0], [1.0], [1.0], [1.0], [2.0], [3.0]]
+    scaled = net.node("Mul", net.input(2, len(scale), 5), net.store(scale), out="a")
+    if operator == "Slice":
+        cut = net.node("Slice", scaled, *map(net.integers, (0, 4, 1)))
+    elif operator == "Gather":
+        cut = net.node("Gather", scaled, net.integers(0, 1, 2, 3), axis=1)
+    else:
+        cut = net.node("Abs", scaled)
+    layer = ("Conv", cut, net.weight(3, 4, 1)) if is_layer else ("Sigmoid", cut)
+    net.node(*layer, out="y")
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.operators == [*([] if is_layer else ["Mul"]), operator, layer[0]]
+    assert_same_function(model, result.model)
+
+
+def test_what_only_unread_nodes_read_stays_as_it_is() -> None:
+    net = Net(DOUBLE)
+    net.node("MatMul", net.input(2, 3), net.weight(3, 4), out="v")
+    net.node("Mul", "v", net.weight(4), out="y")
+    net.node("Shape", net.node("Relu", "y"), out="dead")
+    net.node("Relu", "x", out="z")
+
+    assert refusal(net.model("z")) == (Reason.UNREAD, "y")
 
 
 def test_below_ir_4_the_constant_of_a_shift_that_stays_counts_in_its_own_shape() -> None:

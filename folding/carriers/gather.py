@@ -9,7 +9,8 @@
 A scalar passes. An axis left of the gathered one moves by the rank of the indices less one; one to
 its right stays where it is, counted from there. On the gathered axis itself, output channel i is
 input channel indices[i]: upward those that are not gathered get the identity; downward a single
-index leaves one channel, which is a scalar.
+index leaves one channel, which is a scalar. What does nothing then goes on, too: only a layer can
+take it in.
 
 1. The axis of the channels, and the rank of the indices, must be known.
 2. On the gathered axis the indices must be constant and in range, and upward the size known; else
@@ -25,9 +26,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from folding.affine import ChannelAffine
+from folding.affine import ChannelAffine, identity
 from folding.carriers.axes import axis_from_right, size
-from folding.carriers.base import Carrier, Moved, Passage, stay
+from folding.carriers.base import Carrier, Passage, stay
 from folding.plan import Kept, Reason
 from folding.protos import integer
 
@@ -83,13 +84,11 @@ def _spread(affine: ChannelAffine, axis: int, passage: Passage) -> ChannelAffine
     return affine.of_channels(source, axis)
 
 
-def down(affine: ChannelAffine, passage: Passage) -> Moved | Kept:
+def down(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
     if passage.place:
         return stay(Reason.UNUSUAL_FORM, passage)
     moved = _down(affine, passage)
-    if isinstance(moved, Kept):
-        return moved
-    return Moved({} if moved.is_identity else {0: moved})
+    return moved if isinstance(moved, Kept) or not moved.is_identity else identity()
 
 
 def _down(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:

@@ -127,8 +127,17 @@ def ways(
         slot = next(slot for slot, name in names if not passage.around.is_constant(name))
         return (Moved(dict.fromkeys(twins(passage, slot), identity())),)
     found = [handed(choice, passage) for choice in choices]
-    moved = tuple(way for way in found if isinstance(way, Moved))
+    pairs = zip(found, choices, strict=True)
+    moved = tuple(_taken(way, choice, passage) for way, choice in pairs if isinstance(way, Moved))
     return moved or next(reason for reason in found if isinstance(reason, Reason))
+
+
+def _taken(way: Moved, choice: Mapping[int, ChannelAffine], passage: Passage) -> Moved:
+    """A constant that takes in all there is counts as changed, even if 0 * s is what it was."""
+    if way.affines or way.constants:
+        return way
+    numbers = ((slot, passage.around.numbers(passage.node.input[slot])) for slot in choice)
+    return Moved({}, {slot: value for slot, value in numbers if value is not None})
 
 
 def constants_first(slots: Sequence[int], passage: Passage) -> list[int]:

@@ -7,7 +7,8 @@
     x ─ Slice(starts, ends, axes, steps) ─ affine of what is taken ─ y    after
 
 A scalar passes, and so does an affine along an axis that is not cut. Along one that is cut, output
-channel i is input channel start + i·step: upward the others get the identity.
+channel i is input channel start + i·step: upward the others get the identity. Downward what does
+nothing goes on, too: only a layer can take it in.
 
 1. Which axes are cut must be known: attributes below opset 10, inputs since; without ``axes`` they
    are the first ones.
@@ -24,9 +25,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from folding.affine import ChannelAffine
+from folding.affine import ChannelAffine, identity
 from folding.carriers.axes import axes_from_right, size
-from folding.carriers.base import Carrier, Moved, Passage, stay
+from folding.carriers.base import Carrier, Passage, stay
 from folding.plan import Kept, Reason
 from folding.protos import integers
 
@@ -91,7 +92,7 @@ def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
     return affine.of_channels(index, affine.axis)
 
 
-def down(affine: ChannelAffine, passage: Passage) -> Moved | Kept:
+def down(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
     if passage.place:
         return stay(Reason.UNUSUAL_FORM, passage)
     taken = _taken(affine.axis, passage) if affine.axis is not None else None
@@ -99,7 +100,7 @@ def down(affine: ChannelAffine, passage: Passage) -> Moved | Kept:
         return taken
     if taken is not None and affine.axis is not None:
         affine = affine.of_channels(np.array(taken.channels, np.intp), affine.axis)
-    return Moved({} if affine.is_identity else {0: affine})
+    return identity() if affine.is_identity else affine
 
 
 RULE = Carrier(("Slice",), up, down)

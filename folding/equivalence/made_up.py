@@ -23,6 +23,8 @@ from folding.floats import FLOATS
 
 #: Sizes to try for dimensions that the model leaves open; a leading one, the batch, is 2 or 1.
 OPEN_SIZES = (2, 1, 8, 32, 224)
+#: Kinds that make integers of which any will do large and negative, too.
+_WIDE = frozenset({Kind.UNIFORM, Kind.LARGE})
 #: Seeds from here on have booleans of both truths in one array.
 _BOTH = 2
 
@@ -93,7 +95,8 @@ def made_up(
             arrays[value.name] = _flags(seed, rng, shape)
         elif dtype.kind in "iuO":
             uses = uses or Uses(model, found)
-            arrays[value.name] = _discrete(uses.of(value.name), kinds[0], rng, shape, dtype)
+            use = uses.of(value.name)
+            arrays[value.name] = _discrete(use, kinds[0], rng, shape, dtype)
         else:
             arrays[value.name] = floats(kinds, seed, place, shape, dtype, tensor.elem_type)
     used = _used(model, kinds, found)
@@ -122,12 +125,14 @@ def _flags(seed: int, rng: np.random.Generator, shape: tuple[int, ...]) -> Array
 def _discrete(
     use: Use, kind: Kind, rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Array:
-    """Integers or texts."""
+    """Integers or texts: 0 and 1, which most models mean something by, where any will do."""
     keys = [key for key in use.keys if isinstance(key, str) == (dtype.kind == "O")]
     if keys:
         return np.array(keys, dtype)[rng.integers(0, len(keys), shape)].reshape(shape)
     if dtype.kind == "O":
         return np.full(shape, "a", object)
+    if use.is_free and kind in _WIDE:
+        return _wide(rng, shape, dtype)
     low, high = 0, 1
     if use.low is not None and use.high is not None:
         low, high = use.low, use.high
@@ -135,3 +140,20 @@ def _discrete(
         low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     least, most = high if kind is Kind.LARGE else low, low if kind is Kind.ZEROS else high
     return rng.integers(least, most, shape, dtype, endpoint=True)
+
+
+def _wide(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Integers of all magnitudes whose squares the type still has, of both signs if it has them."""
+    bits = np.iinfo(dtype).bits // 2 - (dtype.kind == "i")
+    sizes = np.floor(np.exp2(rng.uniform(0, bits, shape)))
+    signs = rng.choice((-1, 1), shape) if dtype.kind == "i" else 1
+    return np.asarray(sizes * signs).astype(dtype)
+
+
+def has_free_integers(model: ModelProto, accepted: Feed) -> bool:
+    """Whether the model takes integers of which any will do; ``accepted`` are some inputs."""
+    names = [name for name, array in accepted.items() if array.dtype.kind in "iu"]
+    if not names:
+        return False
+    uses = Uses(model, {name: array.shape for name, array in accepted.items()})
+    return any(uses.of(name).is_free for name in names)

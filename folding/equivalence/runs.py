@@ -138,7 +138,9 @@ def _output_check(job: Job, ours: Sessions, theirs: Sessions, constants: Constan
     names = _names(job, theirs.model.proto)
     watched = {
         output: tuple(
-            (name, names.get(name, name)) for name in values if name in names or name == output
+            (name, name if name == output else names[name])
+            for name in values
+            if name == output or name in names
         )
         for output, values in observed(graph, type_of).items()
     }

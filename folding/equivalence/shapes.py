@@ -69,6 +69,19 @@ def shapes_of(
     return found
 
 
+def open_dimensions(model: ModelProto, wished: Shapes) -> list[list[tuple[str, int]]]:
+    """Where each dimension is that the model and the user leave open: its inputs and axes.
+
+    Those of one name are one; those without a name are one each.
+    """
+    found: dict[object, list[tuple[str, int]]] = {}
+    for value in required(model):
+        for axis, dim in enumerate(dims_of(value.type.tensor_type)):
+            if isinstance(dim, str) and value.name not in wished:
+                found.setdefault(dim or (value.name, axis), []).append((value.name, axis))
+    return list(found.values())
+
+
 def _filled(
     dims: list[int | str], named: Mapping[int | str, int], open_size: int, leading: int
 ) -> list[int]:

@@ -3,7 +3,8 @@
 The first are normal numbers, with flags that are false; if the source refuses those in every size,
 flags that are true, then either, then other kinds of numbers (of a large model, each of whose tries
 costs a session, zeros alone). A small model is run on every kind and in two sizes of what it leaves
-open; a large one on the first it accepts. Flags are tried both ways whatever a model's size is; in
+open, and in a different one for each name; a large one on the first it accepts, and on integers of
+all magnitudes where any will do. Flags are tried both ways whatever a model's size is; in
 a small one also either within one array, and each alone.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain, count, islice
 from math import prod
 
 import numpy as np
@@ -22,19 +23,20 @@ from folding.equivalence.activations import First
 from folding.equivalence.feeds import Feed, required
 from folding.equivalence.jobs import Job
 from folding.equivalence.kinds import KINDS, Kind
-from folding.equivalence.made_up import Made, candidates, made_up
+from folding.equivalence.made_up import Made, candidates, has_free_integers, made_up
 from folding.equivalence.runtime import NotLoaded, RuntimeRefused
+from folding.equivalence.shapes import open_dimensions
 from folding.modelfile import Model
 
 SEED = 0
 #: Seeds of which flags are all true, and of which they are either.
 _TRUE, _EITHER = 1, 2
 #: With at most so many elements in its sites and bytes in its files, a model costs little to run,
-#: and is run on every kind of input, and in two sizes of what it leaves open.
+#: and is run on every kind of input, and in several sizes of what it leaves open.
 _FEW_ELEMENTS, _FEW_BYTES = 1 << 20, 1 << 22
 _MORE_SIZES = 3
-#: Of more flags, so many are tried alone.
-_MOST_FLAGS = 8
+#: Of more flags, so many are tried alone, and of more open dimensions in a size of their own.
+_MOST_FLAGS = _MOST_OPEN = 8
 
 Tried = tuple[str, int, Feed, First]
 Run = Callable[[Feed], First]
@@ -59,6 +61,30 @@ def accepted_inputs(job: Job, model: Model, first: Run) -> Iterator[Tried]:
         with suppress(RuntimeRefused):  # One size that it accepts is enough.
             made, found = _accepted(islice(tries, _MORE_SIZES), first)
             yield made.label, made.seed, made.arrays, found
+        yield from _apart(job, model, made, first)
+
+
+def _apart(job: Job, model: Model, accepted: Made, first: Run) -> Iterator[Tried]:
+    """Inputs whose open dimensions have different sizes, as far as the source accepts such."""
+    shapes = {name: array.shape for name, array in accepted.arrays.items()}
+    dimensions = open_dimensions(model.proto, job.shapes or {})[:_MOST_OPEN]
+    sizes = [shapes[name][axis] for (name, axis), *_ in dimensions]
+    last: tuple[Made, First] | None = None
+    for number, places in enumerate(dimensions):
+        size = sizes[number]
+        if sizes.count(size) == 1:
+            continue
+        fresh = next(size * times for times in count(2) if size * times not in sizes)
+        changed = dict(shapes)
+        for name, axis in places:
+            changed[name] = (*changed[name][:axis], fresh, *changed[name][axis + 1 :])
+        made = made_up(model.proto, (Kind.NORMAL,), SEED, shapes=changed)
+        with suppress(RuntimeRefused):
+            last = _accepted([made], first)
+            shapes, sizes[number] = changed, fresh
+    if last is not None:
+        made, found = last
+        yield made.label, made.seed, made.arrays, found
 
 
 def _others(job: Job, model: Model) -> Iterator[Made | str]:
@@ -111,6 +137,8 @@ def _of_same_shapes(model: Model, accepted: Made, *, is_small: bool) -> Iterator
     shapes = {name: array.shape for name, array in accepted.arrays.items()}
     flags = _flags(model)
     turns = [(Kind.NORMAL, _TRUE)] if flags else []
+    if not is_small and has_free_integers(model.proto, accepted.arrays):
+        turns.append((Kind.UNIFORM, SEED))
     if is_small:
         turns += [(Kind.NORMAL, _EITHER)] if flags else []
         turns += [(kind, SEED) for kind in KINDS]

@@ -22,7 +22,7 @@ from onnx import (
     shape_inference,
 )
 
-from folding.protos import attribute, graphs, integer
+from folding.protos import attribute, graphs, integer, is_default_domain, subgraphs
 
 #: Operators that pass the elements of their first input on, changed in type and place at most.
 _FIRST = (
@@ -77,6 +77,13 @@ _COUNTS = {
     **{(op, 4): (1, 1) for op in ("GRU", "LSTM", "RNN")},
     **{(f"Reduce{op}", 1): (1, 1) for op in _REDUCED.split()},
 }
+#: Where else an operator takes not every number, or does something else for each.
+_CHOICES = frozenset(
+    {("AffineGrid", 1), ("BitShift", 1), ("CenterCropPad", 1), ("Col2Im", 1), ("Col2Im", 2)}
+    | {("DFT", 2), ("Div", 1), ("MaxUnpool", 1), ("MaxUnpool", 2), ("Mod", 1), ("Resize", 1)}
+    | {("Resize", 2), ("ReverseSequence", 1), ("RoiAlign", 2), ("STFT", 1), ("STFT", 3)}
+    | {("Upsample", 1)}
+)
 _KEYS = frozenset(
     {"keys_strings", "keys_int64s", "keys_tensor", "cats_strings", "cats_int64s"}
     | {"pool_strings", "pool_int64s"}
@@ -87,12 +94,14 @@ _KEYS = frozenset(
 class Use:
     """The least and the greatest number that every reader allows, None where none cares.
 
-    ``keys`` are what it is looked up among.
+    ``keys`` are what it is looked up among. With ``is_free`` any will do: nothing that is made of
+    it says which elements are taken, or how many there are.
     """
 
     low: int | None = None
     high: int | None = None
     keys: tuple[Any, ...] = ()
+    is_free: bool = False
 
     def within(self, low: int, high: int) -> Use:
         """What this and another reader allow."""
@@ -110,11 +119,16 @@ class Uses:
     _readers: dict[str, list[tuple[NodeProto, int]]] = field(default_factory=dict)
     _constants: dict[str, TensorProto] = field(default_factory=dict)
     _inferred: dict[str, list[int]] | None = None
+    _inner: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.model = inliner.inline_local_functions(self.model)
         readers = defaultdict(list)
-        for graph in graphs(self.model):
+        main, *bodies = graphs(self.model)
+        for body in bodies:
+            self._inner.update(name for node in body.node for name in node.input)
+            self._inner.update(value.name for value in body.output)
+        for graph in (main, *bodies):
             self._constants.update({tensor.name: tensor for tensor in graph.initializer})
             for node in graph.node:
                 value = attribute(node, "value") if node.op_type == "Constant" else None
@@ -134,7 +148,25 @@ class Uses:
                 use = use.within(*limits)
             keys = tuple(key for a in node.attribute if a.name in _KEYS for key in _items(a))
             use = replace(use, keys=use.keys or keys)
-        return use
+        return replace(use, is_free=self._is_free(name))
+
+    def _is_free(self, name: str) -> bool:
+        """Whether all that is made of an input is computed from what it is worth.
+
+        What goes into a body or an operator of another domain may be used in any way.
+        """
+        rest, seen = [name], {name}
+        while rest:
+            value = rest.pop()
+            if value in self._inner:
+                return False
+            for node, slot in self._readers.get(value, ()):
+                if not is_default_domain(node) or [*subgraphs(node)] or _chooses(node, slot):
+                    return False
+                fresh = [out for out in node.output if out not in seen]
+                seen.update(fresh)
+                rest.extend(fresh)
+        return True
 
     def _reached(self, name: str) -> Iterator[tuple[NodeProto, int]]:
         """Every node that reads the elements of a value, and as which of its inputs."""
@@ -174,6 +206,13 @@ class Uses:
         if self._inferred is None:
             self._inferred = dict(_inferred(self.model, self.shapes))
         return self._inferred.get(name, [])
+
+
+def _chooses(node: NodeProto, slot: int) -> bool:
+    """Whether a node takes its input for a place, a shape, a count, or a divisor."""
+    at = node.op_type, slot
+    is_place = at in _ROWS or at in _COUNTS or at in _CHOICES
+    return is_place or node.op_type in _TUPLES | {"OneHot", "TfIdfVectorizer"}
 
 
 def _input(node: NodeProto, slot: int) -> str:

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from oracle import evaluate
 from passing import affine_of, ask, assert_goes_down, assert_goes_up, assert_stays, random_affine
 
-from folding.affine import ChannelAffine
+from folding.affine import ChannelAffine, identity
 from folding.plan import Kept, Reason
 
 SHAPE = (2, 7, 5)
@@ -195,14 +195,14 @@ def test_an_unknown_rank_is_refused(*, down: bool) -> None:
         assert_stays(net, random_affine(7, -2), Reason.MISSING_AXES, down=down)
 
 
-def test_downward_nothing_is_left_of_channels_that_do_nothing() -> None:
-    """Nor of a single one."""
+def test_downward_channels_that_do_nothing_get_the_identity() -> None:
+    """So it is of a single one."""
     affine = affine_of([2, 1, 1, 5, 6, 7, 8], [0, 0, 0, 1, 0, 0, 0], -2)
     for indices in ([1, 2, 1], 2):
         _, answer = ask(gathered(indices), affine, down=True)
 
         assert not isinstance(answer, Kept)
-        assert not answer[0].affines
+        assert answer[0].affines[0].equals(identity())
 
 
 def test_downward_only_the_data_are_gathered() -> None:

@@ -11,6 +11,7 @@ from onnx import helper
 from oracle import evaluate
 from passing import affine_of, ask, assert_goes_down, assert_goes_up, assert_stays, random_affine
 
+from folding.affine import identity
 from folding.plan import Kept, Reason
 
 MOST = 2**31 - 1
@@ -198,14 +199,16 @@ def test_an_axis_that_is_cut_twice_is_refused(*, down: bool) -> None:
 
 
 @pytest.mark.parametrize("cut", [(5, 2, 1), (4, 7, 1)])
-def test_downward_nothing_is_left_of_channels_that_do_nothing(cut: tuple[int, int, int]) -> None:
-    """Nor of no channels at all."""
+def test_downward_channels_that_do_nothing_get_the_identity(
+    cut: tuple[int, int, int],
+) -> None:
+    """So it is of no channels at all."""
     affine = affine_of([2, 3, 4, 5, 1, 1, 1], [0, 0, 0, 1, 0, 0, 0], -2)
 
     _, answer = ask(sliced({1: cut}), affine, down=True)
 
     assert not isinstance(answer, Kept)
-    assert not answer[0].affines
+    assert answer[0].affines[0].equals(identity())
 
 
 def test_downward_only_the_data_are_cut() -> None:

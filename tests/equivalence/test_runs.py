@@ -415,3 +415,48 @@ def test_what_cannot_be_folded_is_compared_all_the_same() -> None:
 
     assert found.sites.why == "nothing was folded"
     assert found.outputs.status is Status.PASSED
+
+
+def test_open_dimensions_of_different_names_get_different_sizes_if_the_source_takes_them() -> None:
+    """Who confuses one with the other makes a model of another function."""
+
+    def along(axis: int) -> ModelProto:
+        net = Net()
+        x = net.node("Add", net.input("n", "m", 3), net.input("n", 1, "k", name="z"))
+        size = net.node("Gather", net.node("Shape", x), net.integers(axis), axis=0)
+        net.node("Mul", x, net.node("Cast", size, to=FLOAT), out="y")
+        return net.model("y")
+
+    found = compared(along(0), along(0))
+    assert "'x' 2x3x3" in found.ran_on
+    assert found.outputs.status is Status.PASSED
+    assert any_verdict(along(0), along(1)).name == "different"
+
+
+def test_a_source_whose_dimensions_must_be_equal_is_run_on_such() -> None:
+    net = Net()
+    net.node("Add", net.input("n", "m"), net.input("m", "n", name="z"), out="y")
+    found = compared(net.model("y"), net.model("y"))
+    assert found.outputs.status is Status.PASSED
+    assert "'x' 2x4" not in found.ran_on
+
+
+@pytest.mark.parametrize("is_small", [True, False])
+@pytest.mark.parametrize("what", ["squares", "rests"])
+def test_integers_of_which_any_will_do_are_large_and_negative_too(
+    what: str, monkeypatch: pytest.MonkeyPatch, *, is_small: bool
+) -> None:
+    """0 and 1 are their own squares, and have the same rests."""
+    models = []
+    for is_wrong in (False, True):
+        net = Net()
+        x = net.input(8, elem_type=INT64)
+        if what == "squares":
+            net.node("Identity", x, out="y") if is_wrong else net.node("Mul", x, x, out="y")
+        else:
+            net.node("Mod", x, net.integers(9 if is_wrong else 7), out="y")
+        models.append(net.model("y"))
+    if not is_small:
+        monkeypatch.setattr(trying, "_FEW_ELEMENTS", -1)
+    assert any_verdict(*models).name == "different"
+    assert any_verdict(models[0], models[0]).name == "equivalent"

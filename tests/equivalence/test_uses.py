@@ -258,13 +258,71 @@ def test_shapes_counts_and_axes_are_small_and_positive(case: str) -> None:
         *((TensorProto.UINT8, 0, 255), (TensorProto.INT8, -128, 127)),
     ],
 )
-def test_other_integers_are_0_or_1_and_bytes_are_any(elem_type: int, low: int, high: int) -> None:
+def test_usual_integers_are_0_or_1_and_bytes_are_any(elem_type: int, low: int, high: int) -> None:
     model = model_of([node("Cast", "i", to=FLOAT)], elem_type=elem_type, shape=(100, 100))
 
     found = values(model)
 
     assert (found.min(), found.max()) == (low, high)
     assert found.dtype == helper.tensor_dtype_to_np_dtype(elem_type)
+
+
+@pytest.mark.parametrize(
+    ("elem_type", "most"),
+    [(INT64, 2**31), (TensorProto.INT32, 2**15), (TensorProto.UINT16, 2**8)],
+)
+@pytest.mark.parametrize("kind", [Kind.UNIFORM, Kind.LARGE])
+def test_integers_of_which_any_will_do_are_of_all_magnitudes(
+    elem_type: int, most: int, kind: Kind
+) -> None:
+    """Their squares are still of that type."""
+    model = model_of([node("Cast", "i", to=FLOAT)], elem_type=elem_type, shape=(100, 100))
+
+    found = values(model, kind).astype(float)
+
+    assert most / 2 <= found.max() <= most
+    assert np.median(abs(found)) < most / 8
+    assert (found.min() < -most / 2) == (elem_type != TensorProto.UINT16)
+
+
+CHOOSING: dict[str, Sequence[NodeProto]] = {
+    "a table behind arithmetic": [node("Add", "i,o", "s"), node("Gather", "t,s")],
+    "a table behind a float": [
+        node("Cast", "i", "f", to=FLOAT),
+        node("Floor", "f", "r"),
+        node("Cast", "r", "s", to=INT64),
+        node("Gather", "t,s"),
+    ],
+    "a divisor": [node("Div", "o,i", "s"), node("Cast", "s", to=FLOAT)],
+    "places that are scattered to": [node("ScatterElements", "t,i,u")],
+    "another domain's operator": [node("Mine", "i", domain="mine")],
+}
+
+
+@pytest.mark.parametrize("case", CHOOSING)
+@pytest.mark.parametrize("kind", [Kind.UNIFORM, Kind.LARGE])
+def test_integers_that_choose_something_stay_small(case: str, kind: Kind) -> None:
+    """Wherever behind them that is."""
+    constants = {"t": table(2, 4), "o": np.array([1]), "u": table(2, 4)}
+    model = model_of(CHOOSING[case], constants=constants, shape=(2, 4))
+
+    found = made_up(model, (kind,), 0)
+
+    assert isinstance(found, Made)
+    assert set(np.unique(found.arrays["i"])) <= {0, 1}
+
+
+def test_integers_that_a_body_reads_stay_small() -> None:
+    body = helper.make_graph(
+        [node("Gather", "t,s", "b")], "b", [], [helper.make_tensor_value_info("b", FLOAT, None)]
+    )
+    flag = helper.make_tensor_value_info("f", TensorProto.BOOL, [])
+    branch = helper.make_node("If", ["f"], ["y"], then_branch=body, else_branch=body)
+    model = model_of(
+        [node("Neg", "i", "s"), branch], constants={"t": table(2)}, more=[flag], shape=(3,)
+    )
+
+    assert set(np.unique(values(model, Kind.LARGE))) <= {0, 1}
 
 
 def encoder(**attributes: Any) -> ModelProto:

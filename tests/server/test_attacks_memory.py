@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 from attacks.clients import Caller
+from attacks.halves import Halves
 from attacks.scene import MOST_MEMORY, Scene, attacked
 
 _MIB = 1 << 20
+_PATIENCE = 60
+#: More than the front keeps for calls that do not go on.
+_TOO_MUCH = 420 * _MIB
 
 
 @pytest.fixture
@@ -50,4 +56,18 @@ def test_what_many_uploads_took_is_given_back(scene: Scene) -> None:
             caller.send()
         for caller in callers:
             assert caller.refusal().reason == "MALFORMED_MODEL"
+    scene.check()
+
+
+def test_messages_that_never_end_are_not_kept_for_long(scene: Scene) -> None:
+    """Six hundred of a megabyte are too many to be waited for; half of them go, and so on."""
+    port = int(scene.server.target.rpartition(":")[2])
+    with ExitStack() as stack:
+        attackers = [stack.enter_context(closing(Halves(port, 60, _MIB))) for _ in range(10)]
+        end = time.monotonic() + _PATIENCE
+        while not any(attacker.ended for attacker in attackers) or scene.memory() > _TOO_MUCH:
+            assert time.monotonic() < end
+            for attacker in attackers:
+                attacker.go_on(0.1)
+        scene.check_health()
     scene.check()

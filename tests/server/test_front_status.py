@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,15 @@ def test_a_report_fits_into_a_message(name: str) -> None:
     assert 140 < len(report.decisions) <= 1000
     assert len(report.warnings) == 100
     assert max(len(d.name.encode()) for d in report.decisions) <= 1024
+
+
+def test_every_reason_is_in_the_readme() -> None:
+    """With its code, and none that does not exist."""
+    text = (Path(__file__).parents[2] / "server" / "README.md").read_text("utf-8")
+    (_, table) = text.split("| code | reasons |\n|---|---|\n")
+    meanings = {meaning.reason: meaning.code for meaning in OF_CLASSES.values()} | OF_REASONS
+    for row in table.split("\n\n")[0].splitlines():
+        codes, reasons = (re.findall("`([A-Z_]+)`", cell) for cell in row.strip("|").split("|"))
+        for reason in reasons:
+            assert meanings.pop(reason).name in codes
+    assert not meanings

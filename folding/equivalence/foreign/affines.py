@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from folding.doubled import Doubled
+from folding.equivalence.foreign.attributes import OUTPUTS
 from folding.equivalence.foreign.chains import Scale
 from folding.equivalence.foreign.layers import LAYERS, width_of
 from folding.equivalence.foreign.numbers import Constant
@@ -37,9 +38,8 @@ def affine(call: Call, make: Make) -> Value | None:
         return None
     first, second = call.inputs
     if isinstance(first, Constant) and isinstance(second, Constant):
-        return _product(first, second) if call.operator == "Mul" else None
-    swaps = call.operator not in ("Sub", "Div")
-    if swaps and isinstance(first, Constant):
+        return _product(first, second) if call.is_own("Mul") else None
+    if call.commutes and isinstance(first, Constant):
         first, second = second, first
     layer = _layer(first)
     if layer is None or not isinstance(second, Constant):
@@ -48,12 +48,12 @@ def affine(call: Call, make: Make) -> Value | None:
     if number is None or second.elem_type != layer.bias.elem_type:
         return None
     name = layer.bias.name or second.name
-    if call.operator in ("Add", "Sub", "Sum"):
-        moved = -number if call.operator == "Sub" else number
+    if call.is_own("Add", "Sub", "Sum"):
+        moved = -number if call.is_own("Sub") else number
         layer.bias = replace(layer.bias, parts=layer.bias.taking(second, is_added=True))
         return layer.remade(layer.weight, layer.value + moved, name, call)
     one = Doubled.exact(np.ones(1))
-    scale = one / number if call.operator == "Div" else number
+    scale = one / number if call.is_own("Div") else number
     layer.take(second)
     return layer.scaled(scale, None, name, call)
 
@@ -88,7 +88,7 @@ def _is_in_range(product: Constant) -> bool:
 def batch_norm(call: Call, make: Make) -> Value | None:
     """A BatchNormalization in inference form behind a layer."""
     layer = _layer(call.input(0))
-    is_training = call.attributes.get("training_mode") or "outputs" in call.attributes
+    is_training = call.attributes.get("training_mode") or OUTPUTS in call.attributes
     if layer is None or is_training or len(call.inputs) != _NORM_INPUTS:
         return None
     given = [value for value in call.inputs[1:] if isinstance(value, Constant)]
@@ -126,23 +126,23 @@ class _Layer:
         assert value is not None
         self.value: Doubled = value
         rank = len(weight.shape)
-        self.after = 0 if term.operator == LINEAR else rank - 2
+        self.after = 0 if term.call.is_own(LINEAR) else rank - 2
 
     @property
     def rank(self) -> int | None:
         """How many axes the value has."""
         shape = (self.reshaped or self.term).shape
-        if self.term.operator != LINEAR:
+        if not self.term.call.is_own(LINEAR):
             return len(self.weight.shape)
         return None if shape is None else len(shape)
 
     def channel(self) -> npt.NDArray[np.intp]:
         """Which channel each number of the weight belongs to."""
         dims, groups = self.weight.shape, self.term.call.attributes.get("group", 1)
-        if self.term.operator == LINEAR:
+        if self.term.call.is_own(LINEAR):
             return np.arange(dims[1]).reshape(1, -1)
         ones = (1,) * self.after
-        if self.term.operator == "Conv":
+        if self.term.call.is_own("Conv"):
             return np.arange(dims[0]).reshape(-1, 1, *ones)
         group = np.arange(dims[0]) // (dims[0] // groups)
         channel: npt.NDArray[np.intp] = group.reshape(-1, 1) * dims[1] + np.arange(dims[1])
@@ -177,17 +177,18 @@ class _Layer:
 
 def _layer(value: Value | None) -> _Layer | None:
     """The layer that makes a value, if its numbers are constant."""
-    term, reshaped = value, value if isinstance(value, Term) and value.operator == RESHAPE else None
+    term = value
+    reshaped = value if isinstance(value, Term) and value.call.is_own(RESHAPE) else None
     if reshaped is not None:
         term = reshaped.call.input(0)
-    if not isinstance(term, Term) or term.operator not in LAYERS or term.call.domain:
+    if not isinstance(term, Term) or not term.call.is_own(*LAYERS):
         return None
     weight, bias = term.call.input(1), term.call.input(2)
     if not isinstance(weight, Constant) or not isinstance(bias, Constant) or bias.doubled() is None:
         return None
     if reshaped is not None:
         keeps = (reshaped.shape or (None,))[-1] == weight.shape[-1]
-        if term.operator != LINEAR or not keeps:
+        if not term.call.is_own(LINEAR) or not keeps:
             return None
     layer = _Layer(term, reshaped, weight, bias)
     return layer if layer.value.shape == (width_of(term.call),) else None

@@ -21,6 +21,8 @@ from folding.inference import Shape
 from folding.modelfile import Model
 
 _WINDOWS = frozenset({"AveragePool", "Conv", "ConvTranspose", "LpPool", "MaxPool"})
+#: What is no attribute but matters like one.
+OUTPUTS = "number of outputs"
 _ONES, _BODIES = ("dilations", "strides"), (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 #: Of each operator, from which version on later ones only take more types.
 _SAME_SINCE = {
@@ -106,10 +108,10 @@ def attributes_of(
     found = dict(_schema(operator, domain, opset)[1])
     found.update({a.name: plain(a, model) for a in node.attribute if a.type not in _BODIES})
     count = sum(map(bool, node.output))
-    if operator == "Split":
-        found["outputs"] = len(node.output)
+    if domain or operator == "Split":
+        found[OUTPUTS] = len(node.output)
     elif operator == "BatchNormalization" and count > 1:
-        found["outputs"] = count  # Before version 14, these ask for the training form.
+        found[OUTPUTS] = count  # Before version 14, these ask for the training form.
     elif operator == "BatchNormalization" and not found.get("training_mode"):
         found.pop("momentum", None)
     if domain or operator not in _WINDOWS:
@@ -125,8 +127,9 @@ def without_defaults(found: dict[str, Any]) -> dict[str, Any]:
     for name in _ONES:
         if all(number == 1 for number in found.get(name, ())):
             found.pop(name, None)
-    if not any(found.get("pads", ())):
-        found.pop("pads", None)
+    for name in ("output_padding", "pads"):
+        if not any(found.get(name, ())):
+            found.pop(name, None)
     return found
 
 
@@ -141,7 +144,7 @@ def _explicit(found: dict[str, Any], operator: str, image: Shape | None) -> dict
     ones = (1,) * len(spatial)
     strides, dilations = (found.get(name) or ones for name in ("strides", "dilations"))
     steps = list(zip(spatial, kernel, strides, dilations, strict=False))
-    if len(steps) != len(spatial) or any(None in step for step in steps):
+    if len(steps) != len(spatial) or any(None in step for step in steps) or min(strides) < 1:
         return found
     whole = [max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0) for n, k, s, d in steps]  # type: ignore[operator]
     less, more = [n // 2 for n in whole], [n - n // 2 for n in whole]

@@ -108,9 +108,9 @@ def _called_alike(candidate: Model, reference: Model) -> Model:
 
 def _apart(ours: Model, theirs: Model) -> NotEstablished | None:
     """What differs beside the graphs."""
-    mine, its = ({_title(f): f for f in model.proto.functions} for model in (ours, theirs))
-    for name in sorted(mine.keys() | its.keys()):
-        one, other = mine.get(name), its.get(name)
+    mine, its = ({_key(f): f for f in model.proto.functions} for model in (ours, theirs))
+    for key in sorted(mine.keys() | its.keys()):
+        one, other, name = mine.get(key), its.get(key), ":".join(filter(None, key))
         is_same = one is not None and other is not None and one.domain not in ("", "ai.onnx")
         if not is_same or _content(ours, functions=[one]) != _content(theirs, functions=[other]):
             return NotEstablished(f"the function {name!r} is not the same in both", name)
@@ -131,8 +131,8 @@ def _content(model: Model, **fields: Any) -> bytes:
     return rest(replace(model, proto=ModelProto(**fields)))
 
 
-def _title(function: FunctionProto) -> str:
-    return ":".join(filter(None, (function.domain, function.name, function.overload)))
+def _key(function: FunctionProto) -> tuple[str, str, str]:
+    return function.domain, function.name, function.overload
 
 
 def _signatures(ours: Normal, theirs: Normal) -> NotEstablished | None:

@@ -5,16 +5,20 @@ formula with absolute values and plus signs, the other tool's number must satisf
 
     |stored - T| <= 8 * u * max(A, tiny)
 
-u is the unit roundoff of the stored type: an expression of k operations in that type is within
-k * u * A of its value to first order (Higham, Accuracy and Stability of Numerical Algorithms, 2nd
-ed., lemma 3.1), and a fold has fewer than eight. Below ``tiny``, the least normal number, the
-distance of stored numbers no longer shrinks with them; what is smaller may be flushed to 0 where
-``given`` says so.
+u is the unit roundoff of the stored type (``bounds`` has why). Below ``tiny``, the least normal
+number, the distance of stored numbers no longer shrinks with them. Whether what is smaller may be
+flushed to 0, nobody says (``given``).
 
 Where the candidate itself leaves a constant to be computed by the runtime, what that may be off T
-counts as well (``rounding``), but for what the reference's own constant is off.
+counts as well (``rounding``), but for what the reference's own constant is off. What is left to be
+added to a layer's result is rounded with it, so its terms must not be eight times larger than what
+they add up to.
 
-What neither side computed must be the same bytes, or as good as them (``given``).
+That is what a fold may do to numbers that are multiplied or added. What no fold computed must be
+the same: the bytes of what is stored on both sides (``given``), and what one rounding makes of such
+numbers, which a runtime makes of them as well. Other readers (a Resize, a comparison, a Range) may
+turn the last bit of a number into another result, so for them that goes for all constants, unless
+both sides compute them in the same steps.
 """
 
 from __future__ import annotations
@@ -27,7 +31,8 @@ from math import inf, isnan, nan
 import numpy as np
 
 from folding.doubled import Doubled, Doubles
-from folding.equivalence.foreign.given import flushed_below, is_given, same
+from folding.equivalence.foreign.bounds import ROUNDINGS
+from folding.equivalence.foreign.given import as_good, flushed_below, is_given, same
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.rounding import Ways, is_own
 from folding.factor import Factor
@@ -36,34 +41,41 @@ from folding.recipes import Direct, Part, Recipe, Scaled
 from folding.scratch import scratch
 from folding.stored import Stored
 
-#: What a float32 tool that computes carefully never reaches: 3.3 was measured.
-ROUNDINGS = 8.0
-#: What is left to be added to a layer's result is rounded with it: its terms must not be so many
-#: times larger than what they add up to.
-_MOST_CANCELLED = 64.0
 #: A this close to |T| is no larger: both are rounded to float64.
 _EQUAL = 1 + 2.0**-40
 
 _Piece = tuple[int, Doubles, Callable[[], Doubles]]
 
 
-def deviation(ours: Constant, theirs: Constant, ways: Ways, *, is_linear: bool) -> float:
+def deviation(
+    ours: Constant, theirs: Constant, ways: Ways, *, is_linear: bool, is_smooth: bool
+) -> float:
     """The largest |stored - T| over what is allowed; infinite where nothing is and they differ.
 
-    NaN where nothing can be said: T is not finite, or may not be what roundings on the way give.
-    ``ways`` are those to both, and ``is_linear`` says that they are only multiplied or added.
+    NaN where nothing can be said: T is not finite, or may not be what roundings on the way give,
+    or the constants are near to each other where they must be the same.
+    ``ways`` are those to both. ``is_linear`` says that they are only multiplied or added, and
+    ``is_smooth`` that a result is no further off than they are.
     """
     if ours.shape != theirs.shape or ours.elem_type != theirs.elem_type:
         return inf
     kind = FLOATS.get(ours.elem_type)
     if is_given(ours) and is_given(theirs):
-        return 0.0 if same(ours, theirs, is_linear=is_linear) else inf
+        if same(ours, theirs):
+            return 0.0
+        return nan if is_linear and as_good(ours, theirs) else inf
     if kind is None or isinstance(ours.source, np.ndarray) or isinstance(theirs.source, np.ndarray):
         return inf
-    least = flushed_below(kind) if is_linear else 0.0
+    are_same = ways.are_told_same(ours, theirs)
+    if are_same:
+        return 0.0
     with closing(pieces(ours)) as one, closing(pieces(theirs)) as other:
-        found = _furthest(one, other, kind, least)
-    return found if isnan(found) else _on_the_way(found, ours, theirs, kind, ways)
+        found = _furthest(one, other, kind, flushed_below(kind) if is_linear else 0.0)
+    found = found if isnan(found) else _on_the_way(found, ours, theirs, kind, ways)
+    must_be_same = are_same is False or not is_smooth
+    if found <= 1 and must_be_same and not ways.are_alike(ours, theirs):
+        return nan
+    return found
 
 
 def _on_the_way(
@@ -74,7 +86,7 @@ def _on_the_way(
     if found <= 1:
         one, other = (ways.to(c).roundoff if is_own(c) else 0.0 for c in (ours, theirs))
         is_same = one == other or max(one, other) <= kind.roundoff
-        return found if is_same and found + more <= 1 and size <= _MOST_CANCELLED else nan
+        return found if is_same and found + more <= 1 and size <= ROUNDINGS else nan
     both = [ways.to(ours), ways.to(theirs)]
     is_exact = all(way.is_certain and way.roundoff <= kind.roundoff for way in both)
     return found if is_exact and found - more > 1 else nan
@@ -176,10 +188,12 @@ def _excess(
         worst = float(np.divide(apart, scale, out=scale).max(initial=0.0)) / allowance
         if worst <= 1:
             return worst
-        apart[(np.abs(exact) < least) & (np.abs(stored) < least)] = 0
         magnitude, part = size
-        scale = np.maximum(magnitude()[part], kind.tiny)
-        worst = float((apart / scale).max(initial=0.0)) / allowance
+        apart /= np.maximum(magnitude()[part], kind.tiny)
+        worst = float(apart.max(initial=0.0)) / allowance
+        apart[(np.abs(exact) < least) & (np.abs(stored) < least)] = 0
+        if worst > 1 and float(apart.max(initial=0.0)) <= allowance:
+            return nan
     return inf if np.isnan(worst) and np.isfinite(exact).all() else worst
 
 

@@ -1,8 +1,8 @@
 """Shifts that a candidate adds and takes away again, so large that a channel is lost in between.
 
-What is added to a channel, all with plus signs, must not be many times larger than the terms of
-that channel: the norm of its weights, taken with inputs of size 1, and its bias. It may be where
-the reference itself adds as much there.
+What is added to a channel, all with plus signs, must not be eight times larger than the terms of
+that channel (``bounds`` has why): the norm of its weights, taken with inputs of size 1, and its
+bias. It may be where the reference itself adds as much there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from folding.doubled import Doubles
-from folding.equivalence.foreign.chains import MOST, keeps_range
+from folding.equivalence.foreign.bounds import ROUNDINGS
+from folding.equivalence.foreign.chains import keeps_range
 from folding.equivalence.foreign.deviation import pieces
 from folding.equivalence.foreign.layers import LAYERS, width_of
 from folding.equivalence.foreign.numbers import Constant
@@ -37,13 +38,13 @@ def is_lost(ours: Constant, theirs: Constant, reader: Term | None) -> bool:
     channel = partial(_smallest, reader)
     if kind is not None and not keeps_range(ours.scales, theirs.scales, kind, channel):
         return True
-    is_bias = reader is not None and reader.operator in LAYERS
+    is_bias = reader is not None and reader.call.is_own(*LAYERS)
     return not is_bias and bool(_drowned(ours, theirs, np.zeros(())).any())
 
 
 def _smallest(layer: Term | None) -> float:
     """The size of a layer's smallest channel; 0 for what is none."""
-    if layer is None or layer.operator not in LAYERS or layer.call.domain:
+    if layer is None or not layer.call.is_own(*LAYERS):
         return 0.0
     bias = layer.call.input(_BIAS)
     own = bias.doubled() if isinstance(bias, Constant) else None
@@ -55,7 +56,7 @@ def _smallest(layer: Term | None) -> float:
 def lost_in_bias(one: Call, other: Call) -> Constant | None:
     """The reference's bias of a layer of which the candidate loses a channel."""
     ours, theirs = one.input(_BIAS), other.input(_BIAS)
-    if other.operator not in LAYERS or other.domain:
+    if not other.is_own(*LAYERS):
         return None
     if not isinstance(ours, Constant) or not isinstance(theirs, Constant):
         return None
@@ -72,7 +73,7 @@ def _drowned(ours: Constant, theirs: Constant, beside: Doubles) -> npt.NDArray[n
     if not isinstance(theirs.source, Direct) or own is None or value is None:
         return np.zeros((), bool)
     with np.errstate(all="ignore"):
-        found: npt.NDArray[np.bool_] = ~(value.magnitude <= MOST * (own.magnitude + beside))
+        found: npt.NDArray[np.bool_] = ~(value.magnitude <= ROUNDINGS * (own.magnitude + beside))
     return found
 
 
@@ -93,10 +94,10 @@ def _norms(layer: Call) -> Doubles:
 
 def _channel(place: _Places, layer: Call, dims: tuple[int, ...]) -> _Places:
     """Which channel the numbers of a weight belong to, by their places in C order."""
-    if layer.operator == LINEAR:
+    if layer.is_own(LINEAR):
         return place % dims[1]
     first = place // prod(dims[1:])
-    if layer.operator == "Conv":
+    if layer.is_own("Conv"):
         return first
     group: _Places = first // (dims[0] // layer.attributes.get("group", 1))
     return group * dims[1] + place // prod(dims[2:]) % dims[1]

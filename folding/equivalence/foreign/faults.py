@@ -44,6 +44,6 @@ class Fault:
     def decides(self, centred: Sequence[Value]) -> bool:
         """Whether it makes another function of the model; of ``centred`` the mean is taken away."""
         constant, reader = self.constant, self.reader
-        if reader is None or reader.call.domain or constant.elem_type not in FLOATS:
+        if reader is None or constant.elem_type not in FLOATS:
             return False
-        return reader.operator in COUNTS and not is_forgotten(constant, reader, centred)
+        return reader.call.is_own(*COUNTS) and not is_forgotten(constant, reader, centred)

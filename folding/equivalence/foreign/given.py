@@ -1,8 +1,9 @@
-"""Constants that neither side computes: they must be the same bytes, or as good as them.
+"""Constants that neither side computes: they must be the same bytes.
 
-Where a constant is multiplied or added, the sign of a zero does not show, nor does a number below
-the least normal one of a type that reaches below 2^-100: runtimes take it for 0 (``flush to zero``)
-as tools do that store what they computed. In float16 such numbers are ordinary ones.
+Others are as good as them where a constant is multiplied or added and nothing behind that shows the
+sign of a zero, or makes a number large that is below the least normal one of a type that reaches
+below 2^-100: some runtimes take it for 0 (``flush to zero``), as some tools do that store what they
+computed. (In float16 such numbers are ordinary ones.) That is no fault, but nothing is proved.
 """
 
 from __future__ import annotations
@@ -34,10 +35,18 @@ def flushed_below(kind: FloatType) -> float:
     return kind.tiny if kind.tiny < _NOTHING else 0.0
 
 
-def same(ours: Constant, theirs: Constant, *, is_linear: bool) -> bool:
-    """Whether two constants that are given are the same; ``is_linear`` if that is all they do."""
+def same(ours: Constant, theirs: Constant) -> bool:
+    """Whether two constants that are given are the same bytes."""
+    return _compared(ours, theirs, _same_arrays)
+
+
+def as_good(ours: Constant, theirs: Constant) -> bool:
+    """Whether they are, but for the signs of zeros and what may be taken for 0."""
     kind = FLOATS.get(ours.elem_type)
-    alike = partial(_as_good, kind) if is_linear and kind is not None else _same_arrays
+    return kind is not None and _compared(ours, theirs, partial(_as_good, kind))
+
+
+def _compared(ours: Constant, theirs: Constant, alike: _Alike) -> bool:
     one, other = ours.source, theirs.source
     is_plain = not ours.axes and not theirs.axes and _is_streamable(one) and _is_streamable(other)
     if not is_whole(ours):

@@ -48,11 +48,11 @@ def width_of(layer: Call) -> int | None:
     if not isinstance(weight, Constant) or len(weight.shape) < _MATRIX:
         return None
     rows, columns = weight.shape[:2]
-    if layer.operator == LINEAR:
+    if layer.is_own(LINEAR):
         return columns
     if groups < 1 or rows % groups:
         return None
-    width: int = rows if layer.operator == "Conv" else columns * groups
+    width: int = rows if layer.is_own("Conv") else columns * groups
     return width
 
 
@@ -62,7 +62,7 @@ def _zeros(weight: Constant, width: int) -> Constant:
 
 def _padded(call: Call) -> Call:
     x = call.input(0)
-    if call.operator != "Conv" or not isinstance(x, Term) or x.operator != "Pad":
+    if not call.is_own("Conv") or not isinstance(x, Term) or not x.call.is_own("Pad"):
         return call
     pads, rank = _pads(x.call), len(x.shape or ())
     is_told = call.attributes.get("auto_pad", b"NOTSET") == b"NOTSET"
@@ -79,7 +79,7 @@ def _padded(call: Call) -> Call:
 
 def _pads(call: Call) -> tuple[int, ...] | None:
     """How much a Pad adds at each end of each axis, if it adds constant zeros."""
-    if call.attributes.get("mode") != b"constant" or call.input(3) is not None or call.domain:
+    if call.attributes.get("mode") != b"constant" or call.input(3) is not None:
         return None
     given, value = call.input(1), call.input(2)
     if given is None:
@@ -104,7 +104,7 @@ def matmul(call: Call, make: Make) -> Value | None:
 
 def _linear(call: Call, x: Value, weight: Constant, bias: Constant) -> Term:
     plain = replace(call.as_(LINEAR, x, weight, bias), version=0)
-    inner = x.call.input(0) if isinstance(x, Term) and x.operator == RESHAPE else None
+    inner = x.call.input(0) if isinstance(x, Term) and x.call.is_own(RESHAPE) else None
     shape, rows = shape_of(inner), weight.shape[0]
     out = call.outcome.shape
     if inner is None or not shape or shape[-1] != rows or (x.shape or (0,))[-1] != rows:

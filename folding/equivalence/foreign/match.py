@@ -28,7 +28,8 @@ from folding.equivalence.foreign.result import Different, Matched, NotEstablishe
 from folding.equivalence.foreign.rounding import Ways
 from folding.equivalence.foreign.shifts import centred
 from folding.equivalence.foreign.taken_away import is_taken_away
-from folding.equivalence.foreign.terms import COMMUTING, FORMAL, INPUT, Call, Term, Value
+from folding.equivalence.foreign.terms import FORMAL, INPUT, Call, Term, Value
+from folding.equivalence.foreign.widened import narrowed
 
 _RANDOM = frozenset(
     {
@@ -43,6 +44,14 @@ _RANDOM = frozenset(
 )
 #: Where a constant is only multiplied or added.
 _LINEAR = COUNTS - {"BatchNormalization", "Div"}
+#: Where a result is no further off, relative to the terms of it, than a constant is.
+_SMOOTH = COUNTS | {
+    "Einsum",
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LayerNormalization",
+    "Sum",
+}
 
 
 class _Mismatch(Exception):
@@ -65,7 +74,7 @@ class Match:
     is_certain: bool = True
     _outputs: list[Value] = field(default_factory=list)
     _centred: list[Value] = field(default_factory=list)
-    _seen: set[tuple[int, int, bool]] = field(default_factory=set)
+    _seen: set[tuple[int, int, str]] = field(default_factory=set)
     _twins: dict[int, int] = field(default_factory=dict)
     _ways: Ways = field(default_factory=Ways)
 
@@ -74,7 +83,7 @@ class Match:
         try:
             while self.todo:
                 ours, theirs, reader = self.todo.pop()
-                pair = id(ours), id(theirs), isinstance(ours, Constant) and _is_linear(reader)
+                pair = id(ours), id(theirs), _role(reader) if isinstance(ours, Constant) else ""
                 look = self._again if pair in self._seen else self._pair
                 self._seen.add(pair)
                 look(ours, theirs, reader)
@@ -93,14 +102,17 @@ class Match:
             self._constants(ours, theirs, reader)
         elif isinstance(ours, Term) and isinstance(theirs, Term):
             self._centred += filter(None, [centred(ours)])
-            self._terms(ours, theirs)
+            self._terms(ours, narrowed(ours, theirs))
         else:
             said = "computed from the inputs" if isinstance(ours, Term) else "constant"
             at = ours.name or (reader.call.title if reader is not None else "")
             raise _Mismatch(f"only in the reference, {at!r} is {said}", at)
 
     def _constants(self, ours: Constant, theirs: Constant, reader: Term | None) -> None:
-        found = deviation(ours, theirs, self._ways, is_linear=_is_linear(reader))
+        is_smooth = reader is not None and reader.call.is_own(*_SMOOTH)
+        found = deviation(
+            ours, theirs, self._ways, is_linear=_is_linear(reader), is_smooth=is_smooth
+        )
         if found <= 1 and is_lost(ours, theirs, reader):
             found = nan
         if not found <= 1:
@@ -114,7 +126,7 @@ class Match:
             raise _Mismatch(why, one.title)
         if (bias := lost_in_bias(one, other)) is not None:
             self.faults.append(Fault(bias, bias, ours, nan))
-        if one.operator in _RANDOM or one.domain or one.operator == FORMAL:
+        if one.domain or one.is_own(FORMAL, *_RANDOM):
             self._only(one, other)
         if ours.name and theirs.name:
             self.values.setdefault(ours.name, theirs.name)
@@ -122,7 +134,7 @@ class Match:
             for formal, its in zip(body.formals, twin.formals, strict=True):
                 self._twins[id(formal.call)] = id(its.call)
             self.todo += [(a, b, ours) for a, b in zip(body.results, twin.results, strict=True)]
-        theirs_by_slot = self._arranged(one, other) if one.operator in COMMUTING else other.inputs
+        theirs_by_slot = self._arranged(one, other) if one.commutes else other.inputs
         for slot, (a, b) in enumerate(zip(one.inputs, theirs_by_slot, strict=True)):
             if a is not None and b is not None:
                 self.todo.append((a, b, ours))
@@ -134,7 +146,7 @@ class Match:
     def _only(self, one: Call, other: Call) -> None:
         """A call that nothing but its twin may match; formals have theirs from their node."""
         twin = self._twins.get(id(one))
-        if twin is None and one.operator != FORMAL and id(other) not in self._twins:
+        if twin is None and not one.is_own(FORMAL) and id(other) not in self._twins:
             self._twins[id(one)], self._twins[id(other)] = id(other), id(one)
         elif twin != id(other):
             raise _Mismatch(f"{one.title!r} stands for two values of the candidate", one.title)
@@ -160,7 +172,7 @@ class Match:
         if unknown is not None:
             why = (
                 f"what {unknown.at!r} must be, or what the candidate computes for it,"
-                " is not finite, or rounded beyond what can be told"
+                " is not finite, too small, or rounded beyond what can be told"
             )
             return NotEstablished(why, unknown.at, self.values, check="parameters")
         first = max(self.faults, key=lambda fault: fault.excess)
@@ -185,7 +197,12 @@ class Match:
 
 
 def _is_linear(reader: Term | None) -> bool:
-    return reader is not None and not reader.call.domain and reader.operator in _LINEAR
+    return reader is not None and reader.call.is_own(*_LINEAR)
+
+
+def _role(reader: Term | None) -> str:
+    """Readers of one role ask the same of a constant."""
+    return "" if reader is None or reader.call.domain else reader.call.operator
 
 
 def _all_one(values: list[Value]) -> bool:
@@ -199,7 +216,7 @@ def _name(value: Value) -> str:
 def _unlike(ours: Term, theirs: Term) -> str | None:
     """What of two terms themselves does not match."""
     one, other = ours.call, theirs.call
-    if (one.operator, one.domain) != (other.operator, other.domain):
+    if _function(one) != _function(other):
         return f"where the reference has {_said(one)}, the candidate has {_said(other)}"
     if one.version != other.version:
         return f"{_said(one)} means something else in the operator set of the candidate"
@@ -214,7 +231,11 @@ def _unlike(ours: Term, theirs: Term) -> str | None:
     return None if shapes[0] == shapes[1] else f"{_said(one)} has other bodies in the candidate"
 
 
+def _function(call: Call) -> tuple[str, str, str]:
+    return call.domain, call.operator, call.overload
+
+
 def _said(call: Call) -> str:
-    if call.operator in (INPUT, FORMAL):
+    if call.is_own(INPUT, FORMAL):
         return f"the input {call.title!r}"
-    return f"{call.operator} {call.title!r}"
+    return f"{':'.join(filter(None, _function(call)))} {call.title!r}"

@@ -68,7 +68,7 @@ def transpose(call: Call, make: Make) -> Value | None:
         return None
     if isinstance(x, Constant):
         return x.transposed(perm)
-    if x.operator == "Transpose" and "perm" in x.call.attributes:
+    if x.call.is_own("Transpose") and "perm" in x.call.attributes:
         inner = x.call.attributes["perm"]
         again = call.as_("Transpose", x.call.input(0), perm=tuple(inner[axis] for axis in perm))
         return make(again)
@@ -150,15 +150,21 @@ def _stripped(call: Call) -> tuple[Value | None, ...]:
 
 
 def _common(call: Call) -> tuple[int, ...] | None:
-    """The transposition behind which all inputs that are not constant stand."""
+    """The transposition behind which all inputs that are not constant stand.
+
+    A constant of a higher rank puts axes before those that change places.
+    """
     terms = [value for value in call.inputs if isinstance(value, Term)]
     moved = only(terms, "Transpose")
     perms = {term.call.attributes.get("perm") for term in moved}
     if not terms or len(moved) < len(terms) or len(perms) > 1:
         return None
     (perm,) = perms
+    if perm is None:
+        return None
     ranks = [len(value.shape) for value in call.inputs if isinstance(value, Constant)]
-    return perm if perm is not None and max(ranks, default=0) <= len(perm) else None
+    more = max(0, *ranks, len(perm)) - len(perm)
+    return (*range(more), *(axis + more for axis in perm))
 
 
 def along_axis(call: Call, make: Make) -> Value | None:
@@ -166,7 +172,7 @@ def along_axis(call: Call, make: Make) -> Value | None:
     perm, axis = _common(call), call.attributes.get("axis")
     if perm is None or axis is None or any(isinstance(v, Constant) for v in call.inputs):
         return _counted_from_left(call, axis)
-    if call.operator != "Concat" and call.version < 13:  # noqa: PLR2004 - flattened then
+    if not call.is_own("Concat") and call.version < 13:  # noqa: PLR2004 - flattened then
         return None
     inverse = tuple(int(a) for a in np.argsort(perm))
     inputs = [value.call.input(0) for value in call.inputs if isinstance(value, Term)]

@@ -18,6 +18,7 @@ from folding.equivalence.foreign.fused import written_out
 from folding.equivalence.foreign.numbers import Constant, find, is_big_product
 from folding.equivalence.foreign.origins import Origins
 from folding.equivalence.foreign.rules import make
+from folding.equivalence.foreign.splitting import settled
 from folding.equivalence.foreign.terms import (
     FORMAL,
     INPUT,
@@ -169,11 +170,12 @@ class _Reading:
             domain,
             version_of(node.op_type, domain, version),
             bodies,
+            node.overload,
         )
         self._name(names, node, made, call)
 
     def _name(self, names: Names, node: NodeProto, made: list[str], call: Call) -> None:
-        taken = _taken(call)
+        call, taken = settled(call), _taken(call)
         if taken is not None:
             names.known.update(zip(node.output, taken.results, strict=True))
         elif made == [node.output[0]] and not call.bodies:
@@ -198,13 +200,14 @@ class _Reading:
 def _taken(call: Call) -> Body | None:
     """The branch of an If that is taken in every run."""
     condition = call.input(0)
-    if call.operator != "If" or call.domain or not isinstance(condition, Constant):
+    if not call.is_own("If") or not isinstance(condition, Constant):
         return None
     chosen = condition.integers()
     if chosen is None or len(chosen) != 1:
         return None
     name = "then_branch" if chosen[0] else "else_branch"
-    return next((body for body in call.bodies if body.attribute == name), None)
+    taken = next((body for body in call.bodies if body.attribute == name), None)
+    return taken if taken is not None and len(taken.results) == len(call.outputs) else None
 
 
 def _formals(graph: GraphProto) -> list[str]:

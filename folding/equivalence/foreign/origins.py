@@ -8,7 +8,7 @@ multiplied by what stands behind it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from folding.draft import Draft
 from folding.equivalence.foreign.chains import Scale, scale_of
@@ -36,8 +36,18 @@ class Origins:
     def scales(self, changed: Changed) -> tuple[Scale, ...]:
         """What the affines in a tensor multiply with, in the order of the graph."""
         scope, constants = self.draft.scope, self.draft.constants
-        found = (scale_of(scope.nodes[index], constants) for index in self._taken(changed))
-        return tuple(scale for scale in found if scale is not None)
+        found: dict[int, Scale] = {}
+        for (layer, _), names in changed.folded.items():
+            place = self.draft.after.get(layer, layer)
+            for name in names:
+                region = self._region(scope.producers[name])
+                side = region[0] > place if region[0] > place or region[-1] < place else None
+                for index in region:
+                    scale = scale_of(scope.nodes[index], constants)
+                    if scale is not None:
+                        was = found.get(index, replace(scale, is_behind=side)).is_behind
+                        found[index] = replace(scale, is_behind=side if was is side else None)
+        return tuple(found[index] for index in sorted(found))
 
     def _taken(self, changed: Changed) -> list[int]:
         """The nodes of all regions that are in a tensor."""

@@ -23,7 +23,7 @@ def reshape(call: Call, make: Make) -> Value | None:
     """All operators that give the same elements in other dimensions, as one."""
     x, shape = call.input(0), call.outcome.shape
     if isinstance(x, Term) and counts(shape) and not _keeps_elements(call):
-        shape = asked_for(call, x) if call.operator == "Reshape" else None
+        shape = asked_for(call, x) if call.is_own("Reshape") else None
     if not isinstance(x, Term) or shape is None or counts(shape) > 1 or 0 in shape:
         return None
     return reshaped(call, x, shape)
@@ -31,14 +31,14 @@ def reshape(call: Call, make: Make) -> Value | None:
 
 def _keeps_elements(call: Call) -> bool:
     """Whether an operator cannot ask for more or fewer elements than it gets."""
-    return call.operator == "Flatten" or (
-        call.operator != "Reshape" and not isinstance(call.input(1), Term)
+    return call.is_own("Flatten") or (
+        not call.is_own("Reshape") and not isinstance(call.input(1), Term)
     )
 
 
 def reshaped(call: Call, x: Term, shape: Shape) -> Term:
     """A value in dimensions of which at most one is not known."""
-    inner = x.call.input(0) if x.operator == RESHAPE else None
+    inner = x.call.input(0) if x.call.is_own(RESHAPE) else None
     if isinstance(inner, Term) and _always(inner.shape, x.call.attributes["dims"]):
         x = inner
     if x.shape == shape:

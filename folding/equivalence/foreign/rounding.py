@@ -6,6 +6,10 @@ that all together are within k * u * A of T (Higham, Accuracy and Stability of N
 2nd ed., lemma 3.1 and section 3.3). u is that of the coarsest type on the way, and k how many of
 them are in one term: those to both operands of a product, the more of both of a sum.
 
+A step on exact numbers is one of IEEE 754: it rounds to the nearest number, or not at all. So what
+one step makes of stored numbers is told, bit by bit (a second rounding, of a type that computes in
+a wider one, goes the same way: Figueroa, When is double rounding innocuous?, 1995).
+
 T says nothing where a step may overflow, may lose digits below the least normal number, or converts
 what is small beside the terms that it is left of.
 
@@ -19,7 +23,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from folding.doubled import Doubled
+from folding.doubled import Doubled, Doubles
 from folding.equivalence.foreign.numbers import Constant, is_big_product
 from folding.equivalence.foreign.steps import (
     Place,
@@ -30,8 +34,9 @@ from folding.equivalence.foreign.steps import (
     place,
     reads,
 )
-from folding.floats import FLOATS
+from folding.floats import FLOATS, FloatType
 from folding.recipes import Direct
+from folding.stored import Stored
 
 #: Operators that round, and how often at most: a power is that of a library, and a conversion of
 #: numbers that are off may go to either side.
@@ -39,6 +44,7 @@ _ROUNDINGS = {
     **dict.fromkeys(("Add", "Div", "Mul", "Reciprocal", "Sqrt", "Sub"), 1),
     **dict.fromkeys(("Cast", "Pow"), 2),
 }
+_CALCULATING = _ROUNDINGS.keys() - {"Cast"}
 #: What they give is exact where it is below the least normal number.
 _SUMS = frozenset({"Add", "Sub"})
 #: Where what both operands are off adds up, relative to their sizes.
@@ -91,6 +97,33 @@ class Ways:
                 whole = whole.behind(way, is_added=is_added)
         return whole
 
+    def are_told_same(self, ours: Constant, theirs: Constant) -> bool | None:
+        """Whether a runtime has the same numbers for both; None if it is not told which it has."""
+        # Those first that may not be told, so that no large one is read in vain.
+        both = sorted((ours, theirs), key=lambda constant: isinstance(constant.source, Stored))
+        one = self._told(both[0])
+        other = None if one is None else self._told(both[1])
+        if one is None or other is None:
+            return None
+        if not one.all() and any(map(_is_calculated, both)):
+            return False  # Of which sign a zero is that is calculated, is not evaluated.
+        have_signs = np.array_equal(np.signbit(one), np.signbit(other))
+        return have_signs and np.array_equal(one, other)
+
+    def _told(self, constant: Constant) -> Doubles | None:
+        """The very numbers that a runtime has: stored ones, and what one rounding makes of them."""
+        if isinstance(constant.source, Stored):
+            return constant.array().astype(np.float64)
+        way, value = self.to(constant), constant.doubled()
+        if value is None or way.steps > 1 or not way.is_certain or not is_own(constant):
+            return None
+        return _rounded_once(value, FLOATS[constant.elem_type])
+
+    def are_alike(self, ours: Constant, theirs: Constant) -> bool:
+        """Whether a runtime computes both in the same steps."""
+        spelled = [[self._spellings.of(step) for _, step in c.parts] for c in (ours, theirs)]
+        return spelled[0] == spelled[1] and is_own(ours) and is_own(theirs)
+
     def _to_step(self, step: Step) -> Way:
         for one in behind(step, self._known):
             self._known[place(one)] = _way(one, self._known)
@@ -125,6 +158,8 @@ def _way(step: Step, known: dict[Place, Way]) -> Way:
     home, name = step
     if node is None or not _may_round(step) or (node.op_type == "Cast" and not before.steps):
         return before  # T rounds where exact numbers are converted.
+    if not before.steps and _is_exact(step):
+        return before
     kind = FLOATS.get(home.scope.type(name))
     roundoff = max(before.roundoff, kind.roundoff if kind is not None else 0.0)
     steps = before.steps + _ROUNDINGS[node.op_type]
@@ -137,6 +172,33 @@ def _may_round(step: Step) -> bool:
     if node is None or node.op_type not in _ROUNDINGS:
         return False
     return is_big_product(home, node) or isinstance(home.value(name), Doubled)
+
+
+def _is_calculated(constant: Constant) -> bool:
+    """Whether a constant is more than numbers that were moved or converted."""
+    steps = (one for _, step in constant.parts for one in behind(step))
+    nodes = (node_of(step) for step in steps)
+    return any(node is not None and node.op_type in _CALCULATING for node in nodes)
+
+
+def _rounded_once(value: Doubled, kind: FloatType) -> Doubles:
+    """The nearest numbers of a type, as float64."""
+    high = value.high
+    if kind.dtype == high.dtype:
+        return high
+    # As near as float64 comes without standing where a second rounding goes elsewhere.
+    beside = np.nextafter(high, np.copysign(np.inf, value.low))
+    return kind.round(np.where(value.low == 0, high, beside)).astype(np.float64)
+
+
+def _is_exact(step: Step) -> bool:
+    """Whether a step on exact numbers gives such as need no rounding."""
+    home, name = step
+    value, kind = home.value(name), FLOATS.get(home.scope.type(name))
+    if not isinstance(value, Doubled) or kind is None or not _is_certain(step):
+        return False
+    kept = kind.round(value.high).astype(np.float64) == value.high
+    return bool((kept & (value.low == 0)).all())
 
 
 def _is_certain(step: Step) -> bool:

@@ -23,7 +23,7 @@ def make(call: Call) -> Value:
 
 def _broadcasts_by_attribute(call: Call) -> bool:
     """Whether an operator below opset 7 lays its inputs over each other as no rule knows."""
-    is_old = call.operator == "PRelu" and call.version < _BROADCASTS_SINCE
+    is_old = call.is_own("PRelu") and call.version < _BROADCASTS_SINCE
     return is_old or bool(call.attributes.get("broadcast"))
 
 

@@ -13,7 +13,17 @@ from math import prod
 from onnx import TensorProto
 
 from folding.equivalence.foreign.numbers import Constant
-from folding.equivalence.foreign.terms import LINEAR, PAIRED, UNARY, Call, Term, Value, shape_of
+from folding.equivalence.foreign.terms import (
+    LINEAR,
+    PAIRED,
+    RESHAPE,
+    SLICE,
+    UNARY,
+    Call,
+    Term,
+    Value,
+    shape_of,
+)
 from folding.inference import Shape
 
 Make = Callable[[Call], Value]
@@ -25,7 +35,7 @@ _DEEPEST = 16
 _BATCHED = frozenset(
     {"AveragePool", "Conv", "ConvTranspose", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"}
 )
-_PASSES = frozenset({"Identity", "Reshape", "Reshape to", "Squeeze", "Unsqueeze"})
+_PASSES = frozenset({"Identity", "Reshape", RESHAPE, "Squeeze", "Unsqueeze"})
 #: Types that hold any dimension; a float or a truth value does not.
 _WHOLE = frozenset({TensorProto.INT32, TensorProto.INT64})
 #: A vector of more dimensions than this is not followed, nor one made of so many values.
@@ -75,29 +85,31 @@ def _without(x: Term, dimension: tuple[Term, int]) -> int | None:
 def _origin(dimension: tuple[Term, int]) -> tuple[int, int]:
     """The first value with a dimension, past what keeps it; told by its identity."""
     term, axis = dimension
-    while not term.call.domain:
-        inner = next((v for v in term.call.inputs if isinstance(v, Term)), None)
-        if inner is None or not _keeps(term, axis):
-            break
-        axis = term.call.attributes["perm"][axis] if term.operator == "Transpose" else axis
-        term = inner
-    return id(term), axis
+    while True:
+        given = [value for value in term.call.inputs if isinstance(value, Term)]
+        if len(given) != 1 or not _keeps(term, given[0], axis):
+            return id(term), axis
+        axis = term.call.attributes["perm"][axis] if term.call.is_own("Transpose") else axis
+        term = given[0]
 
 
-def _keeps(term: Term, axis: int) -> bool:
-    """Whether a dimension is one of the only input that is not constant."""
-    call, rank = term.call, len(term.shape or ())
-    if sum(isinstance(value, Term) for value in call.inputs) != 1:
+def _keeps(term: Term, inner: Term, axis: int) -> bool:
+    """Whether a dimension is one of the only input that is not constant.
+
+    A constant of a higher rank puts axes in front of it.
+    """
+    call, rank = term.call, term.outcome.rank
+    if rank is None or rank != inner.outcome.rank:
         return False
-    if term.operator == "Transpose":
+    if call.is_own("Transpose"):
         return "perm" in call.attributes
-    if term.operator in _BATCHED:
+    if call.is_own(*_BATCHED):
         return axis == 0
-    if term.operator == LINEAR:
+    if call.is_own(LINEAR):
         return axis < rank - 1
     shapes = [value.shape for value in call.inputs if isinstance(value, Constant)]
     lengths = [1, *(s[axis - rank] for s in shapes if len(s) >= rank - axis)]
-    return term.operator in UNARY or (term.operator in PAIRED and max(lengths) == 1)
+    return call.is_own(*UNARY) or (call.is_own(*PAIRED) and max(lengths) == 1)
 
 
 @dataclass(slots=True)
@@ -112,7 +124,7 @@ class _Dimensions:
             is_short = prod(value.shape) <= _MOST_DIMENSIONS
             numbers = value.integers() if is_short else None
             return None if numbers is None else list(numbers)
-        if value is None or not depth or value.call.domain or len(value.shape or ()) > 1:
+        if value is None or not depth or len(value.shape or ()) > 1:
             return None
         place = id(value), depth
         if place not in self.known and len(self.known) < _MOST_VALUES:
@@ -123,17 +135,17 @@ class _Dimensions:
         return self.known.get(place)
 
     def _made(self, call: Call, depth: int) -> list[_Dimension] | None:
-        if call.operator == "Shape":
+        if call.is_own("Shape"):
             return _of(call)
-        whole_cast = call.operator == "Cast" and call.attributes.get("to") in _WHOLE
-        if call.operator in _PASSES or whole_cast:
+        whole_cast = call.is_own("Cast") and call.attributes.get("to") in _WHOLE
+        if call.is_own(*_PASSES) or whole_cast:
             return self.of(call.input(0), depth - 1)
-        if call.operator == "Concat":
+        if call.is_own("Concat"):
             return self._joined(call, depth)
-        whole = self.of(call.input(0), depth - 1) if call.operator in ("Gather", _SLICE) else None
+        whole = self.of(call.input(0), depth - 1) if call.is_own("Gather", SLICE) else None
         if whole is None:
             return None
-        return _sliced(call, whole) if call.operator == _SLICE else _picked(call, whole)
+        return _sliced(call, whole) if call.is_own(SLICE) else _picked(call, whole)
 
     def _joined(self, call: Call, depth: int) -> list[_Dimension] | None:
         if any(len(shape_of(part) or ()) != 1 for part in call.inputs):
@@ -188,27 +200,23 @@ def cut(call: Call, make: Make) -> Value | None:
             return None
         ranges[place] = slice(start, end, step).indices(length)
     ranges = {axis: r for axis, r in ranges.items() if r != (0, shape[axis], 1)}
-    if x.operator == _SLICE:
+    if x.call.is_own(SLICE):
         inner = dict(x.call.attributes["ranges"])
         if not inner.keys() & ranges.keys():
             ranges, x = inner | ranges, x.call.input(0)
     if not ranges:
         return x
-    plain = call.as_(_SLICE, x, ranges=tuple(sorted(ranges.items())))
+    plain = call.as_(SLICE, x, ranges=tuple(sorted(ranges.items())))
     return Term(replace(plain, version=0), 0)
-
-
-#: A Slice of which all is known; no operator has this name.
-_SLICE = "Slice along"
 
 
 def pick(call: Call, make: Make) -> Value | None:
     """One index of an axis, taken before a transposition instead of behind it."""
     x, index, axis = call.input(0), call.input(1), call.attributes.get("axis", 0)
-    if not isinstance(x, Term) or x.operator != "Transpose" or not isinstance(index, Constant):
+    if not isinstance(x, Term) or not x.call.is_own("Transpose") or not isinstance(index, Constant):
         return None
     perm, inner = x.call.attributes.get("perm"), x.call.input(0)
-    if perm is None or index.shape or not isinstance(inner, Term) or x.call.domain:
+    if perm is None or index.shape or not isinstance(inner, Term):
         return None
     gone = perm[axis]
     rest = [old for old in perm if old != gone]

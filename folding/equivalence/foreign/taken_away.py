@@ -18,7 +18,8 @@ from math import isfinite
 import numpy as np
 
 from folding.doubled import Doubled
-from folding.equivalence.foreign.deviation import ROUNDINGS, deviation, in_step, pieces
+from folding.equivalence.foreign.bounds import ROUNDINGS
+from folding.equivalence.foreign.deviation import deviation, in_step, pieces
 from folding.equivalence.foreign.faults import Fault
 from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant
@@ -65,7 +66,7 @@ def is_taken_away(faults: Sequence[Fault], outputs: Sequence[Value]) -> bool:
     layer = faults[0].reader
     if layer is None or any(fault.reader is not layer for fault in faults):
         return False
-    if layer.operator not in LAYERS or layer.call.domain:
+    if not layer.call.is_own(*LAYERS):
         return False
     sinks = _sinks(layer, faults)
     return sinks is not None and not _shows(layer, outputs, sinks)
@@ -126,7 +127,9 @@ def _is_times(fault: Fault, ratio: float) -> bool:
     ours = fault.constant
     everywhere = np.zeros((1,) * len(ours.shape), np.intp)
     scaled = ours.scaled(everywhere, Doubled.exact(np.array([ratio])))
-    return scaled is not None and deviation(scaled, fault.theirs, Ways(), is_linear=True) <= 1
+    if scaled is None:
+        return False
+    return deviation(scaled, fault.theirs, Ways(), is_linear=True, is_smooth=True) <= 1
 
 
 def _shows(layer: Term, outputs: Sequence[Value], sinks: _Sinks) -> bool:
@@ -140,9 +143,9 @@ def _shows(layer: Term, outputs: Sequence[Value], sinks: _Sinks) -> bool:
         if value is layer and not is_behind:
             return True
         call = value.call
-        operator = "" if call.domain else call.operator
-        first = operator in sinks.ends or (is_behind and operator in sinks.passing | sinks.joins)
-        others = is_behind and operator in sinks.joins
+        others = is_behind and call.is_own(*sinks.joins)
+        passes = others or (is_behind and call.is_own(*sinks.passing))
+        first = passes or call.is_own(*sinks.ends)
         todo += [
             (given, others if slot else first)
             for slot, given in enumerate(call.inputs)

@@ -44,10 +44,20 @@ class Call:
     domain: str = ""
     version: int = 0
     bodies: tuple[Body, ...] = ()
+    overload: str = ""
 
     @property
     def outcome(self) -> Outcome:
         return self.outputs[0]
+
+    @property
+    def commutes(self) -> bool:
+        """Whether its inputs may come in any order."""
+        return self.is_own(*COMMUTING)
+
+    def is_own(self, *operators: str) -> bool:
+        """Whether it is one of these operators of ONNX's own, not of another domain."""
+        return not self.domain and self.operator in operators
 
     def input(self, slot: int) -> Value | None:
         return self.inputs[slot] if slot < len(self.inputs) else None
@@ -73,20 +83,16 @@ class Term:
 
     def __post_init__(self) -> None:
         call = self.call
-        if call.operator in SYMBOLS:
+        if call.is_own(*SYMBOLS):
             self.key = hash((call.operator, call.attributes["name"]))
             return
         given = [None if value is None else value.key for value in call.inputs]
-        if call.operator in COMMUTING:
+        if call.commutes:
             given.sort(key=lambda key: key or 0)
         inner = tuple((b.attribute, *(r.key for r in b.results)) for b in call.bodies)
         said = tuple(sorted(call.attributes.items()))
-        head = call.operator, call.domain, call.version, said
+        head = call.operator, call.domain, call.overload, call.version, said
         self.key = hash((*head, tuple(given), inner, self.index))
-
-    @property
-    def operator(self) -> str:
-        return self.call.operator
 
     @property
     def outcome(self) -> Outcome:
@@ -123,6 +129,8 @@ PAIRED = (
 LINEAR = "matrix product"
 #: A Reshape whose dimensions are known; no operator has this name.
 RESHAPE = "Reshape to"
+#: A Slice of which all is known; no operator has this name.
+SLICE = "Slice along"
 #: What stands for a value that comes from outside of a graph. ``"`` is in no operator's name.
 INPUT, FORMAL = '"input', '"formal'
 SYMBOLS = frozenset({INPUT, FORMAL})
@@ -141,4 +149,4 @@ def shape_of(value: Value | None) -> Shape | None:
 def only(values: Sequence[Value | None], operator: str) -> list[Term]:
     """Those values that are made by an operator of ONNX's own."""
     terms = [value for value in values if isinstance(value, Term)]
-    return [t for t in terms if t.operator == operator and not t.call.domain]
+    return [term for term in terms if term.call.is_own(operator)]

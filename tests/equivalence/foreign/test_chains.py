@@ -86,7 +86,7 @@ def test_a_shift_that_hides_one_small_channel_is_not_passed(operator: str) -> No
 def test_a_shift_that_is_as_large_as_the_channel_is_passed(operator: str) -> None:
     """A few digits may be lost, as in any sum."""
     source = layer(operator, [], size=1)
-    assert isinstance(judged(source, layer(operator, there_and_back("Add", 10), size=1)), Matched)
+    assert isinstance(judged(source, layer(operator, there_and_back("Add", 5), size=1)), Matched)
 
 
 EXTREMES: dict[str, tuple[Steps, int]] = {
@@ -108,11 +108,75 @@ def test_scales_that_go_far_and_come_back_are_not_passed(what: str) -> None:
     assert lost(judged(source, layer("Conv", steps, elem_type, size=1)))
 
 
-@pytest.mark.parametrize(("elem_type", "number"), [(FLOAT, 1e5), (FLOAT, 1e-5), (HALF, 4)])
+@pytest.mark.parametrize("number", [2.0, 0.5])
+@pytest.mark.parametrize("elem_type", [FLOAT, DOUBLE, HALF])
 def test_scales_that_stay_in_range_are_passed(elem_type: int, number: float) -> None:
+    """Half of the type's maximum is not far below it."""
     source = layer("Conv", [], elem_type, size=1)
     candidate = layer("Conv", there_and_back("Mul", number), elem_type, size=1)
     assert isinstance(judged(source, candidate), Matched)
+
+
+@pytest.mark.parametrize("number", [2.0**10, 2.0**-10, 16.0, 1 / 16])
+@pytest.mark.parametrize("elem_type", [FLOAT, DOUBLE, HALF])
+def test_scales_that_go_further_than_the_reference_are_not_passed(
+    elem_type: int, number: float
+) -> None:
+    """The candidate has Inf where the reference has numbers, or 0 where it has small ones."""
+    source = layer("Conv", [], elem_type, size=1)
+    assert lost(judged(source, layer("Conv", there_and_back("Mul", number), elem_type, size=1)))
+
+
+def unfolded(scale: float, elem_type: int, *, is_folded: bool) -> ModelProto:
+    """A scale behind a layer, or in it."""
+    net = Net(elem_type)
+    weight = net.random.integers(1, 9, (4, 4, 3, 3)).astype(np.float64)
+    weight *= scale if is_folded else 1.0
+    name = net.node("Conv", net.input(1, 4, 7, 7), net.store(weight))
+    name = affines(net, name, [] if is_folded else [("Mul", scale)])
+    if not is_folded:
+        net.stored["Mul 1"][:] = scale
+    return net.model(net.node("Relu", name, out="y"))
+
+
+@pytest.mark.parametrize(
+    ("elem_type", "scale", "expected"),
+    [
+        (FLOAT, 2.0**-15, Matched),
+        (FLOAT, 2.0**-17, NotEstablished),
+        (FLOAT, 2.0**17, NotEstablished),
+        (DOUBLE, 2.0**-120, Matched),
+        (DOUBLE, 2.0**-130, NotEstablished),
+        (HALF, 0.25, Matched),
+        (HALF, 0.125, NotEstablished),
+    ],
+)
+def test_a_scale_taken_out_of_a_layer_may_take_an_eighth_of_the_range(
+    elem_type: int, scale: float, expected: type
+) -> None:
+    """The layer's own result is that much larger, or smaller."""
+    pair = (unfolded(scale, elem_type, is_folded=is_folded) for is_folded in (True, False))
+    found = judged(*pair)
+    assert isinstance(found, expected), found
+
+
+def test_of_scales_that_make_up_for_each_other_the_wrong_one_must_not_be_folded() -> None:
+    """What is left of them begins, or ends, far from what the reference has."""
+
+    def half_folded(inner: float, steps: Steps) -> ModelProto:
+        net = Net()
+        weight = net.random.uniform(0.5, 1, (4, 4, 3, 3)) * inner
+        name = net.node("Conv", net.input(1, 4, 7, 7), net.store(weight, "w"))
+        name = affines(net, name, steps)
+        for array in list(net.stored.values())[1:]:
+            array[:] = array[0]
+        return net.model(net.node("Relu", name, out="y"))
+
+    source = half_folded(1, [("Mul", 2.0**-60), ("Mul", 2.0**60)])
+    assert isinstance(judged(source, half_folded(2.0**-60, [("Mul", 2.0**60)])), Matched)
+    assert lost(judged(source, half_folded(2.0**60, [("Mul", 2.0**-60)])))
+    before = [("Mul", 2.0**-60)] * 2 + [("Mul", 2.0**60)] * 2
+    assert lost(judged(source, half_folded(1, before)))
 
 
 def test_weights_that_one_scale_brings_back_are_not_passed() -> None:
@@ -263,5 +327,5 @@ def test_shifts_before_a_layer_are_looked_at_beside_its_inputs() -> None:
 
     steps = [("Mul", 2.0), *there_and_back("Add", 500)]
     assert lost(judged(before(steps[:1]), before(steps)))
-    steps = [("Mul", 2.0), *there_and_back("Add", 5)]
+    steps = [("Mul", 2.0), *there_and_back("Add", 1.5)]
     assert isinstance(judged(before(steps[:1]), before(steps)), Matched)

@@ -12,12 +12,15 @@ from onnx import ModelProto, helper
 from folding.equivalence.foreign import Different, Matched, NotEstablished
 from folding.equivalence.foreign.check import compare
 from folding.equivalence.foreign.result import Result
+from folding.floats import FLOATS
 from folding.modelfile import in_memory
 
 #: Operators, each with the constant on its right.
 Steps = Iterable[tuple[str, float]]
 
 POWER = 2.0**100
+#: What is rounded when it is multiplied by 3.
+TENTHS = float(np.float32(0.7))
 
 
 def judged(reference: ModelProto, candidate: ModelProto) -> Result:
@@ -205,11 +208,11 @@ def scaled_often(times: int, *, is_folded: bool) -> ModelProto:
     value = net.input(1, 3, 5, 5)
     weight = net.weight(4, 3, 3, 3, name="w")
     if is_folded:
-        net.node("Conv", value, weight, out="y")
+        net.node("Conv", value, net.store(net.stored["w"] * TENTHS**times), out="y")
         return net.model("y")
     value = net.node("Conv", value, weight)
     for _ in range(times):
-        scale = computed(net, net.store(np.ones((4, 1, 1))), [("Mul", 3.0), ("Div", 3.0)])
+        scale = computed(net, net.store(np.full((4, 1, 1), TENTHS)), [("Mul", 3.0), ("Div", 3.0)])
         value = net.node("Mul", value, scale)
     net.node("Neg", net.node("Neg", value), out="y")
     return net.model("y")
@@ -231,12 +234,11 @@ def test_the_roundings_of_both_operands_of_a_product_count(operator: str, expect
     for is_computed in (False, True):
         net = Net()
         net.input(4, 4)
-        number, steps = net.weight(4, 4, name="w"), [("Mul", 3.0), ("Div", 3.0)] * 2
+        number, steps = net.weight(4, 4, name="w"), [("Mul", 3.0), ("Div", 3.0)] * 3
+        second = net.store(np.full((4, 4), TENTHS))
         if is_computed:
-            one = computed(net, number, steps)
-            number = net.node(operator, one, computed(net, net.store(np.ones((4, 4))), steps))
-        elif operator == "Add":
-            number = net.node(operator, number, net.store(np.ones((4, 4))))
+            number, second = computed(net, number, steps), computed(net, second, steps)
+        number = net.node(operator, number, second)
         net.node("MatMul", "x", number, out="y")
         models.append(net.model("y"))
     assert isinstance(judged(*models), expected)
@@ -249,7 +251,7 @@ def test_a_square_doubles_what_its_base_is_off(power: float, expected: type) -> 
     for is_computed in (False, True):
         net = Net()
         net.input(4, 4)
-        number = net.store(np.arange(1.0, 17).reshape(4, 4), "w")
+        number = net.store(np.arange(1.0, 17).reshape(4, 4) + TENTHS, "w")
         if is_computed:
             number = computed(net, number, [("Mul", 3.0), ("Div", 3.0)] * (3 if power == 2 else 1))
         net.node("MatMul", "x", net.node("Pow", number, net.store(power)), out="y")
@@ -325,14 +327,80 @@ def test_a_fault_beside_what_is_computed_is_still_one() -> None:
 def test_padding_with_a_zero_that_is_computed_is_no_padding_of_a_layer() -> None:
     """What should cancel may leave something."""
     models = []
-    for rest in (0.0, 0.3):
+    for rest in (0.0, TENTHS):
         net = Net()
         net.input(1, 3, 6, 6)
         zero = net.store(rest, "zero")
         if rest:
-            zero = computed(net, zero, [("Mul", 1.0), ("Sub", rest)])
+            zero = computed(net, zero, [("Mul", 3.0), ("Div", 3.0), ("Sub", rest)])
         padded = net.node("Pad", "x", net.integers(0, 0, 1, 1, 0, 0, 1, 1), zero)
         net.node("Conv", padded, net.weight(4, 3, 3, 3, name="w"), out="y")
         models.append(net.model("y"))
     assert isinstance(judged(models[1], models[1]), Matched)
     assert isinstance(judged(*models), NotEstablished)
+
+
+def choosing(operator: str, steps: Steps, number: float) -> ModelProto:
+    """An operator that may turn the last bit of a number into another result."""
+    net = Net()
+    net.input(1, 1, 4, "n")
+    if operator == "Resize":
+        scale = net.store([1, 1, 1, number])
+        net.node("Resize", "x", "", computed(net, scale, steps), mode="nearest", out="y")
+    elif operator == "Floor":
+        net.node("Floor", net.node("Mul", "x", computed(net, net.store(number), steps)), out="y")
+    else:
+        net.node(operator, "x", computed(net, net.store(number), steps), out="y")
+    return net.model("y")
+
+
+@pytest.mark.parametrize("operator", ["Resize", "Greater", "Equal", "Floor", "Max", "Pow"])
+def test_a_number_that_nothing_rounds_is_the_same_one_or_another(operator: str) -> None:
+    """A step that gives what it is given is no rounding that could explain another number."""
+    number = float(np.float32(4 / 3))
+    near = float(np.nextafter(np.float32(4 / 3), np.float32(0)))
+    source = choosing(operator, [], number)
+    for steps in ([("Mul", 1.0)], [("Mul", 2.0), ("Add", 0.0), ("Div", 2.0)]):
+        assert isinstance(judged(source, choosing(operator, steps, number)), Matched)
+        found = judged(source, choosing(operator, steps, near))
+        assert isinstance(found, NotEstablished), found
+        assert found.check == "parameters"
+
+
+def test_the_sign_of_a_zero_that_is_calculated_is_not_told() -> None:
+    """A division behind it shows it."""
+    for number in (0.0, -0.0):
+        source, steps = choosing("Mul", [], 0.0), [("Mul", 1.0)]
+        assert isinstance(judged(source, choosing("Mul", steps, number)), NotEstablished)
+        calculated = choosing("Mul", steps, number)
+        assert isinstance(judged(calculated, calculated), Matched)
+
+
+@pytest.mark.parametrize("elem_type", [FLOAT, HALF, BFLOAT, DOUBLE])
+def test_what_one_rounding_makes_of_a_number_is_told(elem_type: int) -> None:
+    """The nearest number may be stored in its place, and none beside it."""
+    kind = FLOATS[elem_type]
+    quotient = kind.round(np.arange(1.0, 9).reshape(1, 8) / 7).astype(np.float64)
+    models = []
+    for number in (None, quotient, quotient * (1 + 2 * kind.roundoff)):
+        net = Net(elem_type)
+        net.input("n", 8)
+        stored = net.store(np.arange(1.0, 9).reshape(1, 8) if number is None else number)
+        divided = net.node("Div", stored, net.store(7.0)) if number is None else stored
+        net.node("Greater", "x", divided, out="y")
+        models.append(net.model("y"))
+    assert isinstance(judged(models[0], models[1]), Matched)
+    assert isinstance(judged(models[1], models[0]), Matched)
+    assert isinstance(judged(models[0], models[2]), NotEstablished)
+
+
+def test_what_several_roundings_make_is_told_only_by_the_same_steps() -> None:
+    """A comparison may show by which bit a stored number differs from what a runtime computes."""
+    steps = [("Mul", 3.0), ("Div", 7.0), ("Add", 0.1)]
+    source = choosing("Greater", steps, TENTHS)
+    number = float(np.float32(TENTHS * 3.0 / 7.0 + 0.1))
+    assert isinstance(judged(source, source), Matched)
+    assert isinstance(judged(source, choosing("Greater", [], number)), NotEstablished)
+    assert isinstance(judged(choosing("Greater", [], number), source), NotEstablished)
+    product = [choosing("Mul", these, first) for these, first in ((steps, TENTHS), ([], number))]
+    assert isinstance(judged(*product), Matched)

@@ -126,8 +126,9 @@ def test_the_bound_is_eight_roundings(elem_type: int, roundings: int, passes: bo
     """A number may be off by 8 u A, whatever its type, and A is |T| where nothing cancels."""
     net = Net(elem_type)
     net.input(1, 1, 4, 4)
-    weight = net.store(np.ones((1, 1, 1, 1)), "w")
-    net.node("Add", net.node("Conv", "x", weight), net.store(np.ones((1, 1, 1)), "b"), out="y")
+    weight, half = net.store(np.ones((1, 1, 1, 1)), "w"), net.store(np.full((1,), 0.5))
+    shift = net.store(np.full((1, 1, 1), 0.5), "b")
+    net.node("Add", net.node("Conv", "x", weight, half), shift, out="y")
     other = Net(elem_type)
     other.input(1, 1, 4, 4)
     bias = other.store(np.array([1 - roundings * FLOATS[elem_type].roundoff]), "b")
@@ -150,11 +151,14 @@ def reading(operator: str, number: float, elem_type: int = FLOAT) -> ModelProto:
 @pytest.mark.parametrize(
     ("operator", "elem_type", "one", "other", "expected"),
     [
-        ("MatMul", FLOAT, 0.0, -0.0, Matched),
-        ("MatMul", HALF, -0.0, 0.0, Matched),
-        ("MatMul", FLOAT, 1e-42, 0.0, Matched),
-        ("MatMul", BFLOAT, -0.0, 1e-39, Matched),
-        ("MatMul", DOUBLE, 1e-310, -1e-310, Matched),
+        ("MatMul", FLOAT, -0.0, -0.0, Matched),
+        ("MatMul", FLOAT, 1e-42, 1e-42, Matched),
+        ("MatMul", FLOAT, 0.0, -0.0, NotEstablished),
+        ("MatMul", HALF, -0.0, 0.0, NotEstablished),
+        ("MatMul", FLOAT, 1e-42, 0.0, NotEstablished),
+        ("MatMul", FLOAT, 1e-39, 1e-41, NotEstablished),
+        ("MatMul", BFLOAT, -0.0, 1e-39, NotEstablished),
+        ("MatMul", DOUBLE, 1e-310, -1e-310, NotEstablished),
         ("MatMul", FLOAT, 2e-38, 0.0, Different),
         ("MatMul", DOUBLE, 1e-42, 0.0, Different),
         ("MatMul", HALF, 1e-6, 0.0, Different),
@@ -162,10 +166,10 @@ def reading(operator: str, number: float, elem_type: int = FLOAT) -> ModelProto:
         ("Div", FLOAT, 1e-42, 0.0, Different),
     ],
 )
-def test_the_sign_of_a_zero_and_what_is_flushed_to_zero_need_not_be_kept(
+def test_the_sign_of_a_zero_and_what_may_be_flushed_to_zero_prove_nothing(
     operator: str, elem_type: int, one: float, other: float, expected: type
 ) -> None:
-    """Where a number is only multiplied or added; below float16's normal ones are ordinary ones."""
+    """They are no fault where a number is multiplied or added, but may show far behind that."""
     found = judged(reading(operator, one, elem_type), reading(operator, other, elem_type))
     assert isinstance(found, expected), found
 
@@ -181,11 +185,11 @@ def test_what_is_divided_by_a_zero_as_well_must_keep_its_sign() -> None:
             made = [net.node(operator, "x", "c") for operator in readers]
             net.node("Concat", *made, axis=0, out="y")
             models.append(net.model("y"))
-        assert isinstance(judged(*models), Different)
+        assert not isinstance(judged(*models), Matched)
 
 
-def test_a_folded_number_may_be_flushed_to_zero() -> None:
-    """What a fold makes smaller than any normal number may be stored as 0."""
+def test_a_folded_number_that_is_flushed_to_zero_proves_nothing() -> None:
+    """What a fold makes smaller than any normal number may be stored as 0, and is no fault."""
     models = []
     for is_folded in (False, True):
         net = Net()
@@ -201,7 +205,7 @@ def test_a_folded_number_may_be_flushed_to_zero() -> None:
                 "Mul", net.node("Conv", "x", net.store(weights, "w")), net.store(scale), out="y"
             )
         models.append(net.model("y"))
-    assert isinstance(judged(*models), Matched)
+    assert isinstance(judged(*models), NotEstablished)
 
 
 def test_where_terms_cancel_the_bound_is_that_of_the_terms() -> None:

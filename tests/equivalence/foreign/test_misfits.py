@@ -6,14 +6,15 @@ The checker of ONNX lets them pass, so the files are models to all who read them
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
-from graphs import INT64, Net
-from onnx import ModelProto
+from graphs import FLOAT, INT64, Net
+from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 
 import folding
-from folding.equivalence.foreign import Matched
+from folding.equivalence.foreign import Matched, NotEstablished
 from folding.equivalence.foreign.check import compare
 from folding.modelfile import in_memory
 
@@ -160,3 +161,46 @@ def test_groups_that_do_not_divide_the_channels_prove_nothing(groups: int) -> No
 
     found = compare(in_memory(grouped()), in_memory(grouped("Add", "Sub")))
     assert not isinstance(found, Matched)
+
+
+def branching(outputs: str, *, results: int = 1) -> ModelProto:
+    """An If with a known condition: outputs as named, and so many results in each branch."""
+    net = Net()
+    x = net.input(2, 3)
+    body = Net()
+    made = [body.node("Relu", x, out=f"r{place}") for place in range(results)]
+    branch = body.graph(*made)
+    for value in branch.output:
+        value.type.CopyFrom(helper.make_tensor_type_proto(FLOAT, (2, 3)))
+    always = net.store(np.bool_(1), "always", elem_type=0)
+    net.node("If", always, then_branch=branch, else_branch=branch, out=outputs)
+    return net.model("y")
+
+
+@pytest.mark.parametrize(("outputs", "results"), [("y", 2), ("y,z", 1)])
+def test_a_branch_of_more_or_fewer_values_is_not_taken(outputs: str, results: int) -> None:
+    """No runtime takes such a node."""
+    model, right = branching(outputs, results=results), branching("y")
+    assert isinstance(compare(in_memory(right), in_memory(right)), Matched)
+    for pair in ((model, right), (right, model)):
+        assert isinstance(compare(*map(in_memory, pair)), NotEstablished)
+
+
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool", "LpPool", "Conv"])
+def test_a_window_that_does_not_move_is_left_as_it_is(operator: str, mode: str) -> None:
+    """There is no padding that it could ask for."""
+
+    def windows(stride: int) -> ModelProto:
+        net = Net()
+        given = [net.input(1, 3, 8, 8), *([net.weight(4, 3, 3, 3)] if operator == "Conv" else [])]
+        said: dict[str, Any] = {"strides": [stride, stride], "auto_pad": mode}
+        node = helper.make_node(operator, given, ["y"], kernel_shape=[3, 3], **said)
+        graph = helper.make_graph([node], "net", net.inputs, [ValueInfoProto(name="y")])
+        graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in net.stored.items())
+        graph.output[0].type.CopyFrom(helper.make_tensor_type_proto(FLOAT, None))
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+    still, moving = in_memory(windows(0)), in_memory(windows(2))
+    assert isinstance(compare(still, still), Matched)
+    assert isinstance(compare(still, moving), NotEstablished)

@@ -547,6 +547,51 @@ def whole_numbers_that_are_halved_and_doubled() -> Pair:
     return models(*both)
 
 
+@pair
+def dimension_behind_a_constant_of_more_axes() -> Pair:
+    """Its leading axes are 1, and move those of x to the right."""
+    one, other = nets(3, "n", "m")
+    for net in (one, other):
+        net.node("Add", "x", net.store(np.zeros((1, 1, 1, 8))), out="sum")
+    one.node("Reshape", "sum", one.integers(3, -1, 8), out="y")
+    last = other.node("Gather", other.node("Shape", "x"), other.integers(2))
+    shape = other.node("Concat", other.integers(3), last, other.integers(8), axis=0)
+    other.node("Reshape", "sum", shape, out="y")
+    return models(one, other)
+
+
+@pair
+def split_in_other_lengths() -> Pair:
+    one, other = nets(5, 6, opset=18)
+    one.node("Split", "x", one.integers(3, 3), axis=1, out="a,b")
+    other.node("Split", "x", other.integers(4, 2), axis=1, out="a,b")
+    for net in (one, other):
+        net.node("Concat", "b", "a", axis=1, out="y")
+    return models(one, other)
+
+
+@pair
+def split_along_an_axis_of_no_known_length() -> Pair:
+    one, other = nets(5, "n", opset=18)
+    one.node("Split", "x", one.integers(4, 4), axis=1, out="a,b")
+    other.node("Split", "x", axis=1, num_outputs=2, out="a,b")
+    for net in (one, other):
+        net.node("Concat", "b", "a", axis=1, out="y")
+    return models(one, other)
+
+
+@pair
+def sum_beyond_what_float64_holds() -> Pair:
+    """Runtimes add integers up in it."""
+    one, other = Net(elem_type=INT64), Net(elem_type=INT64)
+    for net in (one, other):
+        net.input(2)
+    total = one.node("ReduceSum", one.store([2**53 + 1, 0]), keepdims=0)
+    one.node("Add", "x", total, out="y")
+    other.node("Add", "x", other.store(2**53 + 1), out="y")
+    return models(one, other)
+
+
 @pytest.mark.parametrize("build", PAIRS, ids=lambda build: build.__name__)
 def test_it_does_not_match(build: Callable[[], Pair]) -> None:
     """Another function does not match, whichever of both is the reference; each matches itself."""

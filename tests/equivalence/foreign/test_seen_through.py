@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from graphs import Net, distance, feed_for, run
-from onnx import ModelProto, defs
+from graphs import FLOAT, Net, distance, feed_for, run
+from onnx import ModelProto, defs, helper
 
 from folding.equivalence.foreign import Matched
 from folding.equivalence.foreign.attributes import _SAME_SINCE
@@ -276,6 +276,50 @@ def sliced_to_all_of_it() -> Pair:
     whole = one.node("Slice", "x", one.integers(0), one.integers(2**31), one.integers(1))
     one.node("Relu", whole, out="y")
     other.node("Relu", "x", out="y")
+    return models(one, other)
+
+
+@pair
+def constant_of_more_axes_before_transposition() -> Pair:
+    one, other = nets(3, 2)
+    constant = numbers(4, 2, 3)
+    one.node("Add", one.node("Transpose", "x", perm=[1, 0]), one.store(constant), out="y")
+    summed = other.node("Add", "x", other.store(constant.transpose(0, 2, 1)))
+    other.node("Transpose", summed, perm=[0, 2, 1], out="y")
+    return models(one, other)
+
+
+def split(lengths: tuple[int, ...], *, opset: int, **said: Any) -> Pair:
+    one, other = nets(5, sum(lengths), opset=opset)
+    names = [f"part{place}" for place in range(len(lengths))]
+    one.node("Split", "x", one.integers(*lengths), axis=-1, out=",".join(names))
+    other.node("Split", "x", axis=1, out=",".join(names), **said)
+    for net in (one, other):
+        net.node("Concat", *names[::-1], axis=1, out="y")
+    return models(one, other)
+
+
+@pair
+def split_into_so_many() -> Pair:
+    return split((2, 2, 2), opset=18, num_outputs=3)
+
+
+@pair
+def split_into_so_many_of_which_the_last_is_shorter() -> Pair:
+    return split((3, 3, 1), opset=18, num_outputs=3)
+
+
+@pair
+def split_into_equal_lengths() -> Pair:
+    return split((3, 3), opset=13)
+
+
+@pair
+def padding_of_an_output_that_is_none() -> Pair:
+    one, other = nets(1, 3, 4, 4)
+    for net in (one, other):
+        net.node("ConvTranspose", "x", net.store(numbers(3, 2, 3, 3)), strides=[2, 2], out="y")
+    one.nodes[-1].attribute.append(helper.make_attribute("output_padding", [0, 0]))
     return models(one, other)
 
 
@@ -647,3 +691,19 @@ def test_it_matches_the_other_way_round(build: Callable[[], Pair]) -> None:
     """It does not matter which of both is the reference."""
     candidate, reference = build()
     assert isinstance(compare(in_memory(reference), in_memory(candidate)), Matched)
+
+
+def test_a_split_of_a_length_that_one_side_knows_is_the_same() -> None:
+    """A tool may have inferred more than is in the file of the reference."""
+    for said in ({}, {"num_outputs": 2}):
+        models = []
+        for is_known in (False, True):
+            net = Net(opset=18 if said else 17)
+            net.node("Split", net.node("Relu", net.input(5, "n"), out="r"), axis=1, out="a,b")
+            net.nodes[-1].attribute.extend(helper.make_attribute(*one) for one in said.items())
+            net.node("Concat", "b", "a", axis=1, out="y")
+            model = net.model("y")
+            if is_known:
+                model.graph.value_info.append(helper.make_tensor_value_info("r", FLOAT, (5, 6)))
+            models.append(in_memory(model))
+        assert isinstance(compare(*models), Matched)
