@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from errno import EIO
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -90,7 +91,7 @@ class Talk:
         """What ``work`` comes to, if the client has sent all that it sends.
 
         Raises:
-            ServiceError: SIZE_MISMATCH.
+            ServiceError: SIZE_MISMATCH, or QUEUE_FULL where memory is short.
         """
         tasks = [asyncio.ensure_future(self._nothing()), task := asyncio.ensure_future(work)]
         try:
@@ -104,7 +105,9 @@ class Talk:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _nothing(self) -> None:
-        if await self._read() is not None:
+        async with self._gate.patience(inf):  # Half a message takes memory all the same.
+            message = await self._read()
+        if message is not None:
             text = "more bytes were sent than are wanted"
             raise ServiceError("SIZE_MISMATCH", text, field="chunk.data")
 

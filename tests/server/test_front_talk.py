@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from folding.v1 import folding_pb2 as pb
+from folding_server import waits
 from folding_server.calls import CALL, Call
+from folding_server.errors import ServiceError
 from folding_server.gate import Gate
 from folding_server.jobs.runner import FileSpec, JobResult
 from folding_server.limits import ServerLimits
@@ -25,13 +27,16 @@ class Context:
     def __init__(self) -> None:
         self.taken = list[pb.FoldResponse]()
 
+    async def read(self) -> None:
+        await asyncio.Future()
+
     async def write(self, message: pb.FoldResponse) -> None:
         self.taken.append(message)
 
 
-def talk(context: Any, **limits: Any) -> Talk:
+def talk(context: Any, gate: Gate | None = None, **limits: Any) -> Talk:
     CALL.set(Call("", ""))
-    return Talk(context, pb.FoldResponse, ServerLimits(**limits), Gate(1, 1))
+    return Talk(context, pb.FoldResponse, ServerLimits(**limits), gate or Gate(1, 1))
 
 
 @pytest.mark.parametrize(
@@ -92,3 +97,22 @@ def test_a_result_that_is_cut_off_is_no_answer(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="shorter than it was"):
         asyncio.run(_given(result, [MIB, MIB]))
+
+
+def test_who_has_not_said_that_nothing_follows_goes_where_memory_is_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While its job runs it may be sending a message that nobody sees; else it may take long."""
+    monkeypatch.setattr(waits, "_SHORT_SECONDS", 0.0)
+
+    async def ended(*, is_short: bool) -> str:
+        gate = Gate(1, 1)
+        if is_short:
+            asyncio.get_running_loop().call_later(0.02, gate.thin)
+        try:
+            return await talk(Context(), gate).unless_more(asyncio.sleep(0.1, "done"))
+        except ServiceError as error:
+            return error.reason
+
+    assert asyncio.run(ended(is_short=True)) == "QUEUE_FULL"
+    assert asyncio.run(ended(is_short=False)) == "done"
