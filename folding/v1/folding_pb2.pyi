@@ -1012,6 +1012,7 @@ class GetServerInfoResponse(_message.Message):
     JOBS_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
     UPLOAD_IDLE_SECONDS_FIELD_NUMBER: _builtins.int
+    MAX_HEADER_BYTES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of fold-model."""
     onnx_version: _builtins.str
@@ -1042,6 +1043,8 @@ class GetServerInfoResponse(_message.Message):
     """The seconds after which a call is given up if its client has sent, or taken, no whole message. On
     a slow link send chunks of fewer bytes.
     """
+    max_header_bytes: _builtins.int
+    """How many bytes the first message of a call may have. All others are chunks."""
     @_builtins.property
     def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The execution providers that candidates can be run with."""
@@ -1064,10 +1067,11 @@ class GetServerInfoResponse(_message.Message):
         jobs: _builtins.int = ...,
         queue: _builtins.int = ...,
         upload_idle_seconds: _builtins.float = ...,
+        max_header_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_bytes", b"chunk_bytes", "job_memory_bytes", b"job_memory_bytes", "jobs", b"jobs", "max_files", b"max_files", "max_model_bytes", b"max_model_bytes", "max_opset", b"max_opset", "max_time_limit_seconds", b"max_time_limit_seconds", "min_opset", b"min_opset", "onnx_version", b"onnx_version", "onnxruntime_version", b"onnxruntime_version", "providers", b"providers", "queue", b"queue", "upload_idle_seconds", b"upload_idle_seconds", "usual_time_limit_seconds", b"usual_time_limit_seconds", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_bytes", b"chunk_bytes", "job_memory_bytes", b"job_memory_bytes", "jobs", b"jobs", "max_files", b"max_files", "max_header_bytes", b"max_header_bytes", "max_model_bytes", b"max_model_bytes", "max_opset", b"max_opset", "max_time_limit_seconds", b"max_time_limit_seconds", "min_opset", b"min_opset", "onnx_version", b"onnx_version", "onnxruntime_version", b"onnxruntime_version", "providers", b"providers", "queue", b"queue", "upload_idle_seconds", b"upload_idle_seconds", "usual_time_limit_seconds", b"usual_time_limit_seconds", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

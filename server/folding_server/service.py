@@ -26,6 +26,7 @@ from folding_server.headers import JOBS, Terms
 from folding_server.jobs.runner import JobResult, JobRunner, JobSpec, Kind
 from folding_server.limits import ServerLimits
 from folding_server.logs import LOG
+from folding_server.messages import HEADER_BYTES
 from folding_server.metrics import Metrics
 from folding_server.readiness import Readiness
 from folding_server.store import Spool
@@ -90,6 +91,7 @@ class FoldingService(FoldingServiceServicer):
             jobs=limits.jobs,
             queue=limits.queue,
             upload_idle_seconds=limits.idle_seconds,
+            max_header_bytes=HEADER_BYTES,
         )
 
     async def _answer(self, kind: Kind, reply: type[Any], context: Context) -> None:

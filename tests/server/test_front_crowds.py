@@ -18,10 +18,11 @@ import pytest
 from files import conv_net, save
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from serving import Server, serving, wait_until
-from wire import ask, model_of
+from wire import ask, model_of, refusal
 
 from folding.v1 import folding_pb2 as pb
 from folding_server import descriptors
+from folding_server.interceptors import _ask
 
 INFO = "/folding.v1.FoldingService/GetServerInfo"
 CHECK = "/grpc.health.v1.Health/Check"
@@ -74,6 +75,28 @@ def test_a_single_message_is_not_waited_for_long(server: Server) -> None:
 
     assert found == {grpc.StatusCode.RESOURCE_EXHAUSTED: 22, grpc.StatusCode.ABORTED: 128}
     assert health(server) == 1
+
+
+@pytest.mark.parametrize("messages", [[], [b"\xff"]])
+def test_what_asks_for_nothing_is_refused(server: Server, messages: list[bytes]) -> None:
+    """Neither no message nor junk is a question."""
+    with grpc.insecure_channel(server.target) as channel:
+        method: Any = channel.stream_unary(CHECK)
+        with pytest.raises(grpc.RpcError) as caught:
+            method(iter(messages), timeout=10)
+
+    assert refusal(caught.value).reason == "BAD_REQUEST"
+
+
+def test_who_is_gone_is_told_nothing() -> None:
+    """That the answer cannot be sent is no error of the server."""
+
+    async def gone() -> None:
+        raise grpc.aio.InternalError
+
+    context: Any = None
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(_ask(gone, context))
 
 
 def test_so_many_watch_the_health_and_no_more(server: Server) -> None:
