@@ -49,7 +49,7 @@ class Talk:
         gate: Gate,
     ) -> None:
         self._context, self._reply, self._limits, self._gate = context, reply, limits, gate
-        self._call = CALL.get()
+        self._call, self._most = CALL.get(), _timely(limits)
 
     async def header(self) -> Any:
         """The first message's header.
@@ -113,8 +113,8 @@ class Talk:
 
     async def accept(self, wanted: list[int], room: int) -> None:
         """Say what is wanted of what the header names, in chunks for which there is room."""
-        most, timely = self._limits.chunk_bytes, int(self._limits.idle_seconds * _SLOWEST)
-        while most > max(room, _LEAST_BYTES) or most > max(timely, _LEAST_SLOW_BYTES):
+        most = self._most
+        while most > max(room, _LEAST_BYTES):
             most //= 2
         await self._send(accepted=Accepted(wanted=wanted, chunk_bytes=most))
 
@@ -128,7 +128,7 @@ class Talk:
         for number, file in enumerate(result.files):
             start = 0
             while start < file.size:
-                size = min(max(room(), _LEAST_REPLY_BYTES), self._limits.chunk_bytes)
+                size = min(max(room(), _LEAST_REPLY_BYTES), self._most)
                 data = await asyncio.to_thread(_piece, result.folder / file.path, start, size)
                 await self._send(chunk=Chunk(file=number, data=data))
                 start += len(data)
@@ -162,6 +162,14 @@ class Talk:
         text = f"no whole message was {verb} by the client within {seconds:g} seconds"
         hint = "Call again; files that were sent whole are kept. Small chunks suit slow links."
         return ServiceError("UPLOAD_IDLE", text, hint=hint)
+
+
+def _timely(limits: ServerLimits) -> int:
+    """How many bytes a chunk may have, in either direction, so that it comes in time."""
+    most = limits.chunk_bytes
+    while most > max(limits.idle_seconds * _SLOWEST, _LEAST_SLOW_BYTES):
+        most //= 2
+    return most
 
 
 def _piece(path: Path, start: int, size: int) -> bytes:

@@ -59,9 +59,9 @@ def test_a_chunk_comes_in_time_and_has_room(idle: float, room: int, size: int) -
     assert context.taken == [pb.FoldResponse(accepted=pb.Accepted(wanted=[2], chunk_bytes=size))]
 
 
-async def _given(result: JobResult, rooms: list[int]) -> list[pb.FoldResponse]:
+async def _given(result: JobResult, rooms: list[int], **limits: Any) -> list[pb.FoldResponse]:
     context = Context()
-    await talk(context).give(result, rooms.pop, cached=True)
+    await talk(context, **limits).give(result, rooms.pop, cached=True)
     return context.taken
 
 
@@ -88,6 +88,15 @@ def test_an_answer_comes_in_pieces_for_which_there_is_room(tmp_path: Path) -> No
         (2, 1),
     ]
     assert b"".join(each.chunk.data for each in chunks) == data + b"2"
+
+
+def test_an_answer_comes_in_pieces_that_a_slow_link_takes_in_time(tmp_path: Path) -> None:
+    """As small as those that are asked for, however much room there is."""
+    result = result_in(tmp_path, one=bytes(100_000))
+
+    _, *chunks = asyncio.run(_given(result, [MIB] * 9, idle_seconds=2))
+
+    assert {len(each.chunk.data) for each in chunks[:-1]} == {1 << 15}
 
 
 def test_a_result_that_is_cut_off_is_no_answer(tmp_path: Path) -> None:
