@@ -1,4 +1,4 @@
-"""Tokens and addresses: who may call, until when, and over what."""
+"""Tokens and certificates: who may call, and until when."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from folding.errors import BadCall
-from folding_server.addresses import check_privacy, check_scrapes, parse_address
 from folding_server.auth import SCOPES, Tokens, access_of
 from folding_server.errors import ServiceError
-from folding_server.gate import Gate
 from folding_server.tokens import make
 
 TOKEN = "open sesame"  # noqa: S105 - of no server
@@ -214,73 +212,3 @@ def test_a_made_token_is_good(tmp_path: Path) -> None:
 def test_a_token_of_nobody_or_for_nothing_is_not_made(words: list[str]) -> None:
     """What the file would not take is refused here already."""
     assert CliRunner().invoke(make, words).exit_code == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "is_local"),
-    [
-        ("127.0.0.1:0", True),
-        ("127.9.9.9:1", True),
-        ("[::1]:5", True),
-        ("localhost:5", True),
-        ("unix:/run/x", True),
-        ("0.0.0.0:5", False),
-        ("[::]:5", False),
-        ("10.0.0.1:5", False),
-        ("example.org:5", False),
-    ],
-)
-def test_plain_text_stays_on_this_machine(text: str, *, is_local: bool) -> None:
-    """Everything else needs encryption, or the word that it is wanted so."""
-    address = parse_address(text)
-    check_privacy(address, is_encrypted=True, is_insecure=False)
-    check_privacy(address, is_encrypted=False, is_insecure=True)
-
-    assert address.is_local == is_local
-    if not is_local:
-        with pytest.raises(BadCall, match="without encryption"):
-            check_privacy(address, is_encrypted=False, is_insecure=False)
-
-
-@pytest.mark.parametrize(
-    ("text", "is_insecure", "why"),
-    [
-        ("unix:/run/x", True, "cannot be served"),
-        ("0.0.0.0:5", False, "without encryption"),
-        ("example.org:5", False, "without encryption"),
-    ],
-)
-def test_metrics_are_not_for_everybody(text: str, why: str, *, is_insecure: bool) -> None:
-    """They are plain text over HTTP."""
-    with pytest.raises(BadCall, match=why):
-        check_scrapes(parse_address(text), is_insecure=is_insecure)
-    check_scrapes(parse_address("127.0.0.1:5"), is_insecure=False)
-    check_scrapes(parse_address("0.0.0.0:5"), is_insecure=True)
-
-
-@pytest.mark.parametrize("text", ["", "50051", ":50051", "host:", "host:x", "host:65536", "unix:"])
-def test_what_is_no_address_is_refused(text: str) -> None:
-    """One sentence, with an example."""
-    with pytest.raises(BadCall, match="is no address"):
-        parse_address(text)
-
-
-def test_an_address_knows_its_parts() -> None:
-    """Also that of IPv6, which has colons of its own."""
-    address = parse_address("[::1]:0")
-
-    assert (address.host, address.port, address.bound(7)) == ("::1", 0, "[::1]:7")
-    assert parse_address("unix:a.sock").bound(1) == "unix:a.sock"
-
-
-def test_a_gate_lets_so_many_in_and_no_more() -> None:
-    """Neither all together nor one alone; who leaves makes room."""
-    gate = Gate(3, 2)
-    with gate.entered("a"), gate.entered("a"):
-        with pytest.raises(ServiceError) as caught, gate.entered("a"):
-            pass
-        with gate.entered("b"), pytest.raises(ServiceError), gate.entered("c"):
-            pass
-    assert (caught.value.reason, caught.value.retry_after) == ("QUEUE_FULL", 1.0)
-    with gate.entered("a"):
-        pass

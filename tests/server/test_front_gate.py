@@ -106,3 +106,16 @@ def test_who_has_too_many_jobs_gets_no_other() -> None:
         asyncio.run(service._run(JobSpec(Kind.FOLD, "a"), None, None))
 
     assert caught.value.reason == "QUEUE_FULL"
+
+
+def test_a_gate_lets_so_many_in_and_no_more() -> None:
+    """Neither all together nor one alone; who leaves makes room."""
+    gate = Gate(3, 2)
+    with gate.entered("a"), gate.entered("a"):
+        with pytest.raises(ServiceError) as caught, gate.entered("a"):
+            pass
+        with gate.entered("b"), pytest.raises(ServiceError), gate.entered("c"):
+            pass
+    assert (caught.value.reason, caught.value.retry_after) == ("QUEUE_FULL", 1.0)
+    with gate.entered("a"):
+        pass
