@@ -45,7 +45,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 )
 @click.option("--job-memory", type=click.IntRange(min=1), metavar="MB", help="Memory of a job.")
 @click.option("--time-limit", type=_SECONDS, metavar="S", help="The most that a job may take.")
-@click.option("--idle", type=_SECONDS, metavar="S", help="Seconds without a byte of an upload.")
+@click.option("--idle", type=_SECONDS, metavar="S", help="Seconds that a message may take.")
 @click.option(
     "--grace", type=click.FloatRange(min=0), metavar="S", help="For running jobs when stopped."
 )

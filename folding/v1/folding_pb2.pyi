@@ -7,7 +7,8 @@ what became of every normalisation, and the verdict on whether both are the same
 Every call begins with a header that names the files to come by size and SHA-256. The server
 answers with Accepted, which says which of them it does not have from this client yet; those are
 sent as chunks, in the order of Accepted.wanted. Progress and results follow. Closing a call at
-any time ends its job. Messages stay below 4 MiB whatever the size of the model.
+any time ends its job. A message has at most 1 MiB and 64 KiB, a header at most 512 KiB, whatever
+the size of the model.
 
 Errors carry a google.rpc.ErrorInfo with the domain "folding.v1" and a stable reason in
 UPPER_SNAKE, a google.rpc.BadRequest where a field is at fault, and a google.rpc.RetryInfo where
@@ -614,7 +615,9 @@ class Accepted(_message.Message):
     WANTED_FIELD_NUMBER: _builtins.int
     CHUNK_BYTES_FIELD_NUMBER: _builtins.int
     chunk_bytes: _builtins.int
-    """How many bytes a chunk may have."""
+    """How many bytes a chunk may have: fewer than GetServerInfoResponse.chunk_bytes where many send at
+    once, and never more than come within GetServerInfoResponse.upload_idle_seconds at 20 kB/s.
+    """
     @_builtins.property
     def wanted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The numbers of the files that the server wants, in the order to send them in. All others it has
@@ -1009,6 +1012,7 @@ class GetServerInfoResponse(_message.Message):
     JOBS_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
     UPLOAD_IDLE_SECONDS_FIELD_NUMBER: _builtins.int
+    MAX_HEADER_BYTES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of fold-model."""
     onnx_version: _builtins.str
@@ -1020,7 +1024,7 @@ class GetServerInfoResponse(_message.Message):
     max_opset: _builtins.int
     """The highest."""
     chunk_bytes: _builtins.int
-    """How many bytes a chunk of a request may have."""
+    """How many bytes a chunk of a request may have at most; Accepted.chunk_bytes says how many."""
     max_model_bytes: _builtins.int
     """How many bytes all files of a call may have."""
     max_files: _builtins.int
@@ -1036,7 +1040,11 @@ class GetServerInfoResponse(_message.Message):
     queue: _builtins.int
     """How many may wait."""
     upload_idle_seconds: _builtins.float
-    """The seconds without a byte after which an upload is given up."""
+    """The seconds after which a call is given up if its client has sent, or taken, no whole message. On
+    a slow link send chunks of fewer bytes.
+    """
+    max_header_bytes: _builtins.int
+    """How many bytes the first message of a call may have. All others are chunks."""
     @_builtins.property
     def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The execution providers that candidates can be run with."""
@@ -1059,10 +1067,11 @@ class GetServerInfoResponse(_message.Message):
         jobs: _builtins.int = ...,
         queue: _builtins.int = ...,
         upload_idle_seconds: _builtins.float = ...,
+        max_header_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_bytes", b"chunk_bytes", "job_memory_bytes", b"job_memory_bytes", "jobs", b"jobs", "max_files", b"max_files", "max_model_bytes", b"max_model_bytes", "max_opset", b"max_opset", "max_time_limit_seconds", b"max_time_limit_seconds", "min_opset", b"min_opset", "onnx_version", b"onnx_version", "onnxruntime_version", b"onnxruntime_version", "providers", b"providers", "queue", b"queue", "upload_idle_seconds", b"upload_idle_seconds", "usual_time_limit_seconds", b"usual_time_limit_seconds", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_bytes", b"chunk_bytes", "job_memory_bytes", b"job_memory_bytes", "jobs", b"jobs", "max_files", b"max_files", "max_header_bytes", b"max_header_bytes", "max_model_bytes", b"max_model_bytes", "max_opset", b"max_opset", "max_time_limit_seconds", b"max_time_limit_seconds", "min_opset", b"min_opset", "onnx_version", b"onnx_version", "onnxruntime_version", b"onnxruntime_version", "providers", b"providers", "queue", b"queue", "upload_idle_seconds", b"upload_idle_seconds", "usual_time_limit_seconds", b"usual_time_limit_seconds", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

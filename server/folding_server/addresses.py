@@ -72,3 +72,17 @@ def check_privacy(address: Address, *, is_encrypted: bool, is_insecure: bool) ->
     if not (address.is_local or is_encrypted or is_insecure):
         hint = "Give --tls-cert and --tls-key, or --insecure if the network is safe."
         raise BadCall(f"{address.text} can be reached from outside without encryption", hint=hint)
+
+
+def check_scrapes(address: Address, *, is_insecure: bool) -> None:
+    """Refuse to serve metrics where they cannot be, or for all to read.
+
+    Raises:
+        BadCall: that is what would happen.
+    """
+    if address.path is not None:
+        hint = "Give --metrics as HOST:PORT."
+        raise BadCall(f"metrics cannot be served at {address.text!r}", hint=hint)
+    if not (address.is_local or is_insecure):
+        text = f"metrics at {address.text} can be read from outside without encryption"
+        raise BadCall(text, hint="Give --insecure if the network is safe.")

@@ -17,10 +17,10 @@ from grpc_reflection.v1alpha import reflection
 from folding.interrupts import SIGNALS
 from folding.v1.folding_pb2_grpc import add_FoldingServiceServicer_to_server
 from folding_server import logs, malloc
-from folding_server.addresses import check_privacy, parse_address
+from folding_server.addresses import check_privacy, check_scrapes, parse_address
 from folding_server.auth import Tokens
-from folding_server.binding import SETTINGS, bind
-from folding_server.gate import Gate
+from folding_server.binding import bind, settings
+from folding_server.gate import Gates
 from folding_server.interceptors import Front
 from folding_server.jobs.local import LocalRunner
 from folding_server.jobs.runner import JobRunner
@@ -30,9 +30,12 @@ from folding_server.readiness import SERVICE, Readiness
 from folding_server.serve import Options
 from folding_server.service import FoldingService
 from folding_server.store import Spool
+from folding_server.watchdog import end_within
 
 #: Seconds for the answers to calls whose jobs were ended.
 _LAST_WORDS = 1.0
+#: Seconds that jobs and files have to go, when nobody is waited for any more.
+_LAST_PATIENCE = 15.0
 #: Seconds between two looks at what can be given back.
 _EVERY = 1.0
 #: Bytes that more than a hundred uploads at once do not need.
@@ -47,31 +50,35 @@ async def run(options: Options) -> None:
         StorageFailed: the spool cannot be used.
     """
     addresses = [parse_address(text) for text in options.listen]
+    scraped = parse_address(options.metrics) if options.metrics else None
+    if scraped is not None:
+        check_scrapes(scraped, is_insecure=options.insecure)
     keys = read_keys(options.tls_cert, options.tls_key, options.client_ca)
     for address in addresses:
         check_privacy(address, is_encrypted=keys is not None, is_insecure=options.insecure)
-    logs.to_stderr()
+    begin_to_log = logs.to_stderr()
     signals, metrics = _signals(), Metrics()
     tokens = Tokens(options.tokens) if options.tokens else None
     front = Front(tokens, metrics)
     with ExitStack() as stack:
-        if options.metrics:
-            stack.enter_context(metrics.served(parse_address(options.metrics)))
+        if scraped is not None:
+            stack.enter_context(metrics.served(scraped))
         spool = stack.enter_context(Spool(options.spool, options.limits))
         runner = LocalRunner(spool.blobs, spool.jobs, options.limits)
         metrics.gauge("queued_jobs", "Jobs that wait", lambda: runner.waiting)
         metrics.gauge("running_jobs", "Jobs that run", lambda: runner.running)
         metrics.gauge("spool_bytes", "Disk for kept models and results", lambda: spool.room)
-        readiness = Readiness(runner, spool.jobs)
+        readiness = Readiness(runner, spool.jobs, lambda: bool(runner.running or runner.waiting))
         has_owners = tokens is not None or (keys is not None and keys.client_ca is not None)
-        gate = _gate(options.limits.uploads, has_owners=has_owners)
-        service = FoldingService(options.limits, spool, runner, readiness, metrics, gate)
+        gates = Gates.of(options.limits, has_owners=has_owners)
+        service = FoldingService(options.limits, spool, runner, readiness, metrics, gates)
         server = _server(front, service, readiness, with_reflection=options.reflection)
         bound = ", ".join(bind(server, address, keys) for address in addresses)
         async with _ended(server, runner, front):
             await server.start()
             print(f"fold-model: serving on {bound}", file=sys.stderr, flush=True)  # noqa: T201
-            await _first_of(None, readiness.watch(), _give_back(front, gate), signals.get())
+            begin_to_log()
+            await _first_of(None, readiness.watch(), _give_back(front, gates), signals.get())
             await _drain(front, readiness, options.limits.grace_seconds, signals)
 
 
@@ -84,15 +91,10 @@ def _signals() -> asyncio.Queue[int]:
     return queue
 
 
-def _gate(most: int, *, has_owners: bool) -> Gate:
-    """Of several owners none ever keeps all others out."""
-    return Gate(most, most - most // 4 if has_owners else most)
-
-
 def _server(
     front: Front, service: FoldingService, readiness: Readiness, *, with_reflection: bool
 ) -> grpc.aio.Server:
-    server = grpc.aio.server(interceptors=[front], options=SETTINGS)
+    server = grpc.aio.server(interceptors=[front], options=settings())
     add_FoldingServiceServicer_to_server(service, server)
     health_pb2_grpc.add_HealthServicer_to_server(readiness.servicer, server)
     if with_reflection:
@@ -107,12 +109,13 @@ async def _ended(server: grpc.aio.Server, runner: JobRunner, front: Front) -> As
     try:
         yield
     finally:
+        end_within(_LAST_PATIENCE)
         await runner.close()
         await server.stop(_LAST_WORDS)
         await front.drain()
 
 
-async def _give_back(front: Front, gate: Gate) -> None:
+async def _give_back(front: Front, gates: Gates) -> None:
     """Let the system have what calls took and need no more; let there be fewer if that is much."""
     seen, process = front.trace, psutil.Process()
     while True:
@@ -121,7 +124,7 @@ async def _give_back(front: Front, gate: Gate) -> None:
             seen = front.trace
             await asyncio.to_thread(malloc.give_back)
             if process.memory_info().rss > _MOST_MEMORY:
-                gate.thin()
+                gates.sending.thin()
 
 
 async def _drain(

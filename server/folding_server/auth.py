@@ -1,5 +1,7 @@
 """Who calls, and what they may do: tokens from a file of their hashes, or TLS certificates.
 
+An owner is ``token:`` or ``certificate:`` and a name, or ``anonymous``: none can pass for another.
+
 A line for each token: the SHA-256 of it, whose it is, what it is good for, and until when if it
 ends. Lines that begin with # are comments.
 
@@ -27,6 +29,7 @@ ANONYMOUS = "anonymous"
 OWNER = re.compile(r"[A-Za-z0-9._@-]{1,128}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _OTHERS = 0o006
+_GONE = (0,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ class Entry:
 class Tokens:
     """The file of tokens, read again whenever it changes.
 
-    A change for the worse, such as half a line, leaves things as they were until it is mended.
+    A change for the worse, such as half a line, leaves things as they were until it is mended. When
+    the file is gone no token is good.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,19 +87,24 @@ class Tokens:
         found = [entry for entry in self._entries if hmac.compare_digest(entry.digest, digest)]
         if not found:
             raise _unknown("the token is not one of this server's")
-        if found[0].until is not None and found[0].until <= datetime.now(UTC):
+        now = datetime.now(UTC)
+        good = [entry for entry in found if entry.until is None or entry.until > now]
+        if not good:
             raise _unknown("the token has expired")
-        return found[0].access
+        return good[0].access
 
     def _refresh(self) -> None:
         try:
-            state = self._state()
-            if state == self._seen:
-                return
-            self._seen = state
-            self._entries = self._read()
-        except BadCall as error:
+            state = self._state() if self._path.exists() else _GONE
+            if state != self._seen:
+                self._seen = state
+                self._entries = self._read() if state != _GONE else self._gone()
+        except (BadCall, OSError) as error:
             LOG.error("the tokens stay as they were: %s", error)
+
+    def _gone(self) -> list[Entry]:
+        LOG.error("there is no %s any more: no token is good", self._path.name)
+        return []
 
     def _state(self) -> tuple[int, ...]:
         try:
@@ -135,7 +144,7 @@ def _entry(text: str) -> Entry:
         raise ValueError("the name of its owner is none")
     if not wished <= SCOPES:
         raise ValueError(f"its scopes are not among {', '.join(sorted(SCOPES))}")
-    return Entry(digest, Access(owner, wished), _moment(until) if until else None)
+    return Entry(digest, Access(f"token:{owner}", wished), _moment(until) if until else None)
 
 
 def _moment(text: str) -> datetime:
@@ -164,10 +173,12 @@ def access_of(
         return tokens.access(_bearer(metadata))
     if "x509_pem_cert" not in peer:
         return Access(ANONYMOUS)
-    name = b"".join(peer.get("x509_common_name", ())).decode(errors="replace")
-    if not name:
-        raise _unknown("the certificate has no common name", hint="Use one that has.")
-    return Access(name)
+    try:
+        (name,) = (found.decode() for found in peer.get("x509_common_name", ()) if found)
+    except ValueError as error:
+        text = "the certificate has not one common name in UTF-8"
+        raise _unknown(text, hint="Use one that has.") from error
+    return Access(f"certificate:{name}")
 
 
 def _bearer(metadata: Iterable[tuple[str, str | bytes]]) -> str:

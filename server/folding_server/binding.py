@@ -10,6 +10,7 @@ import grpc
 
 from folding.errors import BadCall
 from folding_server.addresses import Address
+from folding_server.descriptors import most_connections
 from folding_server.keys import Keys
 
 _SECOND = 1000
@@ -17,17 +18,27 @@ _SECOND = 1000
 _MESSAGE_BYTES = (1 << 20) + (1 << 16)
 _NOT_OURS = 0o177
 
+#: Of a connection. Clients keep further calls back until others have ended; some are refused then,
+#: so nobody should get there who means well.
+_MOST_STREAMS = 1024
 #: No greatest age of a connection is among them: it would cut long jobs off.
-SETTINGS = (
+_SETTINGS = (
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+    ("grpc.max_concurrent_streams", _MOST_STREAMS),
+    ("grpc.server_handshake_timeout_ms", 10 * _SECOND),
     ("grpc.so_reuseport", 0),  # A second server on the same port is a mistake.
     ("grpc.keepalive_time_ms", 60 * _SECOND),
     ("grpc.keepalive_timeout_ms", 20 * _SECOND),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 30 * _SECOND),
-    ("grpc.max_connection_idle_ms", 15 * 60 * _SECOND),
+    ("grpc.max_connection_idle_ms", 60 * _SECOND),
     ("grpc.http2.bdp_probe", 0),
 )
+
+
+def settings() -> list[tuple[str, int]]:
+    """What gRPC is told of connections and their calls."""
+    return [*_SETTINGS, ("grpc.max_allowed_incoming_connections", most_connections())]
 
 
 def bind(server: grpc.aio.Server, address: Address, keys: Keys | None) -> str:

@@ -1,30 +1,24 @@
-"""How many calls may be sending at once, of all clients and of each: the rest is told to wait.
-
-A message that a client does not end is kept by gRPC as far as it came, where nobody can see or drop
-it: where those take too much, the calls that have waited longest for their clients are ended.
-"""
+"""How many calls may do something at once, of all clients and of each: the rest is sent away."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
 
-from folding_server.errors import ServiceError
-
-_RETRY_SECONDS = 1.0
-#: Whoever sends as fast as a slow line does is never ended.
-_SHORT_SECONDS = 2.0
+from folding_server.limits import ServerLimits
+from folding_server.waits import Waits, full
 
 
-class Gate:
-    """Counts who is in; nobody ever waits here, so nothing piles up."""
+class Gate(Waits):
+    """Counts who is in; nobody waits to get in, so nothing piles up."""
 
     def __init__(self, most: int, most_of_one: int) -> None:
+        super().__init__()
         self._most, self._most_of_one = most, most_of_one
         self._inside = Counter[str]()
-        self._waiting = dict[asyncio.Timeout, float]()
 
     def share(self, whole: int) -> int:
         """What each of those who are in may have of something."""
@@ -38,7 +32,7 @@ class Gate:
             ServiceError: QUEUE_FULL.
         """
         if self._inside.total() >= self._most or self._inside[owner] >= self._most_of_one:
-            raise self._full()
+            raise full()
         self._inside[owner] += 1
         try:
             yield
@@ -46,36 +40,27 @@ class Gate:
             self._inside[owner] -= 1
             self._inside += Counter()  # Drops the zero: owners come and go.
 
-    @asynccontextmanager
-    async def patience(self, seconds: float) -> AsyncIterator[None]:
-        """Wait so long for a client in the block, or less if memory is short.
 
-        Raises:
-            TimeoutError: it took so long.
-            ServiceError: QUEUE_FULL: it took a while, and memory is short.
-        """
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        timeout = asyncio.timeout(seconds)
-        try:
-            async with timeout:
-                self._waiting[timeout] = start
-                yield
-        except TimeoutError as error:
-            if loop.time() < start + seconds:
-                raise self._full() from error
-            raise
-        finally:
-            self._waiting.pop(timeout, None)
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """Those of a server.
 
-    def thin(self) -> None:
-        """End half of the calls that wait for their clients, those that have waited longest."""
-        now = asyncio.get_running_loop().time()
-        long = [each for each, since in self._waiting.items() if now - since > _SHORT_SECONDS]
-        for timeout in long[: (len(long) + 1) // 2]:
-            timeout.reschedule(now)
+    Attributes:
+        sending: for calls whose clients send.
+        waiting: for calls whose jobs wait or run.
+        taking: for calls whose clients take their answers.
+    """
 
-    @staticmethod
-    def _full() -> ServiceError:
-        text = "too many calls are sending at once"
-        return ServiceError("QUEUE_FULL", text, retry_after=_RETRY_SECONDS)
+    sending: Gate
+    waiting: Gate
+    taking: Gate
+
+    @classmethod
+    def of(cls, limits: ServerLimits, *, has_owners: bool) -> Self:
+        """Of several owners none ever keeps all others out."""
+        jobs = limits.jobs + limits.queue
+        gates = (
+            Gate(most, most - most // 4 if has_owners else most)
+            for most in (limits.uploads, jobs, limits.uploads)
+        )
+        return cls(*gates)

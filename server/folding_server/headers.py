@@ -7,7 +7,7 @@ either harmless or found out where it is used, in the job's process.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import PurePosixPath
@@ -59,6 +59,7 @@ def fold_job(header: FoldHeader, terms: Terms) -> JobSpec:
     Raises:
         ServiceError: BAD_REQUEST, or UPLOAD_TOO_LARGE.
     """
+    _check_counts([header.model], header.run, terms)
     model = _model(header.model, "header.model")
     if header.layout not in _LAYOUTS:
         raise _bad("header.layout", "is none that this server knows")
@@ -75,6 +76,7 @@ def fold_job(header: FoldHeader, terms: Terms) -> JobSpec:
 
 def verify_job(header: VerifyHeader, terms: Terms) -> JobSpec:
     """The job that the header of Verify asks for. Raises as ``fold_job``."""
+    _check_counts([header.reference, header.candidate], header.run, terms)
     models = [
         _model(header.reference, "header.reference"),
         _model(header.candidate, "header.candidate"),
@@ -85,6 +87,7 @@ def verify_job(header: VerifyHeader, terms: Terms) -> JobSpec:
 
 def explain_job(header: ExplainHeader, terms: Terms) -> JobSpec:
     """The job that the header of Explain asks for. Raises as ``fold_job``."""
+    _check_counts([header.model], None, terms)
     options = {**_fold_options(header.options), **_job_options(header.job, terms)}
     models = [_model(header.model, "header.model")]
     return _job(Kind.EXPLAIN, models, [], options, header.job, terms)
@@ -109,14 +112,20 @@ def _job(
     """All of it, if it is not too much."""
     seconds, most = _seconds(told, terms), terms.limits
     spec = JobSpec(kind, terms.owner, tuple(models), tuple(inputs), options, seconds)
-    if len(spec.files) > most.max_files:
-        text = f"there are {len(spec.files)} files, but a call may have {most.max_files}"
-        raise ServiceError("UPLOAD_TOO_LARGE", text)
     size = sum(file.size for file in spec.files)
     if size > most.max_model_bytes:
         text = f"the files have {size} bytes, but a call may have {most.max_model_bytes}"
         raise ServiceError("UPLOAD_TOO_LARGE", text)
     return spec
+
+
+def _check_counts(models: Sequence[Model], run: RunOptions | None, terms: Terms) -> None:
+    """Refuse what is too much before any of it is looked at."""
+    count = sum(1 + len(model.external_data) for model in models)
+    count += len(run.inputs) if run is not None else 0
+    if count > (most := terms.limits.max_files):
+        text = f"there are {count} files, but a call may have {most}"
+        raise ServiceError("UPLOAD_TOO_LARGE", text)
 
 
 def _model(model: Model, field: str) -> ModelSpec:
@@ -154,8 +163,8 @@ def _target(target: str, model: ModelSpec) -> str:
 
 
 def _fold_options(told: FoldOptions) -> dict[str, Any]:
-    _check_names(list(told.freeze), "header.options.freeze")
-    _check_names(told.keep, "header.options.keep")
+    _check_names(told.freeze, lambda: list(told.freeze), "header.options.freeze")
+    _check_names(told.keep, lambda: told.keep, "header.options.keep")
     return {
         "freeze": dict(told.freeze),
         "keep": list(told.keep),
@@ -179,7 +188,7 @@ def _run_options(told: RunOptions, terms: Terms) -> dict[str, Any]:
 
 
 def _shapes(told: RunOptions) -> dict[str, list[int]]:
-    _check_names([shape.name for shape in told.shapes], "header.run.shapes")
+    _check_names(told.shapes, lambda: [shape.name for shape in told.shapes], "header.run.shapes")
     for place, shape in enumerate(told.shapes):
         if len(shape.dims) > _MOST_DIMS or any(dim < 1 for dim in shape.dims):
             field = f"header.run.shapes[{place}].dims"
@@ -215,9 +224,11 @@ def _number(value: float, field: str) -> float:
     return value
 
 
-def _check_names(names: Sequence[str], field: str) -> None:
-    if len(names) > _MOST_NAMES:
+def _check_names(named: Sized, names_of: Callable[[], Sequence[str]], field: str) -> None:
+    """See that there are not too many before any is looked at."""
+    if len(named) > _MOST_NAMES:
         raise _bad(field, f"has more than {_MOST_NAMES} names")
+    names = names_of()
     if "" in names:
         raise _bad(field, "has an empty name")
     if len(set(names)) < len(names):

@@ -1,31 +1,38 @@
-"""Around every call but those of health: whose it is, what it comes to, and a note of it."""
+"""Around every call: whose it is, what it comes to, and a note of it.
+
+Calls for the health need no token and leave no note.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, TypeAlias
+from typing import NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from folding.errors import FoldError
-from folding_server.auth import Tokens, access_of
+from folding_server.auth import ANONYMOUS, Tokens, access_of
 from folding_server.calls import CALL, Call
 from folding_server.errors import ServiceError, meaning_of
+from folding_server.gate import Gate
+from folding_server.handlers import Context, Handler, streamed
 from folding_server.logs import LOG
-from folding_server.messages import bounded
 from folding_server.metrics import Metrics
 from folding_server.status import status_of
+from folding_server.waits import Waits
 
 _HEALTH = "/grpc.health.v1."
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: Single messages that are waited for at once: each may take a megabyte until it is there.
+_MOST_WAITS = 128
+#: Calls that watch the health at once.
+_MOST_WATCHES = 256
 
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Context = grpc.aio.ServicerContext[Any, Any]
+Run = Callable[[], Awaitable[None]]
 
 
 class Front(grpc.aio.ServerInterceptor):
@@ -36,6 +43,7 @@ class Front(grpc.aio.ServerInterceptor):
         self._running = self._ended = 0
         self._is_draining = False
         self._idle = asyncio.Event()
+        self._waits, self._watches = Waits(_MOST_WAITS), Gate(_MOST_WATCHES, _MOST_WATCHES)
 
     @property
     def trace(self) -> tuple[int, int]:
@@ -56,19 +64,29 @@ class Front(grpc.aio.ServerInterceptor):
     ) -> Handler | None:
         method = str(handler_call_details.method)
         handler = await continuation(handler_call_details)
-        if handler is None or method.startswith(_HEALTH):
-            return handler  # None if there is no such method.
-        return _around(handler, lambda run, context: self._answer(method, run, context))
+        if handler is None:  # There is no such method.
+            return None
+        if method.startswith(_HEALTH):
+            ask = self._watch if handler.response_streaming else _ask
+            return streamed(handler, ask, self._waits)
+        return streamed(
+            handler, lambda run, context: self._answer(method, run, context), self._waits
+        )
 
-    async def _answer(
-        self, method: str, run: Callable[[], Awaitable[Any]], context: Context
-    ) -> Any:
+    async def _watch(self, run: Run, context: Context) -> None:
+        async def watched() -> None:
+            with self._watches.entered(ANONYMOUS):
+                await run()
+
+        await _ask(watched, context)
+
+    async def _answer(self, method: str, run: Run, context: Context) -> None:
         call = Call(method, context.peer())
         CALL.set(call)
         self._running += 1
         try:
             self._let_in(call, context)
-            return await run()
+            await run()
         except (asyncio.CancelledError, grpc.aio.InternalError) as error:
             call.code = "CANCELLED"
             raise asyncio.CancelledError from error
@@ -88,35 +106,14 @@ class Front(grpc.aio.ServerInterceptor):
         call.access = access_of(self._tokens, metadata, context.auth_context())
 
 
-def _around(handler: Any, answer: Callable[..., Awaitable[Any]]) -> Handler:
-    """The same method, its calls made by ``answer``. There are no others than these two kinds."""
-    run = handler.unary_unary
-    if run is not None:
-        read = handler.request_deserializer or bytes
-
-        async def one(request: bytes, context: Any) -> Any:
-            return await answer(lambda: run(read(request), context), context)
-
-        return grpc.unary_unary_rpc_method_handler(
-            one, response_serializer=handler.response_serializer
-        )
-    stream = handler.stream_stream
-
-    async def many(requests: Any, context: Any) -> None:
-        await answer(lambda: _written(stream(requests, context), context), context)
-
-    return grpc.stream_stream_rpc_method_handler(
-        many, bounded(handler.request_deserializer), handler.response_serializer
-    )
-
-
-async def _written(answers: Any, context: Context) -> None:
-    """Reflection yields its answers, the service writes them itself."""
-    if not inspect.isasyncgen(answers):
-        await answers
-        return
-    async for answer in answers:
-        await context.write(answer)
+async def _ask(run: Run, context: Context) -> None:
+    """Tell of the health."""
+    try:
+        await run()
+    except grpc.aio.InternalError as gone:
+        raise asyncio.CancelledError from gone
+    except (FoldError, DecodeError) as error:
+        await _refuse(Call("", ""), error, context)
 
 
 async def _refuse(call: Call, error: Exception, context: Context) -> NoReturn:

@@ -23,7 +23,8 @@ class ServerLimits:
         jobs: that run at once.
         queue: jobs that may wait.
         uploads: calls that may be sending at once.
-        idle_seconds: without a byte until an upload is given up.
+        idle_seconds: that a message may take until a call is given up; no chunk has more bytes than
+            a slow link carries in that time.
         spool_bytes: of models and results kept on disk for later calls.
         kept_seconds: that a model or a result nobody asks for is kept.
         grace_seconds: that jobs have to end when the server is to stop.

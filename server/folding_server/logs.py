@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
+from logging.handlers import MemoryHandler
 from typing import Any
 
 from folding_server.texts import cut
@@ -13,20 +15,23 @@ from folding_server.texts import cut
 LOG = logging.getLogger("folding_server")
 
 _LONGEST = 200
+#: Of a message, which may end with what a process last said.
+_LONGEST_MESSAGE = 4096
 _LONGEST_TRACE = 8000
+_MOST_HELD = 1000
 
 
 class JsonLines(logging.Formatter):
     """One line of ASCII for each record: JSON escapes all that is not."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = {
+        told = getattr(record, "fields", {})
+        found = {
             "time": self.formatTime(record),
             "level": record.levelname.lower(),
-            "message": record.getMessage(),
-            **getattr(record, "fields", {}),
+            "message": cut(record.getMessage(), _LONGEST_MESSAGE),
+            **{name: _short(value) for name, value in told.items()},
         }
-        found = {name: _short(value) for name, value in fields.items()}
         if record.exc_info:
             found["trace"] = cut(self.formatException(record.exc_info), _LONGEST_TRACE)
         return json.dumps(found)
@@ -42,9 +47,16 @@ def _short(value: Any) -> Any:
     return cut(value, _LONGEST) if isinstance(value, str) else value
 
 
-def to_stderr() -> None:
-    """Log everything of this process so, also what libraries say."""
+def to_stderr() -> Callable[[], None]:
+    """Log everything of this process so, also what libraries say, once the result is called."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    held = MemoryHandler(_MOST_HELD, logging.CRITICAL + 1, handler, flushOnClose=False)
+    logging.basicConfig(handlers=[held], level=logging.WARNING, force=True)
     LOG.setLevel(logging.INFO)
+
+    def begin() -> None:
+        held.flush()
+        logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+    return begin

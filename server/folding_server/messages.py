@@ -13,7 +13,7 @@ from folding.framing import head
 from folding_server.errors import ServiceError
 
 #: As many as a thousand files with long paths need.
-_HEADER_BYTES = 1 << 19
+HEADER_BYTES = 1 << 19
 #: The field of a request that holds a chunk.
 _CHUNK = 2
 #: Of a field's number and length together, up to 4 MiB.
@@ -30,8 +30,8 @@ def bounded(parse: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
     """
 
     def parsed(data: bytes) -> _T:
-        if len(data) > _HEADER_BYTES and not _is_chunk(data):
-            text = f"a header has {len(data)} bytes, but may have {_HEADER_BYTES}"
+        if len(data) > HEADER_BYTES and not _is_chunk(data):
+            text = f"a header has {len(data)} bytes, but may have {HEADER_BYTES}"
             raise ServiceError("BAD_REQUEST", text, field="header")
         return parse(data)
 

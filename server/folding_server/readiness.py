@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health
 
 from folding.errors import FoldError
+from folding_server.errors import ServiceError
 from folding_server.jobs.runner import JobRunner, JobSpec, Kind
 from folding_server.logs import LOG
 
@@ -22,15 +24,21 @@ from folding_server.logs import LOG
 SERVICE = "folding.v1.FoldingService"
 
 _EVERY = 10.0
+#: Another job shows that jobs still run, where no client's does.
+_EVERY_JOB = 60.0
 _JOB_SECONDS = 60.0
+_CANCEL_SECONDS = 5.0
 
 
 class Readiness:
     """Looks now and then, and tells the health service."""
 
-    def __init__(self, runner: JobRunner, folder: Path) -> None:
+    def __init__(
+        self, runner: JobRunner, folder: Path, is_busy: Callable[[], bool] = lambda: False
+    ) -> None:
         self.servicer = health.HealthServicer()
-        self._runner, self._folder = runner, folder
+        self._runner, self._folder, self._is_busy = runner, folder, is_busy
+        self._next_try = 0.0
         self._facts: Mapping[str, Any] = {}
         self._failure: FoldError | None = None
         self._tried = asyncio.Event()
@@ -43,7 +51,7 @@ class Readiness:
             FoldError: no job has run so far.
         """
         await self._tried.wait()
-        if self._failure is not None:
+        if self._failure is not None and not self._facts:
             raise self._failure
         return self._facts
 
@@ -64,7 +72,7 @@ class Readiness:
 
     async def _works(self) -> bool:
         try:
-            if not self._facts:
+            if not self._facts or (time.monotonic() >= self._next_try and not self._is_busy()):
                 await self._try()
             await asyncio.to_thread(_write_to, self._folder)
         except (FoldError, OSError) as error:
@@ -73,15 +81,26 @@ class Readiness:
         return True
 
     async def _try(self) -> None:
-        handle = self._runner.submit(JobSpec(Kind.INFO, seconds=_JOB_SECONDS))
+        """Have a job run. Where none does, another look is taken soon."""
         try:
-            self._facts, self._failure = (await handle.result()).facts, None
+            self._facts, self._failure = await self._found(), None
+            self._next_try = time.monotonic() + _EVERY_JOB
         except FoldError as error:
             self._failure = error
             raise
         finally:
-            await handle.cancel()
             self._tried.set()
+
+    async def _found(self) -> Mapping[str, Any]:
+        handle = self._runner.submit(JobSpec(Kind.INFO, seconds=_JOB_SECONDS))
+        try:
+            async with asyncio.timeout(_JOB_SECONDS):
+                return (await handle.result()).facts
+        except TimeoutError as error:
+            text = f"a job did not end within {_JOB_SECONDS:g} seconds"
+            raise ServiceError("JOB_TIME_LIMIT", text) from error
+        finally:
+            await asyncio.wait([asyncio.ensure_future(handle.cancel())], timeout=_CANCEL_SECONDS)
 
 
 def _write_to(folder: Path) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from folding.errors import BadCall
-from folding_server import malloc
+from folding_server import descriptors, malloc
 from folding_server.limits import ServerLimits
 
 _NEEDED = (
@@ -90,6 +90,7 @@ def serve(options: Options) -> None:
     malloc.tune()
     limits = replace(options.limits, chunk_bytes=malloc.chunk_bytes())
     start_forkserver()
+    descriptors.allow_all()  # Jobs keep what the system gives everybody.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # It would write lines that are not JSON.
     from folding_server.app import run
 

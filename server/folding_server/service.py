@@ -21,11 +21,12 @@ from folding.v1 import folding_pb2 as pb
 from folding.v1.folding_pb2_grpc import FoldingServiceServicer
 from folding_server.calls import CALL
 from folding_server.errors import ServiceError
-from folding_server.gate import Gate
+from folding_server.gate import Gates
 from folding_server.headers import JOBS, Terms
 from folding_server.jobs.runner import JobResult, JobRunner, JobSpec, Kind
 from folding_server.limits import ServerLimits
 from folding_server.logs import LOG
+from folding_server.messages import HEADER_BYTES
 from folding_server.metrics import Metrics
 from folding_server.readiness import Readiness
 from folding_server.store import Spool
@@ -33,6 +34,8 @@ from folding_server.talk import Talk
 
 #: Bytes for the chunks of all who send at once; each costs about twice its size.
 _ROOM = 16 << 20
+#: The same for all who take, where each costs about four times its size.
+_TAKING_ROOM = 4 << 20
 _DEATHS = frozenset({"WORKER_CRASHED", "JOB_MEMORY_LIMIT", "JOB_TIME_LIMIT"})
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -48,31 +51,25 @@ class FoldingService(FoldingServiceServicer):
         runner: JobRunner,
         readiness: Readiness,
         metrics: Metrics,
-        gate: Gate,
+        gates: Gates,
     ) -> None:
         self._limits, self._spool, self._runner = limits, spool, runner
-        self._readiness, self._metrics, self._gate = readiness, metrics, gate
+        self._readiness, self._metrics, self._gates = readiness, metrics, gates
 
     async def Fold(  # type: ignore[override]
         self, request_iterator: AsyncIterator[pb.FoldRequest], context: Context
     ) -> None:
-        await self._answer(
-            Kind.FOLD, Talk(context, pb.FoldResponse, self._limits, self._gate), context
-        )
+        await self._answer(Kind.FOLD, pb.FoldResponse, context)
 
     async def Verify(  # type: ignore[override]
         self, request_iterator: AsyncIterator[pb.VerifyRequest], context: Context
     ) -> None:
-        await self._answer(
-            Kind.VERIFY, Talk(context, pb.VerifyResponse, self._limits, self._gate), context
-        )
+        await self._answer(Kind.VERIFY, pb.VerifyResponse, context)
 
     async def Explain(  # type: ignore[override]
         self, request_iterator: AsyncIterator[pb.ExplainRequest], context: Context
     ) -> None:
-        await self._answer(
-            Kind.EXPLAIN, Talk(context, pb.ExplainResponse, self._limits, self._gate), context
-        )
+        await self._answer(Kind.EXPLAIN, pb.ExplainResponse, context)
 
     async def GetServerInfo(
         self, request: pb.GetServerInfoRequest, context: Context
@@ -94,13 +91,14 @@ class FoldingService(FoldingServiceServicer):
             jobs=limits.jobs,
             queue=limits.queue,
             upload_idle_seconds=limits.idle_seconds,
+            max_header_bytes=HEADER_BYTES,
         )
 
-    async def _answer(self, kind: Kind, talk: Talk, context: Context) -> None:
-        access = CALL.get().access
+    async def _answer(self, kind: Kind, reply: type[Any], context: Context) -> None:
+        talk, access = Talk(context, reply, self._limits, self._gates.sending), CALL.get().access
         access.require(kind)
         async with AsyncExitStack() as stack:
-            with self._gate.entered(access.owner):
+            with self._gates.sending.entered(access.owner):
                 spec = await self._wish(kind, access.owner, talk, context)
                 stack.enter_context(self._spool.blobs.pin(spec.owner, spec.files))
                 await self._receive(spec, talk)
@@ -109,10 +107,15 @@ class FoldingService(FoldingServiceServicer):
             kept = await asyncio.to_thread(self._spool.results.get, key)
             if kept is not None:
                 self._metrics.cached.inc()
-                await talk.give(kept, cached=True)
+                await self._give(kept, talk, access.owner, cached=True)
                 return
             result = await talk.unless_more(self._run(spec, talk, stack))
-            await talk.give(await self._kept(key, result), cached=False)
+            await self._give(await self._kept(key, result), talk, access.owner, cached=False)
+
+    async def _give(self, result: JobResult, talk: Talk, owner: str, *, cached: bool) -> None:
+        """Answer. Who is sent away comes back for a result that is kept."""
+        with self._gates.taking.entered(owner):
+            await talk.give(result, lambda: self._gates.taking.share(_TAKING_ROOM), cached=cached)
 
     async def _wish(self, kind: Kind, owner: str, talk: Talk, context: Context) -> JobSpec:
         header = await talk.header()
@@ -126,13 +129,17 @@ class FoldingService(FoldingServiceServicer):
         """Get the files that are not here yet."""
         wanted = await asyncio.to_thread(self._spool.blobs.missing, spec.owner, spec.files)
         async with self._spool.upload(spec.owner, spec.files, wanted) as upload:
-            await talk.accept(wanted, self._gate.share(_ROOM))
+            await talk.accept(wanted, self._gates.sending.share(_ROOM))
             size = sum(spec.files[number].size for number in wanted)
             await talk.pass_on(size, upload.write)
             await upload.finish()
 
     async def _run(self, spec: JobSpec, talk: Talk, stack: AsyncExitStack) -> JobResult:
         """What the job finds; its folder goes with ``stack``, unless it is moved before."""
+        with self._gates.waiting.entered(spec.owner):
+            return await self._awaited(spec, talk, stack)
+
+    async def _awaited(self, spec: JobSpec, talk: Talk, stack: AsyncExitStack) -> JobResult:
         started, handle = time.monotonic(), self._runner.submit(spec)
         try:
             async for progress in handle.progress():

@@ -6,9 +6,11 @@ The three streams differ only in the classes of their messages, whose fields hav
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any, BinaryIO, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from errno import EIO
+from math import inf
+from pathlib import Path
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -17,7 +19,7 @@ from folding.v1.folding_pb2 import Accepted, Chunk, Progress
 from folding_server.calls import CALL
 from folding_server.errors import ServiceError
 from folding_server.gate import Gate
-from folding_server.jobs.runner import FileSpec, JobProgress, JobResult
+from folding_server.jobs.runner import JobProgress, JobResult
 from folding_server.limits import ServerLimits
 from folding_server.reports import report_of
 
@@ -25,6 +27,12 @@ _T = TypeVar("_T")
 
 #: Smaller chunks would save little and cost much.
 _LEAST_BYTES = 1 << 16
+#: Whose link has so many bytes a second never seems idle: gRPC tells of no message until it is
+#: there, so chunks have no more bytes than come in the time.
+_SLOWEST = 20_000
+_LEAST_SLOW_BYTES = 1 << 13
+#: What is sent is held several times over until its client takes it.
+_LEAST_REPLY_BYTES = 1 << 14
 
 #: Takes the number of a file and its next bytes, or refuses them; never takes none.
 Take = Callable[[int, bytes], Awaitable[None]]
@@ -41,7 +49,7 @@ class Talk:
         gate: Gate,
     ) -> None:
         self._context, self._reply, self._limits, self._gate = context, reply, limits, gate
-        self._call = CALL.get()
+        self._call, self._most = CALL.get(), _timely(limits)
 
     async def header(self) -> Any:
         """The first message's header.
@@ -83,7 +91,7 @@ class Talk:
         """What ``work`` comes to, if the client has sent all that it sends.
 
         Raises:
-            ServiceError: SIZE_MISMATCH.
+            ServiceError: SIZE_MISMATCH, or QUEUE_FULL where memory is short.
         """
         tasks = [asyncio.ensure_future(self._nothing()), task := asyncio.ensure_future(work)]
         try:
@@ -97,13 +105,15 @@ class Talk:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _nothing(self) -> None:
-        if await self._read() is not None:
+        async with self._gate.patience(inf):  # Half a message takes memory all the same.
+            message = await self._read()
+        if message is not None:
             text = "more bytes were sent than are wanted"
             raise ServiceError("SIZE_MISMATCH", text, field="chunk.data")
 
     async def accept(self, wanted: list[int], room: int) -> None:
         """Say what is wanted of what the header names, in chunks for which there is room."""
-        most = self._limits.chunk_bytes
+        most = self._most
         while most > max(room, _LEAST_BYTES):
             most //= 2
         await self._send(accepted=Accepted(wanted=wanted, chunk_bytes=most))
@@ -112,14 +122,17 @@ class Talk:
         """Say what the job is doing."""
         await self._send(progress=Progress(stage=found.stage, fraction=found.fraction))
 
-    async def give(self, result: JobResult, *, cached: bool) -> None:
-        """Send the report and the files."""
-        with _opened(result) as files:
-            await self._send(report=report_of(result, cached=cached))
-            for number, file in enumerate(files):
-                while data := await asyncio.to_thread(file.read, self._limits.chunk_bytes):
-                    await self._send(chunk=Chunk(file=number, data=data))
-                    self._call.sent += len(data)
+    async def give(self, result: JobResult, room: Callable[[], int], *, cached: bool) -> None:
+        """Send the report and the files, in chunks for which there is room."""
+        await self._send(report=report_of(result, cached=cached))
+        for number, file in enumerate(result.files):
+            start = 0
+            while start < file.size:
+                size = min(max(room(), _LEAST_REPLY_BYTES), self._most)
+                data = await asyncio.to_thread(_piece, result.folder / file.path, start, size)
+                await self._send(chunk=Chunk(file=number, data=data))
+                start += len(data)
+                self._call.sent += len(data)
 
     async def _next(self) -> Any:
         """The next message, or None if there is none.
@@ -146,17 +159,23 @@ class Talk:
 
     def _idle(self, verb: str) -> ServiceError:
         seconds = self._limits.idle_seconds
-        text = f"nothing was {verb} by the client for {seconds:g} seconds"
-        hint = "Send it again; files that were sent whole are kept."
+        text = f"no whole message was {verb} by the client within {seconds:g} seconds"
+        hint = "Call again; files that were sent whole are kept. Small chunks suit slow links."
         return ServiceError("UPLOAD_IDLE", text, hint=hint)
 
 
-@contextmanager
-def _opened(result: JobResult) -> Iterator[list[BinaryIO]]:
-    """All files of a result, so that none goes away while another one is sent."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(_open(result, file)) for file in result.files]
+def _timely(limits: ServerLimits) -> int:
+    """How many bytes a chunk may have, in either direction, so that it comes in time."""
+    most = limits.chunk_bytes
+    while most > max(limits.idle_seconds * _SLOWEST, _LEAST_SLOW_BYTES):
+        most //= 2
+    return most
 
 
-def _open(result: JobResult, file: FileSpec) -> BinaryIO:
-    return (result.folder / file.path).open("rb", buffering=0)
+def _piece(path: Path, start: int, size: int) -> bytes:
+    """So much of a file, which is there: no descriptor is held while a client takes its time."""
+    with path.open("rb", buffering=0) as file:
+        file.seek(start)
+        if data := file.read(size):
+            return data
+    raise OSError(EIO, "a result is shorter than it was", path.name)

@@ -29,7 +29,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: E402
 
 from folding.v1 import folding_pb2 as pb  # noqa: E402
 from folding.v1.folding_pb2_grpc import FoldingServiceStub  # noqa: E402
-from folding_server.binding import SETTINGS  # noqa: E402
+from folding_server.binding import settings  # noqa: E402
 
 _HOST = "127.0.0.1"
 _SERVICE = "folding.v1.FoldingService"
@@ -48,7 +48,7 @@ async def _sink(request_iterator: object, context: Any) -> None:
 
 
 async def _grpc_sink() -> None:
-    server = grpc.aio.server(options=SETTINGS)
+    server = grpc.aio.server(options=settings())
     handler = grpc.stream_stream_rpc_method_handler(
         _sink, pb.ExplainRequest.FromString, pb.ExplainResponse.SerializeToString
     )

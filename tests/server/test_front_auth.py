@@ -1,4 +1,4 @@
-"""Tokens and addresses: who may call, until when, and over what."""
+"""Tokens and certificates: who may call, and until when."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from folding.errors import BadCall
-from folding_server.addresses import check_privacy, parse_address
 from folding_server.auth import SCOPES, Tokens, access_of
 from folding_server.errors import ServiceError
-from folding_server.gate import Gate
 from folding_server.tokens import make
 
 TOKEN = "open sesame"  # noqa: S105 - of no server
@@ -39,7 +37,7 @@ def test_a_token_says_whose_it_is(tmp_path: Path) -> None:
         line(OTHER, "bob", "verify,explain", "2999-01-01"),
     )
 
-    assert known.access(TOKEN).owner == "alice"
+    assert known.access(TOKEN).owner == "token:alice"
     assert known.access(OTHER).scopes == {"verify", "explain"}
 
 
@@ -79,22 +77,56 @@ def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     path.write_text(line(OTHER, "bob", "fold"))
     os.utime(path, ns=(1, 1))
 
-    assert known.access(OTHER).owner == "bob"
+    assert known.access(OTHER).owner == "token:bob"
     with pytest.raises(ServiceError):
         known.access(TOKEN)
 
 
-@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("half a li")])
 def test_a_file_that_goes_bad_changes_nothing(
-    tmp_path: Path, spoil: object, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The tokens stay as they were, and the log says so."""
     known = tokens(tmp_path / "t", line(TOKEN, "alice", "fold"))
-    assert callable(spoil)
-    spoil(tmp_path / "t")
+    (tmp_path / "t").write_text("half a li")
 
-    assert known.access(TOKEN).owner == "alice"
+    assert known.access(TOKEN).owner == "token:alice"
     assert "the tokens stay as they were" in caplog.text
+
+
+def test_without_the_file_no_token_is_good(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who takes it away wants nobody in; when it is there again, so are its tokens."""
+    text = line(TOKEN, "alice", "fold")
+    known = tokens(tmp_path / "t", text)
+    (tmp_path / "t").unlink()
+
+    for _ in range(2):
+        with pytest.raises(ServiceError) as caught:
+            known.access(TOKEN)
+        assert caught.value.reason == "UNAUTHENTICATED"
+    assert caplog.text.count("no token is good") == 1
+    tokens(tmp_path / "t", text)
+    assert known.access(TOKEN).owner == "token:alice"
+
+
+def test_a_token_may_be_given_anew(tmp_path: Path) -> None:
+    """A line that has ended does not stand in the way of another one of the same token."""
+    old, new = line(TOKEN, "alice", "fold", "2020-01-01"), line(TOKEN, "alice", "verify")
+
+    for text in (old + new, new + old):
+        assert tokens(tmp_path / "t", text).access(TOKEN).scopes == {"verify"}
+
+
+def test_no_owner_can_pass_for_another(tmp_path: Path) -> None:
+    """Neither who has no name nor who has a strange one."""
+    names = [b"anonymous", b"alice", b"token:alice", b"\\xff", "\xff".encode()]
+    peers = [{"x509_pem_cert": [b"-----"], "x509_common_name": [name]} for name in names]
+    known = tokens(tmp_path / "t", line(TOKEN, "alice", "fold"), line(OTHER, "anonymous", "fold"))
+    found = [access_of(None, [], peer).owner for peer in ({}, *peers)]
+    found += [known.access(token).owner for token in (TOKEN, OTHER)]
+
+    assert len(set(found)) == 8
 
 
 @pytest.mark.parametrize(
@@ -157,11 +189,11 @@ def test_a_call_without_a_token_is_refused(
 def test_without_tokens_the_certificate_says_who_calls() -> None:
     """Its common name; without a certificate all are one owner."""
     known = {"x509_pem_cert": [b"-----"], "x509_common_name": [b"alice"]}
-    assert access_of(None, [], known).owner == "alice"
+    assert access_of(None, [], known).owner == "certificate:alice"
     assert access_of(None, [], {}).owner == "anonymous"
     assert access_of(None, [], {}).scopes == SCOPES
-    for nameless in ([], [b""]):
-        with pytest.raises(ServiceError, match="common name"):
+    for nameless in ([], [b""], [b"al", b"ice"], [b"\xff"]):
+        with pytest.raises(ServiceError, match="not one common name"):
             access_of(None, [], {**known, "x509_common_name": nameless})
 
 
@@ -172,7 +204,7 @@ def test_a_made_token_is_good(tmp_path: Path) -> None:
 
     access = tokens(tmp_path / "t", entry + "\n").access(token)
 
-    assert (access.owner, set(access.scopes)) == ("ci", {"fold"})
+    assert (access.owner, set(access.scopes)) == ("token:ci", {"fold"})
     assert len(token) > 40
 
 
@@ -180,57 +212,3 @@ def test_a_made_token_is_good(tmp_path: Path) -> None:
 def test_a_token_of_nobody_or_for_nothing_is_not_made(words: list[str]) -> None:
     """What the file would not take is refused here already."""
     assert CliRunner().invoke(make, words).exit_code == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "is_local"),
-    [
-        ("127.0.0.1:0", True),
-        ("127.9.9.9:1", True),
-        ("[::1]:5", True),
-        ("localhost:5", True),
-        ("unix:/run/x", True),
-        ("0.0.0.0:5", False),
-        ("[::]:5", False),
-        ("10.0.0.1:5", False),
-        ("example.org:5", False),
-    ],
-)
-def test_plain_text_stays_on_this_machine(text: str, *, is_local: bool) -> None:
-    """Everything else needs encryption, or the word that it is wanted so."""
-    address = parse_address(text)
-    check_privacy(address, is_encrypted=True, is_insecure=False)
-    check_privacy(address, is_encrypted=False, is_insecure=True)
-
-    assert address.is_local == is_local
-    if not is_local:
-        with pytest.raises(BadCall, match="without encryption"):
-            check_privacy(address, is_encrypted=False, is_insecure=False)
-
-
-@pytest.mark.parametrize("text", ["", "50051", ":50051", "host:", "host:x", "host:65536", "unix:"])
-def test_what_is_no_address_is_refused(text: str) -> None:
-    """One sentence, with an example."""
-    with pytest.raises(BadCall, match="is no address"):
-        parse_address(text)
-
-
-def test_an_address_knows_its_parts() -> None:
-    """Also that of IPv6, which has colons of its own."""
-    address = parse_address("[::1]:0")
-
-    assert (address.host, address.port, address.bound(7)) == ("::1", 0, "[::1]:7")
-    assert parse_address("unix:a.sock").bound(1) == "unix:a.sock"
-
-
-def test_a_gate_lets_so_many_in_and_no_more() -> None:
-    """Neither all together nor one alone; who leaves makes room."""
-    gate = Gate(3, 2)
-    with gate.entered("a"), gate.entered("a"):
-        with pytest.raises(ServiceError) as caught, gate.entered("a"):
-            pass
-        with gate.entered("b"), pytest.raises(ServiceError), gate.entered("c"):
-            pass
-    assert (caught.value.reason, caught.value.retry_after) == ("QUEUE_FULL", 1.0)
-    with gate.entered("a"):
-        pass

@@ -120,5 +120,5 @@ def test_a_server_says_what_it_takes(stub: FoldingServiceStub) -> None:
 
     assert found.version == folding.__version__
     assert "CPUExecutionProvider" in found.providers
-    assert (found.chunk_bytes, found.max_files) == (1 << 20, 1024)
+    assert (found.chunk_bytes, found.max_header_bytes, found.max_files) == (1 << 20, 1 << 19, 1024)
     assert found.min_opset < 17 < found.max_opset

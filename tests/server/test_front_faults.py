@@ -9,22 +9,17 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
-from grpc_health.v1 import health_pb2
 from wire import Refusal, refusal
 
 from folding.errors import BadCall
-from folding_server.errors import ServiceError
 from folding_server.interceptors import Front
-from folding_server.jobs.runner import JobProgress, JobResult, JobSpec, Kind
 from folding_server.logs import JsonLines
 from folding_server.metrics import Metrics
-from folding_server.readiness import SERVICE, Readiness
 from folding_server.serve import check_installed
 
 SECRET = "the file /srv/spool/jobs/1 is mine"  # noqa: S105 - a text
@@ -79,54 +74,6 @@ def test_a_full_disk_is_told_with_the_time_of_another_try() -> None:
     assert "srv" not in found.message
 
 
-class Jobs:
-    """A runner whose jobs all fail, or all find the same."""
-
-    def __init__(self, found: dict[str, Any] | ServiceError) -> None:
-        self.found = found
-        self.kinds = list[Kind]()
-
-    def submit(self, spec: JobSpec) -> Jobs:
-        self.kinds.append(spec.kind)
-        return self
-
-    async def progress(self) -> AsyncIterator[JobProgress]:
-        yield JobProgress("queued", 0)
-
-    async def result(self) -> JobResult:
-        if isinstance(self.found, ServiceError):
-            raise self.found
-        return JobResult(self.found, Path())
-
-    async def cancel(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-
-async def _state(runner: Jobs, folder: Path) -> tuple[int, Any]:
-    """What is told of the health, and the facts or the error, after the first look."""
-    readiness = Readiness(runner, folder)
-    watch = asyncio.ensure_future(readiness.watch())
-    try:
-        facts: Any = await readiness.facts()
-    except ServiceError as error:
-        facts = error
-    await asyncio.sleep(0.1)
-    watch.cancel()
-    reply = await readiness.servicer.Check(health_pb2.HealthCheckRequest(service=SERVICE), None)
-    return reply.status, facts
-
-
-def test_a_server_is_ready_when_a_job_has_run_and_it_can_write(tmp_path: Path) -> None:
-    """Either alone does not do, and what the job found is told."""
-    serving, not_serving = 1, 2
-    crash = ServiceError("WORKER_CRASHED", "it crashed")
-
-    assert asyncio.run(_state(Jobs({"a": 1}), tmp_path)) == (serving, {"a": 1})
-    assert asyncio.run(_state(Jobs({"a": 1}), tmp_path / "gone")) == (not_serving, {"a": 1})
-    assert asyncio.run(_state(Jobs(crash), tmp_path)) == (not_serving, crash)
-
-
 def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what to install."""
     there = importlib.util.find_spec
@@ -152,7 +99,8 @@ def test_nothing_that_may_be_missing_is_loaded_before_it_is_looked_for() -> None
 
 def test_a_line_of_the_log_is_one_object() -> None:
     """Whatever is in it; long texts are cut."""
-    record = logging.makeLogRecord({"msg": "a\n\x1b[31m\u202e\udc80", "levelname": "INFO"})
+    message = "a\n\x1b[31m\u202e\udc80" + "b" * 10_000
+    record = logging.makeLogRecord({"msg": message, "levelname": "INFO"})
     record.fields = {"owner": "x" * 10_000, "sent": 5}
 
     text = JsonLines().format(record)
@@ -161,3 +109,24 @@ def test_a_line_of_the_log_is_one_object() -> None:
     assert text.isprintable()
     found = json.loads(text)
     assert (found["level"], len(found["owner"]), found["sent"]) == ("info", 200, 5)
+    assert len(found["message"].encode()) == 4096
+
+
+def test_a_server_that_does_not_end_is_killed() -> None:
+    """With its processes, whatever its threads wait for."""
+    code = (
+        "import subprocess, sys, threading, time; from folding_server.watchdog import end_within;"
+        "print(subprocess.Popen(['sleep', '60']).pid, flush=True);"
+        "threading.Thread(target=time.sleep, args=[60]).start(); end_within(0.2)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30
+    )
+
+    assert found.returncode == 1
+    assert "did not end within 0.2 seconds" in found.stderr
+    assert not psutil.pid_exists(int(found.stdout)) or is_dead(int(found.stdout))
+
+
+def is_dead(number: int) -> bool:
+    return psutil.Process(number).status() == psutil.STATUS_ZOMBIE

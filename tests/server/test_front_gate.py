@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
-from folding_server import gate as module
+from folding_server import waits as module
 from folding_server.errors import ServiceError
-from folding_server.gate import Gate
+from folding_server.gate import Gate, Gates
+from folding_server.jobs.runner import JobSpec, Kind
+from folding_server.limits import ServerLimits
+from folding_server.service import FoldingService
 
 
 async def _waited(gate: Gate, seconds: float, most: float = 30.0) -> str:
@@ -59,3 +65,57 @@ def test_what_is_shared_is_shared_by_all_who_are_in() -> None:
     assert gate.share(10) == 10
     with gate.entered("a"), gate.entered("b"):
         assert gate.share(10) == 5
+
+
+def test_of_several_owners_none_keeps_all_others_out() -> None:
+    """Neither by what it sends nor by its jobs nor by what it does not take."""
+    limits = ServerLimits(uploads=4, jobs=1, queue=7)
+    for has_owners, lacks in ((True, 1), (False, 0)):
+        gates = Gates.of(limits, has_owners=has_owners)
+        for gate, most in ((gates.sending, 4), (gates.waiting, 8), (gates.taking, 4)):
+            with ExitStack() as stack:
+                for _ in range(most - lacks * most // 4):
+                    stack.enter_context(gate.entered("a"))
+                with pytest.raises(ServiceError), gate.entered("a"):
+                    pass
+                for _ in range(lacks * most // 4):
+                    stack.enter_context(gate.entered("b"))
+
+
+def test_a_wait_that_is_over_is_not_ended_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory may become short in the moment in which patience ends."""
+    monkeypatch.setattr(module, "_SHORT_SECONDS", 0.0)
+
+    async def both() -> str:
+        gate = Gate(3, 2)
+        wait = asyncio.ensure_future(_waited(gate, 30, most=0.02))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.02, gate.thin)
+        time.sleep(0.05)  # noqa: ASYNC251 - so that both are due at once
+        return await wait
+
+    assert asyncio.run(both()) == "idle"
+
+
+def test_who_has_too_many_jobs_gets_no_other() -> None:
+    """The share counts before the queue is asked."""
+    gates = Gates(Gate(1, 1), Gate(2, 1), Gate(1, 1))
+    service: Any = FoldingService(ServerLimits(), *(None,) * 4, gates)  # type: ignore[arg-type]
+
+    with gates.waiting.entered("a"), pytest.raises(ServiceError) as caught:
+        asyncio.run(service._run(JobSpec(Kind.FOLD, "a"), None, None))
+
+    assert caught.value.reason == "QUEUE_FULL"
+
+
+def test_a_gate_lets_so_many_in_and_no_more() -> None:
+    """Neither all together nor one alone; who leaves makes room."""
+    gate = Gate(3, 2)
+    with gate.entered("a"), gate.entered("a"):
+        with pytest.raises(ServiceError) as caught, gate.entered("a"):
+            pass
+        with gate.entered("b"), pytest.raises(ServiceError), gate.entered("c"):
+            pass
+    assert (caught.value.reason, caught.value.retry_after) == ("QUEUE_FULL", 1.0)
+    with gate.entered("a"):
+        pass

@@ -188,6 +188,15 @@ def test_sizes_count_together() -> None:
 def test_too_many_files_are_refused() -> None:
     """A call has a limit of files."""
     assert refused(pb.FoldHeader(model=model("a", "b", "c", "d"))).reason == "UPLOAD_TOO_LARGE"
+    inputs = pb.RunOptions(inputs=map(file, "abcd"))
+    assert refused(header(run=inputs)).reason == "UPLOAD_TOO_LARGE"
+
+
+def test_what_is_too_much_is_counted_before_it_is_looked_at() -> None:
+    """It is refused for its number, whatever else is wrong with it."""
+    assert refused(pb.FoldHeader(model=model(*[""] * 4))).reason == "UPLOAD_TOO_LARGE"
+    error = refused(header(options=pb.FoldOptions(keep=[""] * 10_001)))
+    assert "has more than 10000 names" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,7 @@ def test_two_servers_share_neither_port_nor_spool(tmp_path: Path) -> None:
         (["--tls-cert", "missing", "--tls-key", "missing"], "127.0.0.1:0", "cannot be used"),
         (["--client-ca", "missing"], "127.0.0.1:0", "both a certificate and a key"),
         (["--metrics", "x"], "127.0.0.1:0", "is no address"),
+        (["--metrics", "unix:x"], "127.0.0.1:0", "cannot be served"),
     ],
 )
 def test_a_bad_option_is_one_sentence(

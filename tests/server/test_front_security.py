@@ -80,7 +80,7 @@ def test_clients_need_a_certificate_if_they_shall(tmp_path: Path) -> None:
             with secure(server, ca, client) as stub:
                 assert refusal_of_info(stub).code is grpc.StatusCode.UNAVAILABLE
     owners = [json.loads(line)["owner"] for line in server.lines()[1:] if '"call"' in line]
-    assert owners == ["alice", ""]
+    assert owners == ["certificate:alice", ""]
 
 
 @needs_openssl
@@ -133,6 +133,16 @@ def test_tokens_say_who_calls_and_what_for(tmp_path: Path) -> None:
     found = refusal(caught.value)
     assert (found.code, found.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING")
     assert "Bearer" not in server.log.read_text()
+
+
+def test_the_first_line_says_where_it_serves(tmp_path: Path) -> None:
+    """Whatever there is to warn of comes afterwards, and does come."""
+    tokens = tmp_path / "tokens"
+    tokens.write_text(entry("a", "alice", "fold") + "\n")
+    tokens.chmod(0o644)
+    with serving(tmp_path, "--tokens", str(tokens)) as server:
+        assert server.lines()[0] == f"fold-model: serving on {server.target}"
+        assert "open to all users" in server.lines()[1]
 
 
 def test_reflection_needs_a_token_too(tmp_path: Path) -> None:
