@@ -357,13 +357,20 @@ def test_several_calls_at_once_do_not_meet(source: Path, good: tuple[Json, bytes
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [("failed", folding.NotEquivalent), ("not_run", folding.Unproven)]
+    ("status", "verdict", "error"),
+    [("failed", "different", folding.NotEquivalent), ("not_run", "unproven", folding.Unproven)],
 )
 def test_a_bad_verdict_is_raised_as_here_and_its_report_is_written(
-    does: Does, source: Path, good: tuple[Json, bytes], status: str, error: type[Exception]
+    does: Does,
+    source: Path,
+    good: tuple[Json, bytes],
+    status: str,
+    verdict: str,
+    error: type[Exception],
 ) -> None:
     """Even a model that came with it is not written."""
     report, model = json.loads(json.dumps(good[0])), good[1]
+    report["verification"]["verdict"] = verdict
     report["verification"]["checks"][0] |= {"status": status, "why": "for a test"}
     note = source.with_name("r.json")
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from folding.report import FileFacts
-from folding_server.client.answers import Names, read_report
+from folding_server.client.agreement import fits_message
+from folding_server.client.answers import Names, Readable, bad_answer, read_report
 from folding_server.client.headers import Materials
 from folding_server.client.results import Results
 from folding_server.client.transfer import Conversation, Header, Progress, Steps
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +41,13 @@ class Exchange:
             for model in self.materials.models
         ]
 
-    def read(self, read: Callable[[Any], T]) -> T:
-        """The report.
+    def read(self, read: Callable[[Any], Readable], *, proves: bool = True) -> Readable:
+        """The report; ``proves`` says whether it has a verdict.
 
         Raises:
-            ServiceError: it is none that this version can read.
+            ServiceError: it is none that this version can read, or not what was announced.
         """
-        return read_report(self.results.report, self.server, self.names, read)
+        found, known = read_report(self.results.report, self.server, self.names, read)
+        if not fits_message(known, self.results.message, proves=proves):
+            raise bad_answer(self.server, "sent another report than it said")
+        return found

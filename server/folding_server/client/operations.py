@@ -34,6 +34,7 @@ from folding.report import FileFacts, Report, require
 from folding.spool import STANDARD, standard_output
 from folding.v1 import folding_pb2 as v1
 from folding.verification import Verification
+from folding_server.client.agreement import fits_files
 from folding_server.client.answers import Names, bad_answer, error_from
 from folding_server.client.exchange import Exchange
 from folding_server.client.headers import (
@@ -144,6 +145,8 @@ def _of_fold(found: Report, call: Call, exchange: Exchange) -> Report:
         if len(files) == 1:
             raise bad_answer(exchange.server, "sent no model")
         written = FileFacts(call.target, sum(file.size for file in files[1:]), files[1].sha256)
+        if not fits_files(found.target, written):
+            raise bad_answer(exchange.server, "sent another model than its report is about")
     return replace(found, source=exchange.facts[0], target=written)
 
 
@@ -226,7 +229,9 @@ def explain(
         exchange = Exchange(server, materials, Results(server))
         header = explain_header(materials, Wishes(freeze, keep, allow_growth))
         yield from exchange.steps(header, progress)
-    report = replace(exchange.read(report_from), source=exchange.facts[0], target=None)
+    report = replace(
+        exchange.read(report_from, proves=False), source=exchange.facts[0], target=None
+    )
     if note is not None:
         with beside.noted(report.to_json(), note) as waiting:
             waiting.replace()
