@@ -44,5 +44,5 @@ class ServerLimits:
     spool_bytes: int = 20 * _GIB
     kept_seconds: float = 24 * 3600.0
     grace_seconds: float = 30.0
-    max_nesting: int = 32
-    max_expanded_nodes: int = 1_000_000
+    max_nesting: int = 1000
+    max_expanded_nodes: int = 1_000_000_000

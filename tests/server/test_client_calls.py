@@ -204,9 +204,11 @@ def test_inputs_are_sent_as_files(does: Does, source: Path, tmp_path: Path) -> N
     archive, flat, deep = fake.calls
     assert archive.received[2] == (tmp_path / "x.npz").read_bytes()
     assert [file.path for file in archive.files[2:]] != ["x.npz"]
-    assert flat.files[2].path == "input_0.pb"
+    (file,), sets = flat.files[2:], [file.path.split("/") for file in deep.files[2:]]
+    assert file.path.split("/")[1:] == ["input_0.pb"]
     assert flat.received[2] == b"flat"
-    assert [file.path for file in deep.files[2:]] == ["set_0/input_0.pb", "set_1/input_0.pb"]
+    assert [path[1:] for path in sets] == [["set_0", "input_0.pb"], ["set_1", "input_0.pb"]]
+    assert file.path.split("/")[0] != sets[0][0] == sets[1][0]
 
 
 def test_inputs_that_are_no_files_are_a_bad_call(does: Does, source: Path, tmp_path: Path) -> None:

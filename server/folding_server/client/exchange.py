@@ -30,8 +30,10 @@ class Exchange:
 
     @property
     def names(self) -> Names:
-        """What the models are called here."""
-        return Names({model.outgoing[0].file.path: model.name for model in self.materials.models})
+        """What the models and the inputs are called here."""
+        told = {model.outgoing[0].file.path: model.name for model in self.materials.models}
+        inputs = self.materials.inputs
+        return Names(told | {inputs.told: inputs.name} if inputs.outgoing else told)
 
     @property
     def facts(self) -> list[FileFacts]:

@@ -46,7 +46,7 @@ from folding_server.client.headers import (
     verify_header,
 )
 from folding_server.client.results import Results
-from folding_server.client.sources import open_inputs, open_model
+from folding_server.client.sources import LocalInputs, open_inputs, open_model
 from folding_server.client.transfer import Ask, Progress, Steps, persistent
 
 AnyPath = str | os.PathLike[str]
@@ -119,9 +119,9 @@ def fold(
         model = open_model(call.source, "source", stack, follow_links=follow_links)
         check_places(call, model)
         clear_places(call, model)
-        given = open_inputs(inputs, stack) if verify else []
+        given = open_inputs(inputs if verify else None, stack)
         for place in call.places:
-            check_unread(place, [each.source.path for each in given])
+            check_unread(place, given.paths)
         assert call.path is not None
         identities = frozenset(file.identity for file in model.files)
         kept = stack.enter_context(beside.begun(call.path, identities))
@@ -187,7 +187,7 @@ def verify(
         ours, theirs = opened(paths[0], "reference"), opened(paths[1], "candidate")
         given = open_inputs(inputs, stack)
         notes = [Path(note) for note in (report_to, junit_to) if note is not None]
-        check_notes(notes, (ours, theirs), [each.source.path for each in given])
+        check_notes(notes, (ours, theirs), given.paths)
         runs = Runs(shapes, tolerance, provider, run_limits)
         materials = Materials([ours, theirs], given, limits)
         exchange = Exchange(server, materials, Results(server))
@@ -225,7 +225,7 @@ def explain(
         model = open_model(call.source, "source", stack, follow_links=follow_links)
         check_places(call, model)
         clear_places(call, model)
-        materials = Materials([model], [], limits)
+        materials = Materials([model], LocalInputs(), limits)
         exchange = Exchange(server, materials, Results(server))
         header = explain_header(materials, Wishes(freeze, keep, allow_growth))
         yield from exchange.steps(header, progress)
