@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from folding.report import FileFacts
-from folding_server.client.agreement import fits_message
+from folding.equivalence.verdict import VerdictName
+from folding.read_back import report_from
+from folding.report import FileFacts, Report
+from folding_server.client.agreement import fits_files, fits_message
 from folding_server.client.answers import Names, Readable, bad_answer, read_report
 from folding_server.client.headers import Materials
 from folding_server.client.results import Results
@@ -53,3 +55,15 @@ class Exchange:
         if not fits_message(known, self.results.message, proves=proves):
             raise bad_answer(self.server, "sent another report than it said")
         return found
+
+    def folded(self, target: str) -> Report:
+        """The report of a fold, with the files as they are here; raises as ``read``."""
+        found = self.read(report_from)
+        files, written = self.results.files, None
+        if found.verification.name in (VerdictName.EQUIVALENT, VerdictName.SKIPPED):
+            if len(files) == 1:
+                raise bad_answer(self.server, "sent no model")
+            written = FileFacts(target, sum(file.size for file in files[1:]), files[1].sha256)
+            if not fits_files(found.target, written):
+                raise bad_answer(self.server, "sent another model than its report is about")
+        return replace(found, source=self.facts[0], target=written)

@@ -22,7 +22,6 @@ from folding import beside
 from folding.calling import Call, check_places, clear_places, target_of
 from folding.clock import Clock
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
-from folding.equivalence.verdict import VerdictName
 from folding.errors import BadCall, FoldError
 from folding.handing_over import hand_over
 from folding.junit import to_junit
@@ -30,12 +29,11 @@ from folding.layout import Layout
 from folding.model_limits import LIMITS, Limits
 from folding.notes import check_notes, check_unread, write_notes
 from folding.read_back import report_from, verification_from
-from folding.report import FileFacts, Report, require
+from folding.report import Report, require
 from folding.spool import STANDARD, standard_output
 from folding.v1 import folding_pb2 as v1
 from folding.verification import Verification
-from folding_server.client.agreement import fits_files
-from folding_server.client.answers import Names, bad_answer, error_from
+from folding_server.client.answers import Names, error_from
 from folding_server.client.exchange import Exchange
 from folding_server.client.headers import (
     Materials,
@@ -131,23 +129,10 @@ def fold(
         header = fold_header(materials, wishes, runs, Path(to).name, call.layout, verify=verify)
         exchange = Exchange(server, materials, Results(server, kept))
         yield from exchange.steps(header, progress)
-        report = _of_fold(exchange.read(report_from), call, exchange)
+        report = exchange.folded(call.target)
         hand_over(report, kept, call)
         require(report, call.source)
     return report
-
-
-def _of_fold(found: Report, call: Call, exchange: Exchange) -> Report:
-    """The report, with the files as they are here."""
-    is_good = found.verification.name in (VerdictName.EQUIVALENT, VerdictName.SKIPPED)
-    files, written = exchange.results.files, None
-    if is_good:
-        if len(files) == 1:
-            raise bad_answer(exchange.server, "sent no model")
-        written = FileFacts(call.target, sum(file.size for file in files[1:]), files[1].sha256)
-        if not fits_files(found.target, written):
-            raise bad_answer(exchange.server, "sent another model than its report is about")
-    return replace(found, source=exchange.facts[0], target=written)
 
 
 def verify(

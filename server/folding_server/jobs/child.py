@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from errno import EDQUOT, EFBIG, ENOMEM, ENOSPC
+from errno import EFBIG, ENOMEM
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from folding import errors
 from folding.errors import FoldError
 from folding_server.jobs.confinement import Bounds, confine
-from folding_server.jobs.outcome import NO_MEMORY, NO_SPACE, TOLD, cut, write_outcome
+from folding_server.jobs.outcome import NO_MEMORY, NO_ROOM, NO_SPACE, TOLD, cut, write_outcome
 from folding_server.jobs.places import Places
 from folding_server.jobs.runner import JobSpec
 
-_FULL = {EDQUOT, EFBIG, ENOSPC}
+_FULL = NO_ROOM | {EFBIG}
 
 
 def run(spec: JobSpec, folder: Path, stages: Connection, bounds: Bounds) -> None:

@@ -42,6 +42,7 @@ class LocalJob:
     async def _run(self, work: Work) -> JobResult:
         await self._turn.wait()
         self.watch.check()
+        self.watch.begin()
         return await work(self)
 
     def begin(self) -> None:

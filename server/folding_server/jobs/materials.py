@@ -20,6 +20,10 @@ class Blobs(Protocol):
         """The file with this digest, which is there as long as its job is asked for."""
         ...
 
+    def make_room(self, most: int) -> bool:
+        """Remove of what no call uses as much as this, or all; whether there was any."""
+        ...
+
 
 def make_folder(spec: JobSpec, blobs: Blobs, parent: Path) -> Places:
     """A new folder with everything that a job needs.

@@ -22,6 +22,9 @@ from folding_server.jobs.runner import FileSpec
 #: Exit codes: it told its result, lacked memory, or a place to write to.
 TOLD, NO_MEMORY, NO_SPACE = 0, 3, 4
 
+#: What the system says when there is no room, or no more for this user.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
 #: What it writes to standard error.
 STDERR = "stderr"
 
