@@ -26,7 +26,7 @@ def run(spec: JobSpec, folder: Path, stages: Connection, bounds: Bounds) -> None
 
     What nobody expected goes to standard error with its trace, and the process ends with 1.
     """
-    confine(folder, bounds)
+    confine(folder, bounds, stages.fileno())
     os._exit(_code(spec, Places(spec, folder), stages, bounds))
 
 
