@@ -14,7 +14,8 @@ from folding.model_limits import Limits
 from folding.v1 import folding_pb2 as v1
 from folding_server.client.sources import LocalInputs, LocalModel, Outgoing, sendable_target
 
-_CPU = "CPUExecutionProvider"
+#: What runs models if nothing else is asked for.
+CPU = "CPUExecutionProvider"
 #: Seconds that a job may take besides its runs.
 _BESIDES = 600.0
 _LAYOUTS = {
@@ -66,7 +67,7 @@ class Runs:
             inputs=[each.file for each in inputs],
             shapes=[v1.InputShape(name=name, dims=dims) for name, dims in shapes],
             tolerance=self.tolerance,
-            provider="" if self.provider == _CPU else self.provider,
+            provider="" if self.provider == CPU else self.provider,
             time_limit_seconds=0.0 if self.limits == RUN_LIMITS else self.limits.seconds,
             memory_limit_bytes=self.limits.memory or 0,
         )

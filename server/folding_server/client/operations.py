@@ -36,6 +36,7 @@ from folding.verification import Verification
 from folding_server.client.answers import Names, error_from
 from folding_server.client.exchange import Exchange
 from folding_server.client.headers import (
+    CPU,
     Materials,
     Runs,
     Wishes,
@@ -48,8 +49,6 @@ from folding_server.client.sources import LocalInputs, open_inputs, open_model
 from folding_server.client.transfer import Ask, Progress, Steps, persistent
 
 AnyPath = str | os.PathLike[str]
-
-_CPU = "CPUExecutionProvider"
 
 
 def fold(
@@ -66,7 +65,7 @@ def fold(
     progress: Progress | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     tolerance: float | None = None,
-    provider: str = _CPU,
+    provider: str = CPU,
     run_limits: RunLimits = RUN_LIMITS,
     freeze: Mapping[str, Any] | None = None,
     keep: Sequence[str] = (),
@@ -143,7 +142,7 @@ def verify(
     inputs: AnyPath | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     tolerance: float | None = None,
-    provider: str = _CPU,
+    provider: str = CPU,
     follow_links: bool = False,
     limits: Limits = LIMITS,
     run_limits: RunLimits = RUN_LIMITS,

@@ -14,7 +14,7 @@ from pathlib import Path
 from folding import errors
 from folding.errors import FoldError
 from folding_server.jobs.confinement import Bounds, confine
-from folding_server.jobs.outcome import NO_MEMORY, NO_ROOM, NO_SPACE, TOLD, cut, write_outcome
+from folding_server.jobs.outcome import NO_MEMORY, NO_ROOM, NO_SPACE, TOLD, shortened, write_outcome
 from folding_server.jobs.places import Places
 from folding_server.jobs.runner import JobSpec
 
@@ -71,4 +71,4 @@ def lack(error: BaseException) -> int:
 def _refusal(error: FoldError, places: Places) -> dict[str, str]:
     kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
     message, hint = places.shown([str(error), error.hint])
-    return {"error": next(kinds), "message": cut(message), "hint": cut(hint)}
+    return {"error": next(kinds), "message": shortened(message), "hint": shortened(hint)}
