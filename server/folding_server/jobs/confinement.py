@@ -37,20 +37,26 @@ _GRACE = 5
 
 #: What the environment of a job may have, by the beginnings of names: no secrets of the server's.
 _TOLD = (
-    *(
-        "COVERAGE_",
-        "CUDA_",
-        "DYLD_",
-        "GLIBC_",
-        "GRPC_",
-        "HOME",
-        "KMP_",
-        "LANG",
-        "LC_",
-        "LD_",
-        "MALLOC_",
-    ),
-    *("MKL_", "NVIDIA_", "OMP_", "OPENBLAS_", "ORT_", "PATH", "PYTHON", "TMPDIR", "TZ"),
+    "COVERAGE_",
+    "CUDA_",
+    "DYLD_",
+    "GLIBC_",
+    "GRPC_",
+    "HOME",
+    "KMP_",
+    "LANG",
+    "LC_",
+    "LD_",
+    "MALLOC_",
+    "MKL_",
+    "NVIDIA_",
+    "OMP_",
+    "OPENBLAS_",
+    "ORT_",
+    "PATH",
+    "PYTHON",
+    "TMPDIR",
+    "TZ",
 )
 
 _PR_SET_PDEATHSIG = 1
