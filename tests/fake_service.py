@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ import grpc
 from folding.errors import FoldError
 from folding.v1 import folding_pb2 as v1
 from folding.v1.folding_pb2_grpc import FoldingServiceServicer, add_FoldingServiceServicer_to_server
+from folding_server.reports import VERDICTS
 from folding_server.status import status_of
 
 #: What a call is answered with: a generator of responses, of the fields of the method's own.
@@ -71,10 +72,17 @@ def results(
 ) -> Iterator[dict[str, Any]]:
     """The report and the files that come after it."""
     whole = [("report.json", json.dumps(report).encode()), *files]
-    yield {"report": v1.Report(files=[described(*file) for file in whole])}
+    yield {"report": announced(report, [described(*file) for file in whole])}
     for number, (_, data) in enumerate(whole):
         for start in range(0, len(data), chunk_bytes):
             yield chunk(number, data[start : start + chunk_bytes])
+
+
+def announced(report: dict[str, Any], files: Sequence[v1.File]) -> v1.Report:
+    """The message that comes before the files; what was only explained has no verdict."""
+    proof = report.get("verification", {"verdict": None, "inputs": None})
+    was_explained = proof["verdict"] == "skipped" and report["target"] is None
+    return v1.Report(verdict=VERDICTS[None if was_explained else proof["verdict"]], files=files)
 
 
 def described(path: str, data: bytes) -> v1.File:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import grpc
 import psutil
+import pytest
 
 from folding.v1.folding_pb2_grpc import FoldingServiceStub
 
@@ -22,6 +23,10 @@ _PATIENCE = 30.0
 _ANY_PORT = "127.0.0.1:0"
 #: What a job leaves here is left for good.
 _PASSING = ("uploads", "jobs")
+
+
+#: The front hides from its own user, whose jobs might look into it.
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into the front")
 
 
 @dataclass(frozen=True, slots=True)

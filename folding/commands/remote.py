@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,9 +22,24 @@ if TYPE_CHECKING:
 
 _TOKEN = "FOLD_MODEL_TOKEN"  # noqa: S105 - the name of a variable
 _INSTALL = "Install it: pip install 'fold-model[server]'."
+#: The options behind the fields of requests.
+_OPTIONS_OF = {
+    "header.job.max_expanded_nodes": "--max-expanded-nodes",
+    "header.job.max_nesting": "--max-nesting",
+    "header.options.freeze": "--freeze",
+    "header.options.keep": "--keep",
+    "header.run.inputs": "--inputs",
+    "header.run.memory_limit_bytes": "--memory-limit",
+    "header.run.provider": "--provider",
+    "header.run.shapes": "--input-shape",
+    "header.run.time_limit_seconds": "--time-limit",
+    "header.run.tolerance": "--tolerance",
+    "header.target": "--output",
+}
 _PACKAGES = frozenset({"folding_server", "google", "grpc"})
 
 Command = Callable[..., Any]
+T = TypeVar("T")
 
 _FILE = click.Path(path_type=Path)
 _OPTIONS = (
@@ -68,17 +83,17 @@ class Server:
     def fold(self, source: str, target: str | None, **arguments: Any) -> Report:
         """As ``folding.fold``, there."""
         with self._client() as client:
-            return client.fold(source, target, **_sendable(arguments))
+            return _in_words_of_the_command(client.fold, source, target, **arguments)
 
     def verify(self, reference: str, candidate: str, **arguments: Any) -> Verification:
         """As ``folding.verifying.verified``, there."""
         with self._client() as client:
-            return client.verify(reference, candidate, **_sendable(arguments))
+            return _in_words_of_the_command(client.verify, reference, candidate, **arguments)
 
     def explain(self, source: str, **arguments: Any) -> Report:
         """As ``folding.pipeline.explained``, there."""
         with self._client() as client:
-            return client.explain(source, **_sendable(arguments))
+            return _in_words_of_the_command(client.explain, source, **arguments)
 
     def _client(self) -> Client:
         try:
@@ -127,6 +142,20 @@ def server_option(command: Command) -> Command:
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped
+
+
+def _in_words_of_the_command(call: Callable[..., T], *paths: str | None, **arguments: Any) -> T:
+    """Call the server; what it refuses is called as the command calls it."""
+    from folding_server.errors import ServiceError
+
+    try:
+        return call(*paths, **_sendable(arguments))
+    except ServiceError as error:
+        option = next((_OPTIONS_OF[f] for f in _OPTIONS_OF if error.field.startswith(f)), None)
+        if option is None:
+            raise
+        text = str(error).replace(error.field, option)
+        raise ServiceError(error.reason, text, hint=error.hint, field=error.field) from error
 
 
 def _sendable(arguments: dict[str, Any]) -> dict[str, Any]:

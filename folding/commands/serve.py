@@ -43,6 +43,13 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--max-model-bytes", type=click.IntRange(min=1), metavar="N", help="Of all files of a call."
 )
+@click.option(
+    "--spool-bytes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of models and results that are kept.",
+    show_default="20 GiB, or half of the disk",
+)
 @click.option("--job-memory", type=click.IntRange(min=1), metavar="MB", help="Memory of a job.")
 @click.option("--time-limit", type=_SECONDS, metavar="S", help="The most that a job may take.")
 @click.option("--idle", type=_SECONDS, metavar="S", help="Seconds that a message may take.")
@@ -67,6 +74,7 @@ def _serve(
     *,
     jobs: int | None,
     max_model_bytes: int | None,
+    spool_bytes: int | None,
     job_memory: int | None,
     time_limit: float | None,
     idle: float | None,
@@ -79,6 +87,7 @@ def _serve(
     limits = _limits(
         jobs=jobs,
         max_model_bytes=max_model_bytes,
+        spool_bytes=spool_bytes,
         job_memory=job_memory and job_memory * _MEGABYTE,
         max_seconds=time_limit,
         idle_seconds=idle,

@@ -13,7 +13,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
+from numbers import Real
 from pathlib import Path
+from typing import cast
 
 from folding.errors import BadCall
 
@@ -52,6 +55,18 @@ class RunLimits:
 
 #: The usual ones.
 RUN_LIMITS = RunLimits()
+
+
+def check_tolerance(tolerance: object) -> None:
+    """Refuse what is no tolerance, whoever is to compute with it.
+
+    Raises:
+        BadCall: it is none.
+    """
+    is_number = isinstance(tolerance, Real) and not isinstance(tolerance, bool)
+    if tolerance is not None and not (is_number and 0 <= cast("float", tolerance) < inf):
+        text = f"the tolerance is {tolerance!r}"
+        raise BadCall(text, hint="Give a number that is not negative.")
 
 
 def bytes_allowed(limits: RunLimits) -> int | None:

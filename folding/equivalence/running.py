@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from math import inf
-from numbers import Real
 from pathlib import Path
 from types import NoneType
 
@@ -17,7 +15,7 @@ from folding.equivalence import input_files
 from folding.equivalence.feeds import Array, Feed, Inputs
 from folding.equivalence.given import load
 from folding.equivalence.jobs import CPU, Engine
-from folding.equivalence.limits import RUN_LIMITS, RunLimits
+from folding.equivalence.limits import RUN_LIMITS, RunLimits, check_tolerance
 from folding.equivalence.shapes import check_shapes
 from folding.equivalence.worker import Worker, WorkerFailed
 from folding.errors import BadCall
@@ -56,10 +54,7 @@ class Wish:
         if not isinstance(self.run_limits, RunLimits):
             text = f"the limits of runs are a {type(self.run_limits).__name__}"
             raise BadCall(text, hint="Give RunLimits.")
-        is_number = isinstance(self.tolerance, Real) and not isinstance(self.tolerance, bool)
-        if self.tolerance is not None and not (is_number and 0 <= self.tolerance < inf):
-            text = f"the tolerance is {self.tolerance!r}"
-            raise BadCall(text, hint="Give a number that is not negative.")
+        check_tolerance(self.tolerance)
 
     @property
     def files(self) -> list[Path]:

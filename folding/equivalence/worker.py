@@ -182,7 +182,7 @@ class Worker(AbstractContextManager["Worker"]):
         try:
             failure = self._served(warm) or failure
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            failure = _no_start(str(error))
+            failure = _no_start(getattr(error, "strerror", None) or str(error))
         finally:
             self._answers.put(failure)
 

@@ -182,9 +182,18 @@ def _run_options(told: RunOptions, terms: Terms) -> dict[str, Any]:
         "shapes": _shapes(told),
         "tolerance": None if tolerance is None else _number(tolerance, f"{field}.tolerance"),
         "provider": provider,
-        "run_seconds": _number(told.time_limit_seconds, f"{field}.time_limit_seconds") or None,
+        "run_seconds": _run_seconds(told, terms) or None,
         "run_memory": told.memory_limit_bytes or None,
     }
+
+
+def _run_seconds(told: RunOptions, terms: Terms) -> float:
+    """How long runs may take; a proof that is cut short would be another than was asked for."""
+    field, most = "header.run.time_limit_seconds", terms.limits.max_seconds
+    seconds = _number(told.time_limit_seconds, field)
+    if seconds > most:
+        raise _bad(field, f"is more than the {most:g} s that this server gives a job")
+    return seconds
 
 
 def _shapes(told: RunOptions) -> dict[str, list[int]]:

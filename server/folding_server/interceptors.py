@@ -6,7 +6,6 @@ Calls for the health need no token and leave no note.
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
@@ -20,13 +19,14 @@ from folding_server.calls import CALL, Call
 from folding_server.errors import ServiceError, meaning_of
 from folding_server.gate import Gate
 from folding_server.handlers import Context, Handler, streamed
+from folding_server.jobs.outcome import NO_ROOM
 from folding_server.logs import LOG
 from folding_server.metrics import Metrics
 from folding_server.status import status_of
+from folding_server.store.faults import FULL
 from folding_server.waits import Waits
 
 _HEALTH = "/grpc.health.v1."
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: Single messages that are waited for at once: each may take a megabyte until it is there.
 _MOST_WAITS = 128
 #: Calls that watch the health at once.
@@ -136,9 +136,9 @@ def _refusal(call: Call, error: Exception) -> FoldError:
     if isinstance(error, DecodeError):
         text = "a message is none of this service"
         return ServiceError("BAD_REQUEST", text, field="message")
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
         text = "the server's storage is full"
-        return ServiceError("STORAGE_FULL", text, hint="Try again later.", retry_after=60.0)
+        return ServiceError(FULL, text, hint="Try again later.", retry_after=60.0)
     LOG.error("internal", exc_info=error, extra={"fields": {"request_id": call.request_id}})
     text = f"an internal error; in the server's log it is {call.request_id}"
     return ServiceError("INTERNAL", text, hint="Tell whoever runs the server.")

@@ -25,7 +25,8 @@ class ServerLimits:
         uploads: calls that may be sending at once.
         idle_seconds: that a message may take until a call is given up; no chunk has more bytes than
             a slow link carries in that time.
-        spool_bytes: of models and results kept on disk for later calls.
+        spool_bytes: of models and results kept on disk for later calls; None for 20 GiB, or half
+            of the disk if that is less.
         kept_seconds: that a model or a result nobody asks for is kept.
         grace_seconds: that jobs have to end when the server is to stop.
         max_nesting: the most that clients may ask for.
@@ -42,8 +43,8 @@ class ServerLimits:
     queue: int = 1000
     uploads: int = 1500
     idle_seconds: float = 60.0
-    spool_bytes: int = 20 * _GIB
+    spool_bytes: int | None = None
     kept_seconds: float = 24 * 3600.0
     grace_seconds: float = 30.0
-    max_nesting: int = 32
-    max_expanded_nodes: int = 1_000_000
+    max_nesting: int = 1000
+    max_expanded_nodes: int = 1_000_000_000

@@ -19,6 +19,7 @@ from folding.v1.folding_pb2 import (
     Decision,
     File,
     Report,
+    Verdict,
 )
 from folding.v1.folding_pb2 import Warning as Warned
 from folding_server.jobs.runner import JobResult
@@ -30,7 +31,9 @@ _MOST_WARNINGS = 100
 _MOST_INTO = 16
 _MOST_BYTES = 3 << 20  # Of what is as long as the model makes it.
 
-_VERDICTS = {
+#: ``None`` is that of what is not proved.
+VERDICTS: dict[str | None, Verdict.ValueType] = {
+    None: VERDICT_UNSPECIFIED,
     "equivalent": VERDICT_EQUIVALENT,
     "different": VERDICT_DIFFERENT,
     "unproven": VERDICT_UNPROVEN,
@@ -47,7 +50,7 @@ def report_of(result: JobResult, *, cached: bool) -> Report:
     """The message for a result. The report's JSON, which is a file, has everything whole."""
     facts = result.facts
     report = Report(
-        verdict=_VERDICTS.get(facts.get("verdict") or "", VERDICT_UNSPECIFIED),
+        verdict=VERDICTS.get(facts.get("verdict"), VERDICT_UNSPECIFIED),
         rests_on=_text(facts.get("rests_on")) if facts.get("verdict") else "",
         files=(File(path=f.path, size=f.size, sha256=f.sha256) for f in result.files),
         cached=cached,

@@ -85,10 +85,12 @@ def serve(options: Options) -> None:
         StorageFailed: the spool cannot be used.
     """
     check_installed()
+    from folding_server.jobs.confinement import hide
     from folding_server.jobs.forkserver import start_forkserver
 
     malloc.tune()
     limits = replace(options.limits, chunk_bytes=malloc.chunk_bytes())
+    hide()
     start_forkserver()
     descriptors.allow_all()  # Jobs keep what the system gives everybody.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # It would write lines that are not JSON.

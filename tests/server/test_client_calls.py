@@ -204,9 +204,11 @@ def test_inputs_are_sent_as_files(does: Does, source: Path, tmp_path: Path) -> N
     archive, flat, deep = fake.calls
     assert archive.received[2] == (tmp_path / "x.npz").read_bytes()
     assert [file.path for file in archive.files[2:]] != ["x.npz"]
-    assert flat.files[2].path == "input_0.pb"
+    (file,), sets = flat.files[2:], [file.path.split("/") for file in deep.files[2:]]
+    assert file.path.split("/")[1:] == ["input_0.pb"]
     assert flat.received[2] == b"flat"
-    assert [file.path for file in deep.files[2:]] == ["set_0/input_0.pb", "set_1/input_0.pb"]
+    assert [path[1:] for path in sets] == [["set_0", "input_0.pb"], ["set_1", "input_0.pb"]]
+    assert file.path.split("/")[0] != sets[0][0] == sets[1][0]
 
 
 def test_inputs_that_are_no_files_are_a_bad_call(does: Does, source: Path, tmp_path: Path) -> None:
@@ -357,13 +359,20 @@ def test_several_calls_at_once_do_not_meet(source: Path, good: tuple[Json, bytes
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [("failed", folding.NotEquivalent), ("not_run", folding.Unproven)]
+    ("status", "verdict", "error"),
+    [("failed", "different", folding.NotEquivalent), ("not_run", "unproven", folding.Unproven)],
 )
 def test_a_bad_verdict_is_raised_as_here_and_its_report_is_written(
-    does: Does, source: Path, good: tuple[Json, bytes], status: str, error: type[Exception]
+    does: Does,
+    source: Path,
+    good: tuple[Json, bytes],
+    status: str,
+    verdict: str,
+    error: type[Exception],
 ) -> None:
     """Even a model that came with it is not written."""
     report, model = json.loads(json.dumps(good[0])), good[1]
+    report["verification"]["verdict"] = verdict
     report["verification"]["checks"][0] |= {"status": status, "why": "for a test"}
     note = source.with_name("r.json")
 

@@ -134,7 +134,13 @@ def test_weights_are_put_apart_alike(server: Server, tmp_path: Path) -> None:
         ["-o", "m.onnx"],
         ["-o", "nowhere/f.onnx"],
         ["--json", "m.onnx"],
+        ["--inputs", "junk.npz"],
+        ["--inputs", "junk"],
         ["--max-nesting", "1"],
+        ["--max-nesting", "100"],
+        ["--max-expanded-nodes", "100000000"],
+        ["--tolerance", "nan"],
+        ["--tolerance", "inf"],
     ],
     ids=" ".join,
 )
@@ -142,14 +148,30 @@ def test_options_mean_the_same_there(server: Server, tmp_path: Path, words: list
     """Good or bad: the same sentence, the same exit code."""
     save(conv_net(), tmp_path / "m.onnx")
     np.savez(tmp_path / "x.npz", x=np.ones((1, 3, 5, 5), np.float32))
+    (tmp_path / "junk.npz").write_bytes(b"junk")
+    for place in ("here", "there"):
+        (tmp_path / place / "junk").mkdir(parents=True)
+        (tmp_path / place / "junk" / "input_0.pb").write_bytes(b"junk")
 
     here, there = both(server, tmp_path, "fold", "m.onnx", *words)
 
     if "NoExecutionProvider" in words:  # A server says which ones its clients may name.
         assert (here[0], there[0]) == (2, 2)
-        assert "provider" in there[2]
+        assert "fold-model: --provider is none of " in there[2]
     else:
         assert here == there
+
+
+def test_more_time_than_a_server_gives_is_refused_at_once(server: Server, tmp_path: Path) -> None:
+    """A proof that is cut short there would not be the one that was asked for."""
+    save(conv_net(), tmp_path / "m.onnx")
+
+    here, there = both(server, tmp_path, "fold", "m.onnx", "--time-limit", "3601")
+
+    assert here[0] == 0
+    assert there[0] == 2
+    sentence = "fold-model: --time-limit is more than the 3600 s that this server gives a job"
+    assert there[2].startswith(sentence)
 
 
 @pytest.mark.parametrize("data", [b"", b"junk", conv_net().SerializeToString()[:300]])

@@ -11,11 +11,12 @@ from typing import Any
 
 import grpc
 import pytest
-from fake_service import Call, chunk, described, faked, results
+from fake_service import Call, announced, chunk, described, faked, results
 from files import contents, conv_net, save, save_apart
 
 import folding
 from folding import errors
+from folding.v1 import folding_pb2 as v1
 from folding_server.client import AsyncClient, Client, ServiceError, transfer
 from folding_server.errors import OF_CLASSES, OF_REASONS
 
@@ -76,9 +77,9 @@ def failing(times: int, code: grpc.StatusCode, report: Json, model: bytes) -> An
 
     def script(call: Call) -> Iterator[Json]:
         left[0] -= 1
-        yield call.accepted()
         if left[0] >= 0:
             call.context.abort(code, "for a test")
+        yield call.accepted()
         call.take()
         yield from results(report, ("f.onnx", model))
 
@@ -144,6 +145,59 @@ def test_a_job_that_has_begun_is_not_tried_again(fold: Folds, source: Path) -> N
     with faked(script) as fake, pytest.raises(ServiceError, match="lost on the way: for a test"):
         fold(fake.target, source)
 
+    assert len(fake.calls) == 1
+
+
+@pytest.mark.parametrize("how", ["sent", "known"])
+def test_what_was_sent_whole_is_not_sent_again(fold: Folds, source: Path, how: str) -> None:
+    """A job may have begun, though nothing was heard of it."""
+
+    def script(call: Call) -> Iterator[Json]:
+        yield call.accepted() if how == "sent" else {"accepted": v1.Accepted()}
+        call.take()
+        call.context.abort(grpc.StatusCode.UNAVAILABLE, "for a test")
+
+    with faked(script) as fake, pytest.raises(ServiceError, match="lost on the way: for a test"):
+        fold(fake.target, source)
+
+    assert len(fake.calls) == 1
+
+
+def test_what_was_not_sent_whole_is_sent_again(fold: Folds, tmp_path: Path) -> None:
+    """No job can have begun with a part of a model."""
+    source = save(conv_net(100_000), tmp_path / "m.onnx")
+
+    def script(call: Call) -> Iterator[Json]:
+        yield call.accepted(chunk_bytes=1000)
+        next(call.requests)
+        call.context.abort(grpc.StatusCode.UNAVAILABLE, "for a test")
+
+    with faked(script) as fake, pytest.raises(ServiceError, match="cannot be reached: for a test"):
+        fold(fake.target, source)
+
+    assert len(fake.calls) == 4
+
+
+@pytest.mark.parametrize("stage", ["header", "job"])
+def test_a_server_that_says_nothing_is_given_up(
+    fold: Folds, source: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """After the time that the job may take and some more, whatever gRPC hears of it."""
+    monkeypatch.setattr(transfer, "_SILENCE", 0.5 - 1200)
+
+    def script(call: Call) -> Iterator[Json]:
+        if stage == "job":
+            yield call.accepted()
+            call.take()
+            yield {"progress": {"stage": "queued"}}
+        while call.context.is_active():
+            time.sleep(0.05)
+
+    with faked(script) as fake, pytest.raises(ServiceError, match=r"nothing for 0\.5 s") as found:
+        fold(fake.target, source)
+
+    assert found.value.reason == "NO_ANSWER"
+    assert fake.target in sentence(found.value)
     assert len(fake.calls) == 1
 
 
@@ -232,15 +286,24 @@ def test_a_refusal_in_the_middle_of_an_upload_is_told(fold: Folds, tmp_path: Pat
 # --- lies ----------------------------------------------------------------------------------------
 
 
+def vast_of(report: Json) -> bytes:
+    """The report with a number that no float has."""
+    return json.dumps({**report, "seconds": {"read": 7}}).replace(" 7}", " 1e999}").encode()
+
+
 def lies(report: Json, model: bytes) -> dict[str, Any]:
     """What a server answers after it has taken everything, and what it must not."""
     data = json.dumps(report).encode()
     note, file = described("report.json", data), described("f.onnx", model)
+    verification = {**report["verification"], "verdict": "different"}
     other = described("f.onnx", model[::-1])
     apart = described("../weights-0123456789abcdef.data", model)
 
     def said(*files: Any) -> Json:
-        return {"report": {"files": files}}
+        return {"report": announced(report, files)}
+
+    def changed(**more: Any) -> list[Json]:
+        return list(results({**report, **more}, ("f.onnx", model)))
 
     return {
         "another digest": [said(note, other), chunk(0, data), chunk(1, model)],
@@ -262,6 +325,33 @@ def lies(report: Json, model: bytes) -> dict[str, Any]:
         "two reports": [said(note, file), said(note, file)],
         "nothing": [],
         "a report that is none": list(results({"version": 1}, ("f.onnx", model))),
+        "another model": list(results(report, ("f.onnx", b"junk"))),
+        "an empty model": list(results(report, ("f.onnx", b""))),
+        "no target": changed(target=None),
+        "another size": changed(target={**report["target"], "bytes": 1}),
+        "another verdict": [
+            {"report": v1.Report(verdict=v1.VERDICT_DIFFERENT, files=[note, file])},
+            chunk(0, data),
+            chunk(1, model),
+        ],
+        "other counts": [
+            {
+                "report": v1.Report(
+                    verdict=v1.VERDICT_EQUIVALENT, counts=v1.Counts(folded=77), files=[note, file]
+                )
+            },
+            chunk(0, data),
+            chunk(1, model),
+        ],
+        "a verdict that its checks do not have": changed(verification=verification),
+        "counts that its decisions do not have": changed(counts={**report["counts"], "folded": 9}),
+        "seconds that are no number": changed(seconds={"read": float("nan")}),
+        "seconds without end": changed(seconds={"read": float("inf")}),
+        "seconds beyond all numbers": [
+            said(described("report.json", vast := vast_of(report)), file),
+            chunk(0, vast),
+            chunk(1, model),
+        ],
         "a report of more than 1 GiB": [said({"path": "report.json", "size": 1 << 40})],
         "a report with a reason of tomorrow": list(
             results(
@@ -272,7 +362,16 @@ def lies(report: Json, model: bytes) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("what", lies({"decisions": [{}]}, b""))
+#: A report that has what lies are made of.
+EMPTY: Json = {
+    "counts": {},
+    "decisions": [{}],
+    "target": {},
+    "verification": {"verdict": "equivalent"},
+}
+
+
+@pytest.mark.parametrize("what", lies(EMPTY, b""))
 def test_a_lie_is_not_believed(
     fold: Folds, source: Path, good: tuple[Json, bytes], what: str
 ) -> None:
@@ -344,3 +443,21 @@ def test_a_server_that_vanishes_leaves_nothing_half_written(
 
     assert caught.value.reason in ("UNAVAILABLE", "CANCELLED")
     assert contents(tmp_path) == before
+
+
+def test_a_stage_moves_no_cursor(source: Path, good: tuple[Json, bytes]) -> None:
+    """Whatever the server calls it, it is one short line."""
+
+    def script(call: Call) -> Iterator[Json]:
+        yield call.accepted()
+        call.take()
+        yield {"progress": {"stage": "\x1b]0;owned\x07\n" + "x" * 1000}}
+        yield from results(good[0], ("f.onnx", good[1]))
+
+    told: list[str] = []
+    with faked(script) as fake, Client(fake.target) as client:
+        client.fold(source, progress=lambda stage, _: told.append(stage))
+
+    (stage,) = set(told) - {"upload", "download"}
+    assert stage.isprintable()
+    assert 0 < len(stage) <= 40

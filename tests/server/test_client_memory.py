@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_service import Call, chunk, described, faked
+from fake_service import Call, announced, chunk, described, faked
 from files import conv_net, save
 
 import folding
@@ -49,13 +49,14 @@ def echoing(size: int, report: dict[str, Any]) -> Any:
     block, digest = bytes(MIB), sha256()
     for _ in range(size // MIB):
         digest.update(block)
-    note = json.dumps(report).encode()
     folded = v1.File(path="f.onnx", size=size, sha256=digest.hexdigest())
+    report["target"] |= {"bytes": size, "sha256": folded.sha256}
+    note = json.dumps(report).encode()
 
     def script(call: Call) -> Iterator[dict[str, Any]]:
         yield call.accepted()
         call.sizes = [len(request.chunk.data) for request in call.requests]
-        yield {"report": v1.Report(files=[described("report.json", note), folded])}
+        yield {"report": announced(report, [described("report.json", note), folded])}
         yield chunk(0, note)
         for _ in range(size // MIB):
             yield chunk(1, block)

@@ -17,7 +17,7 @@ import grpc
 import pytest
 from files import conv_net, save
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from serving import Server, serving, wait_until
+from serving import Server, needs_root, serving, wait_until
 from wire import ask, model_of, refusal
 
 from folding.v1 import folding_pb2 as pb
@@ -117,6 +117,7 @@ def test_so_many_watch_the_health_and_no_more(server: Server) -> None:
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+@needs_root
 def test_connections_do_not_take_all_descriptors(server: Server) -> None:
     """However many come; and when they go others get in."""
     host, port = server.target.rsplit(":", 1)
@@ -132,6 +133,7 @@ def test_connections_do_not_take_all_descriptors(server: Server) -> None:
     assert health(server) == 1
 
 
+@needs_root
 def test_who_takes_no_answer_holds_neither_files_nor_much_memory(tmp_path: Path) -> None:
     """Of a kept answer that many ask for and none reads, a piece is held for each of them."""
     net = conv_net()

@@ -145,6 +145,7 @@ def test_what_is_no_digest_is_refused(digest: str) -> None:
         ({"run": pb.RunOptions(tolerance=-1)}, "header.run.tolerance"),
         ({"run": pb.RunOptions(tolerance=float("nan"))}, "header.run.tolerance"),
         ({"run": pb.RunOptions(time_limit_seconds=-1)}, "header.run.time_limit_seconds"),
+        ({"run": pb.RunOptions(time_limit_seconds=3601)}, "header.run.time_limit_seconds"),
         ({"run": pb.RunOptions(inputs=[file(".")])}, "header.run.inputs[0].path"),
         ({"run": pb.RunOptions(shapes=[pb.InputShape(name="")])}, "header.run.shapes"),
         (
@@ -159,7 +160,7 @@ def test_what_is_no_digest_is_refused(digest: str) -> None:
             {"job": pb.JobOptions(time_limit_seconds=float("inf"))},
             "header.job.time_limit_seconds",
         ),
-        ({"job": pb.JobOptions(max_nesting=33)}, "header.job.max_nesting"),
+        ({"job": pb.JobOptions(max_nesting=1001)}, "header.job.max_nesting"),
         ({"job": pb.JobOptions(max_expanded_nodes=1 << 63)}, "header.job.max_expanded_nodes"),
     ],
 )

@@ -22,7 +22,7 @@ from grpc_reflection.v1alpha import (
     reflection_pb2,
     reflection_pb2_grpc,
 )
-from serving import Server, refused, serving, started, stop, wait_until
+from serving import Server, needs_root, refused, serving, started, stop, wait_until
 from wire import ask, chunks, model_of, refusal
 
 from folding.v1 import folding_pb2 as pb
@@ -73,6 +73,7 @@ def held(server: Server, folder: Path) -> Iterator[Held]:
         call.requests.put(None)
 
 
+@needs_root
 def test_a_server_is_small_healthy_and_without_onnx(tmp_path: Path) -> None:
     """After a fold the front has loaded nothing of onnx, and has less than 100 MB."""
     model, contents = model_of(save(conv_net(seed=22), tmp_path / "net.onnx"))

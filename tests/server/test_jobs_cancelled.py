@@ -23,6 +23,7 @@ from jobbing import (
 )
 
 from folding_server.errors import ServiceError
+from folding_server.jobs import job as jobs_job
 from folding_server.jobs.runner import JobHandle, JobSpec, Kind
 
 Act = Callable[[Bench, JobHandle, list[psutil.Process]], Awaitable[None]]
@@ -46,6 +47,25 @@ def test_a_job_is_cancelled_whole_and_at_once(tmp_path: Path, how: str) -> None:
             assert list(made.jobs.iterdir()) == []
             with pytest.raises(asyncio.CancelledError):
                 await job.result()
+
+    asyncio.run(run())
+
+
+def test_what_lasts_is_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits hears from time to time that the job still does."""
+    monkeypatch.setattr(jobs_job, "_AGAIN", 0.05)
+    source = save(endless(), tmp_path / "endless.onnx")
+
+    async def run() -> None:
+        async with bench(tmp_path, jobs=1) as made:
+            job = spec(Kind.FOLD, made.shelf.model(source))
+            made.runner.submit(job)
+            waiting, told = made.runner.submit(job), 0
+            async for step in waiting.progress():
+                assert (step.stage, step.fraction) == ("queued", 0.0)
+                told += 1
+                if told == 5:
+                    break
 
     asyncio.run(run())
 

@@ -35,16 +35,28 @@ def test_a_job_is_confined(tmp_path: Path) -> None:
             assert Path(leader.cwd()) == Path(runs.cwd()) == folder.resolve()
             assert _session(leader) == leader.pid
             for process in (leader, runs):
+                assert _gains_nothing(process)
                 assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
                 assert process.rlimit(psutil.RLIMIT_AS)[1] == 3 * _GIB + 4 * size
                 assert process.rlimit(psutil.RLIMIT_FSIZE)[1] == _GIB // 4 + 4 * size
                 assert process.rlimit(psutil.RLIMIT_CPU)[1] == 30 * (os.cpu_count() or 1) + 5
                 assert process.rlimit(psutil.RLIMIT_NOFILE)[1] <= 4096
             null = Path("/dev/null")
+            assert _held(leader).count("/dev/null") == 2
             assert _streams(leader) == [null, null, folder.resolve() / "stderr"]
             await job.cancel()
 
     asyncio.run(run())
+
+
+def _gains_nothing(process: psutil.Process) -> bool:
+    """Whether no program that it starts gets more privileges than it has."""
+    return "NoNewPrivs:\t1\n" in Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+
+
+def _held(process: psutil.Process) -> list[str]:
+    """What a process has open."""
+    return [str(link.readlink()) for link in Path(f"/proc/{process.pid}/fd").iterdir()]
 
 
 def _streams(process: psutil.Process) -> list[Path]:
@@ -99,3 +111,19 @@ def test_the_server_imports_nothing_of_what_its_jobs_do() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout == b"[]\n"
+
+
+def test_a_server_that_hides_tells_its_jobs_no_secrets() -> None:
+    """Its environment is what jobs need, and nobody without privileges reads its memory."""
+    program = (
+        "import os, ctypes\n"
+        "from folding_server.jobs.confinement import hide\n"
+        "hide()\n"
+        "print(sorted(os.environ), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))\n"
+    )
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    kept |= {"LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}
+    told = {**kept, "FOLD_MODEL_TOKEN": "secret", "AWS_SECRET": "secret"}
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, env=told, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{sorted(kept)} 0\n"

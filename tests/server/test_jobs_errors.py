@@ -180,3 +180,13 @@ def test_what_a_job_lacks_is_seen_behind_its_error(cause: Exception, code: int) 
     error = StorageFailed("cannot write")
     error.__cause__ = cause
     assert lack(error) == code
+
+
+def test_a_name_that_leaves_none_for_the_fold_is_the_clients_fault(tmp_path: Path) -> None:
+    """The field is named in which another one could have been given."""
+    source = save(conv_net(), tmp_path / "net.onnx")
+    error = refused(
+        tmp_path, lambda made: spec(Kind.FOLD, made.shelf.model(source, "x" * 250 + ".onnx"))
+    )
+    assert isinstance(error, ServiceError)
+    assert (error.reason, error.field) == ("BAD_REQUEST", "header.target")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from spools import OWNER, finished, keep, left_in, spool_at
+from spools import OWNER, a_job, file_of, finished, keep, left_in, spool_at
 
 from folding_server.jobs.runner import FileSpec
 from folding_server.store import Spool, keeping
@@ -137,6 +138,70 @@ def test_the_next_server_looks_first(tmp_path: Path) -> None:
     with spool_at(tmp_path / "spool", spool_bytes=2 * ROOM):
         pass
     assert there(spool, files) == [2]
+
+
+def belonging(spool: Spool, owner: str, number: int, size: int) -> Path:
+    """A file of so many bytes, which this owner sent just now."""
+    source = spool.folder / "uploads" / "x"
+    source.write_bytes(bytes([number]) * size)
+    file = file_of(source.read_bytes())
+    spool.blobs.take(owner, file, source)
+    return spool.blobs.path(owner, file.sha256)
+
+
+def test_who_has_most_makes_room(spool: Spool) -> None:
+    """Those who keep little keep it, however long ago they used it."""
+    little = of_age(spool, 0, 1000)
+    much = [belonging(spool, "greedy", number, 5000) for number in range(1, 12)]
+    spool._keeper.sweep()
+    assert there(spool, [little]) == [0]
+    assert not much[0].exists()
+    assert much[-1].exists()
+
+
+def test_who_has_most_files_goes_first(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where files are too many, not those of somebody who has few large ones."""
+    large = of_age(spool, 0, 1000)
+    small = [belonging(spool, "greedy", number, 1) for number in range(1, 6)]
+    monkeypatch.setattr(keeping, "_MOST", 4)
+    spool._keeper.sweep()
+    assert there(spool, [large]) == [0]
+    assert [path.exists() for path in small].count(True) == 2
+
+
+def test_results_are_of_their_owners(spool: Spool) -> None:
+    """They count as what their owners keep."""
+    keys = [spool.results.key(a_job(owner="greedy", seconds=1.0, options=o)) for o in OPTIONS]
+    for key in keys:
+        spool.results.put(key, finished(spool))
+    little = of_age(spool, 0, 1000)
+    assert spool.blobs.make_room(1)
+    assert there(spool, [little]) == [0]
+    assert [spool.results.get(key) is None for key in keys].count(True) == 1
+
+
+OPTIONS = ({"verify": True}, {"verify": False})
+
+
+def test_as_much_room_is_made_as_there_may_be(spool: Spool) -> None:
+    """A job that lacks room gets what nobody uses, even if it is less than it may need."""
+    files = [of_age(spool, number, 50 - number) for number in range(3)]
+    with spool.blobs.pin(OWNER, files[:1]):
+        assert spool.blobs.make_room(ROOM)
+        assert there(spool, files) == [0, 2]
+        assert spool.blobs.make_room(100 * ROOM)
+        assert not spool.blobs.make_room(ROOM)
+        assert there(spool, files) == [0]
+
+
+def test_half_of_a_small_disk_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If nobody says how much; the other half is for what jobs and uploads need."""
+    small = shutil.disk_usage(tmp_path)._replace(total=8 * ROOM)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: small)
+    with spool_at(tmp_path / "spool") as spool:
+        files = [of_age(spool, number, 10 - number) for number in range(5)]
+        spool._keeper.sweep()
+        assert there(spool, files) == [2, 3, 4]
 
 
 def test_a_spool_that_cannot_be_read(

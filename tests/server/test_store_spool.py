@@ -151,3 +151,17 @@ def test_the_lock_is_not_handed_on(tmp_path: Path) -> None:
     """A process that the server starts does not hold its lock."""
     with spool_at(tmp_path / "spool") as spool:
         assert fcntl.fcntl(spool._lock, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+
+
+def test_a_spool_that_became_another_servers_is_left_alone(tmp_path: Path) -> None:
+    """Whoever lost its folder takes nothing more, and empties nothing."""
+    folder = tmp_path / "spool"
+    with spool_at(folder) as second:
+        with spool_at(tmp_path / "other") as first:
+            (tmp_path / "other").rename(tmp_path / "gone")
+            first.folder.symlink_to(folder)
+            with pytest.raises(StorageFailed, match="has lost its spool"):
+                keep(first, b"abc")
+            (second.jobs / "job").touch()
+        assert (second.jobs / "job").exists()
+        keep(second, b"abc")

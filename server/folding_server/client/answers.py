@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -19,12 +19,22 @@ from google.rpc.status_pb2 import Status
 
 from folding.errors import FoldError
 from folding.exits import printable
+from folding_server.client.agreement import fits
 from folding_server.errors import DOMAIN, ServiceError, error_of
 
 _DETAILS = "grpc-status-details-bin"
 _LONGEST = 300
 
-T = TypeVar("T")
+
+class Report(Protocol):
+    """What is read of JSON, and becomes JSON again."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON."""
+        ...
+
+
+Readable = TypeVar("Readable", bound=Report)
 D = TypeVar("D", bound=Detail)
 
 
@@ -74,16 +84,27 @@ def bad_answer(server: str, what: str) -> ServiceError:
     return ServiceError("BAD_ANSWER", text, hint="Check that it is a fold-model of this version.")
 
 
-def read_report(data: bytes | bytearray, server: str, names: Names, read: Callable[[Any], T]) -> T:
-    """A report, from the JSON that a server sent.
+def read_report(
+    data: bytes | bytearray, server: str, names: Names, read: Callable[[Any], Readable]
+) -> tuple[Readable, dict[str, Any]]:
+    """A report, from the JSON that a server sent; and that, as far as this version knows it.
 
     Raises:
-        ServiceError: it is none, or one of another version.
+        ServiceError: it is none, or one of another version, or contradicts itself.
     """
     try:
-        return read(names.restored(json.loads(data)))
+        told = json.loads(data, parse_constant=_no_number)
+        known = read(told).to_dict()
+        found = read(names.restored(told))
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise bad_answer(server, "sent a report that this version cannot read") from error
+    if not fits(known, told):
+        raise bad_answer(server, "sent a report that contradicts itself")
+    return found, known
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(name)
 
 
 def _without_words(error: grpc.RpcError, server: str, *, was_heard: bool) -> ServiceError:

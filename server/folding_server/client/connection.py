@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import grpc
 
 from folding.v1.folding_pb2_grpc import FoldingServiceStub
 from folding_server.client.access import Access
+from folding_server.client.patience import Patience
 from folding_server.client.transfer import (
     Ask,
     Begin,
@@ -25,6 +27,8 @@ from folding_server.client.transfer import (
 
 #: Seconds until it is looked again whether a call that takes no more requests has ended.
 _MOMENT = 0.05
+#: Seconds until a question has to be answered: a server that begins tries a job before it does.
+_ANSWER = 120.0
 
 T = TypeVar("T")
 
@@ -70,16 +74,19 @@ class Connection:
         self._stub = FoldingServiceStub(self._channel)
 
     def _calls(self) -> Calls:
-        return Calls(self._stub, self._access.metadata)
+        return Calls(self._stub, self._access.target, self._access.metadata)
 
 
 class Calls:
     """What carries out the steps of one operation: one call after the other."""
 
-    def __init__(self, stub: FoldingServiceStub, metadata: list[tuple[str, str]]) -> None:
-        self._stub, self._metadata = stub, metadata
+    def __init__(
+        self, stub: FoldingServiceStub, server: str, metadata: list[tuple[str, str]]
+    ) -> None:
+        self._stub, self._server, self._metadata = stub, server, metadata
         self._requests = queue.Queue[Request | None](1)
         self._call: Any = None
+        self._patience: Patience | None = None
         self._stopped = threading.Event()
 
     def carry_out(self, steps: Steps[T]) -> T:
@@ -110,25 +117,32 @@ class Calls:
         if self._stopped.is_set():
             raise Stopped
         match step:
-            case Begin(method):
-                self._begin(method)
+            case Begin(method, patience):
+                self._begin(method, patience)
             case Send(request):
-                return self._put(request)
+                return self._waited(lambda: self._put(request))
             case Finish():
-                return self._put(None)
+                return self._waited(lambda: self._put(None))
             case Receive():
-                return next(self._call, None)
+                return self._waited(lambda: next(self._call, None))
             case Ask(method, request):
-                return getattr(self._stub, method)(request, metadata=self._metadata)
+                ask = getattr(self._stub, method)
+                return ask(request, metadata=self._metadata, timeout=_ANSWER)
             case Pause(seconds):
                 self._stopped.wait(seconds)
         return None
 
-    def _begin(self, method: str) -> None:
+    def _waited(self, act: Callable[[], T]) -> T:
+        assert self._patience is not None
+        with self._patience.waiting():
+            return act()
+
+    def _begin(self, method: str, patience: float) -> None:
         self._end()
         self._requests = queue.Queue(1)
         requests = iter(self._requests.get, None)
         self._call = getattr(self._stub, method)(requests, metadata=self._metadata)
+        self._patience = Patience(self._call, self._server, patience)
         if self._stopped.is_set():
             self._call.cancel()
 
@@ -142,6 +156,8 @@ class Calls:
 
     def _end(self) -> None:
         """End the call, if there is one, and the thread that sends."""
+        if self._patience is not None:
+            self._patience.end()
         if self._call is not None:
             self._call.cancel()
             with suppress(queue.Full):  # Then it is not waiting.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any
 
-from folding.report import FileFacts
-from folding_server.client.answers import Names, read_report
+from folding.equivalence.verdict import VerdictName
+from folding.read_back import report_from
+from folding.report import FileFacts, Report
+from folding_server.client.agreement import fits_files, fits_message
+from folding_server.client.answers import Names, Readable, bad_answer, read_report
 from folding_server.client.headers import Materials
 from folding_server.client.results import Results
 from folding_server.client.transfer import Conversation, Header, Progress, Steps
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,10 @@ class Exchange:
 
     @property
     def names(self) -> Names:
-        """What the models are called here."""
-        return Names({model.outgoing[0].file.path: model.name for model in self.materials.models})
+        """What the models and the inputs are called here."""
+        told = {model.outgoing[0].file.path: model.name for model in self.materials.models}
+        inputs = self.materials.inputs
+        return Names(told | {inputs.told: inputs.name} if inputs.outgoing else told)
 
     @property
     def facts(self) -> list[FileFacts]:
@@ -42,10 +45,25 @@ class Exchange:
             for model in self.materials.models
         ]
 
-    def read(self, read: Callable[[Any], T]) -> T:
-        """The report.
+    def read(self, read: Callable[[Any], Readable], *, proves: bool = True) -> Readable:
+        """The report; ``proves`` says whether it has a verdict.
 
         Raises:
-            ServiceError: it is none that this version can read.
+            ServiceError: it is none that this version can read, or not what was announced.
         """
-        return read_report(self.results.report, self.server, self.names, read)
+        found, known = read_report(self.results.report, self.server, self.names, read)
+        if not fits_message(known, self.results.message, proves=proves):
+            raise bad_answer(self.server, "sent another report than it said")
+        return found
+
+    def folded(self, target: str) -> Report:
+        """The report of a fold, with the files as they are here; raises as ``read``."""
+        found = self.read(report_from)
+        files, written = self.results.files, None
+        if found.verification.name in (VerdictName.EQUIVALENT, VerdictName.SKIPPED):
+            if len(files) == 1:
+                raise bad_answer(self.server, "sent no model")
+            written = FileFacts(target, sum(file.size for file in files[1:]), files[1].sha256)
+            if not fits_files(found.target, written):
+                raise bad_answer(self.server, "sent another model than its report is about")
+        return replace(found, source=self.facts[0], target=written)

@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from folding.equivalence.limits import RunLimits
+from folding.equivalence.limits import RUN_LIMITS, RunLimits, check_tolerance
 from folding.errors import BadCall
 from folding.layout import Layout
 from folding.model_limits import Limits
 from folding.v1 import folding_pb2 as v1
-from folding_server.client.sources import LocalModel, Outgoing, sendable_target
+from folding_server.client.sources import LocalInputs, LocalModel, Outgoing, sendable_target
 
-_CPU = "CPUExecutionProvider"
+#: What runs models if nothing else is asked for.
+CPU = "CPUExecutionProvider"
 #: Seconds that a job may take besides its runs.
 _BESIDES = 600.0
 _LAYOUTS = {
@@ -45,12 +46,19 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """How models are to be run, as ``folding.verify`` takes it."""
+    """How models are to be run, as ``folding.verify`` takes it.
+
+    Raises:
+        BadCall: the tolerance is none.
+    """
 
     shapes: Mapping[str, Sequence[int]] | None
     tolerance: float | None
     provider: str
     limits: RunLimits
+
+    def __post_init__(self) -> None:
+        check_tolerance(self.tolerance)
 
     def message(self, inputs: Sequence[Outgoing]) -> v1.RunOptions:
         """The same for a header."""
@@ -59,8 +67,8 @@ class Runs:
             inputs=[each.file for each in inputs],
             shapes=[v1.InputShape(name=name, dims=dims) for name, dims in shapes],
             tolerance=self.tolerance,
-            provider="" if self.provider == _CPU else self.provider,
-            time_limit_seconds=self.limits.seconds,
+            provider="" if self.provider == CPU else self.provider,
+            time_limit_seconds=0.0 if self.limits == RUN_LIMITS else self.limits.seconds,
             memory_limit_bytes=self.limits.memory or 0,
         )
 
@@ -70,13 +78,13 @@ class Materials:
     """What a call is about: models, what they are run on, and how far they may go."""
 
     models: Sequence[LocalModel]
-    inputs: Sequence[Outgoing]
+    inputs: LocalInputs
     limits: Limits
 
     @property
     def files(self) -> list[Outgoing]:
         """All files, in the order of the header."""
-        return [*(each for model in self.models for each in model.outgoing), *self.inputs]
+        return [*(each for model in self.models for each in model.outgoing), *self.inputs.outgoing]
 
     def job(self, runs: Runs | None = None) -> v1.JobOptions:
         """The limits of the job, which has time for all its runs."""
@@ -97,7 +105,7 @@ def fold_header(
             target=sendable_target(target),
             options=wishes.message(),
             skip_verification=not verify,
-            run=runs.message(materials.inputs) if verify else None,
+            run=runs.message(materials.inputs.outgoing) if verify else None,
             layout=_LAYOUTS[layout],
             job=materials.job(runs if verify else None),
         )
@@ -111,7 +119,7 @@ def verify_header(materials: Materials, runs: Runs) -> v1.VerifyHeader:
         lambda: v1.VerifyHeader(
             reference=reference.message,
             candidate=candidate.message,
-            run=runs.message(materials.inputs),
+            run=runs.message(materials.inputs.outgoing),
             job=materials.job(runs),
         )
     )

@@ -22,7 +22,6 @@ from folding import beside
 from folding.calling import Call, check_places, clear_places, target_of
 from folding.clock import Clock
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
-from folding.equivalence.verdict import VerdictName
 from folding.errors import BadCall, FoldError
 from folding.handing_over import hand_over
 from folding.junit import to_junit
@@ -30,13 +29,14 @@ from folding.layout import Layout
 from folding.model_limits import LIMITS, Limits
 from folding.notes import check_notes, check_unread, write_notes
 from folding.read_back import report_from, verification_from
-from folding.report import FileFacts, Report, require
+from folding.report import Report, require
 from folding.spool import STANDARD, standard_output
 from folding.v1 import folding_pb2 as v1
 from folding.verification import Verification
-from folding_server.client.answers import Names, bad_answer, error_from
+from folding_server.client.answers import Names, error_from
 from folding_server.client.exchange import Exchange
 from folding_server.client.headers import (
+    CPU,
     Materials,
     Runs,
     Wishes,
@@ -45,12 +45,10 @@ from folding_server.client.headers import (
     verify_header,
 )
 from folding_server.client.results import Results
-from folding_server.client.sources import open_inputs, open_model
+from folding_server.client.sources import LocalInputs, open_inputs, open_model
 from folding_server.client.transfer import Ask, Progress, Steps, persistent
 
 AnyPath = str | os.PathLike[str]
-
-_CPU = "CPUExecutionProvider"
 
 
 def fold(
@@ -67,7 +65,7 @@ def fold(
     progress: Progress | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     tolerance: float | None = None,
-    provider: str = _CPU,
+    provider: str = CPU,
     run_limits: RunLimits = RUN_LIMITS,
     freeze: Mapping[str, Any] | None = None,
     keep: Sequence[str] = (),
@@ -118,9 +116,9 @@ def fold(
         model = open_model(call.source, "source", stack, follow_links=follow_links)
         check_places(call, model)
         clear_places(call, model)
-        given = open_inputs(inputs, stack) if verify else []
+        given = open_inputs(inputs if verify else None, stack)
         for place in call.places:
-            check_unread(place, [each.source.path for each in given])
+            check_unread(place, given.paths)
         assert call.path is not None
         identities = frozenset(file.identity for file in model.files)
         kept = stack.enter_context(beside.begun(call.path, identities))
@@ -130,21 +128,10 @@ def fold(
         header = fold_header(materials, wishes, runs, Path(to).name, call.layout, verify=verify)
         exchange = Exchange(server, materials, Results(server, kept))
         yield from exchange.steps(header, progress)
-        report = _of_fold(exchange.read(report_from), call, exchange)
+        report = exchange.folded(call.target)
         hand_over(report, kept, call)
         require(report, call.source)
     return report
-
-
-def _of_fold(found: Report, call: Call, exchange: Exchange) -> Report:
-    """The report, with the files as they are here."""
-    is_good = found.verification.name in (VerdictName.EQUIVALENT, VerdictName.SKIPPED)
-    files, written = exchange.results.files, None
-    if is_good:
-        if len(files) == 1:
-            raise bad_answer(exchange.server, "sent no model")
-        written = FileFacts(call.target, sum(file.size for file in files[1:]), files[1].sha256)
-    return replace(found, source=exchange.facts[0], target=written)
 
 
 def verify(
@@ -155,7 +142,7 @@ def verify(
     inputs: AnyPath | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     tolerance: float | None = None,
-    provider: str = _CPU,
+    provider: str = CPU,
     follow_links: bool = False,
     limits: Limits = LIMITS,
     run_limits: RunLimits = RUN_LIMITS,
@@ -184,7 +171,7 @@ def verify(
         ours, theirs = opened(paths[0], "reference"), opened(paths[1], "candidate")
         given = open_inputs(inputs, stack)
         notes = [Path(note) for note in (report_to, junit_to) if note is not None]
-        check_notes(notes, (ours, theirs), [each.source.path for each in given])
+        check_notes(notes, (ours, theirs), given.paths)
         runs = Runs(shapes, tolerance, provider, run_limits)
         materials = Materials([ours, theirs], given, limits)
         exchange = Exchange(server, materials, Results(server))
@@ -222,11 +209,13 @@ def explain(
         model = open_model(call.source, "source", stack, follow_links=follow_links)
         check_places(call, model)
         clear_places(call, model)
-        materials = Materials([model], [], limits)
+        materials = Materials([model], LocalInputs(), limits)
         exchange = Exchange(server, materials, Results(server))
         header = explain_header(materials, Wishes(freeze, keep, allow_growth))
         yield from exchange.steps(header, progress)
-    report = replace(exchange.read(report_from), source=exchange.facts[0], target=None)
+    report = replace(
+        exchange.read(report_from, proves=False), source=exchange.facts[0], target=None
+    )
     if note is not None:
         with beside.noted(report.to_json(), note) as waiting:
             waiting.replace()

@@ -10,7 +10,7 @@ from folding.beside import write_all
 from folding.interrupts import held_back
 from folding.superseded import OWN_DATA
 from folding.target import Target, storage
-from folding.v1.folding_pb2 import Chunk, File
+from folding.v1.folding_pb2 import Chunk, File, Report
 from folding.waiting import Waiting
 from folding_server.client.answers import bad_answer
 
@@ -25,6 +25,7 @@ class Results:
     def __init__(self, server: str, target: Target | None = None) -> None:
         self.server, self.target = server, target
         self.report = bytearray()
+        self.message = Report()
         self.files: Sequence[File] = ()
         self._place, self._received = -1, 0
         self._digest = hashlib.sha256()
@@ -41,12 +42,13 @@ class Results:
         before = sum(file.size for file in self.files[: max(self._place, 0)])
         return (before + self._received) / whole if whole else 1.0
 
-    def begin(self, files: Sequence[File]) -> None:
-        """Get ready for these files.
+    def begin(self, message: Report) -> None:
+        """Get ready for the files that this announces.
 
         Raises:
             ServiceError: they are others than an answer may have.
         """
+        files = message.files
         most = 1 if self.target is None else _MOST_FILES
         if self.files or not 1 <= len(files) <= most:
             raise bad_answer(self.server, f"sent {len(files)} files")
@@ -54,7 +56,7 @@ class Results:
             raise bad_answer(self.server, "sent a report of more than 1 GiB")
         if len(files) == _MOST_FILES and not OWN_DATA.fullmatch(files[2].path):
             raise bad_answer(self.server, f"called external data {files[2].path!r}")
-        self.files = tuple(files)
+        self.message, self.files = message, tuple(files)
         self._next()
 
     def take(self, chunk: Chunk) -> None:

@@ -56,6 +56,23 @@ class LocalModel:
         return Model(file=file, external_data=data)
 
 
+@dataclass(frozen=True, slots=True)
+class LocalInputs:
+    """Inputs, open: ``name`` is what the caller calls them, ``told`` what the server does.
+
+    What it was told has a digest in it, so that nothing else looks like it.
+    """
+
+    name: str = ""
+    told: str = ""
+    outgoing: Sequence[Outgoing] = ()
+
+    @property
+    def paths(self) -> list[Path]:
+        """Where they are."""
+        return [each.source.path for each in self.outgoing]
+
+
 def open_model(given: str, role: str, stack: ExitStack, *, follow_links: bool) -> LocalModel:
     """A model's file and those it keeps data in, open until the stack is closed.
 
@@ -82,7 +99,7 @@ def open_model(given: str, role: str, stack: ExitStack, *, follow_links: bool) -
     return LocalModel(given, outgoing)
 
 
-def open_inputs(given: str | os.PathLike[str] | None, stack: ExitStack) -> list[Outgoing]:
+def open_inputs(given: str | os.PathLike[str] | None, stack: ExitStack) -> LocalInputs:
     """The files of the user's inputs.
 
     Raises:
@@ -90,7 +107,7 @@ def open_inputs(given: str | os.PathLike[str] | None, stack: ExitStack) -> list[
         StorageFailed: the operating system refuses.
     """
     if given is None:
-        return []
+        return LocalInputs()
     if not isinstance(given, (str, os.PathLike)):
         text = f"a server takes inputs as files, not as a {type(given).__name__}"
         raise BadCall(text, hint="Save them with numpy.savez, and give the path.")
@@ -100,10 +117,17 @@ def open_inputs(given: str | os.PathLike[str] | None, stack: ExitStack) -> list[
         files = dict(_input_files(path))
     except OSError as error:
         raise StorageFailed(f"cannot read {str(path)!r}: {error.strerror or error}") from error
-    return [
+    found = [
         _outgoing(_opened(file, stack, stays_open=number < _MOST_OPEN), name)
         for number, (name, file) in enumerate(files.items())
     ]
+    if not path.is_dir():
+        return LocalInputs(str(path), found[0].file.path, found)
+    digests = "".join(each.file.sha256 for each in found)
+    told = f"inputs-{hashlib.sha256(digests.encode()).hexdigest()[:_DIGITS]}"
+    for each in found:
+        each.file.path = f"{told}/{each.file.path}"
+    return LocalInputs(str(path), told, found)
 
 
 def _input_files(path: Path) -> Iterator[tuple[str, Path]]:

@@ -24,8 +24,15 @@ from folding.v1.folding_pb2 import (
 from folding_server.client.answers import Names, bad_answer, error_from
 from folding_server.client.results import Results
 from folding_server.client.sources import Outgoing
+from folding_server.limits import ServerLimits
+from folding_server.texts import line
 
 _MOST_CHUNK_BYTES = 1 << 20
+_LONGEST_STAGE = 40
+#: Seconds that a server may say nothing beyond what the job may take. One that is at work does.
+_SILENCE = 300.0
+#: Seconds that a job may take if nothing is asked for, as servers are by themselves.
+_LONG = ServerLimits().max_seconds
 #: Seconds between tries.
 _PAUSES = (0.5, 1.0, 2.0)
 
@@ -47,9 +54,13 @@ _REQUESTS: dict[type[Any], tuple[str, type[Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Begin a call of the method of that name; one that was begun before is over."""
+    """Begin a call of the method of that name; one that was begun before is over.
+
+    It is given up when one step of it takes longer than ``patience`` seconds.
+    """
 
     method: str
+    patience: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +109,24 @@ class Conversation:
     results: Results
     names: Names = field(default_factory=Names)
     progress: Progress | None = None
-    was_heard: bool = False
+    may_have_begun: bool = False
 
     def steps(self) -> Steps[None]:
-        """All of it; again from the start if the server cannot be reached for a moment.
+        """All of it; again from the start if the server goes away before it has everything.
+
+        After that a job may have begun, and would begin once more.
 
         Raises:
             FoldError: what the server refuses, or that it cannot be reached or believed.
         """
-        yield from persistent(self._steps, self._error, lambda: not self.was_heard)
+        yield from persistent(self._steps, self._error, lambda: not self.may_have_begun)
 
     def _error(self, error: grpc.RpcError) -> Exception:
-        return error_from(error, self.server, self.names, was_heard=self.was_heard)
+        return error_from(error, self.server, self.names, was_heard=self.may_have_begun)
 
     def _steps(self) -> Steps[None]:
         method, request = _REQUESTS[type(self.header)]
-        yield Begin(method)
+        yield Begin(method, (self.header.job.time_limit_seconds or _LONG) + _SILENCE)
         yield Send(request(header=self.header))
         response = yield Receive()
         if response is None or response.WhichOneof("message") != "accepted":
@@ -121,7 +134,6 @@ class Conversation:
         yield from self._send(response.accepted, request)
         yield Finish()
         while (response := (yield Receive())) is not None:
-            self.was_heard = True
             self._take(response)
         self.results.end()
 
@@ -131,22 +143,26 @@ class Conversation:
             raise bad_answer(self.server, "wants a file that there is not")
         most = min(accepted.chunk_bytes or _MOST_CHUNK_BYTES, _MOST_CHUNK_BYTES)
         whole, sent = sum(self.files[index].file.size for index in accepted.wanted), 0
+        self.may_have_begun = not whole
         for index in accepted.wanted:
             file = self.files[index].source
             for start in range(0, file.size, most):
                 self._tell("upload", sent / whole)
                 data = file.read(start, min(start + most, file.size))
+                sent += len(data)
+                self.may_have_begun = (
+                    sent == whole
+                )  # With the last byte, whether it is heard or not.
                 if not (yield Send(request(chunk=Chunk(file=index, data=data)))):
                     return
-                sent += len(data)
             file.check_unchanged()
 
     def _take(self, response: Any) -> None:
         kind = response.WhichOneof("message")
         if kind == "progress":
-            self._tell(response.progress.stage, response.progress.fraction)
+            self._tell(line(response.progress.stage, _LONGEST_STAGE), response.progress.fraction)
         elif kind == "report":
-            self.results.begin(response.report.files)
+            self.results.begin(response.report)
         elif kind == "chunk":
             self.results.take(response.chunk)
             self._tell("download", self.results.fraction)

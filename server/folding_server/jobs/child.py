@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from errno import EDQUOT, EFBIG, ENOMEM, ENOSPC
+from errno import EFBIG, ENOMEM
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from folding import errors
 from folding.errors import FoldError
 from folding_server.jobs.confinement import Bounds, confine
-from folding_server.jobs.outcome import NO_MEMORY, NO_SPACE, TOLD, cut, write_outcome
+from folding_server.jobs.outcome import NO_MEMORY, NO_ROOM, NO_SPACE, TOLD, shortened, write_outcome
 from folding_server.jobs.places import Places
 from folding_server.jobs.runner import JobSpec
 
-_FULL = {EDQUOT, EFBIG, ENOSPC}
+_FULL = NO_ROOM | {EFBIG}
 
 
 def run(spec: JobSpec, folder: Path, stages: Connection, bounds: Bounds) -> None:
@@ -26,7 +26,7 @@ def run(spec: JobSpec, folder: Path, stages: Connection, bounds: Bounds) -> None
 
     What nobody expected goes to standard error with its trace, and the process ends with 1.
     """
-    confine(folder, bounds)
+    confine(folder, bounds, stages.fileno())
     os._exit(_code(spec, Places(spec, folder), stages, bounds))
 
 
@@ -71,4 +71,4 @@ def lack(error: BaseException) -> int:
 def _refusal(error: FoldError, places: Places) -> dict[str, str]:
     kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
     message, hint = places.shown([str(error), error.hint])
-    return {"error": next(kinds), "message": cut(message), "hint": cut(hint)}
+    return {"error": next(kinds), "message": shortened(message), "hint": shortened(hint)}

@@ -35,8 +35,34 @@ _FILES_OPEN = 4096
 #: The parent's clock comes first.
 _GRACE = 5
 
+#: What the environment of a job may have, by the beginnings of names: no secrets of the server's.
+_TOLD = (
+    "COVERAGE_",
+    "CUDA_",
+    "DYLD_",
+    "GLIBC_",
+    "GRPC_",
+    "HOME",
+    "KMP_",
+    "LANG",
+    "LC_",
+    "LD_",
+    "MALLOC_",
+    "MKL_",
+    "NVIDIA_",
+    "OMP_",
+    "OPENBLAS_",
+    "ORT_",
+    "PATH",
+    "PYTHON",
+    "TMPDIR",
+    "TZ",
+)
+
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +79,23 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def confine(folder: Path, bounds: Bounds) -> None:
-    """Let this process be nothing but the job in ``folder``. There is no way back."""
+def hide() -> None:
+    """Keep jobs, which are the same user's, from the memory of this process.
+
+    And from what its environment has, as it is inherited. To be called by a process of one thread.
+    """
+    _prctl(_PR_SET_DUMPABLE, 0)
+    for name in [name for name in os.environ if not name.startswith(_TOLD)]:
+        del os.environ[name]
+
+
+def confine(folder: Path, bounds: Bounds, kept: int) -> None:
+    """Let this process be nothing but the job in ``folder``. There is no way back.
+
+    ``kept`` is a descriptor that it goes on using.
+    """
     os.setsid()
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     adopt_orphans()
     _end_with_parents()
@@ -64,6 +104,7 @@ def confine(folder: Path, bounds: Bounds) -> None:
     os.environ["TMPDIR"] = str(folder)
     sys.path[:] = [entry for entry in sys.path if Path(entry).is_absolute()]
     _redirect()
+    _close_all_but(kept)
     gc.disable()  # As the command does: the process ends before that would save anything.
     settle()
     _limit(bounds)
@@ -81,6 +122,16 @@ def _end_with_parents() -> None:
     fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
     if select.select([pipe], [], [], 0)[0]:  # It is gone already.
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _close_all_but(kept: int) -> None:
+    """Close what a job has no use for: the fork server's sockets, for one."""
+    parent = multiprocessing.parent_process()
+    first = 3
+    for number in sorted({kept} if parent is None else {kept, parent.sentinel}):
+        os.closerange(first, number)
+        first = max(first, number + 1)
+    os.closerange(first, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def _redirect() -> None:

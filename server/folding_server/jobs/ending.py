@@ -16,9 +16,9 @@ from folding_server.jobs.outcome import (
     TOLD,
     NoOutcome,
     checked_files,
-    cut,
     last_words,
     read_outcome,
+    shortened,
 )
 from folding_server.jobs.places import Places
 from folding_server.jobs.runner import JobResult
@@ -48,7 +48,7 @@ def result_of(places: Places, code: int) -> JobResult:
 def _told(places: Places) -> JobResult:
     match read_outcome(places.folder):
         case {"error": str(name), "message": str(text), "hint": str(hint)} if name in _OURS:
-            raise _OURS[name](cut(text), hint=cut(hint))
+            raise _OURS[name](shortened(text), hint=shortened(hint))
         case {"facts": dict(facts), "files": found}:
             out = places.folder / places.out
             files = checked_files(found, out) if found else ()

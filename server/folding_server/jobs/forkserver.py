@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -36,10 +37,15 @@ _PRELOADED = [
 #: What the operator has set goes before.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
 
+#: Seconds within which it has to do what it is asked, and when it has just been started.
+_ANSWER, _BEGINNING = 10.0, 60.0
+
 #: Also keeps two threads from asking for the end of one process, which is told only once.
 _lock = threading.Lock()
 #: What runs, by process id, and what it was forked from.
 _parents: dict[int, psutil.Process] = {}
+#: The fork server that has started a process, by its id.
+_tried: set[int | None] = set()
 
 
 def start_forkserver() -> None:
@@ -52,6 +58,8 @@ def start_forkserver() -> None:
 
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Call a function in a process of its own. Blocks for some milliseconds.
+
+    A fork server that does not answer is killed with all its jobs, and another one started.
 
     Raises:
         OSError: there is no room for another process.
@@ -70,9 +78,38 @@ def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
 def _started(target: Callable[..., None], arguments: tuple[Any, ...]) -> BaseProcess:
     start_forkserver()
     process = _CONTEXT.Process(target=target, args=arguments, daemon=True)
-    with _without_main():
+    pid = _pid()
+    with _without_main(), _answering(_ANSWER if pid in _tried else _BEGINNING):
         process.start()
+    _tried.clear()
+    _tried.add(pid)
     return process
+
+
+def kill() -> None:
+    """End it with all its jobs, even if it is stopped. The next job starts another one."""
+    pid = _pid()
+    if pid is not None:
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # Whoever starts it looks, too.
+
+
+def _pid() -> int | None:
+    pid: int | None = vars(forkserver._forkserver)["_forkserver_pid"]  # noqa: SLF001
+    return pid
+
+
+@contextmanager
+def _answering(seconds: float) -> Iterator[None]:
+    """Kill it if it takes longer: whoever waits for it hears that it is gone."""
+    timer = threading.Timer(seconds, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager
@@ -89,7 +126,8 @@ def _without_main() -> Iterator[None]:
 def end(process: BaseProcess) -> int:
     """The exit code of a process that has ended. What it has left behind is killed."""
     with _lock:
-        process.join()
+        with _answering(_ANSWER):
+            process.join()
         code, parent = process.exitcode, _parents.pop(process.pid or 0, None)
         process.close()
         assert code is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 
 from folding_server.jobs.confinement import Bounds
 from folding_server.jobs.runner import JobProgress, JobResult, JobSpec
@@ -14,6 +15,8 @@ from folding_server.store.keeping import discard
 #: How much is done when a stage begins. What does not hold is planned again.
 _DONE = {"read": 0.05, "prepare": 0.15, "plan": 0.2, "write": 0.4, "verify": 0.6}
 _MOST_STEPS = 100
+#: Seconds until a stage that still lasts is told again.
+_AGAIN = 60.0
 
 Work = Callable[["LocalJob"], Awaitable[JobResult]]
 
@@ -39,6 +42,7 @@ class LocalJob:
     async def _run(self, work: Work) -> JobResult:
         await self._turn.wait()
         self.watch.check()
+        self.watch.begin()
         return await work(self)
 
     def begin(self) -> None:
@@ -50,7 +54,10 @@ class LocalJob:
         self._task.add_done_callback(lambda _: call())
 
     async def progress(self) -> AsyncIterator[JobProgress]:
-        """The stages as they begin, from the first; ends when the job does."""
+        """The stages as they begin, from the first; ends when the job does.
+
+        The last one is told again from time to time, so that whoever listens knows of it.
+        """
         seen = 0
         while True:
             while seen < len(self._steps):
@@ -58,7 +65,11 @@ class LocalJob:
                 yield self._steps[seen - 1]
             if self._task.done():
                 return
-            await self._news.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_AGAIN):
+                    await self._news.wait()
+                continue
+            yield self._steps[-1]
 
     async def result(self) -> JobResult:
         """What it found. Its folder is the caller's from now on.

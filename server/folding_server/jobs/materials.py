@@ -8,9 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
+from folding_server.errors import ServiceError
 from folding_server.jobs.places import Places
-from folding_server.jobs.runner import JobSpec
+from folding_server.jobs.runner import JobSpec, Kind
 from folding_server.store.keeping import discard
+
+_LONGEST_NAME = 255  # What file systems take.
 
 
 class Blobs(Protocol):
@@ -20,14 +23,22 @@ class Blobs(Protocol):
         """The file with this digest, which is there as long as its job is asked for."""
         ...
 
+    def make_room(self, most: int) -> bool:
+        """Remove of what no call uses as much as this, or all; whether there was any."""
+        ...
+
 
 def make_folder(spec: JobSpec, blobs: Blobs, parent: Path) -> Places:
     """A new folder with everything that a job needs.
 
     Raises:
         OSError: the system refuses; nothing is left.
+        ServiceError: BAD_REQUEST, if no file can be called as the folded model would be.
     """
     places = Places(spec, parent / secrets.token_hex(16))
+    if spec.kind is Kind.FOLD and len(Path(places.target).name.encode()) > _LONGEST_NAME:
+        text = f"header.target would have more than {_LONGEST_NAME} bytes, made of the model's name"
+        raise ServiceError("BAD_REQUEST", text, hint="Give a shorter one.", field="header.target")
     places.folder.mkdir(mode=0o700)
     try:
         for path, file in places.files():

@@ -22,6 +22,9 @@ from folding_server.jobs.runner import FileSpec
 #: Exit codes: it told its result, lacked memory, or a place to write to.
 TOLD, NO_MEMORY, NO_SPACE = 0, 3, 4
 
+#: What the system says when there is no room, or no more for this user.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
 #: What it writes to standard error.
 STDERR = "stderr"
 
@@ -117,7 +120,7 @@ def facts_of(report: Mapping[str, Any]) -> dict[str, Any]:
     verification = report["verification"]
     return {
         "verdict": verification["verdict"],
-        "rests_on": cut(verification["rests_on"], _LONGEST_FACT),
+        "rests_on": shortened(verification["rests_on"], _LONGEST_FACT),
         "counts": report.get("counts"),
         "decisions": _cut_all(report.get("decisions", [])[:_MOST_DECISIONS]),
         "warnings": _cut_all(report["warnings"][:_MOST_WARNINGS]),
@@ -137,7 +140,7 @@ def _cut_all(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _short(value: Any) -> Any:
     if isinstance(value, str):
-        return cut(value, _LONGEST_FACT)
+        return shortened(value, _LONGEST_FACT)
     if isinstance(value, dict):
         return {key: _short(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -145,6 +148,6 @@ def _short(value: Any) -> Any:
     return value
 
 
-def cut(text: str, longest: int = _LONGEST) -> str:
+def shortened(text: str, longest: int = _LONGEST) -> str:
     """A text of bounded length."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -6,7 +6,6 @@ model can look like one of these paths, and each can be told from the text aroun
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -42,7 +41,9 @@ class Places:
             return None
         if len(self.spec.inputs) == 1 and not self.spec.inputs[0].path.endswith(".pb"):
             return self._path("inputs", self.spec.inputs[0])
-        return self._role("inputs")
+        tops = {PurePosixPath(file.path).parts[0] for file in self.spec.inputs}
+        is_folder = len(tops) == 1 and all("/" in file.path for file in self.spec.inputs)
+        return "/".join([self._role("inputs"), *(tops if is_folder else ())])
 
     @property
     def out(self) -> str:
@@ -87,7 +88,7 @@ class Places:
             names |= {repr(path): repr(name), repr(path)[1:-1]: repr(name)[1:-1], path: name}
         names |= {f"{self._role(role)}/": "" for role in (*_ROLES, "inputs", "out")}
         names |= {self._role("inputs"): "inputs", self.folder.name: "job"}
-        return names | {sys.executable: "python"}
+        return names
 
 
 def _renamed(found: Any, names: dict[str, str]) -> Any:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from math import inf
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -41,6 +42,11 @@ class Watch:
         self._exited, self._news = asyncio.Event(), asyncio.Event()
         self._error: BaseException | None = None
         self._said, self._left = b"", _MOST_SAID
+        self._end = inf
+
+    def begin(self) -> None:
+        """Let its time begin."""
+        self._end = self._loop.time() + self._bounds.seconds
 
     def stop(self, error: BaseException) -> None:
         """Kill it, now or as soon as it is there; ``run`` raises this error then."""
@@ -59,6 +65,8 @@ class Watch:
             FoldError: it passed its bounds.
             OSError: it could not be started.
         """
+        self._exited.clear()
+        self._news.clear()
         self.check()
         reader, writer = Pipe(duplex=False)
         with reader:
@@ -80,7 +88,10 @@ class Watch:
             await self._until_over(leader)
         finally:
             await self._on_thread(tree.kill, leader)
-            await self._exited.wait()
+            with suppress(TimeoutError):  # Then ``end`` sees to it that it is told.
+                async with asyncio.timeout(_LOOKS):
+                    await self._exited.wait()
+            self._loop.remove_reader(process.sentinel)
             self._on_stage(stages)
             self._loop.remove_reader(stages)
             code = await self._on_thread(forkserver.end, process)
@@ -88,9 +99,8 @@ class Watch:
 
     async def _until_over(self, leader: psutil.Process | None) -> None:
         """Return when it has ended, or has to."""
-        end = self._loop.time() + self._bounds.seconds
         while not self._exited.is_set() and self._error is None:
-            left = end - self._loop.time()
+            left = self._end - self._loop.time()
             if left <= 0:
                 self._error = time_limit(self._bounds.seconds)
                 return

@@ -21,6 +21,11 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 _MODE = 0o400
 
 
+def folder_of(owner: str) -> str:
+    """What stands for an owner in names of files."""
+    return hashlib.sha256(owner.encode()).hexdigest()[:16]
+
+
 class Blobs:
     """The files that were sent, whole and with the digests that were promised."""
 
@@ -32,7 +37,11 @@ class Blobs:
         """Where a file is, or would be."""
         if not _DIGEST.fullmatch(sha256):
             raise ServiceError("BAD_REQUEST", f"{sha256!r} is no SHA-256", field="sha256")
-        return self._folder / hashlib.sha256(owner.encode()).hexdigest()[:16] / sha256
+        return self._folder / folder_of(owner) / sha256
+
+    def make_room(self, most: int) -> bool:
+        """Remove of what nobody uses as much as this, or all; whether there was any."""
+        return self._keeper.make_room(most)
 
     def has(self, owner: str, file: FileSpec) -> bool:
         """Whether this owner sent the file before. If so, it counts as used now."""

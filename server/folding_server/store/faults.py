@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from folding.errors import StorageFailed
 from folding_server.errors import ServiceError
+from folding_server.jobs.outcome import NO_ROOM
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: What clients are told then.
+FULL = "STORAGE_FULL"
 #: Seconds after which jobs that run now may have made room.
 _RETRY = 60.0
 
@@ -17,7 +18,7 @@ _RETRY = 60.0
 def full() -> ServiceError:
     """There is no room left."""
     return ServiceError(
-        "STORAGE_FULL",
+        FULL,
         "the server has no room for the files",
         hint="Try again later, or tell its operator.",
         retry_after=_RETRY,
@@ -35,7 +36,7 @@ def storage(task: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in NO_ROOM:
             raise full() from error
         text = f"the server cannot {task}: {error.strerror or 'input/output error'}"
         raise StorageFailed(text, hint="Tell the server's operator.") from error

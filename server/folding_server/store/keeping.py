@@ -7,11 +7,13 @@ import os
 import secrets
 import shutil
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from heapq import heapify, heappop, heapreplace
+from itertools import chain
 from pathlib import Path
 from stat import S_ISDIR
 from threading import Event, Lock, Thread
@@ -21,6 +23,8 @@ from folding_server.limits import ServerLimits
 _LOG = logging.getLogger(__name__)
 #: What the smallest file takes of a disk, with its name.
 _BLOCK = 4096
+#: What is kept if the operator says nothing, and the disk has twice as much.
+_USUAL_BYTES = 20 << 30
 #: More than this are not kept, however small: each costs memory while all are looked at.
 _MOST = 20_000
 #: What is left of a limit that was passed, so that not every call has to look at everything.
@@ -39,6 +43,11 @@ class Entry:
     room: int
     path: Path
 
+    @property
+    def owner(self) -> str:
+        """Whose it is: the folder of blobs, or the beginning of a result's key."""
+        return self.path.name.partition("-")[0] if "-" in self.path.name else self.path.parent.name
+
 
 def room_of(size: int) -> int:
     """What a file of so many bytes takes of a disk."""
@@ -53,6 +62,8 @@ class Keeper:
     ) -> None:
         self._blobs, self._results, self.uploads = blobs, results, uploads
         self._limits = limits
+        half = shutil.disk_usage(blobs).total // 2
+        self._most_bytes = limits.spool_bytes or min(_USUAL_BYTES, half)
         self.pool = pool
         self._pins: Counter[Path] = Counter()
         self._lock, self._sweeping = Lock(), Lock()
@@ -104,7 +115,7 @@ class Keeper:
         with self._lock:
             self._room += room
             self._count += 1
-            over = self._room > self._limits.spool_bytes or self._count > _MOST
+            over = self._room > self._most_bytes or self._count > _MOST
             if self._due or not over:
                 return
             self._due = True
@@ -120,19 +131,55 @@ class Keeper:
             except OSError as error:
                 _LOG.warning("the spool cannot be tidied: %s", error)
 
-    def _sweep(self, need: int) -> None:
+    def make_room(self, most: int) -> bool:
+        """Remove what makes room for so many bytes, or as much as may go; whether any did."""
+        with self._sweeping:
+            try:
+                return self._sweep(min(most, self._removable(self._entries()))) > 0
+            except OSError as error:
+                _LOG.warning("the spool cannot be tidied: %s", error)
+                return False
+
+    def _sweep(self, need: int) -> int:
+        """How many bytes have gone."""
         entries = sorted(self._entries())
         room, count = sum(entry.room for entry in entries), len(entries)
-        goal, most = self._goal(room, self._limits.spool_bytes), self._goal(count, _MOST)
+        most = self._goal(room, self._most_bytes)
+        if need <= self._removable(entries):
+            most = min(most, room - need)
         oldest = time.time() - self._limits.kept_seconds
-        floor = room - need if need <= self._removable(entries) else room
-        for entry in entries:
-            if entry.used >= oldest and room <= min(goal, floor) and count <= most:
-                break
-            if self.remove(entry.path):
-                room, count = room - entry.room, count - 1
+        stale = [entry for entry in entries if entry.used < oldest]
+        kept = entries[len(stale) :]
+        gone = [entry for entry in stale if self.remove(entry.path)]
+        kept, more = self._thinned(kept, len(kept) - self._goal(count, _MOST), lambda _: 1)
+        gone += more
+        over = room - sum(entry.room for entry in gone) - most
+        gone += self._thinned(kept, over, lambda entry: entry.room)[1]
+        freed = sum(entry.room for entry in gone)
         with self._lock:
-            self._room, self._count = room, count
+            self._room, self._count = room - freed, count - len(gone)
+        return freed
+
+    def _thinned(
+        self, entries: Sequence[Entry], over: int, weight: Callable[[Entry], int]
+    ) -> tuple[list[Entry], list[Entry]]:
+        """What is left when so much has gone, from whoever has most; and that."""
+        shares: dict[str, deque[Entry]] = {}
+        for entry in entries:
+            shares.setdefault(entry.owner, deque()).append(entry)
+        heap = [(-sum(map(weight, share)), owner) for owner, share in shares.items()]
+        heapify(heap)
+        left, gone = list[Entry](), list[Entry]()
+        while heap and over > 0:
+            size, owner = heap[0]
+            entry = shares[owner].popleft()
+            if self.remove(entry.path):
+                over -= weight(entry)
+                gone.append(entry)
+            else:
+                left.append(entry)
+            heapreplace(heap, (size + weight(entry), owner)) if shares[owner] else heappop(heap)
+        return sorted([*left, *chain.from_iterable(shares.values())]), gone
 
     def _removable(self, entries: Iterable[Entry]) -> int:
         with self._lock:

@@ -15,6 +15,7 @@ from typing import Any
 
 from folding._version import __version__
 from folding_server.jobs.runner import FileSpec, JobResult, JobSpec
+from folding_server.store.blobs import folder_of
 from folding_server.store.faults import storage
 from folding_server.store.keeping import Keeper, discard, room_in
 
@@ -54,7 +55,7 @@ class Results:
             "versions": self._versions,
         }
         text = json.dumps(told, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return f"{folder_of(spec.owner)}-{hashlib.sha256(text.encode()).hexdigest()}"
 
     @staticmethod
     def keeps(result: JobResult) -> bool:

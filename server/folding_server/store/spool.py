@@ -96,6 +96,17 @@ class Spool:
         except BlockingIOError as error:
             text = f"another server uses the spool {str(self.folder)!r}"
             raise BadCall(text, hint=_ANOTHER) from error
+        if not self._is_there:
+            text = f"the spool {str(self.folder)!r} was removed as the server began to use it"
+            raise StorageFailed(text, hint="Start the server again.")
+
+    @property
+    def _is_there(self) -> bool:
+        """Whether the folder is still the one that was locked, and not another server's."""
+        try:
+            return os.path.samestat(os.fstat(self._lock), (self.folder / _LOCK).lstat())
+        except FileNotFoundError:
+            return False
 
     def _unlock(self) -> None:
         if self._lock >= 0:
@@ -127,17 +138,24 @@ class Spool:
         return self._keeper.room
 
     def upload(self, owner: str, files: Sequence[FileSpec], wanted: Sequence[int]) -> Upload:
-        """Where the wanted ones of these files are to be written."""
+        """Where the wanted ones of these files are to be written.
+
+        Raises:
+            StorageFailed: the folder is no longer this server's.
+        """
+        if not self._is_there:
+            raise StorageFailed("the server has lost its spool", hint="Tell its operator.")
         return Upload(self._keeper, self.blobs, owner, files, wanted)
 
     def close(self) -> None:
         """Remove what is of no use to the next server, and let it in. All calls have ended."""
         self._keeper.close()
         self._pool.shutdown()
-        _empty(self._keeper.uploads)
-        _empty(self.jobs)
-        if not self._given:
-            discard(self.folder)
+        if self._is_there:
+            _empty(self._keeper.uploads)
+            _empty(self.jobs)
+            if not self._given:
+                discard(self.folder)
         self._unlock()
 
     def __enter__(self) -> Self:

@@ -1,0 +1,93 @@
+"""A fork server that is stopped: jobs, and the end of the server, do not wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from files import conv_net, save
+from jobbing import Bench, bench, endless, failure, removed, spec
+
+from folding_server.jobs import forkserver, local
+from folding_server.jobs.runner import JobHandle, Kind
+
+#: Seconds in which another fork server has surely started.
+AGAIN = 30.0
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forkserver, "_ANSWER", 0.5)
+
+
+@asynccontextmanager
+async def running(folder: Path, seconds: float) -> AsyncIterator[tuple[Bench, JobHandle]]:
+    """A job that runs for ever, whose fork server is stopped."""
+    source = save(endless(), folder / "endless.onnx")
+    async with bench(folder) as made:
+        job = made.runner.submit(spec(Kind.FOLD, made.shelf.model(source), seconds=seconds))
+        leader, *_ = await made.runs()
+        server = leader.parent()
+        assert server is not None
+        server.suspend()
+        yield made, job
+        assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+
+
+def test_another_one_is_started(tmp_path: Path) -> None:
+    """The job that meets it is done all the same, and those before it are told."""
+    source = save(conv_net(), tmp_path / "net.onnx")
+
+    async def run() -> None:
+        async with running(tmp_path, 600) as (made, before):
+            start = time.monotonic()
+            await removed(made.runner.submit(spec(Kind.EXPLAIN, made.shelf.model(source))))
+            assert time.monotonic() - start < AGAIN
+            assert (await failure(before)).reason == "WORKER_CRASHED"
+
+    asyncio.run(run())
+
+
+def test_a_job_ends_in_time(tmp_path: Path) -> None:
+    """Its limit holds though nobody says that its process has ended."""
+
+    async def run() -> None:
+        async with running(tmp_path, 2) as (_, job):
+            start = time.monotonic()
+            assert (await failure(job)).reason == "JOB_TIME_LIMIT"
+            assert time.monotonic() - start < AGAIN
+
+    asyncio.run(run())
+
+
+def test_the_wait_for_a_process_counts(tmp_path: Path) -> None:
+    """A job has the time that was asked for from its turn on, whatever it waits for."""
+    source = save(conv_net(), tmp_path / "net.onnx")
+
+    async def run() -> None:
+        async with running(tmp_path, 600) as (made, before):
+            job = spec(Kind.EXPLAIN, made.shelf.model(source), seconds=0.2)
+            late = made.runner.submit(job)
+            assert (await failure(late)).reason == "JOB_TIME_LIMIT"
+            await before.cancel()
+
+    asyncio.run(run())
+
+
+def test_closing_does_not_wait_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it has been asked for."""
+    monkeypatch.setattr(forkserver, "_ANSWER", 600.0)
+    monkeypatch.setattr(local, "_CLOSING", 0.5)
+
+    async def run() -> None:
+        async with running(tmp_path, 600) as (made, _):
+            start = time.monotonic()
+            await made.runner.close()
+            assert time.monotonic() - start < AGAIN
+
+    asyncio.run(run())
