@@ -22,7 +22,8 @@ def gathered(
 
     Each has its place along the leading axes.
     """
-    whole = Doubled.exact(np.zeros([1 if i in axes else size for i, size in enumerate(dims)]))
+    shape = [1 if i in axes else size for i, size in enumerate(dims)]
+    whole = Doubled(np.zeros(shape), np.zeros(shape), np.zeros(shape))
     for place, terms in pieces:
         at = tuple(slice(None) if i in axes else part for i, part in enumerate(place))
         added = whole[at] + total(terms, axes)

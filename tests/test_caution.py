@@ -626,7 +626,9 @@ def attacked(*, twice: int) -> ModelProto:
     x = net.node("Conv", net.input(1, 3, 5, 5), net.weight(4, 3, 3, 3))
     net.node("Relu", net.batch_norm(x, 4, out="bn"), out="y")
     chain(net, "Gather", net.input(2, 2, name="z", elem_type=INT64), twice)
-    return bare(net)
+    model = bare(net)
+    model.graph.output.add(name="y")
+    return model
 
 
 def test_what_needs_no_shape_is_folded_all_the_same() -> None:
