@@ -83,7 +83,16 @@ def _placed(pieces: Sequence[ChannelAffine], passage: Passage) -> Moved | Kept:
             constants[slot] = _scaled(number, piece)
         else:
             return stay(Reason.UNUSUAL_FORM, passage)
+    if not affines and not constants:  # What changes nothing: only a layer can take it in.
+        return Moved({slot: pieces[slot] for slot in _first_slots(passage)})
     return Moved(affines, constants)
+
+
+def _first_slots(passage: Passage) -> list[int]:
+    """Where the first value is read that is not constant."""
+    names = passage.node.input
+    first = next(name for name in names if not passage.around.is_constant(name))
+    return [slot for slot, name in enumerate(names) if name == first]
 
 
 def _scaled(number: Doubled, affine: ChannelAffine) -> Doubled:

@@ -125,6 +125,17 @@ def test_upward_an_input_whose_piece_does_nothing_gets_none(stored: str) -> None
     assert_goes_up(joined(stored=stored), affine)
 
 
+@pytest.mark.parametrize("stored", ["", "a", "ab"])
+def test_upward_what_changes_nothing_goes_to_one_input(stored: str) -> None:
+    """It vanishes only in a layer: a value must not go on as another one."""
+    _, answer = ask(joined(stored=stored), affine_of(1.0, 0.0, None))
+
+    assert not isinstance(answer, Kept)
+    (moved,) = answer
+    assert list(moved.affines) == [len(stored)]
+    assert not moved.constants
+
+
 def test_an_input_may_be_empty() -> None:
     """It has no channels to scale."""
     net = Net(DOUBLE)
