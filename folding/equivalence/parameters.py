@@ -29,7 +29,7 @@ from folding.equivalence.verdict import Check, Status
 from folding.floats import FloatType
 from folding.modelfile import Model
 from folding.protos import named_tensors
-from folding.recipes import Changed, Direct, Part
+from folding.recipes import Changed, Part
 from folding.repeated import Repeated
 from folding.scratch import Scratch, scratch
 
@@ -68,22 +68,6 @@ def _misfit(found: TensorProto | None, changed: Changed) -> str:
     if tuple(found.dims) != changed.recipe.dims or found.data_type != changed.elem_type:
         return f"the folded tensor {changed.name!r} has another shape or type"
     return ""
-
-
-def cancellation(drafts: list[Draft]) -> float:
-    """The largest A / (|T| + 1) of any folded shift, at least 1: by how much its terms cancel.
-
-    A normalised output has a size of about 1, hence the 1.
-    """
-    worst = 1.0
-    for draft in drafts:
-        for changed in draft.changed.values():
-            if isinstance(changed.recipe, Direct):
-                value = changed.recipe.value
-                with np.errstate(all="ignore"):
-                    ratios = value.magnitude / (np.abs(value.high) + 1.0)
-                worst = max(worst, float(np.nanmax(ratios, initial=1.0)))
-    return worst
 
 
 def _deviation(candidate: Model, found: TensorProto, changed: Changed) -> float:
