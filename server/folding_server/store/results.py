@@ -47,7 +47,6 @@ class Results:
         business.
         """
         told = {
-            "owner": spec.owner,
             "kind": spec.kind,
             "models": [asdict(model) for model in spec.models],
             "inputs": [asdict(file) for file in spec.inputs],
