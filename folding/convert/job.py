@@ -42,10 +42,10 @@ class Job:
     """One conversion.
 
     ``folder`` is private and empty. ``outputs`` are the wanted ones by the source's names, none for
-    its own. ``freeze`` has values for training flags and other inputs by name; ``opset`` None leaves
-    the choice to the converter. With ``trust`` code of the source may run. ``samples`` is an .npz
-    of inputs by the source's names, whose first axis is the batch; None has some made up from
-    ``seed``.
+    its own. ``freeze`` has values for training flags and other inputs by name; an ``opset`` of None
+    leaves the choice to the converter. With ``trust`` code of the source may run. ``samples`` is a
+    .npz of inputs by the source's names, whose first axis is the batch; without, some are made up
+    from ``seed``.
     """
 
     source: Path
