@@ -1,4 +1,4 @@
-"""What takes an affine into its constants. One operator a file, listed here."""
+"""What takes an affine into its constants. One kind of layer a file, listed here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from folding.absorbers import (
     instance_norm,
     layer_norm,
     matmul,
+    recurrent,
     rms_norm,
 )
 from folding.absorbers.base import Absorbed, Absorber, Layer, Weight
@@ -29,6 +30,7 @@ ABSORBERS: dict[str, Absorber] = {
         layer_norm.RULE,
         matmul.RULE,
         rms_norm.RULE,
+        *recurrent.RULES,
     )
 }
 

@@ -43,8 +43,8 @@ _CARRIERS = """
     SpaceToDepth Split Squeeze Sub Sum Tile Transpose Unsqueeze Upsample
 """
 _LAYERS = """
-    BatchNormalization Conv ConvTranspose DequantizeLinear Einsum Gather Gemm GroupNormalization
-    InstanceNormalization LayerNormalization MatMul RMSNormalization
+    BatchNormalization Conv ConvTranspose DequantizeLinear Einsum GRU Gather Gemm
+    GroupNormalization InstanceNormalization LSTM LayerNormalization MatMul RMSNormalization RNN
 """
 _CHANGING = frozenset([*_CARRIERS.split(), *_LAYERS.split(), "CastLike", "Shape", "Size"])
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from definitions import branching, joining, moving, normalising, pooling, quantising, resizing
+from definitions import (
+    branching,
+    joining,
+    moving,
+    normalising,
+    pooling,
+    quantising,
+    recurring,
+    resizing,
+)
 
 DEFINITIONS = (
     branching.DEFINITIONS
@@ -11,5 +20,6 @@ DEFINITIONS = (
     | normalising.DEFINITIONS
     | pooling.DEFINITIONS
     | quantising.DEFINITIONS
+    | recurring.DEFINITIONS
     | resizing.DEFINITIONS
 )

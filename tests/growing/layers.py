@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from graphs import BFLOAT, INT64
+from graphs import BFLOAT, FLOAT, INT64
 
 from growing.grower import Given, Grower, Rule, Unfit
 
@@ -153,6 +153,22 @@ def embedding(g: Grower, x: str) -> str:
     return g.add("Gather", table, "ids", like=x, hint=1)
 
 
+def recurrent(g: Grower, x: str) -> str:
+    """A recurrent layer over the last axis, in one direction or both."""
+    if g.net.elem_type != FLOAT or g.net.opset < 7:
+        raise Unfit
+    size = g.shape(x, least=3, most=3)[-1]
+    operator, gates = g.pick(("RNN", 1), ("GRU", 3), ("LSTM", 4))
+    direction = g.pick("forward", "reverse", "bidirectional")
+    directions, hidden = 1 + (direction == "bidirectional"), g.upto(2, 1)
+    weights = [g.weight(directions, gates * hidden, n) for n in (size, hidden)]
+    bias = [g.weight(directions, 2 * gates * hidden)] if g.flip() else []
+    given: Given = {"hidden_size": hidden, "direction": direction}
+    if operator == "GRU" and g.flip():
+        given["linear_before_reset"] = 1
+    return g.add(operator, x, *weights, *bias, hint=3, **given)
+
+
 LAYERS: tuple[Rule, ...] = (
     conv,
     conv,
@@ -166,4 +182,5 @@ LAYERS: tuple[Rule, ...] = (
     layer_norm,
     channel_norm,
     embedding,
+    recurrent,
 )
