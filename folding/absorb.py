@@ -201,10 +201,15 @@ def shift_dims(draft: Draft, host: Stop, shift: Doubled, axis: int) -> tuple[int
     name = draft.node(host.node).input[1 - host.slot]
     dims = constant_dims(draft, name) if name else None
     if dims is None or dims.count(1) < len(dims) - 1 or shift.size not in dims:
-        return (shift.size, *[1] * (-1 - axis)) if shift.shape else ()
+        return new_dims(shift, axis)
     if shift.size > 1 and dims.index(shift.size) - len(dims) != axis:
-        return (shift.size, *[1] * (-1 - axis))
+        return new_dims(shift, axis)
     return dims
+
+
+def new_dims(shift: Doubled, axis: int) -> tuple[int, ...]:
+    """The shape of a new constant that is to hold a shift."""
+    return (shift.size, *[1] * (-1 - axis)) if shift.shape else ()
 
 
 def shift_of(draft: Draft, index: int) -> ChannelAffine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from folding.absorb import float_type, host_of, nodes_of, shift_dims
+from folding.absorb import float_type, host_of, new_dims, nodes_of, shift_dims
 from folding.chains import Chain
 from folding.descent import Descended
 from folding.doubled import Doubled
@@ -94,7 +94,7 @@ class Prices:
         yield from self._shifts(found)
         if found.rest is not None:
             kind, rest = draft.type(draft.node(found.takers[0]).output[0]), found.rest
-            yield Wanted(None, 0, (rest.shift.size, *[1] * (-1 - (rest.axis or -1))), kind)
+            yield Wanted(None, 0, new_dims(rest.shift, rest.axis or -1), kind)
 
     def _shifts(self, found: Reached | Descended) -> Iterator[Wanted]:
         """The constants of Adds behind layers, those that are there and those that are not."""
@@ -102,7 +102,7 @@ class Prices:
         for end, host, shift in self._hosts(found):
             kind, axis = float_type(draft, end.node, end.absorbed), end.absorbed.shift_axis
             if host is None:
-                yield Wanted(None, 0, (shift.size, *[1] * (-1 - axis)), kind)
+                yield Wanted(None, 0, new_dims(shift, axis), kind)
             else:
                 dims = shift_dims(draft, host, shift, axis)
                 yield Wanted(host.node, 1 - host.slot, dims, kind)

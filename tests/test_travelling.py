@@ -124,6 +124,22 @@ def test_below_ir_version_4_a_constant_of_another_type_is_no_room_for_a_shift() 
     assert refusal(net.model("y"))[0] is Reason.OLD_IR
 
 
+def test_below_ir_version_4_a_shift_for_all_channels_needs_a_constant_without_axes() -> None:
+    """Those that the fold sets free have one, and the weight is another layer's, too."""
+    net = Net(DOUBLE, ir_version=3)
+    weight = net.weight(1, 1, 1)
+    net.node("Conv", net.input(2, 1, 4), weight, net.weight(1), out="v")
+    net.node("Relu", "v", out="r")
+    parameters = [[net.positive(1) for _ in range(4)] for _ in range(2)]
+    net.node("BatchNormalization", "r", *parameters[0], out="n")
+    net.node("BatchNormalization", "n", *parameters[1], out="m")
+    net.node("Relu", "m", out="s")
+    net.node("Conv", "s", weight, out="y")
+    model = net.model("y")
+
+    assert fold(model).model.SerializeToString() == model.SerializeToString()
+
+
 def test_a_mul_along_an_uncertain_axis_is_passed_downward_at_any_time() -> None:
     net = Net(DOUBLE)
     net.node("Neg", net.input(2, "n", name="x"), out="v")

@@ -37,6 +37,14 @@ def _shape(g: Grower, x: str, least: int) -> tuple[int, ...]:
     return g.shape(x, least=least)
 
 
+def _declared(g: Grower, shape: tuple[int, ...]) -> tuple[int | None, ...]:
+    """The sizes that a body may count on: onnxruntime believes it what it says of its inputs."""
+    is_open = any(
+        dim.dim_param for value in g.net.inputs for dim in value.type.tensor_type.shape.dim
+    )
+    return (*[None] * (len(shape) - 1), shape[-1]) if is_open else shape
+
+
 def branch(g: Grower, x: str) -> str:
     """An If whose bodies capture the value."""
     shape, flag = _shape(g, x, 1), g.flag()
@@ -52,7 +60,7 @@ def loop(g: Grower, x: str) -> str:
     shape, body, mark = _shape(g, x, 1), _body(g), len(g.net.nodes)
     body.input(name=f"i{mark}", elem_type=INT64)
     body.input(name=f"go{mark}", elem_type=BOOL)
-    state = body.input(*shape, name=f"state{mark}")
+    state = body.input(*_declared(g, shape), name=f"state{mark}")
     out = _grown(g, body, state, shape)
     going = body.node("Identity", f"go{mark}", out=f"going{mark}")
     trips = g.net.store(np.array(g.upto(2, 1), np.int64), elem_type=0)
@@ -63,7 +71,7 @@ def loop(g: Grower, x: str) -> str:
 def scan(g: Grower, x: str) -> str:
     """A Scan over the first axis of the value."""
     shape, body, mark = _shape(g, x, 2), _body(g), len(g.net.nodes)
-    row = body.input(*shape[1:], name=f"row{mark}")
+    row = body.input(*_declared(g, shape[1:]), name=f"row{mark}")
     out = _grown(g, body, row, shape[1:])
     return g.add("Scan", x, body=_typed(body.graph(out), [0], g), num_scan_inputs=1)
 

@@ -22,7 +22,7 @@ AGAIN = 30.0
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forkserver, "_ANSWER", 0.5)
+    monkeypatch.setattr(forkserver, "_ANSWER", 3.0)
 
 
 @asynccontextmanager

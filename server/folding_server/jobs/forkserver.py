@@ -67,7 +67,9 @@ def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     with _lock:
         try:
             process = _started(target, arguments)
-        except (OSError, EOFError):  # The fork server has just died.
+        except (OSError, EOFError) as error:
+            if isinstance(error, (EOFError, ConnectionError)):
+                kill()  # It has just died, and may not be seen to be gone yet.
             process = _started(target, arguments)
         assert process.pid is not None
         with suppress(psutil.Error):  # It may have ended already.
