@@ -139,9 +139,10 @@ def _transpose(node: NodeProto, inputs: Bounds) -> Bound:
 
 
 def _shape(node: NodeProto, inputs: Bounds) -> Bound:
-    data, whole = inputs[0], not node.attribute
-    found = computed(1, data.rank, inputs, exact=whole)
-    return found._replace(number=data.dim, written=data.rank)
+    data, end = inputs[0], attribute(node, "end")
+    dims = range(data.rank)[integer(node, "start", 0) : None if end is None else end.i]
+    found = computed(1, len(dims), inputs)
+    return found._replace(number=data.dim, written=len(dims) if data.exact else data.rank)
 
 
 def _range(node: NodeProto, inputs: Bounds) -> Bound:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from folding.graph import Scope
-from folding.live import live_values
+from folding.live import Live, live_values
 from folding.plan import Kept, Kind, Reason
 from folding.recognise import Recogniser, Step
 
@@ -63,7 +63,7 @@ def _agree(steps: Recogniser, run: list[int], step: Step | Kept) -> bool:
     return next(axes, (step.axis, step.channels)) == (step.axis, step.channels)
 
 
-def _chain(steps: Recogniser, nodes: tuple[int, ...], live: set[str]) -> Chain | None:
+def _chain(steps: Recogniser, nodes: tuple[int, ...], live: Live) -> Chain | None:
     """The affine that a run of steps is, or None if it is a bias or nothing at all."""
     first = steps.steps[nodes[0]]
     if isinstance(first, Kept):
@@ -71,14 +71,17 @@ def _chain(steps: Recogniser, nodes: tuple[int, ...], live: set[str]) -> Chain |
         # What a function is given may be trained: whether it is, each call of it says.
         unknown = scope.inputs if scope.closed is Reason.IN_FUNCTION else frozenset()
         computed = first.reason is Reason.LIVE_STATISTICS and first.at not in unknown
-        running = computed or not live.isdisjoint(scope.reads[index])
+        groups = live.scaled, live.deviations
+        running = computed or not all(g.isdisjoint(scope.reads[index]) for g in groups)
         is_batch_norm = scope.operators[index] == "BatchNormalization"
         plain = Kind.BATCH_NORM if is_batch_norm else Kind.SCALE_SHIFT
         return Chain(nodes, Kind.LIVE_NORM if running else plain, first)
     kind = _kind(steps, nodes)
     if kind is None:
         return None
-    is_live = first.data in live
+    # Behind a root of means (GeM pooling), a BatchNormalization has statistics of its own.
+    is_root = first.data in live.deviations and kind is not Kind.BATCH_NORM
+    is_live = is_root or first.data in live.scaled
     return Chain(nodes, Kind.LIVE_NORM if is_live else kind, is_scalar=kind is Kind.SCALAR)
 
 

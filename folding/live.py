@@ -7,6 +7,8 @@ input comes from: a mean over the data, its root, and what that root scales.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from folding.constants import Constants
 from folding.graph import Scope
 
@@ -23,32 +25,25 @@ _NORMALISATIONS = frozenset(
         "RMSNormalization",
     }
 )
-_PASSING = frozenset(
-    {
-        "Add",
-        "Cast",
-        "Clip",
-        "Div",
-        "Expand",
-        "Identity",
-        "Max",
-        "Mul",
-        "Neg",
-        "Reshape",
-        "Squeeze",
-        "Sub",
-        "Transpose",
-        "Unsqueeze",
-    }
-)
-_FOLLOWING = _ROOTS | _PASSING
+#: What passes its first input on, in a shape that may be computed.
+_MOVING = frozenset({"Expand", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+_PASSING = frozenset({"Add", "Cast", "Clip", "Div", "Identity", "Max", "Mul", "Neg", "Sub"})
+_FOLLOWING = _ROOTS | _MOVING | _PASSING
 
 
-def live_values(scope: Scope, constants: Constants) -> set[str]:
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What is computed from statistics of the run: means, their roots, and what one scales."""
+
+    means: set[str] = field(default_factory=set)
+    deviations: set[str] = field(default_factory=set)
+    scaled: set[str] = field(default_factory=set)
+
+
+def live_values(scope: Scope, constants: Constants) -> Live:
     """The values that are deviations computed at run time, or scaled by one. One linear pass."""
-    means: set[str] = set()
-    deviations: set[str] = set()
-    live: set[str] = set()
+    found = Live()
+    means, deviations, live = found.means, found.deviations, found.scaled
     for index, operator in enumerate(scope.operators):
         makes = scope.makes[index]
         out = makes[0] if makes else ""
@@ -59,11 +54,12 @@ def live_values(scope: Scope, constants: Constants) -> set[str]:
         elif operator == "ReduceL2":
             deviations.add(out)
         elif operator in _FOLLOWING and (means or deviations or live):
-            inputs = {name for name in scope.reads[index] if name and name not in constants}
+            reads = scope.reads[index][:1] if operator in _MOVING else scope.reads[index]
+            inputs = {name for name in reads if name and name not in constants}
             group = _group(operator, inputs, means, deviations, live)
             if group is not None:
                 group.add(out)
-    return live | deviations
+    return found
 
 
 def _group(

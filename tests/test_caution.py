@@ -587,6 +587,20 @@ def test_shapes_are_propagated_as_ever() -> None:
     assert shapes["last"] == [None, 6]
 
 
+@pytest.mark.parametrize(("start", "end"), [(0, None), (-3, 3), (0, 9)])
+def test_a_part_of_a_shape_has_as_many_numbers_as_it_says(start: int, end: int | None) -> None:
+    """As exporters write ``x.reshape(x.shape) * 2.0``: a rank that is not known could be any."""
+    net = Net()
+    shape: dict[str, int] = {"start": start} if end is None else {"start": start, "end": end}
+    x = net.input("N", 4096, 4096)
+    same = net.node("Reshape", x, net.node("Shape", x, **shape))
+    for _ in range(2):
+        same = net.node("Mul", same, net.store(2.0))
+    net.node("Relu", same, out="last")
+
+    assert found(bare(net))[1]["last"] == [None, 4096, 4096]
+
+
 @pytest.mark.parametrize("elem_type", [FLOAT, INT64])
 def test_big_constants_that_are_only_data_do_not_keep_numbers_from_being_propagated(
     elem_type: int,

@@ -647,6 +647,33 @@ def test_the_gamma_and_beta_of_a_hand_written_layer_norm_are_live() -> None:
     assert result.kept("y") == (Reason.LIVE_STATISTICS, "n")
 
 
+@pytest.mark.parametrize("operator", ["Reshape", "Expand"])
+def test_the_shape_that_a_live_value_is_given_does_not_make_it_another(operator: str) -> None:
+    """Exporters compute it where the batch is open."""
+    net = Net()
+    x = net.input("n", 3, 4)
+    net.node("InstanceNormalization", x, net.store(np.ones(3)), net.store(np.zeros(3)), out="n")
+    net.node(operator, "n", net.node("Shape", x), out="r")
+    net.node("Mul", "r", net.weight(3, 1), out="s")
+    net.node("Add", "s", net.weight(3, 1), out="y")
+
+    assert [d.kind for d in plan(net.model("y"))] == [Kind.LIVE_NORM]
+
+
+def test_a_batch_norm_behind_a_root_of_means_is_one_of_its_own() -> None:
+    """As behind the pooling of Radenovic et al., Fine-tuning CNN Image Retrieval (2018)."""
+    net = Net()
+    net.node("Pow", net.input(2, 3, 4), net.store(3.0), out="p")
+    net.node("GlobalAveragePool", "p", out="m")
+    net.node("Pow", "m", net.store(1 / 3), out="r")
+    net.batch_norm("r", 3, "y")
+
+    (decision,) = plan(net.model("y"))
+
+    assert decision.kind is Kind.BATCH_NORM
+    assert decision.counts_for_strict
+
+
 def test_strict_minds_batch_norms_and_scale_shifts_only() -> None:
     net = Net()
     x = net.input(2, 4, 4)
