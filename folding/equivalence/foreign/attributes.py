@@ -136,7 +136,7 @@ def without_defaults(found: dict[str, Any]) -> dict[str, Any]:
 def _explicit(found: dict[str, Any], operator: str, image: Shape | None) -> dict[str, Any]:
     """Say in ``pads`` what ``auto_pad`` asks for."""
     mode, kernel = found.get("auto_pad"), found.get("kernel_shape")
-    if mode == b"VALID":
+    if mode == b"VALID" and not found.get("ceil_mode"):
         found["pads"], found["auto_pad"] = (), b"NOTSET"
     if operator == "ConvTranspose" or image is None or not kernel or mode not in _SIDES:
         return found

@@ -108,9 +108,9 @@ def _called_alike(candidate: Model, reference: Model) -> Model:
 
 def _apart(ours: Model, theirs: Model) -> NotEstablished | None:
     """What differs beside the graphs."""
-    mine, its = ({_key(f): f for f in model.proto.functions} for model in (ours, theirs))
-    for key in sorted(mine.keys() | its.keys()):
-        one, other, name = mine.get(key), its.get(key), ":".join(filter(None, key))
+    calls, its_calls = ({_key(f): f for f in model.proto.functions} for model in (ours, theirs))
+    for key in sorted(calls.keys() | its_calls.keys()):
+        one, other, name = calls.get(key), its_calls.get(key), ":".join(filter(None, key))
         is_same = one is not None and other is not None and one.domain not in ("", "ai.onnx")
         if not is_same or _content(ours, functions=[one]) != _content(theirs, functions=[other]):
             return NotEstablished(f"the function {name!r} is not the same in both", name)
@@ -123,7 +123,17 @@ def _apart(ours: Model, theirs: Model) -> NotEstablished | None:
     outputs = [[value.name for value in model.proto.graph.output] for model in (ours, theirs)]
     if outputs[0] != outputs[1]:
         return NotEstablished("the outputs have other names or another order")
+    mine, its = (_no_tensors(model.proto.graph) for model in (ours, theirs))
+    for name in mine.keys() | its.keys():
+        if mine.get(name) != its.get(name):
+            return NotEstablished(f"the input {name!r} of the candidate is of another type", name)
     return None
+
+
+def _no_tensors(graph: GraphProto) -> dict[str, bytes]:
+    """The types of inputs that are sequences, maps or optional, of which no more is known."""
+    others = (v for v in graph.input if v.type.WhichOneof("value") not in (None, "tensor_type"))
+    return {value.name: value.type.SerializeToString(deterministic=True) for value in others}
 
 
 def _content(model: Model, **fields: Any) -> bytes:

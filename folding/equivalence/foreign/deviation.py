@@ -53,12 +53,14 @@ def deviation(
     """The largest |stored - T| over what is allowed; infinite where nothing is and they differ.
 
     NaN where nothing can be said: T is not finite, or may not be what roundings on the way give,
-    or the constants are near to each other where they must be the same.
+    or the constants are near to each other where they must be the same, or of other shapes.
     ``ways`` are those to both. ``is_linear`` says that they are only multiplied or added, and
     ``is_smooth`` that a result is no further off than they are.
     """
-    if ours.shape != theirs.shape or ours.elem_type != theirs.elem_type:
+    if ours.elem_type != theirs.elem_type:
         return inf
+    if ours.shape != theirs.shape:
+        return nan  # Both may broadcast to the same.
     kind = FLOATS.get(ours.elem_type)
     if is_given(ours) and is_given(theirs):
         if same(ours, theirs):

@@ -29,7 +29,7 @@ from folding.equivalence.foreign.rounding import Ways
 from folding.equivalence.foreign.shifts import centred
 from folding.equivalence.foreign.taken_away import is_taken_away
 from folding.equivalence.foreign.terms import FORMAL, INPUT, Call, Term, Value
-from folding.equivalence.foreign.widened import narrowed
+from folding.equivalence.foreign.widened import Narrowed, narrowed
 
 _RANDOM = frozenset(
     {
@@ -47,6 +47,7 @@ _LINEAR = COUNTS - {"BatchNormalization", "Div"}
 #: Where a result is no further off, relative to the terms of it, than a constant is.
 _SMOOTH = COUNTS | {
     "Einsum",
+    "Gather",
     "GroupNormalization",
     "InstanceNormalization",
     "LayerNormalization",
@@ -74,7 +75,9 @@ class Match:
     is_certain: bool = True
     _outputs: list[Value] = field(default_factory=list)
     _centred: list[Value] = field(default_factory=list)
-    _seen: set[tuple[int, int, str]] = field(default_factory=set)
+    #: With what was compared, since the identity of what is gone may be that of something else.
+    _seen: dict[tuple[int, int, str], tuple[Value, Value]] = field(default_factory=dict)
+    _narrowed: Narrowed = field(default_factory=dict)
     _twins: dict[int, int] = field(default_factory=dict)
     _ways: Ways = field(default_factory=Ways)
 
@@ -85,7 +88,7 @@ class Match:
                 ours, theirs, reader = self.todo.pop()
                 pair = id(ours), id(theirs), _role(reader) if isinstance(ours, Constant) else ""
                 look = self._again if pair in self._seen else self._pair
-                self._seen.add(pair)
+                self._seen[pair] = ours, theirs
                 look(ours, theirs, reader)
         except _Mismatch as mismatch:
             return NotEstablished(mismatch.why, mismatch.at)
@@ -102,7 +105,7 @@ class Match:
             self._constants(ours, theirs, reader)
         elif isinstance(ours, Term) and isinstance(theirs, Term):
             self._centred += filter(None, [centred(ours)])
-            self._terms(ours, narrowed(ours, theirs))
+            self._terms(ours, narrowed(ours, theirs, self._narrowed))
         else:
             said = "computed from the inputs" if isinstance(ours, Term) else "constant"
             at = ours.name or (reader.call.title if reader is not None else "")
@@ -172,7 +175,7 @@ class Match:
         if unknown is not None:
             why = (
                 f"what {unknown.at!r} must be, or what the candidate computes for it,"
-                " is not finite, too small, or rounded beyond what can be told"
+                " is not finite, too small, of another shape, or rounded beyond what can be told"
             )
             return NotEstablished(why, unknown.at, self.values, check="parameters")
         first = max(self.faults, key=lambda fault: fault.excess)

@@ -1,8 +1,8 @@
 """Changes of a layer that all that reads it takes away again, so that they need not matter.
 
-layer times c > 0 ─ ... ─ ArgMax, ArgMin                        where the largest number is, stays
+layer times c > 0 ─ ... ─ ArgMax, Hardmax, Sign, LpNormalization   only the ratios of numbers count
 layer times -1    ─ ... ─ Abs, and other even operators
-layer plus c      ─ ... ─ Softmax, LogSoftmax, ArgMax, ArgMin   c is the same in all channels
+layer plus c      ─ ... ─ Softmax, LogSoftmax, ArgMax, Hardmax      c is the same in all channels
 
 Between them are operators that let the factor or the number pass. A tool may drop such a change, or
 make one, and the function is the same but for rounding, of which only a run can tell.
@@ -46,7 +46,7 @@ class _Sinks:
 _EXTREMES = frozenset({"GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin"})
 _MEANS = frozenset({"GlobalAveragePool", "ReduceMean"})
 _SCALE = _Sinks(
-    frozenset({"ArgMax", "ArgMin"}),
+    frozenset({"ArgMax", "ArgMin", "Hardmax", "LpNormalization", "Sign"}),
     _MOVING | _EXTREMES | _MEANS | {"Abs", "AveragePool", "LeakyRelu", "ReduceSum", "Relu"},
 )
 _SIGN = _Sinks(
@@ -55,7 +55,7 @@ _SIGN = _Sinks(
     _MOVING | _MEANS | {"AveragePool", "Neg", "ReduceSum"},
 )
 _SHIFT = _Sinks(
-    frozenset({"ArgMax", "ArgMin", "LogSoftmax", "Softmax"}),
+    frozenset({"ArgMax", "ArgMin", "Hardmax", "LogSoftmax", "Softmax"}),
     _MOVING | _EXTREMES | _MEANS,
     frozenset({"Add"}),
 )

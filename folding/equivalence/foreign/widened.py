@@ -27,7 +27,7 @@ from folding.stored import Stored
 _NARROW = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
 _DECIDING = frozenset(
     {"And", "Cast", "Ceil", "Equal", "Floor", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
-    | {"Not", "Or", "Round", "Sign", "Where", "Xor"}
+    | {"Not", "Or", "Round", "Sign", "ThresholdedRelu", "Where", "Xor"}
 )
 _SMOOTH = (
     LAYERS
@@ -38,29 +38,35 @@ _SMOOTH = (
 )
 
 
-def narrowed(ours: Term, theirs: Term) -> Term:
-    """The candidate's value as the reference computes it: in the type that it is converted to."""
+#: What values of the candidate become in a narrower type, if anything, by their identity.
+Narrowed = dict[tuple[int, int], tuple[Value, Value | None]]
+
+
+def narrowed(ours: Term, theirs: Term, done: Narrowed) -> Term:
+    """The candidate's value as the reference computes it: in the type that it is converted to.
+
+    ``done`` are the values that have been narrowed before.
+    """
     kind, x = ours.outcome.type, theirs.call.input(0)
     is_converted = theirs.call.is_own("Cast") and theirs.call.attributes["to"] == kind
     if kind not in _NARROW or not is_converted or ours.call.is_own("Cast"):
         return theirs
-    done: dict[int, Value | None] = {}
     todo = [] if x is None else [x]
     while todo:
         value = todo[-1]
-        rest = [given for given in _wide(value, kind) if id(given) not in done]
+        rest = [given for given in _wide(value) if (id(given), kind) not in done]
         if not rest:
-            done[id(value)] = _one(value, kind, done)
+            done[id(value), kind] = value, _one(value, kind, done)
             todo.pop()
         todo += rest
-    found = done.get(id(x))
+    _, found = done.get((id(x), kind), (x, None))
     if not isinstance(found, Term):
         return theirs
     # What is in between has another type in the candidate, so no name is told for it.
     return found if found.name else Term(replace(found.call, outputs=theirs.call.outputs), 0)
 
 
-def _wide(value: Value, kind: int) -> Iterator[Value]:
+def _wide(value: Value) -> Iterator[Value]:
     """What of the inputs of a value is to be narrowed before it."""
     if isinstance(value, Term) and value.call.is_own(*_SMOOTH):
         yield from (v for v in value.call.inputs if v is not None and _is_wide(v))
@@ -71,7 +77,7 @@ def _is_wide(value: Value) -> bool:
     return kind == TensorProto.FLOAT
 
 
-def _one(value: Value, kind: int, done: dict[int, Value | None]) -> Value | None:
+def _one(value: Value, kind: int, done: Narrowed) -> Value | None:
     """A value whose inputs are narrowed; None if it is nothing that can be."""
     if isinstance(value, Constant):
         return _constant(value, kind)
@@ -80,8 +86,9 @@ def _one(value: Value, kind: int, done: dict[int, Value | None]) -> Value | None
         return x if isinstance(x, Term) and x.outcome.type == kind else None
     if not call.is_own(*_SMOOTH) or len(call.outputs) > 1 or not _is_wide(value):
         return None
-    inputs = [done[id(v)] if v is not None and _is_wide(v) else v for v in call.inputs]
-    if any(new is None for new, old in zip(inputs, call.inputs, strict=True) if old is not None):
+    given = call.inputs
+    inputs = [done[id(v), kind][1] if v is not None and _is_wide(v) else v for v in given]
+    if any(new is None for new, old in zip(inputs, given, strict=True) if old is not None):
         return None
     outcome = replace(call.outcome, name="", type=kind)
     return make(replace(call, inputs=tuple(inputs), outputs=(outcome,)))

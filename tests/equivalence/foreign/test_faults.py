@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from files import initializer
-from graphs import BFLOAT, DOUBLE, FLOAT, HALF, Net
+from graphs import BFLOAT, DOUBLE, FLOAT, HALF, INT64, Net
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 import folding
@@ -109,6 +109,33 @@ def test_a_tensor_that_no_fold_touches_must_be_the_same_bytes() -> None:
     found = judged(model, candidate)
     assert isinstance(found, Different)
     assert found.at == "v"
+
+
+@pytest.mark.parametrize("operator", ["Mul", "Add", "PRelu"])
+def test_of_constants_with_other_axes_nothing_is_said(operator: str) -> None:
+    """Both may be broadcast to the same numbers."""
+    made = []
+    for shape in [(3, 1, 1), (3, 1, 1), (1,)]:
+        net = Net()
+        x = net.node("Sigmoid", net.input(2, 3, 4, 4))
+        net.node(operator, x, net.store(np.full(shape, 2.0), "c"), out="y")
+        made.append(net.model("y"))
+    assert isinstance(judged(made[0], made[1]), Matched)
+    assert isinstance(judged(made[0], made[2]), NotEstablished)
+    assert isinstance(judged(made[2], made[0]), NotEstablished)
+
+
+def test_a_table_that_another_tool_has_folded_into_matches() -> None:
+    """Whoever reads it takes a number as it is."""
+    one, other = Net(), Net()
+    ids = one.input(3, elem_type=INT64, name="ids")
+    rows = one.node("Gather", one.weight(7, 4, name="t"), ids)
+    factor = one.weight(4)
+    one.node("Sigmoid", one.node("Mul", rows, factor), out="y")
+    other.input(3, elem_type=INT64, name="ids")
+    table = one.stored["t"] * one.stored[factor] * np.float32(1 + 2**-22)
+    other.node("Sigmoid", other.node("Gather", other.store(table, "t"), ids), out="y")
+    assert isinstance(judged(one.model("y"), other.model("y")), Matched)
 
 
 def without_shift(model: ModelProto) -> ModelProto:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import process_time
+from typing import Any
 
 import numpy as np
 import pytest
 from graphs import BOOL, FLOAT, HALF, INT64, Net
-from onnx import ModelProto, helper, numpy_helper
+from onnx import ModelProto, TypeProto, helper, numpy_helper
 
 from folding.equivalence.foreign import Matched
 from folding.equivalence.foreign.check import compare
@@ -590,6 +591,35 @@ def sum_beyond_what_float64_holds() -> Pair:
     one.node("Add", "x", total, out="y")
     other.node("Add", "x", other.store(2**53 + 1), out="y")
     return models(one, other)
+
+
+@pair
+def windows_that_end_early_and_late() -> Pair:
+    one, other = nets(1, 1, 6, 6)
+    window: dict[str, Any] = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}
+    one.node("MaxPool", "x", out="y", auto_pad="VALID", **window)
+    other.node("MaxPool", "x", out="y", **window)
+    return models(one, other)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [helper.make_sequence_type_proto, helper.make_optional_type_proto],
+    ids=["sequence", "optional"],
+)
+def test_inputs_that_are_no_tensors_must_be_of_one_type(made: Callable[[Any], TypeProto]) -> None:
+    """Who gives them calls another model."""
+    found = []
+    for elem_type in (FLOAT, FLOAT, INT64):
+        kind = made(helper.make_tensor_type_proto(elem_type, None))
+        is_sequence = kind.HasField("sequence_type")
+        operator = "SequenceLength" if is_sequence else "OptionalHasElement"
+        net = Net(opset=18)
+        net.inputs.append(helper.make_value_info("s", kind))
+        net.node(operator, "s", out="y")
+        found.append(in_memory(net.model("y")))
+    assert isinstance(compare(found[0], found[1]), Matched)
+    assert not isinstance(compare(found[0], found[2]), Matched)
 
 
 @pytest.mark.parametrize("build", PAIRS, ids=lambda build: build.__name__)

@@ -83,7 +83,14 @@ def first_alone(array: Any) -> Any:
 
 @pytest.mark.parametrize(
     "operators",
-    [("Softmax",), ("LogSoftmax",), ("ArgMax",), ("MaxPool", "ArgMax"), ("Add", "Softmax")],
+    [
+        ("Softmax",),
+        ("LogSoftmax",),
+        ("ArgMax",),
+        ("Hardmax",),
+        ("MaxPool", "ArgMax"),
+        ("Add", "Softmax"),
+    ],
 )
 def test_the_same_number_for_all_channels_before_a_softmax_need_not_matter(
     operators: tuple[str, ...],
@@ -94,11 +101,15 @@ def test_the_same_number_for_all_channels_before_a_softmax_need_not_matter(
 
 
 @pytest.mark.parametrize("change", [doubled, times_third])
-@pytest.mark.parametrize("operators", [("ArgMax",), ("Relu", "MaxPool", "ArgMin")])
+@pytest.mark.parametrize(
+    "operators",
+    [("ArgMax",), ("Relu", "MaxPool", "ArgMin"), ("Hardmax",), ("LpNormalization",), ("Sign",)],
+)
 def test_a_scale_before_the_place_of_the_largest_number_need_not_matter(
     operators: tuple[str, ...], change: Change
 ) -> None:
-    source = model(*operators, axis=1)
+    given: dict[str, Any] = {} if operators == ("Sign",) else {"axis": 1}
+    source = model(*operators, **given)
     assert need_not_matter(judged(source, w=change, b=change))
 
 

@@ -70,7 +70,7 @@ def test_a_candidate_may_not_compute_in_a_narrower_type() -> None:
     assert isinstance(judged(net_of(is_wide=True), net_of(is_wide=True)), Matched)
 
 
-@pytest.mark.parametrize("operator", ["Floor", "Round", "Sign"])
+@pytest.mark.parametrize("operator", ["Ceil", "Floor", "Round", "Sign", "ThresholdedRelu"])
 def test_what_a_rounding_decides_is_not_seen_through(operator: str) -> None:
     wide = net_of(operator, is_wide=True)
     assert not isinstance(judged(net_of(operator), wide), Matched)
@@ -80,6 +80,23 @@ def test_what_a_rounding_decides_is_not_seen_through(operator: str) -> None:
 def test_other_numbers_in_a_wider_type_are_still_other_numbers(factor: float) -> None:
     wide = net_of(is_wide=True, factor=factor)
     assert isinstance(judged(net_of(), wide), Different)
+
+
+@pytest.mark.parametrize("wrong", range(6))
+def test_each_reader_of_a_weight_that_is_converted_for_it_is_compared(wrong: int) -> None:
+    """One of many has another weight."""
+    narrow, wide = Net(HALF), Net(HALF)
+    for number in range(6):
+        x = narrow.input(2, 4, name=f"x{number}")
+        narrow.node("MatMul", x, "w", out=f"y{number}")
+        w = wide.node("Cast", "v" if number == wrong else "w", to=FLOAT)
+        x = wide.node("Cast", wide.input(2, 4, name=x), to=FLOAT)
+        wide.node("Cast", wide.node("MatMul", x, w), out=f"y{number}", to=HALF)
+    for net in (narrow, wide):
+        net.weight(4, 3, name="w")
+    wide.store(wide.stored["w"].astype(float) * 1.01, "v")
+    outputs = [f"y{number}" for number in range(6)]
+    assert isinstance(judged(narrow.model(*outputs), wide.model(*outputs)), Different)
 
 
 @pytest.mark.parametrize(("number", "passes"), [(1.5, True), (1.5 + 2.0**-13, False)])
