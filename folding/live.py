@@ -12,7 +12,7 @@ from folding.graph import Scope
 
 #: Where a mean comes from. A training flag chooses the batch's or the moving one by an If.
 _MEANS = frozenset({"GlobalAveragePool", "If", "ReduceMean", "ReduceSum", "ReduceSumSquare"})
-_ROOTS = frozenset({"Sqrt", "Reciprocal", "Pow"})
+ROOTS = frozenset({"Sqrt", "Reciprocal", "Pow"})
 _NORMALISATIONS = frozenset(
     {
         "GroupNormalization",
@@ -23,7 +23,7 @@ _NORMALISATIONS = frozenset(
         "RMSNormalization",
     }
 )
-_PASSING = frozenset(
+PASSING = frozenset(
     {
         "Add",
         "Cast",
@@ -41,7 +41,7 @@ _PASSING = frozenset(
         "Unsqueeze",
     }
 )
-_FOLLOWING = _ROOTS | _PASSING
+_FOLLOWING = ROOTS | PASSING
 
 
 def live_values(scope: Scope, constants: Constants) -> set[str]:
@@ -72,7 +72,7 @@ def _group(
     """What the output of a node belongs to because of its inputs."""
     if not inputs:
         return None
-    if operator in _ROOTS:
+    if operator in ROOTS:
         return deviations if inputs <= means or inputs <= deviations else None
     scaled = operator in ("Mul", "Div") and not inputs.isdisjoint(deviations)
     return next((g for g in (means, deviations, live) if inputs <= g), live if scaled else None)
