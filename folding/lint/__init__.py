@@ -4,6 +4,7 @@ Nothing here changes a model or keeps it from being folded.
 
     finding.py      what is found: a closed list of codes
     graphs.py       what the lints look at: the graphs as they were planned on, dead code left out
+    looking.py      the lints of a model's graphs, which fold and explain ask, too
     linting.py      lint(): open, prepare, look, run
     the others      one family of lints each
 

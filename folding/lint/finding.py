@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, unique
 
 from folding.plan import Warned
 
 
+@unique
 class Code(Enum):
     """What may look wrong. The value is the remedy."""
 
     # How it was exported.
     BATCH_STATISTICS = "export it again in inference mode, with training off"
-    BATCH_DEPENDENT = "export it again in inference mode, with training off"
+    BATCH_DEPENDENT = "look for layers in training mode, and export it again with training off"
     TRAINING_FLAG = "freeze the flag, as --freeze NAME=false does, or export without it"
     RANDOM_AT_INFERENCE = "export it with dropout and noise off, unless it is to draw at random"
     UNCONVERTED_OPERATOR = "convert it by another route, or write this part with other operators"

@@ -107,9 +107,7 @@ def _flags(proto: ModelProto) -> list[str]:
     return list(steering)[:_MOST_FLAGS]
 
 
-def _walk(
-    graph: GraphProto, behind: dict[str, set[str]], steering: dict[str, None]
-) -> None:
+def _walk(graph: GraphProto, behind: dict[str, set[str]], steering: dict[str, None]) -> None:
     for node in graph.node:
         given = _given(node, behind)
         if is_default_domain(node) and node.op_type in _FOLLOWING:
@@ -128,8 +126,10 @@ def _given(node: NodeProto, behind: Mapping[str, set[str]]) -> set[str]:
 def _switches(node: NodeProto) -> Iterable[str]:
     if not is_default_domain(node):
         return ()
-    return node.input[2:3] if node.op_type == "Dropout" else (
-        node.input if node.op_type == "If" else ()
+    return (
+        node.input[2:3]
+        if node.op_type == "Dropout"
+        else (node.input if node.op_type == "If" else ())
     )
 
 

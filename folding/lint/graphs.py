@@ -15,8 +15,8 @@ from folding.constants import Constants
 from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.graph import Scope
-from folding.plan import Folded, Kept, Kind
 from folding.modelfile import Model
+from folding.plan import Folded, Kept, Kind
 from folding.planner import Planned, Seen, untouched
 from folding.protos import subgraphs, title
 from folding.recognise import Recogniser, Step
@@ -93,7 +93,7 @@ def graphs(planned: Planned) -> list[Graph]:
 
 
 def sketched(model: Model) -> list[Graph]:
-    """The graphs of a model without a plan: what nodes are is known, but not what runs there are."""
+    """The graphs of a model without a plan: what nodes are is known, but not how they join."""
     drafts = untouched(model)
     seen = [Seen(Recogniser(draft.scope, draft.constants), (), {}) for draft in drafts]
     return graphs(Planned([], drafts, [], seen))

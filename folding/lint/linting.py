@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,27 +24,16 @@ from folding.convert.job import Product
 from folding.equivalence.inputs import Inputs
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.guards import LIMITS, Limits
-from folding.lint.absent import absent
-from folding.lint.batch import batch_statistics
-from folding.lint.finding import Finding, warnings_of
-from folding.lint.flags import at_inference
-from folding.lint.formulas import formulas
-from folding.lint.graphs import Graph, graphs, sketched
-from folding.lint.placement import placement
-from folding.lint.randomness import randomness
+from folding.lint.finding import Finding
+from folding.lint.looking import lint_model
 from folding.lint.running import ran
 from folding.lint.sources import in_source
-from folding.lint.statistics import statistics
 from folding.lint.unconverted import unconverted
 from folding.modelfile import Model, open_model
-from folding.plan import Warned
-from folding.planner import Planned, plan_model
 from folding.preparing import prepare_if_asked
 from folding.spool import STANDARD, standard_input
 
 AnyPath = str | os.PathLike[str]
-
-_OF_A_GRAPH = (batch_statistics, randomness, statistics, formulas, placement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +116,6 @@ def linted(
         return Linted(name, [*found, *seen], unrun)
 
 
-def lint_model(model: Model, planned: Planned | None = None) -> list[Finding]:
-    """What looks wrong in the graphs of a sound model; ``planned`` is its plan, if there is one."""
-    inference = at_inference(model, _is_training)
-    if planned is None or inference.model is not model:
-        planned = plan_model(inference.model, {})
-    found, looked_at = [*inference.findings], graphs(planned)
-    for graph in looked_at:
-        for look in _OF_A_GRAPH:
-            found += look(graph)
-    return [*found, *absent(model.proto, looked_at)]
-
-
 def lint_product(product: Product, folder: Path, model: Model) -> list[Finding]:
     """What looks wrong in what a conversion has left in its folder, and in its source.
 
@@ -147,14 +124,3 @@ def lint_product(product: Product, folder: Path, model: Model) -> list[Finding]:
     source = in_source(product, folder)
     said = {finding.code for finding in source}
     return [*source, *(finding for finding in lint_model(model) if finding.code not in said)]
-
-
-def plan_warnings(model: Model, planned: Planned) -> list[Warned]:
-    """What looks wrong in a model that was planned on, as warnings of its plan."""
-    return warnings_of(lint_model(model, planned))
-
-
-def _is_training(model: Model) -> bool:
-    """Whether a model normalises by batches, or draws at random."""
-    found: Iterable[Graph] = sketched(model)
-    return any(True for graph in found for look in (batch_statistics, randomness) for _ in look(graph))

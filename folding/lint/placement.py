@@ -1,5 +1,10 @@
-"""Where normalisations stand: behind an activation or a pooling, along another axis than the
-channels, before zeros that are padded, behind a bias that they take away again."""
+"""Where normalisations stand.
+
+Conv ── Relu or MaxPool ── norm      behind an activation or a pooling
+Conv ── norm along the height        along another axis than the channels
+x ── norm ── Conv with pads          before zeros that are padded
+Conv with a bias ── norm             behind a bias that it takes away again
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ from folding.plan import Folded, Kept, Kind, Reason
 _LAYERS_WITH_BIAS = frozenset({"Conv", "ConvTranspose", "Gemm"})
 _PADDING = frozenset({Reason.PADS, Reason.PADS_ZEROS})
 _SUB_MUL_ADD = 3
+_DEEPEST = 8
 
 
 def placement(graph: Graph) -> Iterator[Finding]:
@@ -74,16 +80,27 @@ def _stop_below(outcome: Folded | Kept | None) -> Kept | None:
 def _is_trained(graph: Graph, chain: Chain) -> bool:
     """Whether a normalisation was trained, and is not how the data are prepared.
 
-    That is told by the operator, by the names that converters leave, or by its three constants:
-    preparing data takes a mean and a deviation, but no more.
+    That is told by the operator, by the names that converters leave, by a root in its formula, or
+    by its three constants: preparing data takes a mean and a deviation, but no more.
     """
     if chain.kind is Kind.BATCH_NORM:
         return True
-    titles = "".join(graph.title(node).lower() for node in chain.nodes)
-    if "batchnorm" in titles.replace("_", "") or "batchnormalization" in titles.replace("_", ""):
+    titles = "".join(graph.title(node).lower() for node in chain.nodes).replace("_", "")
+    if "batchnorm" in titles:
         return True
     steps = [step for step in graph.steps(chain) if step.axis is not None]
-    return len(steps) >= _SUB_MUL_ADD
+    if len(steps) >= _SUB_MUL_ADD:
+        return True
+    reads = [name for node in chain.nodes for name in graph.scope.reads[node]]
+    return any(_has_root(graph, name, _DEEPEST) for name in reads)
+
+
+def _has_root(graph: Graph, name: str, depth: int) -> bool:
+    """Whether a constant is computed with a root."""
+    node = graph.constants.node(name) if name in graph.constants else None
+    if node is None or not depth:
+        return False
+    return node.op_type == "Sqrt" or any(_has_root(graph, n, depth - 1) for n in node.input)
 
 
 def _bias(graph: Graph, chain: Chain, way: Way) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ _ACTIVATIONS = frozenset(
 _POOLINGS = frozenset({"AveragePool", "LpPool", "MaxPool"})
 _PASSED = frozenset(
     {"Add", "Cast", "CastLike", "DequantizeLinear", "Div", "Dropout", "Identity", "Mul", "Pad"}
-    | {"QuantizeLinear", "Resize", "Sub", "Upsample"}
+    | {"QuantizeLinear", "Resize", "Slice", "Sub", "Upsample"}
 )
 _MOVING = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 _FARTHEST = 64
@@ -157,9 +157,9 @@ def _gated(place: Place) -> str | None:
     scope, reads = place.graph.scope, place.graph.scope.reads[place.node]
     for data, gate in (reads, reads[::-1]):
         index = scope.producers.get(gate)
-        if index is not None and scope.is_own(index, "HardSigmoid", "Sigmoid"):
-            if scope.reads[index][0] == data:
-                return data
+        is_gate = index is not None and scope.is_own(index, "HardSigmoid", "Sigmoid")
+        if index is not None and is_gate and scope.reads[index][0] == data:
+            return data
     return None
 
 
