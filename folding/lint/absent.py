@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from onnx import ModelProto
 
 from folding.lint.finding import Code, Finding
-from folding.lint.flags import unread_flags
 from folding.lint.graphs import Graph
+from folding.lint.truths import unread_flags
 
 _NORMALISATIONS = frozenset(
     {"BatchNormalization", "Dropout", "GroupNormalization", "If", "InstanceNormalization"}

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, NodeProto
 
 from folding.conditions import Array
-from folding.equivalence.feeds import tensor_type
 from folding.freezing import freeze
 from folding.lint.finding import Code, Finding
+from folding.lint.truths import is_truth
 from folding.modelfile import Model
-from folding.protos import graphs, is_default_domain, subgraphs
+from folding.protos import is_default_domain, subgraphs
 
 #: What a condition is computed with from a flag.
 _FOLLOWING = frozenset(
@@ -43,11 +43,9 @@ class Inference:
 
 
 def at_inference(model: Model, is_training: IsTraining) -> Inference:
-    """Freeze what steers the model to what it is at inference; the model itself if nothing does."""
+    """Freeze what steers a model to what it is at inference; the model itself if nothing does."""
     proto = model.proto
     flags = _flags(proto)
-    if not flags and not any(n.op_type == "If" for g in graphs(proto) for n in g.node):
-        return Inference(model, [])
     required, values = set(flags) - _stored(proto), {f: _default(model, f) for f in flags}
     base = _frozen(model, values)
     is_on = bool(flags) and is_training(base)
@@ -75,13 +73,6 @@ def _finding(proto: ModelProto, flag: str) -> Finding:
     return Finding(Code.TRAINING_FLAG, flag, cause)
 
 
-def unread_flags(proto: ModelProto) -> list[str]:
-    """Inputs of one truth value that nothing reads."""
-    read = {name for g in graphs(proto) for node in g.node for name in node.input}
-    read |= {value.name for g in graphs(proto) for value in g.output}
-    return [v.name for v in proto.graph.input if _is_truth(v) and v.name not in read]
-
-
 def _stored(proto: ModelProto) -> set[str]:
     return {tensor.name for tensor in proto.graph.initializer}
 
@@ -97,7 +88,7 @@ def _default(model: Model, flag: str) -> Array:
 
 def _flags(proto: ModelProto) -> list[str]:
     """The inputs of one truth value that conditions, or the modes of dropouts, depend on."""
-    inputs = {v.name for v in proto.graph.input if _is_truth(v)}
+    inputs = {v.name for v in proto.graph.input if is_truth(v)}
     if proto.ir_version < _OVERRIDABLE_SINCE_IR:
         inputs -= _stored(proto)
     behind = {name: {name} for name in inputs}
@@ -131,10 +122,3 @@ def _switches(node: NodeProto) -> Iterable[str]:
         if node.op_type == "Dropout"
         else (node.input if node.op_type == "If" else ())
     )
-
-
-def _is_truth(value: ValueInfoProto) -> bool:
-    tensor = tensor_type(value)
-    if tensor is None or tensor.elem_type != TensorProto.BOOL:
-        return False
-    return tensor.HasField("shape") and all(d.dim_value == 1 for d in tensor.shape.dim)

@@ -29,6 +29,8 @@ LEAST_EPSILON, MOST_EPSILON = 1e-8, 5e-3
 _NO_EPSILON = 1e-12
 _DEFAULT_EPSILON = float(np.float32(1e-5))
 _FLOAT32 = 2e-7
+#: A longer run is no normalisation that an exporter took apart.
+_LONGEST = 16
 
 
 class Parts(NamedTuple):
@@ -46,11 +48,13 @@ def statistics(graph: Graph) -> Iterator[Finding]:
         name = graph.name(chain)
         parts = _parts(graph, chain) if chain.kind is Kind.BATCH_NORM else None
         if parts is not None:
+            gamma: Numbers | None = parts.gamma
             yield from of_statistics(name, parts.mean, parts.variance, parts.epsilon)
             yield from of_epsilon(name, parts.variance, parts.epsilon)
         else:
-            yield from _of_scale(graph, chain)
-        yield from _nonpositive(graph, chain, None if parts is None else parts.gamma)
+            gamma = _scale(graph, chain)
+            yield from _of_scale(name, gamma)
+        yield from _nonpositive(graph, chain, gamma)
 
 
 def of_statistics(
@@ -89,13 +93,17 @@ def _parts(graph: Graph, chain: Chain) -> Parts | None:
     return None
 
 
-def _of_scale(graph: Graph, chain: Chain) -> Iterator[Finding]:
-    """A scale that is the same for all channels, and what no training makes of one."""
+def _scale(graph: Graph, chain: Chain) -> Numbers | None:
+    """What a run multiplies each channel by; None if it is long, or its numbers are no use."""
+    if len(chain.nodes) > _LONGEST:
+        return None
     whole = graph.seen.steps.compose(chain.nodes)
-    if isinstance(whole, Kept) or whole.axis is None or whole.scale.size < 2:  # noqa: PLR2004
-        return
-    scale = whole.scale.high
-    if not (scale == scale.ravel()[0]).all():
+    return None if isinstance(whole, Kept) or whole.axis is None else whole.scale.high
+
+
+def _of_scale(at: str, scale: Numbers | None) -> Iterator[Finding]:
+    """A scale that is the same for all channels, and what no training makes of one."""
+    if scale is None or scale.size < 2 or not (scale == scale.ravel()[0]).all():  # noqa: PLR2004
         return
     for epsilon in _USUAL:
         for variance, code in ((1, Code.STATISTICS_AT_INITIAL), (0, Code.AVERAGE_FROM_ZERO)):
@@ -104,15 +112,13 @@ def _of_scale(graph: Graph, chain: Chain) -> Iterator[Finding]:
                     f"its scale is 1 / sqrt({variance} + {epsilon:g}) in every channel, as a"
                     f" variance of {variance} gives that no training step has changed"
                 )
-                yield Finding(code, graph.name(chain), cause)
+                yield Finding(code, at, cause)
 
 
 def _nonpositive(graph: Graph, chain: Chain, gamma: Numbers | None) -> Iterator[Finding]:
     """A scale of 0, whose channel is the same for all data; or a negative one that matters."""
-    whole = graph.seen.steps.compose(chain.nodes) if gamma is None else None
-    scale = gamma if whole is None or isinstance(whole, Kept) else whole.scale.high
-    if scale is not None and (scale == 0).any():
-        cause = f"{count_of(np.ravel(scale == 0))} of it have a scale of 0, so they are constant"
+    if gamma is not None and (gamma == 0).any():
+        cause = f"{count_of(np.ravel(gamma == 0))} of it have a scale of 0, so they are constant"
         yield Finding(Code.NONPOSITIVE_SCALE, graph.name(chain), cause)
     stop = _stop(graph.outcome(chain))
     if stop is not None:
