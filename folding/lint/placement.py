@@ -9,6 +9,7 @@ Conv with a bias ── norm             behind a bias that it takes away again
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 
 from folding.chains import Chain
 from folding.lint.finding import Code, Finding
@@ -104,16 +105,25 @@ def _has_root(graph: Graph, name: str, depth: int) -> bool:
 
 
 def _bias(graph: Graph, chain: Chain, way: Way) -> Iterator[Finding]:
-    """A bias between the layer and the normalisation, which the mean takes away again."""
+    """A bias between the layer and the normalisation, which the mean takes away again.
+
+    It does so only for the normalisation: what is read elsewhere, too, needs the bias.
+    """
     if way.layer is None or not way.is_direct:
         return
-    biases = [Place(graph, chain.nodes[0]), *way.passed]
-    found = next((place for place in biases if _is_bias(place)), None)
-    if found is None and _has_bias(way.layer):
-        found = way.layer
+    first = Place(graph, chain.nodes[0])
+    private = takewhile(_is_read_once, (*way.passed, way.layer))
+    places = (first, *private)
+    found = next((place for place in places if _is_bias(place) or _has_bias(place)), None)
     if found is not None:
         cause = f"{_called(found)} adds a bias, which the normalisation takes away again"
         yield Finding(Code.REDUNDANT_BIAS, graph.name(chain), cause)
+
+
+def _is_read_once(place: Place) -> bool:
+    scope, name = place.graph.scope, place.graph.scope.makes[place.node][0]
+    seen = name in scope.outputs or name in scope.captured
+    return len(scope.readers.get(name, ())) == 1 and not seen
 
 
 def _is_bias(place: Place) -> bool:
