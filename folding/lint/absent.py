@@ -9,6 +9,7 @@ from onnx import ModelProto
 from folding.lint.finding import Code, Finding
 from folding.lint.graphs import Graph
 from folding.lint.truths import unread_flags
+from folding.plan import Reason
 
 _NORMALISATIONS = frozenset(
     {"BatchNormalization", "Dropout", "GroupNormalization", "If", "InstanceNormalization"}
@@ -19,7 +20,9 @@ _NORMALISATIONS = frozenset(
 def absent(proto: ModelProto, looked_at: list[Graph]) -> Iterator[Finding]:
     """Normalisations whose results nothing reads, and flags that have nothing to switch."""
     for graph in looked_at:
-        for index in sorted(graph.dead):
+        # What a function is not asked for, it may well compute for others.
+        dead = () if graph.scope.closed is Reason.IN_FUNCTION else sorted(graph.dead)
+        for index in dead:
             if graph.scope.is_own(index, "BatchNormalization"):
                 cause = "nothing reads what this BatchNormalization makes"
                 yield Finding(Code.NORM_ABSENT, graph.title(index), cause)
