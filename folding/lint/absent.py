@@ -20,7 +20,7 @@ _NORMALISATIONS = frozenset(
 def absent(proto: ModelProto, looked_at: list[Graph]) -> Iterator[Finding]:
     """Normalisations whose results nothing reads, and flags that have nothing to switch."""
     for graph in looked_at:
-        # What a function is not asked for, it may well compute for others.
+        # Bodies in a function are not indexed: what only they read would seem dead.
         dead = () if graph.scope.closed is Reason.IN_FUNCTION else sorted(graph.dead)
         for index in dead:
             if graph.scope.is_own(index, "BatchNormalization"):
