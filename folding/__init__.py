@@ -4,6 +4,7 @@
     folded, report = folding.fold_model(model_proto)
     plan = folding.explain("model.onnx")
     verdict = folding.verify("model.onnx", "somebody_elses.onnx")
+    findings = folding.lint("model.onnx")
 
 Everything raised on purpose is a ``FoldError``. An affine that cannot be folded is none: it is a
 decision of the plan, with its reason.
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from folding.equivalence.limits import RunLimits
     from folding.inmemory import fold_model
     from folding.layout import Layout
+    from folding.lint.finding import Code, Finding
+    from folding.lint.linting import lint
     from folding.model_limits import Limits
     from folding.pipeline import explain, fold
     from folding.plan import Decision, Folded, Kept, Kind, Plan, Reason
@@ -37,7 +40,9 @@ if TYPE_CHECKING:
 __all__ = [
     "BadCall",
     "BadModel",
+    "Code",
     "Decision",
+    "Finding",
     "FoldError",
     "Folded",
     "Kept",
@@ -56,6 +61,7 @@ __all__ = [
     "explain",
     "fold",
     "fold_model",
+    "lint",
     "verify",
 ]
 
@@ -63,6 +69,8 @@ _HOMES = {
     "folding.equivalence.limits": ("RunLimits",),
     "folding.model_limits": ("Limits",),
     "folding.inmemory": ("fold_model",),
+    "folding.lint.finding": ("Code", "Finding"),
+    "folding.lint.linting": ("lint",),
     "folding.pipeline": ("explain", "fold"),
     "folding.plan": ("Decision", "Folded", "Kept", "Kind", "Plan", "Reason"),
     "folding.report": ("Report",),

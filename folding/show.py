@@ -16,6 +16,7 @@ from folding.report import Report
 
 if TYPE_CHECKING:
     from folding.commands.check import Findings
+    from folding.lint.linting import Linted
     from folding.verification import Verification
 
 _SHOW_AFTER_SECONDS = 1.0
@@ -180,6 +181,16 @@ def show_findings(found: Findings) -> None:
     unread = sum(bool(file.error) for file in found.files)
     more = f", {unread} cannot be read" if unread else ""
     print(f"{foldable} of {len(found.files)} can be folded{more}")
+
+
+def show_lints(found: Linted) -> None:
+    """Print what looks wrong in a model, and what to do about it."""
+    for finding in found.findings:
+        print(f"{finding.code.name}: {printable(finding.warned.text)}")
+    count = len(found.findings)
+    print(f"{count or 'no'} finding{'' if count == 1 else 's'}")
+    if found.unrun:
+        print(f"not run: {printable(found.unrun)}")
 
 
 def _bytes(count: int) -> str:

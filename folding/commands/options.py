@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from folding.errors import BadCall
 from folding.interrupts import held_back
 
 _CPU = "CPUExecutionProvider"
@@ -62,20 +61,22 @@ _max_expanded_nodes = click.option(
     metavar="N",
     help="How many nodes the calls of functions may stand for.",
 )
+run_inputs = click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="What to run on: an .npz with an array for each input, or a folder of input_*.pb.",
+)
+run_shapes = click.option(
+    "--input-shape",
+    "shapes",
+    multiple=True,
+    metavar="NAME:1,3,224,224",
+    help="The shape of an input that is made up; may be repeated.",
+)
 _RUNS = (
-    click.option(
-        "--inputs",
-        type=click.Path(path_type=Path),
-        metavar="PATH",
-        help="What to run on: an .npz with an array for each input, or a folder of input_*.pb.",
-    ),
-    click.option(
-        "--input-shape",
-        "shapes",
-        multiple=True,
-        metavar="NAME:1,3,224,224",
-        help="The shape of an input that is made up; may be repeated.",
-    ),
+    run_inputs,
+    run_shapes,
     click.option(
         "--tolerance",
         type=click.FloatRange(min=0),
@@ -143,15 +144,12 @@ class Runs:
         Raises:
             BadCall: a shape is none, or an input has two.
         """
-        from folding.assignments import parse_shape
+        from folding.assignments import parse_shapes
         from folding.equivalence.limits import RUN_LIMITS, RunLimits
 
-        shapes = dict(map(parse_shape, self.shapes))
-        if len(shapes) < len(self.shapes):
-            raise BadCall("--input-shape names an input twice", hint="Give each one shape.")
         return {
             "inputs": self.inputs,
-            "shapes": shapes or None,
+            "shapes": parse_shapes(self.shapes) or None,
             "tolerance": self.tolerance,
             "provider": self.provider,
             "custom_ops": self.custom_ops,
