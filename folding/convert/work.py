@@ -17,10 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from folding.convert.environment import environment, is_legacy_keras
+from folding.convert.environment import environment
 from folding.convert.job import Job, Kind, Product
 from folding.convert.products import as_plain
-from folding.convert.routing import LEGACY_KERAS
 from folding.errors import BadModel, StorageFailed
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -61,17 +60,13 @@ def run(job: Job, route: str, scratch: str) -> dict[str, Any]:
     """
     sys.stdout = sys.stderr = Said()
     os.dup2(_STANDARD_ERROR, 1)
-    os.environ.update(environment(job, Path(scratch), dict(os.environ)))
-    tempfile.tempdir = scratch
     os.chdir(scratch)
-    module, name = (LEGACY_KERAS if _is_legacy(job, route) else route).split(":")
+    tempfile.tempdir = scratch
     with _clear(job):
+        os.environ.update(environment(job, Path(scratch)))
+        module, name = route.split(":")
         product: Product = getattr(importlib.import_module(module), name)(job)
     return as_plain(product)
-
-
-def _is_legacy(job: Job, route: str) -> bool:
-    return route.endswith("routes.keras:run") and is_legacy_keras(job)
 
 
 @contextmanager
