@@ -6,23 +6,26 @@ Whoever has such an object has imported its framework; nobody else has to.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from folding.convert.job import Job, Kind, Product
 from folding.convert.routing import LIVE
 from folding.errors import BadCall, FoldError, Unconvertible
+from folding.source import SourceFile
 
 _KERAS = ("keras", "tf_keras")
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A live model: the object, what it is, and what to call it."""
+    """A live model: the object, what it is, and what to call it. It has no files."""
 
     model: Any
     kind: Kind
     name: str
+    files: Sequence[SourceFile] = ()
 
 
 def live(source: Any) -> Live | None:

@@ -57,9 +57,12 @@ def checked(
             found = worker.call(_EXAMINED, task)
         except WorkerFailed as failure:
             if failure.kind == "crash":
-                text = f"what {product.converter} made of {name!r} is not sound: {failure.reason}"
-                raise Unconvertible(text) from failure
+                text = f"what {product.converter} made is not sound: {failure.reason}"
+                raise Unconvertible(f"{name!r} cannot be converted: {text}") from failure
             return Agreement(Agreed.NOT_COMPARED, failure.reason)
+        except Unconvertible as error:
+            text = f"{name!r} cannot be converted: {error}"
+            raise Unconvertible(text, hint=error.hint) from error
     if not compare:
         return Agreement(Agreed.SKIPPED)
     outputs = tuple(OutputFacts(**facts) for facts in found["outputs"])

@@ -20,20 +20,29 @@ def check_valid(
 ) -> None:
     """Refuse what is no valid model, or not the one that was announced.
 
+    Args:
+        model: the skeleton.
+        path: the file.
+        converter: what made it.
+        inputs: those that it should require.
+        outputs: those that it should have.
+
     Raises:
         Unconvertible: with what the converter left, or what is wrong.
     """
-    left = list(_unknown(model.proto))
+    left = list(dict.fromkeys(f"{n.op_type} {title(n)!r}" for n in _unknown(model.proto)))
     if left:
-        named = " and ".join(dict.fromkeys(f"{n.op_type} {title(n)!r}" for n in left[:_MOST_NAMED]))
-        text = f"{converter} left {named} unconverted: ONNX has no such operator"
-        raise Unconvertible(text)
+        more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
+        named = ", ".join(left[:_MOST_NAMED])
+        raise Unconvertible(
+            f"{converter} left {named}{more} unconverted; ONNX has no such operator"
+        )
     _check_names(model.proto, converter, inputs, outputs)
     try:
         checker.check_model(str(path), full_check=True)
     except (checker.ValidationError, shape_inference.InferenceError, ValueError) as error:
         reason = " ".join(str(error).split()).removesuffix(".")
-        raise Unconvertible(f"{converter} made an invalid file: {reason}") from error
+        raise Unconvertible(f"what {converter} made is invalid: {reason}") from error
 
 
 def _unknown(proto: ModelProto) -> Iterator[NodeProto]:

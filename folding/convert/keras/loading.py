@@ -14,7 +14,16 @@ _UNKNOWN = re.compile(
     r"|Unknown [a-z ]+: '?(?P<old>[\w>]+)'?"
 )
 _UNSAFE = re.compile(r"safe_mode|unsafe deserialization|disallowed", re.IGNORECASE)
-_FAULTS = (AttributeError, ImportError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError)
+_FAULTS = (
+    AttributeError,
+    ImportError,
+    IndexError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def load(library: Any, file: KerasFile, *, trust: bool) -> Any:
