@@ -78,7 +78,7 @@ class Agreement:
             what = "another function than" if self.verdict is Agreed.DIFFERENT else "unproven to be"
             return f"{what} what {framework} computes: {self.why}"
         sizes = ", ".join(map(str, self.batches))
-        text = f"the same as {framework} computes, at batches of {sizes}"
+        text = f"the same as {framework} computes{', at batches of ' if sizes else ''}{sizes}"
         worst = self.worst
         if worst is None or worst.worst is None:
             return text

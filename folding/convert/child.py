@@ -8,19 +8,23 @@ unpickled.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from folding.convert.job import Job, Product
 from folding.convert.products import Junk, read_product
+from folding.convert.work import SAID
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
+from folding.equivalence.process import SILENT
 from folding.equivalence.worker import Worker, WorkerFailed
 from folding.errors import StorageFailed, Unconvertible
 from folding.interrupts import held_back
 
 _WORK = "folding.convert.work:run"
+#: How much of what was printed is looked at, and how much of a line is told.
+_TAIL, _LONGEST_QUOTE = 1 << 12, 200
 _HINTS = {
     "crash": None,
     "memory": "Raise --memory-limit, or convert it on a larger machine.",
@@ -71,7 +75,7 @@ def converted(job: Job, route: str, name: str, limits: RunLimits = RUN_LIMITS) -
         try:
             found = worker.call(_WORK, replace(job, freeze=dict(job.freeze)), route, str(scratch))
         except WorkerFailed as failure:
-            raise _failed(name, failure) from failure
+            raise _failed(name, failure, _last_words(scratch / SAID)) from failure
     try:
         return read_product(found, job.folder)
     except Junk as junk:
@@ -79,9 +83,19 @@ def converted(job: Job, route: str, name: str, limits: RunLimits = RUN_LIMITS) -
         raise Unconvertible(text) from junk
 
 
-def _failed(name: str, failure: WorkerFailed) -> Unconvertible | StorageFailed:
-    said = f"; the last that it said was {failure.last_words!r}" if failure.last_words else ""
-    text = f"{name!r} cannot be converted: {failure.reason}{said}"
+def _failed(name: str, failure: WorkerFailed, words: str) -> Unconvertible | StorageFailed:
+    said = f"; the last that it said was {words!r}" if words else ""
+    reason = failure.reason.removesuffix(f" ({SILENT})")
+    text = f"{name!r} cannot be converted: {reason}{said}"
     if failure.kind == "start":
         return StorageFailed(text, hint="Let the system start more processes.")
     return Unconvertible(text, hint=_HINTS[failure.kind])
+
+
+def _last_words(path: Path) -> str:
+    """The last line that was printed, as far as it can be shown."""
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        lines = file.read().decode(errors="replace").strip().splitlines() or [""]
+        return "".join(c if c.isprintable() else "?" for c in lines[-1][:_LONGEST_QUOTE])
+    return ""

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import TensorProto
+from onnx import ModelProto, TensorProto
 
 from folding.convert.agreement import OutputFacts
 from folding.convert.samples import IN, OUT
@@ -58,11 +58,9 @@ Draws = Callable[[], list[Mapping[str, Any]]]
 class Task:
     """What to look at: a model, and what the framework computed for which inputs.
 
-    ``name`` is what the user calls the source. ``inputs`` and ``outputs`` are names of the graph.
-    ``tolerance`` is the user's, if any.
+    ``inputs`` and ``outputs`` are names of the graph. ``tolerance`` is the user's, if any.
     """
 
-    name: str
     converter: str
     model: Path
     references: tuple[Path, ...]
@@ -83,9 +81,9 @@ def examined(task: Task) -> dict[str, Any]:
         Unconvertible: what the converter made is no valid model, or the runtime refuses it.
         FoldError: it cannot be read.
     """
-    with open_model(task.model, name=task.name, nesting=task.nesting) as model:
+    with open_model(task.model, name=task.model.name, nesting=task.nesting) as model:
         check_valid(model, task.model, task.converter, task.inputs, task.outputs)
-        reason = cannot_run(model.proto, CPU)
+        reason = cannot_run(model.proto, CPU) or _cannot_be_fed(model.proto)
         if reason:
             return {"why": reason, "batches": [], "outputs": []}
         try:
@@ -94,6 +92,14 @@ def examined(task: Task) -> dict[str, Any]:
         except RuntimeRefused as refusal:
             text = f"onnxruntime refuses what {task.converter} made: {refusal}"
             raise Unconvertible(text) from refusal
+
+
+def _cannot_be_fed(proto: ModelProto) -> str:
+    """Which input nothing can be given for, or nothing."""
+    for value in proto.graph.input:
+        if value.type.tensor_type.elem_type == TensorProto.BFLOAT16:
+            return f"onnxruntime takes no bfloat16 from numpy for the input {value.name!r}"
+    return ""
 
 
 class Comparison:
@@ -135,8 +141,11 @@ class Comparison:
             text = f"what the framework computed is not all in {path.name}: {error}"
             raise Unconvertible(text) from error
         batch = next((len(array) for array in feed.values() if array.ndim), None)
-        with self._sessions.of("plain") as session:
-            ours = session.run_named(feed)
+        try:
+            with self._sessions.of("plain") as session:
+                ours = session.run_named(feed)
+        except RuntimeRefused as refusal:
+            raise RuntimeRefused(f"for a batch of {batch}, {refusal}") from refusal
         draws = cache(partial(self._shaken.everywhere, feed, {}, {}))
         return batch, [
             self._facts(OutputFacts(name, batch), ours[name], theirs, draws)

@@ -47,8 +47,6 @@ def kind_of(path: Path) -> tuple[Kind, Path]:
         return _kind_of_file(path), path
     except OSError as error:
         raise StorageFailed(f"cannot read {str(path)!r}: {error.strerror or error}") from error
-    except ValueError as error:  # A path with a null character.
-        raise BadCall(f"{str(path)!r} is no path: {error}") from error
 
 
 def _meta_of(path: Path) -> Path:

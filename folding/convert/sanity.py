@@ -9,7 +9,7 @@ from folding.convert.compared import Task
 from folding.convert.job import MODEL, Product
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.equivalence.worker import Worker, WorkerFailed
-from folding.errors import Unconvertible
+from folding.errors import BadModel, Unconvertible
 from folding.guards import LIMITS
 
 _EXAMINED = "folding.convert.compared:examined"
@@ -43,7 +43,6 @@ def checked(
     """
     references = tuple(folder / each for each in product.references) if compare else ()
     task = Task(
-        name,
         product.converter,
         folder / MODEL,
         references,
@@ -60,9 +59,10 @@ def checked(
                 text = f"what {product.converter} made is not sound: {failure.reason}"
                 raise Unconvertible(f"{name!r} cannot be converted: {text}") from failure
             return Agreement(Agreed.NOT_COMPARED, failure.reason)
-        except Unconvertible as error:
-            text = f"{name!r} cannot be converted: {error}"
-            raise Unconvertible(text, hint=error.hint) from error
+        except BadModel as error:
+            is_told = isinstance(error, Unconvertible)
+            what = "" if is_told else f"what {product.converter} made is no model: "
+            raise Unconvertible(f"{name!r} cannot be converted: {what}{error}") from error
     if not compare:
         return Agreement(Agreed.SKIPPED)
     outputs = tuple(OutputFacts(**facts) for facts in found["outputs"])

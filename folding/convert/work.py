@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import errno
 import importlib
-import io
 import os
 import sys
 import tempfile
+import threading
+import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +23,12 @@ from folding.convert.job import Job, Kind, Product
 from folding.convert.products import as_plain
 from folding.errors import BadModel, StorageFailed
 
+#: The file of the scratch folder that whatever is printed goes to.
+SAID = "said"
+#: How long it may get, and how often that is looked at, in seconds.
+_LONGEST, _OFTEN = 1 << 24, 0.5
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_STANDARD_ERROR = 2
-
-
-class Said(io.TextIOBase):
-    """What Python prints, on standard error as far as that takes it; the rest is lost.
-
-    Nobody reads it until the process has ended, so waiting would never end.
-    """
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return _STANDARD_ERROR
-
-    def write(self, text: str) -> int:
-        with suppress(OSError):
-            os.write(_STANDARD_ERROR, text.encode(errors="backslashreplace"))
-        return len(text)
+_STREAMS = (1, 2)
 
 
 def run(job: Job, route: str, scratch: str) -> dict[str, Any]:
@@ -58,8 +45,7 @@ def run(job: Job, route: str, scratch: str) -> dict[str, Any]:
     Raises:
         FoldError: the source cannot be converted, or not like that.
     """
-    sys.stdout = sys.stderr = Said()
-    os.dup2(_STANDARD_ERROR, 1)
+    _listen(Path(scratch, SAID))
     os.chdir(scratch)
     tempfile.tempdir = scratch
     with _clear(job):
@@ -67,6 +53,25 @@ def run(job: Job, route: str, scratch: str) -> dict[str, Any]:
         module, name = route.split(":")
         product: Product = getattr(importlib.import_module(module), name)(job)
     return as_plain(product)
+
+
+def _listen(path: Path) -> None:
+    """Let all that is printed, by Python, by C or by another program, go to a file.
+
+    A pipe that nobody empties would stop whoever prints too much, or fail.
+    """
+    log = path.open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
+    for stream in _STREAMS:
+        os.dup2(log.fileno(), stream)
+    sys.stdout = sys.stderr = log
+    threading.Thread(target=_keep_short, args=(log.fileno(),), daemon=True).start()
+
+
+def _keep_short(descriptor: int) -> None:
+    while True:
+        time.sleep(_OFTEN)
+        if os.fstat(descriptor).st_size > _LONGEST:
+            os.ftruncate(descriptor, 0)
 
 
 @contextmanager

@@ -58,12 +58,11 @@ class WorkerFailed(Exception):
         reason: why, as a clause.
         kind: what became of the process: it crashed, wanted too much memory or too much time, or
             could not be started.
-        last_words: the last line that it wrote to standard error, if it ended by itself.
     """
 
-    def __init__(self, kind: Kind, reason: str, last_words: str = "") -> None:
+    def __init__(self, kind: Kind, reason: str) -> None:
         super().__init__(reason)
-        self.kind, self.reason, self.last_words = kind, reason, last_words
+        self.kind, self.reason = kind, reason
 
 
 class Worker(AbstractContextManager["Worker"]):
@@ -218,7 +217,7 @@ class Worker(AbstractContextManager["Worker"]):
         if death.by_kill:
             why = "was killed, as the system does when memory runs out"
             return WorkerFailed("memory", f"{self._subject} {why}")
-        return WorkerFailed("crash", f"{self._subject} {death.how}", death.said_last)
+        return WorkerFailed("crash", f"{self._subject} {death.how}")
 
     def _kill(self) -> None:
         with self._starting:
