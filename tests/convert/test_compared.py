@@ -87,6 +87,21 @@ def test_one_wrong_channel_does_not_vanish_among_others(tmp_path: Path) -> None:
     assert facts["why"]
 
 
+def test_a_channel_of_few_elements_is_judged_with_the_others(tmp_path: Path) -> None:
+    """One of eight numbers that cancels to nearly nothing is not 1e-4 off by any fault."""
+    net = Net(FLOAT)
+    model = net.model(net.node("Relu", net.input("N", 8)))
+    feed = {"x": np.array([[3e-2, 1, 1, 1, 1, 1, 1, 1]], np.float32)}
+
+    def change(array: Array) -> Array:
+        array[:, 0] += 3e-6
+        return array
+
+    (facts,) = look(tmp_path, model, [feed], change)["outputs"]
+
+    assert (facts["why"], facts["by_noise"]) == ("", False)
+
+
 def test_one_wrong_batch_is_enough_and_is_named(tmp_path: Path) -> None:
     def change(array: Array) -> Array:
         return array * np.float32(1.01 if len(array) == 3 else 1)
