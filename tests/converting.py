@@ -18,8 +18,10 @@ from folding.convert.report import ConversionReport
 KIND = Kind.TFLITE
 CONTENT = b"\x1c\0\0\0TFL3 and more"
 
+#: An interrupt arrives whether the tests' own caller had ignored them or not.
 _PROGRAM = """\
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from folding.convert import extras, routing
 from folding.convert.job import Kind
 extras.find_spec = str

@@ -217,9 +217,12 @@ def test_an_interrupt_kills_all_that_was_started_and_leaves_nothing(
         text=True,
         env={**os.environ, "TMPDIR": str(room)},
     ) as process:
-        wait_for(lambda: told.exists() and told.read_text() != "")
-        process.send_signal(number)
-        _, stderr = process.communicate(timeout=30)
+        try:
+            wait_for(lambda: told.exists() and told.read_text() != "")
+            process.send_signal(number)
+            _, stderr = process.communicate(timeout=60)
+        finally:
+            process.kill()
 
     inner = int(told.read_text())
     told.unlink()
