@@ -46,6 +46,24 @@ def test_keras_2_is_asked_for_by_its_version(
     assert (new["KERAS_BACKEND"], "TF_USE_LEGACY_KERAS" in new) == ("torch", False)
 
 
+@pytest.mark.parametrize(
+    ("modules", "backend"),
+    [
+        ({"tensorflow", "tf2onnx", "torch", "onnxscript"}, "tensorflow"),
+        ({"tensorflow", "torch", "onnxscript"}, "torch"),
+        ({"jax", "jax2onnx", "torch"}, "jax"),
+        (set(), "tensorflow"),
+    ],
+)
+def test_keras_3_gets_the_first_backend_that_is_there_with_its_converter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modules: set[str], backend: str
+) -> None:
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setattr("folding.convert.environment.find_spec", modules.__contains__)
+
+    assert variables(keras_file(tmp_path, "3.10.0"), Kind.KERAS)["KERAS_BACKEND"] == backend
+
+
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     path = archive(tmp_path / "m.keras", "config.json")
 
