@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "target",
     type=click.Path(),
     metavar="TARGET",
-    help="Where the model goes, by default <stem>.folded.onnx; - is standard output.",
+    help="Where the folded model goes, by default <stem>.folded.onnx; - is standard output.",
 )
 @click.option("--no-fold", is_flag=True, help="Write what the converter made, as <stem>.onnx.")
 @click.option(
