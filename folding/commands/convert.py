@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 )
 @click.option("--trust", is_flag=True, help="Let code that the source holds run.")
 @options.strict
-@click.option("--no-verify", is_flag=True, help="Write without comparing or proving anything.")
+@click.option("--no-verify", is_flag=True, help="Write without proving anything.")
 @options.keep
 @options.allow_growth
 @options.tolerance
