@@ -3,6 +3,7 @@
     report = folding.fold("model.onnx", "model.folded.onnx")
     folded, report = folding.fold_model(model_proto)
     plan = folding.explain("model.onnx")
+    report = folding.convert("model.keras", "model.onnx")
     verdict = folding.verify("model.onnx", "somebody_elses.onnx")
     findings = folding.lint("model.onnx")
 
@@ -22,10 +23,13 @@ from folding.errors import (
     Malformed,
     NotEquivalent,
     StorageFailed,
+    Unconvertible,
     Unproven,
 )
 
 if TYPE_CHECKING:
+    from folding.convert.converting import convert
+    from folding.convert.report import ConversionReport
     from folding.equivalence.limits import RunLimits
     from folding.inmemory import fold_model
     from folding.layout import Layout
@@ -41,6 +45,7 @@ __all__ = [
     "BadCall",
     "BadModel",
     "Code",
+    "ConversionReport",
     "Decision",
     "Finding",
     "FoldError",
@@ -56,8 +61,10 @@ __all__ = [
     "Report",
     "RunLimits",
     "StorageFailed",
+    "Unconvertible",
     "Unproven",
     "__version__",
+    "convert",
     "explain",
     "fold",
     "fold_model",
@@ -66,6 +73,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "folding.convert.converting": ("convert",),
+    "folding.convert.report": ("ConversionReport",),
     "folding.equivalence.limits": ("RunLimits",),
     "folding.model_limits": ("Limits",),
     "folding.inmemory": ("fold_model",),
