@@ -1,0 +1,152 @@
+"""A copy of a live module as it is at inference, and how it is called."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from inspect import Parameter, signature
+from typing import Any
+
+from folding.convert.pytorch.calls import Call, Leaf, key_text
+from folding.convert.pytorch.runs import FAILURES, first_line
+from folding.errors import BadCall
+from folding.plan import Warned
+
+_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def at_inference(module: Any) -> Any:
+    """A copy on the CPU that is in evaluation mode and shares nothing with the module.
+
+    Raises:
+        BadCall: it cannot be copied.
+    """
+    import torch
+
+    inner = getattr(module, "_orig_mod", module)
+    derived = {
+        id(value): value.detach().clone()
+        for layer in inner.modules()
+        for value in vars(layer).values()
+        if isinstance(value, torch.Tensor) and not value.is_leaf
+    }
+    try:
+        return copy.deepcopy(inner, derived).cpu().eval()
+    except FAILURES as error:
+        text = f"the module cannot be copied: {first_line(error)}"
+        raise BadCall(text, hint="Save torch.export.export(...) of it as .pt2.") from error
+
+
+def mode_warnings(module: Any, title: str) -> list[Warned]:
+    """That a module is in training mode, or a part of it."""
+    names = [name for name, layer in module.named_modules() if layer.training]
+    if not names:
+        return []
+    text = "it is in training mode, and was converted as it is after model.eval()"
+    return [Warned("TRAINING_MODE", names[0] or title, text)]
+
+
+def plain(module: Any) -> Any:
+    """A module whose parameters are what they are computed to be: without weight norms and such.
+
+    The module given is not changed; where there is nothing to do it is the answer.
+    """
+    from torch.nn.utils import parametrize
+
+    if not any(parametrize.is_parametrized(m) or _hooks(m) for m in module.modules()):
+        return module
+    own = copy.deepcopy(module)
+    for layer in own.modules():
+        if parametrize.is_parametrized(layer):
+            for name in list(layer.parametrizations):
+                parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
+        for key, hook in _hooks(layer):
+            hook.remove(layer)
+            del layer._forward_pre_hooks[key]
+    return own
+
+
+def _hooks(layer: Any) -> list[tuple[int, Any]]:
+    """What computes the weight of a layer before each call."""
+    from torch.nn.utils.spectral_norm import SpectralNorm
+    from torch.nn.utils.weight_norm import WeightNorm
+
+    hooks = layer._forward_pre_hooks.items()
+    return [(key, hook) for key, hook in hooks if isinstance(hook, (SpectralNorm, WeightNorm))]
+
+
+def call_of(module: Any, given: Any, frozen: Mapping[str, Any]) -> Call:
+    """How a module is called, by examples of its arguments.
+
+    Args:
+        module: its ``forward`` says what they are called.
+        given: one argument, a tuple of them, or a mapping by name; trees of tensors or arrays.
+        frozen: values for other arguments by name.
+
+    Raises:
+        BadCall: it has no such arguments, or others besides.
+    """
+    from torch.utils import _pytree
+
+    known = signature(module.forward)
+    args: Sequence[Any] = ()
+    kwargs: dict[str, Any] = {}
+    if isinstance(given, Mapping):
+        kwargs = dict(given)
+    else:
+        args = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+    settled = {name: value for name, value in frozen.items() if name not in kwargs}
+    try:
+        bound = known.bind(*args, **kwargs, **settled)
+    except TypeError as error:
+        hint = f"Its inputs: {', '.join(known.parameters)}."
+        raise BadCall(f"the module cannot be called: {error}", hint=hint) from error
+    tree = (bound.args, bound.kwargs)
+    found, shape = _pytree.tree_flatten_with_path(tree)
+    positions = [p.name for p in known.parameters.values() if p.kind in _POSITIONAL]
+    leaves = [_leaf(_argument_name(path, positions), value) for path, value in found]
+    again = {name: value for name, value in frozen.items() if name not in settled}
+    return Call(tuple(leaves), shape).freeze(again)
+
+
+def _argument_name(path: Sequence[Any], positions: Sequence[str]) -> str:
+    """``x`` for the first argument, ``extra_p`` for what a mapping ``extra`` has under p."""
+    side, first, *rest = (key_text(key) for key in path)
+    is_positional = side == "0" and int(first) < len(positions)
+    return "_".join([positions[int(first)] if is_positional else first, *rest])
+
+
+def _leaf(name: str, value: Any) -> Leaf:
+    import numpy as np
+    import torch
+
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(np.array(value))
+    if isinstance(value, torch.Tensor):
+        return Leaf(name, value.detach().cpu(), is_input=True)
+    return Leaf(name, value, is_input=False)
+
+
+def resized(call: Call, batch: int) -> dict[str, Any]:
+    """The inputs with so many rows, where their first axis is the batch."""
+    rows = batch_of(call)
+    return {
+        leaf.name: _rows(leaf.value, batch) if is_batched(leaf, rows) else leaf.value
+        for leaf in call.inputs
+    }
+
+
+def batch_of(call: Call) -> int:
+    """The first size of the first input that has any, else 0."""
+    return next((len(leaf.value) for leaf in call.inputs if leaf.value.ndim), 0)
+
+
+def is_batched(leaf: Leaf, rows: int) -> bool:
+    """Whether an input has the batch as its first axis."""
+    return bool(leaf.value.ndim) and len(leaf.value) == rows
+
+
+def _rows(tensor: Any, count: int) -> Any:
+    import torch
+
+    return torch.cat([tensor] * -(-count // len(tensor)))[:count]
