@@ -151,7 +151,7 @@ def as_array(tensor: Any) -> Array:
     return np.array(wide.numpy())
 
 
-def spec_of(tensor: Any) -> Spec:
-    """What an input takes that is like a tensor: what is symbolic is open."""
+def spec_of(tensor: Any, *, is_batched: bool = False) -> Spec:
+    """What an input takes that is like a tensor: what is symbolic is open, and a batch."""
     shape = [size if isinstance(size, int) else None for size in tensor.shape]
-    return Spec(shape, dtype_of(tensor.dtype))
+    return Spec([None, *shape[1:]] if is_batched else shape, dtype_of(tensor.dtype))

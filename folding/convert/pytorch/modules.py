@@ -58,12 +58,26 @@ def plain(module: Any) -> Any:
     own = copy.deepcopy(module)
     for layer in own.modules():
         if parametrize.is_parametrized(layer):
-            for name in list(layer.parametrizations):
-                parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
+            _settle(layer)
         for key, hook in _hooks(layer):
             hook.remove(layer)
             del layer._forward_pre_hooks[key]
     return own
+
+
+def _settle(layer: Any) -> None:
+    """Store the computed parameters of a layer that is a copy.
+
+    ``remove_parametrizations`` would take them from the class, which the original has as well.
+    """
+    import torch
+    from torch.nn.utils import parametrize
+
+    values = {name: getattr(layer, name).detach().clone() for name in layer.parametrizations}
+    layer.__class__ = parametrize.type_before_parametrizations(layer)
+    del layer.parametrizations
+    for name, value in values.items():
+        layer.register_parameter(name, torch.nn.Parameter(value, requires_grad=False))
 
 
 def _hooks(layer: Any) -> list[tuple[int, Any]]:
@@ -129,9 +143,8 @@ def _leaf(name: str, value: Any) -> Leaf:
 
 def resized(call: Call, batch: int) -> dict[str, Any]:
     """The inputs with so many rows, where their first axis is the batch."""
-    rows = batch_of(call)
     return {
-        leaf.name: _rows(leaf.value, batch) if is_batched(leaf, rows) else leaf.value
+        leaf.name: _rows(leaf.value, batch) if is_batched(call, leaf) else leaf.value
         for leaf in call.inputs
     }
 
@@ -141,9 +154,9 @@ def batch_of(call: Call) -> int:
     return next((len(leaf.value) for leaf in call.inputs if leaf.value.ndim), 0)
 
 
-def is_batched(leaf: Leaf, rows: int) -> bool:
+def is_batched(call: Call, leaf: Leaf) -> bool:
     """Whether an input has the batch as its first axis."""
-    return bool(leaf.value.ndim) and len(leaf.value) == rows
+    return bool(leaf.value.ndim) and len(leaf.value) == batch_of(call)
 
 
 def _rows(tensor: Any, count: int) -> Any:

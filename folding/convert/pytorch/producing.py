@@ -35,7 +35,7 @@ class Origin:
     call: Call
     norms: Sequence[Norm]
     is_declared: bool
-    specs: Mapping[str, Spec]
+    specs: dict[str, Spec]
     heard: Sequence[str]
     program: Any = None
     warnings: list[Warned] = field(default_factory=list)

@@ -36,6 +36,8 @@ def quiet() -> Iterator[list[str]]:
         stack.enter_context(torch.no_grad())
         stack.callback(logging.disable, disabled)
         logging.disable(logging.CRITICAL)
+        stack.callback(torch._C._jit_set_onnx_log_enabled, True)
+        torch._C._jit_set_onnx_log_enabled(False)
         warnings.simplefilter("always")
         warnings.showwarning = hear
         yield said

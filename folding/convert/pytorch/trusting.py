@@ -1,14 +1,15 @@
-"""Files that may run code as they are read."""
+"""What a job has on files: the source, which may run code as it is read, and samples."""
 
 from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from folding.convert.job import Job, Kind
 from folding.convert.pytorch.runs import FAILURES, first_line
+from folding.equivalence.input_files import archive
 from folding.errors import BadCall, BadModel, StorageFailed
 
 _WHY = {
@@ -44,3 +45,22 @@ def loaded(job: Job, load: Callable[[str], Any]) -> Any:
     except _DAMAGED as error:
         text = f"PyTorch cannot read {job.source.name!r}: {first_line(error)}"
         raise BadModel(text, hint="Save or copy it again, by a version no newer.") from error
+
+
+def examples_of(job: Job, examples: Any, title: str, names: Sequence[str]) -> Any:
+    """What gives the shapes of a source that does not say them.
+
+    Raises:
+        BadCall: nothing does.
+        StorageFailed: the samples cannot be read.
+    """
+    if job.samples is None:
+        if examples is None:
+            hint = f"Give sample inputs: a .npz file with {' and '.join(map(repr, names))}."
+            raise BadCall(f"{title} does not say what shapes it takes", hint=hint)
+        return examples
+    try:
+        return archive(job.samples)
+    except OSError as error:
+        text = f"cannot read {str(job.samples)!r}: {error.strerror or error}"
+        raise StorageFailed(text) from error

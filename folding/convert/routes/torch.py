@@ -7,6 +7,7 @@ from others, as weight and spectral norm do, is stored as what it is.
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 from folding.convert.job import Job, Product
@@ -25,12 +26,10 @@ from folding.convert.pytorch.norms import norms_of_module
 from folding.convert.pytorch.producing import Origin, produce
 from folding.convert.pytorch.quiet import quiet
 from folding.convert.pytorch.runs import FAILURES
+from folding.convert.pytorch.trusting import examples_of
 from folding.convert.routes import exported_program, torchscript
-from folding.convert.samples import Spec
-from folding.equivalence.input_files import archive
-from folding.errors import BadCall
 
-#: Not a size that programs are specialised to.
+#: Programs are made with so many rows at least: they are specialised to what happens to one.
 _ROWS = 2
 
 
@@ -48,29 +47,71 @@ def convert_module(module: Any, job: Job, examples: Any = None) -> Product:
     """
     import torch
 
-    given = archive(job.samples) if job.samples is not None else examples
-    if given is None:
-        text = "a PyTorch module does not say what shapes it takes"
-        raise BadCall(text, hint="Give sample inputs: a .npz or examples of its arguments.")
+    title = f"the module {type(module).__name__!r}"
     if isinstance(module, torch.jit.ScriptModule):
-        return torchscript.convert_script(module, job, given)
+        return torchscript.convert_script(module, job, title, examples)
+    given = examples_of(job, examples, title, list(signature(module.forward).parameters))
     with quiet() as heard:
-        title = type(module).__name__
         copy = at_inference(module)
-        call = call_of(copy, given, job.freeze)
-        program = _exported(plain(copy), call)
-        norms = {norm.name: norm for norm in norms_of_module(copy)}
-        origin = Origin(
-            title=title,
-            module=copy,
-            call=call,
-            norms=tuple(norms.values()),
-            is_declared=bool(norms),
-            specs=_specs(call),
-            heard=heard,
-            warnings=mode_warnings(module, title),
-        )
-        if program is not None:
-            found = exported_program.call_of(program)
-            ...
+        origin = _origin(title, copy, call_of(copy, given, job.freeze), heard)
+        origin.warnings += mode_warnings(module, type(module).__name__)
         return produce(origin, job)
+
+
+def _origin(title: str, copy: Any, call: Call, heard: list[str]) -> Origin:
+    norms = tuple(norms_of_module(copy))
+    origin = Origin(
+        title=title,
+        module=copy,
+        call=call,
+        norms=norms,
+        is_declared=bool(norms),
+        specs={leaf.name: spec_of(leaf.value, is_batched=is_batched(call, leaf)) for leaf in call.inputs},
+        heard=heard,
+    )
+    program = _program(plain(copy), call)
+    if program is not None:
+        _describe(origin, program)
+    return origin
+
+
+def _describe(origin: Origin, program: Any) -> None:
+    """Take over what a program says: which sizes are open, and functional normalisations."""
+    found = exported_program.call_of(program).leaves
+    for leaf, same in zip(origin.call.leaves, found, strict=True):
+        if leaf.is_input:
+            origin.specs[leaf.name] = spec_of(same.value)
+    known = {norm.name for norm in origin.norms}
+    more = [norm for norm in aten.norms_of_program(program) if "mean" in norm.arrays]
+    origin.norms = (*origin.norms, *(norm for norm in more if norm.name not in known))
+    origin.is_declared = bool(origin.norms)
+    aten.normalise_by_batch_norm(program)
+    origin.program = program
+
+
+def _program(module: Any, call: Call) -> Any:
+    """The program of a module, with an open batch if it can have one; None if there is none."""
+    import torch
+    from torch.utils import _pytree
+
+    rows = batch_of(call)
+    axes = [
+        {0: torch.export.Dim.AUTO} if leaf.is_input and is_batched(call, leaf) else None
+        for leaf in call.leaves
+    ]
+    positional, named = _pytree.tree_unflatten(axes, call.tree)
+    for count in dict.fromkeys((max(_ROWS, rows), rows)):
+        args, kwargs = call.arguments(resized(call, count))
+        shapes = (*positional, *named.values())
+        try:
+            program = torch.export.export(module, args, kwargs, dynamic_shapes=shapes)
+        except FAILURES:
+            return None
+        if count == rows or _is_open(program):
+            return program
+    return None
+
+
+def _is_open(program: Any) -> bool:
+    leaves = exported_program.call_of(program).inputs
+    return any(spec_of(leaf.value).has_batch for leaf in leaves)
