@@ -3,6 +3,7 @@
     report = folding.fold("model.onnx", "model.folded.onnx")
     folded, report = folding.fold_model(model_proto)
     plan = folding.explain("model.onnx")
+    report = folding.convert("model.keras", "model.onnx")
     verdict = folding.verify("model.onnx", "somebody_elses.onnx")
 
 Everything raised on purpose is a ``FoldError``. An affine that cannot be folded is none: it is a
@@ -21,10 +22,13 @@ from folding.errors import (
     Malformed,
     NotEquivalent,
     StorageFailed,
+    Unconvertible,
     Unproven,
 )
 
 if TYPE_CHECKING:
+    from folding.convert.converting import convert
+    from folding.convert.report import ConversionReport
     from folding.equivalence.limits import RunLimits
     from folding.inmemory import fold_model
     from folding.layout import Layout
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BadCall",
     "BadModel",
+    "ConversionReport",
     "Decision",
     "FoldError",
     "Folded",
@@ -51,8 +56,10 @@ __all__ = [
     "Report",
     "RunLimits",
     "StorageFailed",
+    "Unconvertible",
     "Unproven",
     "__version__",
+    "convert",
     "explain",
     "fold",
     "fold_model",
@@ -60,6 +67,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "folding.convert.converting": ("convert",),
+    "folding.convert.report": ("ConversionReport",),
     "folding.equivalence.limits": ("RunLimits",),
     "folding.model_limits": ("Limits",),
     "folding.inmemory": ("fold_model",),

@@ -12,7 +12,7 @@ FoldError                    catch this one
 │   └── Unconvertible        no converter can make a sound ONNX file of it
 ├── BadCall                  the call is wrong: paths, options, inputs
 ├── StorageFailed            the operating system refused to read or write a file
-├── NotEquivalent            the folded model computes something else; nothing was written
+├── NotEquivalent            the model computes something else than it should; nothing was written
 └── Unproven                 equivalence could not be established; nothing was written
 
 An affine that cannot be folded is *not* an error: it is a ``Kept`` inside the plan.
@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from folding.convert.report import ConversionReport
     from folding.report import Report
 
 
@@ -102,10 +103,12 @@ class StorageFailed(FoldError):
 
 
 class VerificationFailed(FoldError):
-    """Base of the two verdicts that stop a fold; ``report`` holds the evidence."""
+    """Base of the two verdicts that stop a fold or a conversion; ``report`` holds the evidence."""
 
-    def __init__(self, message: str, report: Report) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, report: Report | ConversionReport, *, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.report = report
 
 

@@ -64,7 +64,7 @@ def show_report(report: Report, *, on_error: bool = False) -> None:
     print(_verdict(report.verification), file=stream)
     target = report.target
     if target is not None:
-        size = f"{_bytes(report.source.bytes)} -> {_bytes(target.bytes)}"
+        size = f"{size_of(report.source.bytes)} -> {size_of(target.bytes)}"
         print(f"written: {printable(target.path or '')} ({size})", file=stream)
 
 
@@ -127,7 +127,7 @@ def _operators(plan: Plan) -> Iterator[str]:
 
 
 def _row(name: str, before: Tally, after: Tally) -> tuple[str, str, str, str, str]:
-    sizes = _bytes(before.bytes), _bytes(after.bytes)
+    sizes = size_of(before.bytes), size_of(after.bytes)
     return name, str(before.nodes), str(after.nodes), *sizes
 
 
@@ -182,7 +182,8 @@ def show_findings(found: Findings) -> None:
     print(f"{foldable} of {len(found.files)} can be folded{more}")
 
 
-def _bytes(count: int) -> str:
+def size_of(count: int) -> str:
+    """So many bytes, for people."""
     size = float(count)
     for unit in ("B", "kB", "MB"):
         if size < _KILO:

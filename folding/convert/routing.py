@@ -18,5 +18,8 @@ ROUTES: dict[Kind, str] = {
     Kind.TFLITE: f"{_ROUTES}.tflite:run",
 }
 
-#: Through Keras 2 as it lives on in tf_keras.
-LEGACY_KERAS = f"{_ROUTES}.keras2:run"
+#: What converts a live model, given it and a job.
+LIVE: dict[Kind, str] = {
+    Kind.KERAS: f"{_ROUTES}.keras:convert_model",
+    Kind.EXPORTED_PROGRAM: f"{_ROUTES}.torch:convert_module",
+}

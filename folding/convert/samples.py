@@ -1,7 +1,7 @@
 """What the framework and the graph are both run on, and the files that it is kept in.
 
 Where the user gives no samples some are made up: the same seed gives the same ones. The first axis
-of an input is the batch wherever it is open; if that of any input is fixed, there is one batch only.
+of an input is the batch if it is open; where that of any input is fixed, there is one batch only.
 """
 
 from __future__ import annotations

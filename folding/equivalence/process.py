@@ -187,8 +187,13 @@ class Death:
 
     @property
     def last_words(self) -> str:
+        """The last line that it wrote, or that there is none."""
+        return self.said_last or "it says nothing"
+
+    @property
+    def said_last(self) -> str:
         """The last line that it wrote, as far as it can be printed."""
-        lines = self._said.strip().splitlines() or ["it says nothing"]
+        lines = self._said.strip().splitlines() or [""]
         return "".join(c if c.isprintable() else "?" for c in lines[-1][:_LONGEST_QUOTE])
 
 

@@ -1,0 +1,57 @@
+"""Loading a Keras file, and saying why it cannot be in one sentence."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from folding.convert.keras.file import KerasFile
+from folding.errors import BadCall, BadModel
+
+#: How Keras 3 and Keras 2 say that a class is none of theirs.
+_UNKNOWN = re.compile(
+    r"Could not (?:locate|deserialize) (?:class|function) '(?P<new>[^']+)'"
+    r"|Unknown [a-z ]+: '?(?P<old>[\w>]+)'?"
+)
+_UNSAFE = re.compile(r"safe_mode|unsafe deserialization|disallowed", re.IGNORECASE)
+_FAULTS = (
+    AttributeError,
+    ImportError,
+    IndexError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+def load(library: Any, file: KerasFile, *, trust: bool) -> Any:
+    """The model, without what it was trained with.
+
+    Raises:
+        BadCall: it holds code, and is not trusted.
+        BadModel: it is damaged, or a class of it is unknown here.
+    """
+    file.require_no_code(trust=trust)
+    try:
+        return library.saving.load_model(str(file.path), compile=False, safe_mode=not trust)
+    except _FAULTS as error:
+        raise _explained(file, str(error)) from error
+
+
+def _explained(file: KerasFile, message: str) -> BadCall | BadModel:
+    unknown = _UNKNOWN.search(message)
+    if unknown:
+        name = unknown["new"] or unknown["old"]
+        return BadModel(
+            f"{str(file.path)!r} uses {name!r}, which Keras {file.version} does not have",
+            hint="Convert the model itself, with folding.convert, in the program that defines it.",
+        )
+    if _UNSAFE.search(message):
+        return BadCall(
+            f"{str(file.path)!r} holds code",
+            hint="Give --trust if you know where the file comes from: loading it runs that code.",
+        )
+    first = message.strip().partition("\n")[0]
+    return BadModel(f"Keras {file.version} cannot load {str(file.path)!r}: {first}")

@@ -1,0 +1,98 @@
+"""Keras on TensorFlow, of either version: through a traced function and tf2onnx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from folding.convert import tf2onnx_
+from folding.convert.job import MODEL, Job
+from folding.convert.keras.flat import Flat
+from folding.convert.samples import Array, Feed, Spec
+from folding.errors import Unconvertible
+
+
+class OnTensorFlow:
+    """The converter of one model, and the model itself as TensorFlow runs it."""
+
+    def __init__(self, flat: Flat) -> None:
+        import tensorflow as tf
+
+        self.flat = flat
+        self.signature = [
+            tf.TensorSpec(spec.sizes, _type(spec.dtype), name=f"input_{place}")
+            for place, spec in enumerate(flat.inputs.values())
+        ]
+        self._functions = [self._traced(jit_compile=jit) for jit in (None, True)]
+
+    def _traced(self, **more: Any) -> Any:
+        import tensorflow as tf
+
+        def call(*tensors: Any) -> list[Any]:
+            return self.flat(*tensors)
+
+        return tf.function(call, self.signature, **more)
+
+    @property
+    def versions(self) -> tuple[str, str]:
+        """Of what runs the model, and of what converts it."""
+        return f"TensorFlow {version('tensorflow')}", f"tf2onnx {version('tf2onnx')}"
+
+    def convert(self, job: Job) -> Mapping[str, Spec]:
+        """Write the ONNX model, whose inputs and outputs are called as in Keras.
+
+        Returns:
+            What the ONNX model takes.
+
+        Raises:
+            Unconvertible: tf2onnx or TensorFlow's own freezing leaves an operator.
+        """
+        with _inlined():
+            function = self._traced().get_concrete_function()
+        tensors = [*function.inputs[: len(self.signature)], *function.outputs]
+        names = [*self.flat.inputs, *self.flat.outputs]
+        renamed = {tensor.name: name for tensor, name in zip(tensors, names, strict=True)}
+        try:
+            model = tf2onnx_.convert_function(function, opset=job.opset, renamed=renamed)
+        except ValueError as error:
+            reason = str(error).splitlines()[0]
+            raise Unconvertible(f"TensorFlow cannot freeze the model: {reason}") from error
+        (job.folder / MODEL).write_bytes(model.SerializeToString())
+        return self.flat.inputs
+
+    def run(self, feed: Feed) -> list[Array]:
+        """What Keras computes. TensorFlow's own kernels lack what its compiler can do on a CPU."""
+        import tensorflow as tf
+
+        given = [tf.constant(array) for array in feed.values()]
+        try:
+            found = self._functions[0](*given)
+        except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
+            found = self._functions[1](*given)
+        return [np.asarray(tensor) for tensor in found]
+
+
+def _type(dtype: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.string if dtype is object else tf.as_dtype(dtype)
+
+
+@contextmanager
+def _inlined() -> Iterator[None]:
+    """Trace functions within functions as if they were none.
+
+    Keras has grouped convolutions compiled, which tf2onnx cannot look into.
+    """
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)  # noqa: FBT003
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)

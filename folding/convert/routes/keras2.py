@@ -1,0 +1,35 @@
+"""Keras 2, as it lives on in tf_keras."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from folding.convert.job import Job, Product
+from folding.convert.keras.converting import converted
+from folding.convert.keras.file import read_keras_file
+from folding.convert.keras.loading import load
+from folding.convert.keras.on_tensorflow import OnTensorFlow
+
+
+def run(job: Job) -> Product:
+    """Convert a file that Keras 2 wrote.
+
+    Raises:
+        BadCall: it holds code and is not trusted, or has no such output.
+        BadModel: it is damaged, uses what is unknown here, or cannot be converted.
+    """
+    import tf_keras
+
+    return convert_model(load(tf_keras, read_keras_file(job.source), trust=job.trust), job)
+
+
+def convert_model(model: Any, job: Job) -> Product:
+    """Convert a live model of tf_keras.
+
+    Raises:
+        BadCall: it was never called, or has no such output.
+        BadModel: it cannot be converted.
+    """
+    import tf_keras
+
+    return converted(tf_keras, model, OnTensorFlow, job)
