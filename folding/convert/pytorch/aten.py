@@ -46,8 +46,12 @@ _SLOTS = {"gamma": "weight", "beta": "bias", "mean": "running_mean", "variance":
 
 def operator(node: Any) -> str:
     """The name of what a node calls, such as ``aten::batch_norm``, or nothing."""
-    schema = getattr(node.target, "_schema", None)
+    schema = _schema(node)
     return schema.name if node.op == "call_function" and schema is not None else ""
+
+
+def _schema(node: Any) -> Any:
+    return getattr(node.target, "_schema", None)
 
 
 def trained_norms(program: Any) -> list[str]:
@@ -65,7 +69,7 @@ def switch_to_inference(program: Any) -> None:
         name = operator(node)
         if name not in _SWITCHED or (name in _NORMS and not _has_statistics(node)):
             continue
-        for place, argument in enumerate(node.target._schema.arguments):
+        for place, argument in enumerate(_schema(node).arguments):
             if argument.name in _FLAGS:
                 node.update_arg(place, arg=False)
     program.graph_module.recompile()
@@ -99,7 +103,7 @@ def norms_of_program(program: Any) -> Iterator[Norm]:
 
 def _arguments(node: Any) -> dict[str, Any]:
     """What a node is given, by the names that its operator has for it."""
-    names = [argument.name for argument in node.target._schema.arguments]
+    names = [argument.name for argument in _schema(node).arguments]
     return dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
 
 

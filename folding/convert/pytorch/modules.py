@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from inspect import Parameter, signature
+from inspect import signature
 from typing import Any
 
-from folding.convert.pytorch.calls import Call, Leaf, key_text
-from folding.convert.pytorch.runs import FAILURES, first_line
+from folding.convert.pytorch.calls import Call, Leaf, key_text, spec_of
+from folding.convert.pytorch.runs import failures, first_line
+from folding.convert.samples import Feed, Spec
 from folding.errors import BadCall
 from folding.plan import Warned
 
-_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+_HOOKS = "_forward_pre_hooks"
 
 
 def at_inference(module: Any) -> Any:
@@ -32,7 +33,7 @@ def at_inference(module: Any) -> Any:
     }
     try:
         return copy.deepcopy(inner, derived).cpu().eval()
-    except FAILURES as error:
+    except failures() as error:
         text = f"the module cannot be copied: {first_line(error)}"
         raise BadCall(text, hint="Save torch.export.export(...) of it as .pt2.") from error
 
@@ -61,7 +62,7 @@ def plain(module: Any) -> Any:
             _settle(layer)
         for key, hook in _hooks(layer):
             hook.remove(layer)
-            del layer._forward_pre_hooks[key]
+            del vars(layer)[_HOOKS][key]
     return own
 
 
@@ -85,16 +86,16 @@ def _hooks(layer: Any) -> list[tuple[int, Any]]:
     from torch.nn.utils.spectral_norm import SpectralNorm
     from torch.nn.utils.weight_norm import WeightNorm
 
-    hooks = layer._forward_pre_hooks.items()
+    hooks = vars(layer)[_HOOKS].items()
     return [(key, hook) for key, hook in hooks if isinstance(hook, (SpectralNorm, WeightNorm))]
 
 
-def call_of(module: Any, given: Any, frozen: Mapping[str, Any]) -> Call:
-    """How a module is called, by examples of its arguments.
+def call_of(module: Any, samples: Feed, frozen: Mapping[str, Any]) -> Call:
+    """How a module is called, by samples of its inputs.
 
     Args:
         module: its ``forward`` says what they are called.
-        given: one argument, a tuple of them, or a mapping by name; trees of tensors or arrays.
+        samples: arrays by name, or by the path to where they are in a tree.
         frozen: values for other arguments by name.
 
     Raises:
@@ -103,31 +104,43 @@ def call_of(module: Any, given: Any, frozen: Mapping[str, Any]) -> Call:
     from torch.utils import _pytree
 
     known = signature(module.forward)
-    args: Sequence[Any] = ()
-    kwargs: dict[str, Any] = {}
-    if isinstance(given, Mapping):
-        kwargs = dict(given)
-    else:
-        args = tuple(given) if isinstance(given, (tuple, list)) else (given,)
-    settled = {name: value for name, value in frozen.items() if name not in kwargs}
+    settled = {name: value for name, value in frozen.items() if name not in samples}
     try:
-        bound = known.bind(*args, **kwargs, **settled)
+        bound = known.bind(**_grown(samples), **settled)
     except TypeError as error:
-        hint = f"Its inputs: {', '.join(known.parameters)}."
+        hint = f"Its inputs: {', '.join(known.parameters) or 'none'}."
         raise BadCall(f"the module cannot be called: {error}", hint=hint) from error
-    tree = (bound.args, bound.kwargs)
-    found, shape = _pytree.tree_flatten_with_path(tree)
-    positions = [p.name for p in known.parameters.values() if p.kind in _POSITIONAL]
-    leaves = [_leaf(_argument_name(path, positions), value) for path, value in found]
-    again = {name: value for name, value in frozen.items() if name not in settled}
-    return Call(tuple(leaves), shape).freeze(again)
+    found, tree = _pytree.tree_flatten_with_path((bound.args, bound.kwargs))
+    positions = list(known.parameters)
+    leaves = tuple(_leaf(_argument_name(path, positions), value) for path, value in found)
+    return Call(leaves, tree).freeze({n: v for n, v in frozen.items() if n in samples})
+
+
+def _grown(samples: Feed) -> dict[str, Any]:
+    """Arguments, some of which are mappings or lists that others are parts of."""
+    grown: dict[str, Any] = {}
+    for path, array in samples.items():
+        *stems, last = path.split(".")
+        place = grown
+        for stem in stems:
+            place = place.setdefault(stem, {})
+        place[last] = array
+    return {name: _listed(part) for name, part in grown.items()}
+
+
+def _listed(part: Any) -> Any:
+    """Mappings whose keys are 0, 1 and so on are lists."""
+    if not isinstance(part, dict):
+        return part
+    inner = {key: _listed(value) for key, value in part.items()}
+    is_list = sorted(inner) == [str(place) for place in range(len(inner))]
+    return [inner[str(place)] for place in range(len(inner))] if is_list else inner
 
 
 def _argument_name(path: Sequence[Any], positions: Sequence[str]) -> str:
-    """``x`` for the first argument, ``extra_p`` for what a mapping ``extra`` has under p."""
+    """``x`` for the first argument, ``extra.p`` for what a mapping ``extra`` has under p."""
     side, first, *rest = (key_text(key) for key in path)
-    is_positional = side == "0" and int(first) < len(positions)
-    return "_".join([positions[int(first)] if is_positional else first, *rest])
+    return ".".join([positions[int(first)] if side == "0" else first, *rest])
 
 
 def _leaf(name: str, value: Any) -> Leaf:
@@ -135,9 +148,7 @@ def _leaf(name: str, value: Any) -> Leaf:
     import torch
 
     if isinstance(value, np.ndarray):
-        value = torch.from_numpy(np.array(value))
-    if isinstance(value, torch.Tensor):
-        return Leaf(name, value.detach().cpu(), is_input=True)
+        return Leaf(name, torch.from_numpy(np.array(value)), is_input=True)
     return Leaf(name, value, is_input=False)
 
 
@@ -163,3 +174,10 @@ def _rows(tensor: Any, count: int) -> Any:
     import torch
 
     return torch.cat([tensor] * -(-count // len(tensor)))[:count]
+
+
+def specs_of(call: Call) -> dict[str, Spec]:
+    """What the inputs take, if nothing is known but examples."""
+    return {
+        leaf.name: spec_of(leaf.value, is_batched=is_batched(call, leaf)) for leaf in call.inputs
+    }

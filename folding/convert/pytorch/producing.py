@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from warnings import WarningMessage
 
 from folding.convert.job import Job, Port, Product
 from folding.convert.pytorch import norms
@@ -27,7 +28,7 @@ class Origin:
     """What is to be converted.
 
     ``module`` computes what the framework does at inference, ``program`` is what is known of it
-    operator by operator. ``heard`` is what tracing warns of.
+    operator by operator. ``heard`` is what is warned of meanwhile.
     """
 
     title: str
@@ -36,7 +37,7 @@ class Origin:
     norms: Sequence[Norm]
     is_declared: bool
     specs: dict[str, Spec]
-    heard: Sequence[str]
+    heard: Sequence[WarningMessage]
     program: Any = None
     warnings: list[Warned] = field(default_factory=list)
 
@@ -116,7 +117,9 @@ def _fixed(inputs: Mapping[str, Array]) -> list[Warned]:
     return [Warned("BATCH_FIXED", next(iter(inputs)), text)]
 
 
-def _traced(heard: Iterable[str]) -> list[Warned]:
-    """What tracing cannot see."""
+def _traced(caught: Iterable[WarningMessage]) -> list[Warned]:
+    """What tracing says that it cannot see."""
+    heard = [str(one.message) for one in caught if one.category.__name__ == "TracerWarning"]
     text = "tracing has recorded one run, and what it decides by its inputs stays as it was: "
-    return [Warned("TRACED", "", text + said) for said in dict.fromkeys(heard)]
+    clauses = dict.fromkeys(said.partition(". ")[0] for said in heard)
+    return [Warned("TRACED", "", text + clause) for clause in clauses]

@@ -13,8 +13,7 @@ from folding.convert.pytorch.calls import Call, as_array
 from folding.convert.samples import Array, Feed, write_reference
 from folding.errors import BadCall
 
-#: What PyTorch raises for a call that it cannot carry out.
-FAILURES = (
+_FAILURES = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -24,6 +23,7 @@ FAILURES = (
     TypeError,
     ValueError,
 )
+_INTERPRETER = "The following operation failed in the TorchScript interpreter"
 _RANDOM = "its outputs for the same inputs differ from run to run"
 
 
@@ -61,13 +61,20 @@ def record(title: str, module: Any, call: Call, feeds: Iterable[Feed]) -> Runs:
     for last in feeds:
         try:
             done.append(_run(module, call, last))
-        except FAILURES as error:
+        except failures() as error:
             failure = error
     if not done:
         text = f"{title} cannot be run on its sample inputs: {first_line(failure)}"
         raise BadCall(text, hint="Give others with --sample-inputs.") from failure
     again = _run(module, call, done[-1].inputs)
     return Runs(done, "" if _same(done[-1].outputs, again.outputs) else _RANDOM)
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What PyTorch raises for something that it cannot do."""
+    import torch
+
+    return (*_FAILURES, torch.jit.Error)
 
 
 def _run(module: Any, call: Call, feed: Feed) -> Run:
@@ -83,8 +90,10 @@ def _same(one: Mapping[str, Array], other: Mapping[str, Array]) -> bool:
 
 
 def first_line(error: BaseException | None) -> str:
-    """What an error says, in short."""
+    """What an error says, in short: the interpreter of TorchScript says it at the end."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if lines and lines[0].startswith(_INTERPRETER):
+        lines.reverse()
     return (lines or [type(error).__name__])[0].rstrip(".")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from folding.convert.pytorch.calls import Call, Leaf
 from folding.convert.pytorch.norms import Norm, arrays_of, name_of
+from folding.convert.samples import Feed
 from folding.errors import BadCall
 
 _BATCH_NORM, _INSTANCE_NORM = "aten::batch_norm", "aten::instance_norm"
@@ -41,12 +42,12 @@ def norms_of_script(module: Any) -> Iterator[ScriptNorm]:
         yield ScriptNorm(norm, is_trained=mean is not None and values[_TRAINING] is True)
 
 
-def call_of_script(module: Any, given: Any, frozen: Mapping[str, Any]) -> Call:
-    """How a module is called, by examples of its arguments.
+def call_of_script(module: Any, samples: Feed, frozen: Mapping[str, Any]) -> Call:
+    """How a module is called, by samples of its inputs.
 
     Args:
         module: its schema says what they are called.
-        given: one argument, a tuple of them, or a mapping by name.
+        samples: arrays by name.
         frozen: values for other arguments by name.
 
     Raises:
@@ -56,27 +57,22 @@ def call_of_script(module: Any, given: Any, frozen: Mapping[str, Any]) -> Call:
 
     arguments = list(module.forward.schema.arguments)[1:]
     names = [argument.name for argument in arguments]
-    if not isinstance(given, Mapping):
-        values = given if isinstance(given, (tuple, list)) else (given,)
-        given = dict(zip(names, values, strict=False))
     known = f"Its inputs: {', '.join(names) or 'none'}."
-    for name in (*given, *frozen):
+    for name in (*samples, *frozen):
         if name not in names:
             raise BadCall(f"the source has no input {name!r}", hint=known)
-    leaves = [_leaf(argument, given, frozen) for argument in arguments]
+    leaves = [_leaf(argument, samples, frozen) for argument in arguments]
     return Call(tuple(leaves), _pytree.tree_structure((tuple(names), {}))).freeze(
-        {name: value for name, value in frozen.items() if name in given}
+        {name: value for name, value in frozen.items() if name in samples}
     )
 
 
-def _leaf(argument: Any, given: Mapping[str, Any], frozen: Mapping[str, Any]) -> Leaf:
+def _leaf(argument: Any, samples: Feed, frozen: Mapping[str, Any]) -> Leaf:
     import torch
 
     name = argument.name
-    if name in given:
-        value = given[name]
-        tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value)
-        return Leaf(name, tensor.detach().cpu(), is_input=True)
+    if name in samples:
+        return Leaf(name, torch.from_numpy(samples[name]), is_input=True)
     if name in frozen:
         return Leaf(name, frozen[name], is_input=False)
     if not argument.has_default_value():

@@ -11,7 +11,7 @@ from typing import Any
 
 from folding.convert.job import MODEL, Job
 from folding.convert.pytorch.calls import Call, as_tensor, named_outputs
-from folding.convert.pytorch.runs import FAILURES, Run
+from folding.convert.pytorch.runs import Run, failures
 from folding.convert.pytorch.translating import Untranslated, Written, reason
 from folding.renaming import Fresh
 
@@ -57,7 +57,7 @@ def trace(
             output_names=list(names.outputs.values()),
             dynamic_axes={name: {0: _BATCH} for name in varying},
         )
-    except FAILURES as error:
+    except failures() as error:
         raise Untranslated(reason(error)) from error
     return names
 
@@ -66,7 +66,7 @@ def _flat(module: Any, call: Call, outputs: Sequence[str]) -> Any:
     """A module that takes the inputs and gives the outputs one after the other."""
     import torch
 
-    class Flat(torch.nn.Module):
+    class Flat(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.source = module

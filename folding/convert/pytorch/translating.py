@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from folding.convert.job import MODEL, Job
 from folding.convert.pytorch.calls import Call, as_array, output_names
-from folding.convert.pytorch.runs import FAILURES, first_line
+from folding.convert.pytorch.runs import failures, first_line
 from folding.renaming import Fresh
 
 _OPERATOR = re.compile(r"op='([\w.:]+)'|operator '([\w.:]+)'|(aten[.:]+\w+)")
@@ -59,7 +59,7 @@ def translate(program: Any, call: Call, outputs: Sequence[str], job: Job) -> Wri
         if job.opset not in (None, model.opset_imports[""]):
             raise Untranslated(f"the exporter wrote opset {model.opset_imports['']} instead")
         result.save(job.folder / MODEL)
-    except FAILURES as error:
+    except failures() as error:
         raise Untranslated(reason(error)) from error
     return written
 
@@ -94,7 +94,7 @@ def keep_outputs(program: Any, outputs: Sequence[str]) -> None:
     end.args = (tuple(value for _, value in kept),)
     tree = _pytree.tree_structure(tuple(range(len(outputs))))
     program.module_call_graph[0].signature.out_spec = tree
-    codegen = program.graph._codegen
+    codegen = vars(program.graph)["_codegen"]
     if hasattr(codegen, "pytree_info"):
         codegen.pytree_info = codegen.pytree_info._replace(out_spec=tree)
     program.graph.eliminate_dead_code()

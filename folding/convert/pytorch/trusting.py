@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from folding.convert.job import Job, Kind
-from folding.convert.pytorch.runs import FAILURES, first_line
+from folding.convert.pytorch.runs import failures, first_line
+from folding.convert.samples import Feed
 from folding.equivalence.input_files import archive
 from folding.errors import BadCall, BadModel, StorageFailed
 
@@ -16,7 +17,7 @@ _WHY = {
     Kind.EXPORTED_PROGRAM: "may hold pickled objects, which run code as they are read",
     Kind.TORCHSCRIPT: "is a program of its own, with operators that read and write files",
 }
-_DAMAGED = (*FAILURES, EOFError, pickle.UnpicklingError, zipfile.BadZipFile)
+_DAMAGED: tuple[type[Exception], ...] = (EOFError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 def require_trust(job: Job) -> None:
@@ -42,23 +43,21 @@ def loaded(job: Job, load: Callable[[str], Any]) -> Any:
     except OSError as error:
         text = f"cannot read {job.source.name!r}: {error.strerror or error}"
         raise StorageFailed(text) from error
-    except _DAMAGED as error:
+    except (*failures(), *_DAMAGED) as error:
         text = f"PyTorch cannot read {job.source.name!r}: {first_line(error)}"
         raise BadModel(text, hint="Save or copy it again, by a version no newer.") from error
 
 
-def examples_of(job: Job, examples: Any, title: str, names: Sequence[str]) -> Any:
-    """What gives the shapes of a source that does not say them.
+def samples_of(job: Job, title: str, names: Sequence[str]) -> Feed:
+    """The samples, for a source that does not say what shapes it takes.
 
     Raises:
-        BadCall: nothing does.
-        StorageFailed: the samples cannot be read.
+        BadCall: there are none.
+        StorageFailed: they cannot be read.
     """
     if job.samples is None:
-        if examples is None:
-            hint = f"Give sample inputs: a .npz file with {' and '.join(map(repr, names))}."
-            raise BadCall(f"{title} does not say what shapes it takes", hint=hint)
-        return examples
+        hint = f"Give sample inputs: arrays for {' and '.join(map(repr, names))}."
+        raise BadCall(f"{title} does not say what shapes it takes", hint=hint)
     try:
         return archive(job.samples)
     except OSError as error:

@@ -8,6 +8,7 @@ saved in training mode is refused, or put in its inference form by ``--freeze tr
 from __future__ import annotations
 
 from typing import Any
+from warnings import WarningMessage
 
 from folding.convert.job import Job, Product
 from folding.convert.pytorch import aten
@@ -70,7 +71,7 @@ def call_of(program: Any) -> Call:
     return Call(tuple(leaves), program.call_spec.in_spec)
 
 
-def origin_of(program: Any, call: Call, job: Job, heard: list[str]) -> Origin:
+def origin_of(program: Any, call: Call, job: Job, heard: list[WarningMessage]) -> Origin:
     """What is to be converted."""
     norms = tuple(aten.norms_of_program(program))
     origin = Origin(

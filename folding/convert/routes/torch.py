@@ -1,7 +1,7 @@
 """Live ``torch.nn.Module`` objects, in the process that has them.
 
 The module is copied, and what is converted is the copy in evaluation mode: neither its mode nor its
-running statistics change. Its shapes come from examples of its inputs. A weight that is computed
+running statistics change. Its shapes come from samples of its inputs. A weight that is computed
 from others, as weight and spectral norm do, is stored as what it is.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from inspect import signature
 from typing import Any
+from warnings import WarningMessage
 
 from folding.convert.job import Job, Product
 from folding.convert.pytorch import aten
@@ -21,26 +22,26 @@ from folding.convert.pytorch.modules import (
     mode_warnings,
     plain,
     resized,
+    specs_of,
 )
 from folding.convert.pytorch.norms import norms_of_module
 from folding.convert.pytorch.producing import Origin, produce
 from folding.convert.pytorch.quiet import quiet
-from folding.convert.pytorch.runs import FAILURES
-from folding.convert.pytorch.trusting import examples_of
+from folding.convert.pytorch.runs import failures
+from folding.convert.pytorch.trusting import samples_of
 from folding.convert.routes import exported_program, torchscript
 
 #: Programs are made with so many rows at least: they are specialised to what happens to one.
 _ROWS = 2
 
 
-def convert_module(module: Any, job: Job, examples: Any = None) -> Product:
+def convert_module(module: Any, job: Job) -> Product:
     """Convert a module.
 
     Args:
         module: it is left as it is.
-        job: its samples, if any, have arrays by the names of forward's parameters.
-        examples: without samples, what gives shapes and types: one argument, a tuple of all, or a
-            mapping by name; tensors, arrays, or trees of them.
+        job: its samples have arrays by the names of forward's parameters; ``extra.p`` is what the
+            mapping ``extra`` has under p, ``extra.0`` the first in a list.
 
     Raises:
         FoldError: it cannot be called like that, or not be converted.
@@ -49,8 +50,8 @@ def convert_module(module: Any, job: Job, examples: Any = None) -> Product:
 
     title = f"the module {type(module).__name__!r}"
     if isinstance(module, torch.jit.ScriptModule):
-        return torchscript.convert_script(module, job, title, examples)
-    given = examples_of(job, examples, title, list(signature(module.forward).parameters))
+        return torchscript.convert_script(module, job, title)
+    given = samples_of(job, title, list(signature(module.forward).parameters))
     with quiet() as heard:
         copy = at_inference(module)
         origin = _origin(title, copy, call_of(copy, given, job.freeze), heard)
@@ -58,7 +59,7 @@ def convert_module(module: Any, job: Job, examples: Any = None) -> Product:
         return produce(origin, job)
 
 
-def _origin(title: str, copy: Any, call: Call, heard: list[str]) -> Origin:
+def _origin(title: str, copy: Any, call: Call, heard: list[WarningMessage]) -> Origin:
     norms = tuple(norms_of_module(copy))
     origin = Origin(
         title=title,
@@ -66,7 +67,7 @@ def _origin(title: str, copy: Any, call: Call, heard: list[str]) -> Origin:
         call=call,
         norms=norms,
         is_declared=bool(norms),
-        specs={leaf.name: spec_of(leaf.value, is_batched=is_batched(call, leaf)) for leaf in call.inputs},
+        specs=specs_of(call),
         heard=heard,
     )
     program = _program(plain(copy), call)
@@ -105,7 +106,7 @@ def _program(module: Any, call: Call) -> Any:
         shapes = (*positional, *named.values())
         try:
             program = torch.export.export(module, args, kwargs, dynamic_shapes=shapes)
-        except FAILURES:
+        except failures():
             return None
         if count == rows or _is_open(program):
             return program

@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from folding.convert.job import Job, Product
-from folding.convert.pytorch.calls import Call, spec_of
-from folding.convert.pytorch.modules import at_inference, is_batched, mode_warnings
+from folding.convert.pytorch.modules import at_inference, mode_warnings, specs_of
 from folding.convert.pytorch.norms import is_declared
 from folding.convert.pytorch.producing import Origin, produce
 from folding.convert.pytorch.quiet import quiet
 from folding.convert.pytorch.scripts import call_of_script, norms_of_script
-from folding.convert.pytorch.trusting import examples_of, loaded, require_trust
+from folding.convert.pytorch.trusting import loaded, require_trust, samples_of
 from folding.errors import BadModel
 
 
@@ -34,20 +33,19 @@ def run(job: Job) -> Product:
     return convert_script(module, job, repr(job.source.name))
 
 
-def convert_script(module: Any, job: Job, title: str, examples: Any = None) -> Product:
+def convert_script(module: Any, job: Job, title: str) -> Product:
     """Convert a module that is TorchScript.
 
     Args:
         module: it is left as it is.
-        job: its samples, if any, have arrays by the names of forward's arguments.
+        job: its samples have arrays by the names of forward's arguments.
         title: what the module is called in messages.
-        examples: without samples, what gives shapes and types.
 
     Raises:
         FoldError: it cannot be called like that, or not be converted.
     """
     names = [argument.name for argument in list(module.forward.schema.arguments)[1:]]
-    given = examples_of(job, examples, title, names)
+    given = samples_of(job, title, names)
     with quiet() as heard:
         copy = at_inference(module)
         norms = tuple(norms_of_script(copy))
@@ -65,14 +63,8 @@ def convert_script(module: Any, job: Job, title: str, examples: Any = None) -> P
             call=call,
             norms=tuple(found.norm for found in norms),
             is_declared=bool(norms) or is_declared(name for name, _ in copy.named_buffers()),
-            specs=_specs(call),
+            specs=specs_of(call),
             heard=heard,
             warnings=mode_warnings(module, title),
         )
         return produce(origin, job)
-
-
-def _specs(call: Call) -> dict[str, Any]:
-    return {
-        leaf.name: spec_of(leaf.value, is_batched=is_batched(call, leaf)) for leaf in call.inputs
-    }
