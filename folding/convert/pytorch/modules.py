@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from inspect import signature
+from collections.abc import Iterable, Mapping, Sequence
+from inspect import Parameter, Signature, signature
 from typing import Any
 
 from folding.convert.pytorch.calls import Call, Leaf, key_text, spec_of
@@ -104,16 +104,28 @@ def call_of(module: Any, samples: Feed, frozen: Mapping[str, Any]) -> Call:
     from torch.utils import _pytree
 
     known = signature(module.forward)
+    _check_names(known, (*samples, *frozen))
     settled = {name: value for name, value in frozen.items() if name not in samples}
     try:
         bound = known.bind(**_grown(samples), **settled)
     except TypeError as error:
-        hint = f"Its inputs: {', '.join(known.parameters) or 'none'}."
-        raise BadCall(f"the module cannot be called: {error}", hint=hint) from error
+        raise BadCall(f"the module cannot be called: {error}", hint=_inputs(known)) from error
     found, tree = _pytree.tree_flatten_with_path((bound.args, bound.kwargs))
     positions = list(known.parameters)
     leaves = tuple(_leaf(_argument_name(path, positions), value) for path, value in found)
     return Call(leaves, tree).freeze({n: v for n, v in frozen.items() if n in samples})
+
+
+def _check_names(known: Signature, names: Iterable[str]) -> None:
+    """Raise BadCall if a name, or the first part of a path, is no argument."""
+    takes_any = any(p.kind is Parameter.VAR_KEYWORD for p in known.parameters.values())
+    for name in names:
+        if not takes_any and name.partition(".")[0] not in known.parameters:
+            raise BadCall(f"the module has no input {name!r}", hint=_inputs(known))
+
+
+def _inputs(known: Signature) -> str:
+    return f"Its inputs: {', '.join(known.parameters) or 'none'}."
 
 
 def _grown(samples: Feed) -> dict[str, Any]:
