@@ -62,7 +62,7 @@ def produce(origin: Origin, job: Job) -> Product:
         unchecked=runs.unchecked,
         statistics=norms.written(job, origin.norms),
         declares_normalisation=origin.is_declared,
-        warnings=(*origin.warnings, *way.warnings, *_traced(origin.heard)),
+        warnings=(*origin.warnings, *way.warnings, *runs.warnings, *_traced(origin.heard)),
     )
 
 

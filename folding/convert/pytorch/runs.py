@@ -12,6 +12,7 @@ from folding.convert.job import Job
 from folding.convert.pytorch.calls import Call, as_array
 from folding.convert.samples import Array, Feed, write_reference
 from folding.errors import BadCall
+from folding.plan import Warned
 
 _FAILURES = (
     ArithmeticError,
@@ -37,10 +38,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Several of them, and why the graph cannot be held against them, if that is so."""
+    """Several of them, why the graph cannot be held against them if that is so, and warnings."""
 
     all: Sequence[Run]
     unchecked: str = ""
+    warnings: Sequence[Warned] = ()
 
     @property
     def outputs(self) -> list[str]:
@@ -50,24 +52,32 @@ class Runs:
 def record(title: str, module: Any, call: Call, feeds: Iterable[Feed]) -> Runs:
     """Run a module on each feed.
 
-    A batch size that it does not take is left out.
+    A batch size that it does not take is left out, with a warning.
 
     Raises:
         BadCall: it cannot be run on any.
     """
     done: list[Run] = []
-    failure: Exception | None = None
-    last: Feed = {}
-    for last in feeds:
+    refused: list[tuple[Feed, Exception]] = []
+    for feed in feeds:
         try:
-            done.append(_run(module, call, last))
+            done.append(_run(module, call, feed))
         except failures() as error:
-            failure = error
+            refused.append((feed, error))
     if not done:
-        text = f"{title} cannot be run on its sample inputs: {first_line(failure)}"
-        raise BadCall(text, hint="Give others with --sample-inputs.") from failure
+        text = f"{title} cannot be run on its sample inputs: {first_line(refused[-1][1])}"
+        raise BadCall(text, hint="Give others with --sample-inputs.") from refused[-1][1]
     again = _run(module, call, done[-1].inputs)
-    return Runs(done, "" if _same(done[-1].outputs, again.outputs) else _RANDOM)
+    unchecked = "" if _same(done[-1].outputs, again.outputs) else _RANDOM
+    return Runs(done, unchecked, [_refusal(feed, error) for feed, error in refused])
+
+
+def _refusal(feed: Feed, error: Exception) -> Warned:
+    """That a batch size is not taken."""
+    sizes = {name: len(array) for name, array in feed.items() if array.ndim}
+    name, size = next(iter(sizes.items()), ("", 0))
+    text = f"the source cannot be run on a batch of {size}: {first_line(error)}"
+    return Warned("BATCH_REFUSED", name, text)
 
 
 def failures() -> tuple[type[Exception], ...]:

@@ -152,29 +152,37 @@ def test_integers_are_taken(tmp_path: Path) -> None:
     torch_files.check(task, product)
 
 
-@pytest.mark.parametrize("route", ["program", "module"])
-def test_a_batch_that_is_fixed_is_told(tmp_path: Path, route: str) -> None:
+def test_a_batch_that_is_fixed_is_told(tmp_path: Path) -> None:
     """The graph is compared at that size alone."""
     import torch
     import torch_files
+    import torch_models
 
     from folding.convert.routes import exported_program
+
+    module, path = torch_models.trained("layer_norm"), tmp_path / "net.pt2"
+    torch_files.save_program(path, module, torch.randn(4, 64), axes=(None,))
+    task = torch_files.job(tmp_path, path, Kind.EXPORTED_PROGRAM)
+    product = exported_program.run(task)
+    assert torch_files.check_references(task, product, task.folder / "model.onnx") == [4]
+    (warning,) = product.warnings
+    assert warning.code == "BATCH_FIXED"
+    assert "batches of 4 only" in warning.text
+
+
+def test_a_batch_that_a_module_does_not_take_is_told(tmp_path: Path) -> None:
+    """The graph is compared at the others."""
+    import torch
+    import torch_files
 
     class Fixed(torch.nn.Module):  # type: ignore[misc]
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.reshape(4, 2, 8) * 2
 
-    if route == "program":
-        path = tmp_path / "net.pt2"
-        torch_files.save_program(path, Fixed(), torch.from_numpy(X), axes=(None,))
-        task = torch_files.job(tmp_path, path, Kind.EXPORTED_PROGRAM)
-        product = exported_program.run(task)
-    else:
-        task, product = torch_files.of_module(tmp_path, Fixed().eval(), X)
+    task, product = torch_files.of_module(tmp_path, Fixed().eval(), X)
     assert torch_files.check_references(task, product, task.folder / "model.onnx") == [8]
-    (warning,) = product.warnings
-    assert warning.code == "BATCH_FIXED"
-    assert "batches of 8 only" in warning.text
+    assert [warning.code for warning in product.warnings] == ["BATCH_REFUSED"] * 2
+    assert "cannot be run on a batch of 3" in product.warnings[1].text
 
 
 def test_a_program_for_few_batches_is_run_on_those(tmp_path: Path) -> None:
@@ -186,13 +194,13 @@ def test_a_program_for_few_batches_is_run_on_those(tmp_path: Path) -> None:
     from folding.convert.routes import exported_program
 
     module = torch_models.trained("layer_norm")
-    few = ({0: torch.export.Dim("few", min=2, max=5)},)
+    few = ({0: torch.export.Dim("few", min=3, max=5)},)
     path = tmp_path / "net.pt2"
     torch_files.save_program(path, module, torch.randn(4, 64), axes=few)
     task = torch_files.job(tmp_path, path, Kind.EXPORTED_PROGRAM)
     product = exported_program.run(task)
-    assert 3 in torch_files.check_references(task, product, task.folder / "model.onnx")
-    assert 8 not in torch_files.check_references(task, product, task.folder / "model.onnx")
+    assert torch_files.check_references(task, product, task.folder / "model.onnx") == [3]
+    assert "cannot be run on a batch of 8" in product.warnings[-1].text
 
 
 @pytest.mark.parametrize("route", ["program", "trace", "module"])
