@@ -22,12 +22,10 @@ def test_a_live_module_stays_as_it_is(tmp_path: Path) -> None:
     module[3].eval()
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     modes = [layer.training for layer in module.modules()]
-    random = torch.random.get_rng_state()
     array = torch_files.rows((1, 8, 8))
     task, product = torch_files.of_module(tmp_path, module, array)
     assert [layer.training for layer in module.modules()] == modes
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
-    assert torch.equal(torch.random.get_rng_state(), random)
     assert [warning.code for warning in product.warnings] == ["TRAINING_MODE"]
     torch_files.check(task, product)
     found = torch_files.outputs_of(task.folder / "model.onnx", {"input": array})
@@ -85,6 +83,7 @@ def test_a_program_saved_in_training_mode_has_an_inference_form(tmp_path: Path) 
     array = torch_files.rows((1, 8, 8))
     wishes = {"freeze": {"training": False}}
     task, product = torch_files.of_program(tmp_path, module, array, **wishes)
+    assert len(product.references) == 3
     report = torch_files.check(task, product)
     assert torch_files.folded_norms(report) == 3
     found = torch_files.outputs_of(task.folder / "model.onnx", {"input": array})
@@ -200,7 +199,10 @@ def test_instance_norm_by_stored_statistics_is_a_batch_norm(tmp_path: Path, rout
 
 @pytest.mark.parametrize("route", ["program", "trace", "module"])
 def test_dropout_at_inference_is_left_and_told(tmp_path: Path, route: str) -> None:
-    """It was written so: the graph has it, and nothing can be held against it."""
+    """It was written so: the graph has it, and nothing can be held against it.
+
+    The caller's random numbers are not drawn for that.
+    """
     import onnx
     import torch
     import torch_files
@@ -210,7 +212,9 @@ def test_dropout_at_inference_is_left_and_told(tmp_path: Path, route: str) -> No
             return torch.nn.functional.dropout(x, 0.5, training=True)
 
     array = torch_files.rows((8,))
+    random = torch.random.get_rng_state()
     task, product = torch_files.ROUTES[route](tmp_path, Noisy().eval(), array)
+    assert route != "module" or torch.equal(torch.random.get_rng_state(), random)
     assert not product.references
     assert "differ from run to run" in product.unchecked
     graph = onnx.load_model(task.folder / "model.onnx").graph
