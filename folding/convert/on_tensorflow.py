@@ -1,7 +1,8 @@
-"""Keras on TensorFlow, of either version: through a traced function and tf2onnx."""
+"""A function of TensorFlow: traced, and converted by tf2onnx."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -11,21 +12,25 @@ import numpy as np
 
 from folding.convert import tf2onnx_
 from folding.convert.job import MODEL, Job
-from folding.convert.keras.flat import Flat
+from folding.convert.function import Function
 from folding.convert.samples import Array, Feed, Spec
 from folding.errors import Unconvertible
 
 
-class OnTensorFlow:
-    """The converter of one model, and the model itself as TensorFlow runs it."""
+#: What TensorFlow says of a node that assigns to what was to become a constant.
+_WRITTEN = re.compile(r"Input 0 of node (\S+) was passed \S+ from \S+ incompatible with expected")
 
-    def __init__(self, flat: Flat) -> None:
+
+class OnTensorFlow:
+    """The converter of one function, and the function itself as TensorFlow runs it."""
+
+    def __init__(self, function: Function) -> None:
         import tensorflow as tf
 
-        self.flat = flat
+        self.function = function
         self.signature = [
             tf.TensorSpec(spec.sizes, _type(spec.dtype), name=f"input_{place}")
-            for place, spec in enumerate(flat.inputs.values())
+            for place, spec in enumerate(function.inputs.values())
         ]
         self._functions = [self._traced(jit_compile=jit) for jit in (None, True)]
 
@@ -33,7 +38,7 @@ class OnTensorFlow:
         import tensorflow as tf
 
         def call(*tensors: Any) -> list[Any]:
-            return self.flat(*tensors)
+            return self.function(*tensors)
 
         return tf.function(call, self.signature, **more)
 
@@ -52,17 +57,16 @@ class OnTensorFlow:
             Unconvertible: tf2onnx or TensorFlow's own freezing leaves an operator.
         """
         with _inlined():
-            function = self._traced().get_concrete_function()
-        tensors = [*function.inputs[: len(self.signature)], *function.outputs]
-        names = [*self.flat.inputs, *self.flat.outputs]
+            traced = self._traced().get_concrete_function()
+        tensors = [*traced.inputs[: len(self.signature)], *traced.outputs]
+        names = [*self.function.inputs, *self.function.outputs]
         renamed = {tensor.name: name for tensor, name in zip(tensors, names, strict=True)}
         try:
-            model = tf2onnx_.convert_function(function, opset=job.opset, renamed=renamed)
+            model = tf2onnx_.convert_function(traced, opset=job.opset, renamed=renamed)
         except ValueError as error:
-            reason = str(error).splitlines()[0]
-            raise Unconvertible(f"TensorFlow cannot freeze the model: {reason}") from error
+            raise _explained(str(error)) from error
         (job.folder / MODEL).write_bytes(model.SerializeToString())
-        return self.flat.inputs
+        return self.function.inputs
 
     def run(self, feed: Feed) -> list[Array]:
         """What Keras computes. TensorFlow's own kernels lack what its compiler can do on a CPU."""
@@ -74,6 +78,16 @@ class OnTensorFlow:
         except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
             found = self._functions[1](*given)
         return [np.asarray(tensor) for tensor in found]
+
+
+def _explained(message: str) -> Unconvertible:
+    written = _WRITTEN.search(message)
+    if written is None:
+        return Unconvertible(f"TensorFlow cannot freeze the model: {message.splitlines()[0]}")
+    return Unconvertible(
+        f"the model changes its own variables at inference, in {written[1]!r}",
+        hint="Call its batch normalisations without training=True, and save it again.",
+    )
 
 
 def _type(dtype: Any) -> Any:
