@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -83,18 +84,33 @@ def _inlined(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str]) -> A
     return tf_optimizer.OptimizeGraph(config, meta_graph)
 
 
+def convert_lite(
+    path: Path,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    *,
+    opset: int | None = None,
+    renamed: Mapping[str, str] | None = None,
+) -> onnx.ModelProto:
+    """The ONNX model of a TensorFlow Lite file, between tensors of it."""
+    _require_known(opset)
+    return _convert(None, inputs, outputs, opset, renamed or {}, tflite_path=str(path))
+
+
 def _convert(
     graph_def: Any,
     inputs: Sequence[str],
     outputs: Sequence[str],
     opset: int | None,
     renamed: Mapping[str, str],
+    **more: Any,
 ) -> onnx.ModelProto:
     import tensorflow as tf
     from tf2onnx import optimizer, tfonnx
 
     with _complaints() as complaints, tf.device("/cpu:0"), tf.Graph().as_default() as graph:
-        tf.import_graph_def(graph_def, name="")
+        if graph_def is not None:
+            tf.import_graph_def(graph_def, name="")
         converted = tfonnx.process_tf_graph(
             graph,
             continue_on_error=True,
@@ -102,6 +118,7 @@ def _convert(
             input_names=list(inputs),
             output_names=list(outputs),
             tensors_to_rename=dict(renamed),
+            **more,
         )
     if complaints:
         raise Unconvertible(f"tf2onnx has no conversion for {', '.join(complaints)}")

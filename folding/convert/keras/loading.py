@@ -11,6 +11,7 @@ from folding.errors import BadCall, BadModel
 #: How Keras 3 and Keras 2 say that a class is none of theirs.
 _UNKNOWN = re.compile(
     r"Could not (?:locate|deserialize) (?:class|function) '(?P<new>[^']+)'"
+    r"|Cannot deserialize object of type `(?P<lost>[^`]+)`"
     r"|Unknown [a-z ]+: '?(?P<old>[\w>]+)'?"
 )
 _UNSAFE = re.compile(r"safe_mode|unsafe deserialization|disallowed", re.IGNORECASE)
@@ -34,7 +35,7 @@ def load(library: Any, file: KerasFile, *, trust: bool) -> Any:
 def _explained(file: KerasFile, message: str) -> BadCall | BadModel:
     unknown = _UNKNOWN.search(message)
     if unknown:
-        name = unknown["new"] or unknown["old"]
+        name = unknown["new"] or unknown["lost"] or unknown["old"]
         return BadModel(
             f"{str(file.path)!r} uses {name!r}, which Keras {file.version} does not have",
             hint="Convert the model itself, with folding.convert, in the program that defines it.",
@@ -45,4 +46,5 @@ def _explained(file: KerasFile, message: str) -> BadCall | BadModel:
             hint="Give --trust if you know where the file comes from: loading it runs that code.",
         )
     first = message.strip().partition("\n")[0]
-    return BadModel(f"Keras {file.version} cannot load {str(file.path)!r}: {first}")
+    text = f"Keras cannot load {str(file.path)!r}, of Keras {file.version}: {first}"
+    return BadModel(text, hint="Copy or save it again.")
