@@ -19,6 +19,9 @@ from folding.errors import BadCall, Unconvertible
 from folding.plan import Warned
 
 
+_LEFT_ON = "Call the layers in question without training=True, and save the model again."
+
+
 class Function(Protocol):
     """What takes tensors of a framework one by one, and gives a list of them.
 
@@ -81,7 +84,7 @@ def product(source: Source, backend: Callable[[Function], Backend], job: Job) ->
     function = frozen(source.function, job.freeze)
     at = backend(function)
     with _unchanged(source.variables):
-        _require_repeatable(source, function, at, job)
+        _require_inference(source, function, at, job)
         taken = at.convert(job)
         references = [
             write_reference(job, number, feed, dict(zip(function.outputs, at.run(feed), strict=True)))
@@ -158,25 +161,31 @@ def _value(name: str, value: Any, spec: Spec) -> Array:
 
 @contextmanager
 def _unchanged(variables: Sequence[Any]) -> Iterator[None]:
-    """Put back what a layer called with ``training=True`` changes when it is run."""
-    before = [(variable, np.array(variable.numpy())) for variable in variables]
+    """Put back what running a model may change."""
+    before = [np.array(variable.numpy()) for variable in variables]
     try:
         yield
     finally:
-        for variable, value in before:
+        for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
 
 
-def _require_repeatable(source: Source, function: Function, at: Backend, job: Job) -> None:
-    """Refuse a model that draws random numbers at inference: no two runs of it agree."""
+def _require_inference(source: Source, function: Function, at: Backend, job: Job) -> None:
+    """Refuse a model that is not what it is at inference: it draws random numbers, or learns."""
     feed = next(sample_inputs(job, function.inputs))
-    for first, second in zip(at.run(feed), at.run(feed), strict=True):
-        if not np.array_equal(first, second, equal_nan=first.dtype.kind == "f"):
-            where = f": see {', '.join(source.random)}" if source.random else ""
-            raise Unconvertible(
-                f"the model draws random numbers at inference{where}",
-                hint="Call its dropout and noise layers without training=True, and save it again.",
-            )
+    before = [np.array(variable.numpy()) for variable in source.variables]
+    first, second = at.run(feed), at.run(feed)
+    if not all(map(_equal, first, second)):
+        where = f": see {', '.join(source.random)}" if source.random else ""
+        raise Unconvertible(f"the model draws random numbers at inference{where}", hint=_LEFT_ON)
+    for variable, value in zip(source.variables, before, strict=True):
+        if not _equal(variable.numpy(), value):
+            name = getattr(variable, "path", variable.name)
+            raise Unconvertible(f"the model changes {name!r} at inference", hint=_LEFT_ON)
+
+
+def _equal(first: Array, second: Array) -> bool:
+    return np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
 
 
 def _fixed(asked: Mapping[str, Spec], taken: Mapping[str, Spec]) -> Sequence[Warned]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -15,10 +14,6 @@ from folding.convert.job import MODEL, Job
 from folding.convert.function import Function
 from folding.convert.samples import Array, Feed, Spec
 from folding.errors import Unconvertible
-
-
-#: What TensorFlow says of a node that assigns to what was to become a constant.
-_WRITTEN = re.compile(r"Input 0 of node (\S+) was passed \S+ from \S+ incompatible with expected")
 
 
 class OnTensorFlow:
@@ -64,7 +59,8 @@ class OnTensorFlow:
         try:
             model = tf2onnx_.convert_function(traced, opset=job.opset, renamed=renamed)
         except ValueError as error:
-            raise _explained(str(error)) from error
+            first = str(error).partition("\n")[0]
+            raise Unconvertible(f"TensorFlow cannot freeze the model: {first}") from error
         (job.folder / MODEL).write_bytes(model.SerializeToString())
         return self.function.inputs
 
@@ -78,16 +74,6 @@ class OnTensorFlow:
         except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
             found = self._functions[1](*given)
         return [np.asarray(tensor) for tensor in found]
-
-
-def _explained(message: str) -> Unconvertible:
-    written = _WRITTEN.search(message)
-    if written is None:
-        return Unconvertible(f"TensorFlow cannot freeze the model: {message.splitlines()[0]}")
-    return Unconvertible(
-        f"the model changes its own variables at inference, in {written[1]!r}",
-        hint="Call its batch normalisations without training=True, and save it again.",
-    )
 
 
 def _type(dtype: Any) -> Any:

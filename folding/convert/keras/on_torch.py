@@ -53,9 +53,9 @@ class OnTorch:
             try:
                 with _quiet():
                     _export(module, self.function, given, job, dynamo=True)
-            except faults as second:
-                reasons = " and with fixed sizes ".join(_first_line(f) for f in (first, second))
-                raise Unconvertible(f"torch.onnx cannot export the model: {reasons}") from second
+            except faults:
+                text = str(first).strip().partition("\n")[0]
+                raise Unconvertible(f"torch.onnx cannot export the model: {text}") from first
         return given
 
     def run(self, feed: Feed) -> list[Array]:
@@ -123,10 +123,6 @@ def _open_axes(name: str, spec: Spec) -> dict[int, str]:
 
 def _has_batch(given: Mapping[str, Spec]) -> bool:
     return all(spec.has_batch for spec in given.values())
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 @contextmanager
