@@ -82,6 +82,12 @@ class ExpansionTooLarge(BadModel):
     hint = "Raise --max-expanded-nodes if you trust the model, or export it without functions."
 
 
+class Unconvertible(BadModel):
+    """No converter can make a sound ONNX file of the source."""
+
+    hint = "Save the model in another of the formats that fold-model convert reads."
+
+
 class BadCall(FoldError):
     """A path, an option or an input of the call is wrong."""
 
