@@ -1,7 +1,8 @@
 """TensorFlow graphs to ONNX by tf2onnx, with its normalisations left for us to fold.
 
-tf2onnx folds a BatchNormalization into the Conv before it, without a proof; that one rule of its is
-off here. And it reports success on an operator that it has no conversion for: it logs an error and
+tf2onnx folds a BatchNormalization, and a Mul by a constant, into the Conv before it, and so does
+TensorFlow's own optimizer that it begins with. None of them proves it, so all three are off here.
+And tf2onnx reports success on an operator that it has no conversion for: it logs an error and
 writes an invalid file. Those lines are read, and become ``Unconvertible``.
 """
 
@@ -36,27 +37,25 @@ def convert_graph(
     ``inputs`` and ``outputs`` are tensors of it (``X:0``), which the model calls the same unless
     ``renamed`` says otherwise.
     """
-    from tf2onnx import tf_loader
-
     _require_known(opset)
-    lean = tf_loader.tf_optimize(list(inputs), list(outputs), graph_def)
-    return _convert(lean, inputs, outputs, opset, renamed or {})
+    return _convert(_inlined(graph_def, inputs, outputs), inputs, outputs, opset, renamed or {})
 
 
 def convert_function(
     function: Any, *, opset: int | None = None, renamed: Mapping[str, str] | None = None
 ) -> onnx.ModelProto:
     """The ONNX model of a concrete function, whose variables become constants."""
-    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
     from tf2onnx import tf_loader
 
-    _require_known(opset)
-    inputs, outputs = (
-        [tensor.name for tensor in tensors if tensor.dtype != tf.resource]
-        for tensors in (function.inputs, function.outputs)
+    captured = {tensor.name for tensor in function.graph.internal_captures}
+    inputs = [tensor.name for tensor in function.inputs if tensor.name not in captured]
+    outputs = [tensor.name for tensor in function.outputs]
+    frozen = convert_variables_to_constants_v2(
+        function, lower_control_flow=False, aggressive_inlining=True
     )
-    graph_def = tf_loader.from_function(function, inputs, outputs)
-    return _convert(graph_def, inputs, outputs, opset, renamed or {})
+    graph_def = tf_loader.fix_freezing_errors_part2(frozen.graph.as_graph_def(add_shapes=True))
+    return convert_graph(graph_def, inputs, outputs, opset=opset, renamed=renamed)
 
 
 def _require_known(opset: int | None) -> None:
@@ -68,6 +67,20 @@ def _require_known(opset: int | None) -> None:
             f"tf2onnx does not write opset {opset}",
             hint=f"Give one of {known[0]} to {known[-1]}, or leave the choice to tf2onnx.",
         )
+
+
+def _inlined(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
+    """The graph with its function calls replaced by what they do, and nothing folded."""
+    from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+    from tensorflow.python.grappler import tf_optimizer
+
+    config = config_pb2.ConfigProto()
+    config.graph_options.infer_shapes = True
+    config.graph_options.rewrite_options.optimizers[:] = ["function", "dependency"]
+    meta_graph = meta_graph_pb2.MetaGraphDef(graph_def=graph_def)
+    kept = meta_graph.collection_def["train_op"].node_list.value
+    kept.extend([*inputs, *outputs])
+    return tf_optimizer.OptimizeGraph(config, meta_graph)
 
 
 def _convert(
@@ -92,21 +105,38 @@ def _convert(
         )
     if complaints:
         raise Unconvertible(f"tf2onnx has no conversion for {', '.join(complaints)}")
-    with _without_folding():
-        model: onnx.ModelProto = optimizer.optimize_graph(converted).make_model("")
+    with _without_folding() as optimizers:
+        optimized = optimizer.optimize_graph(converted, optimizers=optimizers)
+    model: onnx.ModelProto = optimized.make_model("")
     return model
 
 
 @contextmanager
-def _without_folding() -> Iterator[None]:
+def _without_folding() -> Iterator[dict[str, Any]]:
+    """tf2onnx's optimizers, of which none changes the weights of a Conv."""
+    from tf2onnx import optimizer
     from tf2onnx.optimizer import back_to_back_optimizer
 
     rules = back_to_back_optimizer._func_map  # noqa: SLF001 - there is no other way to say so
     rule = rules.pop(_FOLDING_RULE)
     try:
-        yield
+        yield {**optimizer._get_optimizers(), "optimize_transpose": _mild_transposing()}  # noqa: SLF001
     finally:
         rules[_FOLDING_RULE] = rule
+
+
+def _mild_transposing() -> Any:
+    """tf2onnx's optimizer of Transposes, without what it does to a Mul behind a Conv."""
+    from tf2onnx.optimizer import TransposeOptimizer
+
+    class MildTransposing(TransposeOptimizer):  # type: ignore[misc]
+        def _mul_handler(self, trans: Any, node: Any) -> Any:
+            # It multiplies into the weights only what is the second factor.
+            if node.inputs[1].is_const():
+                self._g.replace_inputs(node, list(reversed(node.input)))
+            return super()._mul_handler(trans, node)
+
+    return MildTransposing
 
 
 @contextmanager
