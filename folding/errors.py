@@ -8,7 +8,8 @@ FoldError                    catch this one
 │   ├── ModelTooLarge        it cannot be written as one file, and has to be
 │   ├── NestingTooDeep       its graphs, functions or types contain each other too often
 │   ├── RecursiveFunction    a function of it calls itself
-│   └── ExpansionTooLarge    the calls of its functions stand for too many nodes
+│   ├── ExpansionTooLarge    the calls of its functions stand for too many nodes
+│   └── Unconvertible        no converter can make a sound ONNX file of it
 ├── BadCall                  the call is wrong: paths, options, inputs
 ├── StorageFailed            the operating system refused to read or write a file
 ├── NotEquivalent            the folded model computes something else; nothing was written

@@ -1,4 +1,5 @@
-"""One file for each kind of source, with ``run(job: Job) -> Product``.
+"""One module for each way from a framework to ONNX: ``run(job)`` answers with a ``Product``.
 
-Only these files import a framework, and only inside of their functions.
+Frameworks are imported inside of functions only: none may be imported before the environment is
+set that decides how it behaves, and none that is not needed.
 """
