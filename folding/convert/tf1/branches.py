@@ -3,7 +3,7 @@
     x ── If(flag, then=f, else=g) ── y          x ── the nodes of g ── y
 
 A PartitionedCall always runs its function; an If runs one of two. The nodes of a body are named
-``<call>/<name in the body>``. An If whose condition depends on data stays, with its functions.
+``<call>.body/<name in the body>``. An If whose condition depends on data stays, with its functions.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class _Body:
             yield Tensor(self._call.name, port), self._tensor(self._function.ret[output.name])
 
     def _outer(self, name: str) -> str:
-        return f"{self._call.name}/{name}"
+        return f"{self._call.name}.body/{name}"
 
     def _reference(self, reference: str) -> str:
         if not reference.startswith("^"):
@@ -97,9 +97,11 @@ class _Body:
         if reference in self._given:
             return self._given[reference]
         name, output, index = reference.split(":")
+        parts = self._signature(self._inner[name]).output_arg
         before = 0
-        for part in self._signature(self._inner[name]).output_arg:
-            if part.name == output:
+        for part in parts:
+            # TensorFlow freezes a ReadVariableOp to an Identity, and leaves the output its name.
+            if part.name == output or len(parts) == 1:
                 return Tensor(self._outer(name), before + int(index))
             before += _count(part, self._inner[name])
         raise BadModel(f"{self._function.signature.name!r} reads {reference!r}, which is not there")
