@@ -61,7 +61,8 @@ class _Run:
         if known is not None:
             self.instead[Tensor(node.name, int(known))] = value
             self._dead.add(Tensor(node.name, int(not known)))
-            self._drop(node)
+            # Nothing reads it any more, but some may still wait for it.
+            self.kept[node.name] = made("NoOp", node.name)
         return known is not None
 
     def _merge(self, node: Any) -> None:
@@ -72,16 +73,12 @@ class _Run:
         elif len(living) > 1 or len(inputs) == 1:
             self._keep(node)
         else:
-            self._drop(node)
             taken = inputs[living[0]]
-            self.instead[Tensor(node.name)] = self.instead.get(taken, taken)
+            source = self.instead.get(taken, taken)
+            self.kept[node.name] = made("Identity", node.name, [source], T=node.attr["T"])
             index = constant(f"{node.name}/value_index", living[0])
             self.kept[index.name] = index
             self.instead[Tensor(node.name, 1)] = Tensor(index.name)
 
     def _keep(self, node: Any) -> None:
         self.kept[node.name] = reading(node, self.instead)
-
-    def _drop(self, node: Any) -> None:
-        """Nothing reads a node any more, but some may still wait for it."""
-        self.kept[node.name] = made("NoOp", node.name)
