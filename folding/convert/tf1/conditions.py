@@ -39,7 +39,7 @@ def conditions(nodes: Mapping[str, Any]) -> set[str]:
         if name not in found:
             found.add(name)
             if nodes[name].op in _LOGIC:
-                wanted.extend(data(nodes[name])[:_LOGIC[nodes[name].op]])
+                wanted.extend(data(nodes[name])[: _LOGIC[nodes[name].op]])
     return found
 
 

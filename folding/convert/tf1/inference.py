@@ -27,6 +27,15 @@ class Inference:
     flags: Mapping[str, Any]
     defaults: Mapping[str, Any]
 
+    @property
+    def has_calls(self) -> bool:
+        """Whether a node of it still names a function."""
+        return any(
+            value.WhichOneof("value") == "func"
+            for node in self.graph.nodes.values()
+            for value in node.attr.values()
+        )
+
 
 def inference(loaded: Loaded, outputs: Sequence[Tensor], freeze: Mapping[str, Any]) -> Inference:
     """Set the flags, and keep what some outputs need.
@@ -76,7 +85,7 @@ def _with_outputs(
             raise BadCall(text, hint="Name other outputs, or set its flag with --freeze.")
         found[tensor] = source
         if source != tensor:
-            name = tensor.node if not tensor.port else f"{tensor.node}_{tensor.port}"
+            name = tensor.node if not tensor.port else f"{tensor.node}.{tensor.port}"
             more.append(made("Identity", name, [source], T=_type(loaded, tensor)))
             found[tensor] = Tensor(name)
     return graph.replaced(more), found

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from folding.convert.job import Job, Kind
-from folding.convert.tf1.nodes import Graph
+from folding.convert.tf1.nodes import Graph, first_line
 from folding.convert.tf1.variables import Checkpoint
 from folding.errors import BadModel, StorageFailed
 
@@ -23,6 +23,14 @@ class Loaded:
     meta: Any = None
     prefix: str = ""
     checkpoint: Checkpoint | None = None
+
+    @property
+    def signed(self) -> list[str]:
+        """What the file itself calls its outputs, if it has one signature."""
+        signatures = [] if self.meta is None else list(self.meta.signature_def.values())
+        if len(signatures) != 1:
+            return []
+        return [info.name for info in signatures[0].outputs.values()]
 
 
 def loaded(job: Job) -> Loaded:
@@ -88,9 +96,7 @@ def _checkpoint(name: str, prefix: str) -> Any:
     try:
         return tf.train.load_checkpoint(prefix)
     except (ValueError, tf.errors.OpError) as error:
-        text = f"the checkpoint of {name!r} is not beside it, or damaged: {_short(error)}"
-        raise BadModel(text, hint="Put .meta, .index and .data files of one name together.") from error
-
-
-def _short(error: Exception) -> str:
-    return str(error).splitlines()[0]
+        text = f"the checkpoint of {name!r} is not beside it, or damaged: {first_line(error)}"
+        raise BadModel(
+            text, hint="Put .meta, .index and .data files of one name together."
+        ) from error

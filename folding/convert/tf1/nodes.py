@@ -29,6 +29,16 @@ class Tensor(NamedTuple):
         return self.port == _CONTROL
 
 
+def plain(tensor: Tensor) -> str:
+    """A tensor as people call it: the first output of a node by the node's name."""
+    return tensor.name if tensor.port else tensor.node
+
+
+def first_line(error: Exception) -> str:
+    """What an error of TensorFlow says before it goes on."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def parsed(reference: str) -> Tensor:
     """What an input of a node, or a person, means by ``X``, ``X:1`` or ``^X``."""
     if reference.startswith("^"):
