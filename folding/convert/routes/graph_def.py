@@ -1,7 +1,7 @@
 """Graphs of TensorFlow 1: a frozen .pb, or a .meta beside its checkpoint.
 
-The graph is made ready for inference first (see ``tf1``), then tf2onnx has only what it can do. What
-TensorFlow computes with the graph as it was saved is the reference.
+The graph is made ready for inference first (see ``tf1``), then tf2onnx has only what it can do.
+What TensorFlow computes with the graph as it was saved is the reference.
 """
 
 from __future__ import annotations

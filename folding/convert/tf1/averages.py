@@ -6,13 +6,11 @@ ExponentialMovingAverage. It runs in training only, so it is looked for with the
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from folding.convert.tf1.flags import flags
 from folding.convert.tf1.loading import Loaded
-from folding.convert.tf1.nodes import Graph, Tensor, data, value_of
+from folding.convert.tf1.nodes import Tensor, data, value_of
 from folding.convert.tf1.specialise import specialised
 
 _ASSIGN = ("Assign", "AssignVariableOp")
@@ -58,8 +56,9 @@ class Averages:
                 variable, change = data(node)[:2]
                 product = self._graph.nodes[change.node]
                 if product.op == "Mul":
-                    known = [self._number(factor) for factor in data(product)]
-                    weights.update({variable.node: k for k in known if k is not None})
+                    for weight in map(self._number, data(product)):
+                        if weight is not None:
+                            weights[variable.node] = weight
         return weights
 
     def _number(self, tensor: Tensor) -> float | None:

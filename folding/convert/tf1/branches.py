@@ -20,7 +20,7 @@ _IFS = frozenset({"If", "StatelessIf"})
 
 
 def inlined(graph: Graph) -> tuple[Graph, dict[Tensor, Tensor]]:
-    """The graph without the calls that it is known how to answer, and what stands for their outputs.
+    """The graph without calls where it is known what they run, and what stands for their outputs.
 
     Calls within the bodies stay as they are, for another round.
     """
@@ -65,7 +65,7 @@ class _Body:
         self._graph, self._call, self._function = graph, call, function
         given = data(call)[1:] if call.op in _IFS else data(call)
         arguments = [argument.name for argument in function.signature.input_arg]
-        self._given = dict(zip(arguments, given, strict=True))
+        self._given: dict[str, Tensor] = dict(zip(arguments, given, strict=True))
         self._inner = {node.name: node for node in function.node_def}
 
     def nodes(self) -> Iterator[Any]:

@@ -36,10 +36,11 @@ _TRAINING_OPS = re.compile(
 )
 _INPUTS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 #: What stands between an output and what measures it.
-_PREPARING = frozenset(
-    "Reshape Shape ArgMax ArgMin Cast Log Log1p Squeeze Identity StopGradient Size Rank TopKV2"
-    " Slice StridedSlice Pack Greater GreaterEqual Less LessEqual Round Minimum Maximum".split()
-)
+_PREPARING = frozenset({
+    "ArgMax", "ArgMin", "Cast", "Greater", "GreaterEqual", "Identity", "Less", "LessEqual", "Log",
+    "Log1p", "Maximum", "Minimum", "Pack", "Rank", "Reshape", "Round", "Shape", "Size", "Slice",
+    "Squeeze", "StopGradient", "StridedSlice", "TopKV2",
+})  # fmt: skip
 _SHAPES = frozenset({"Shape", "ShapeN", "Size", "Rank"})
 _MOST_NAMED = 12
 

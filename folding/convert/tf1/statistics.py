@@ -20,7 +20,7 @@ _ADDS = ("Add", "AddV2")
 _DIVIDES = ("RealDiv", "Div")
 #: What leaves the values of a constant as they are, apart from their arrangement.
 _KEEPING = frozenset(
-    "Identity StopGradient Reshape ExpandDims Squeeze Cast Tile BroadcastTo".split()
+    {"Identity", "StopGradient", "Reshape", "ExpandDims", "Squeeze", "Cast", "Tile", "BroadcastTo"}
 )
 _FUSED_INPUTS = {"gamma": 1, "beta": 2, "mean": 3, "variance": 4}
 _FUSED_EPSILON = 1e-4
