@@ -80,8 +80,8 @@ def _with_outputs(
     more: list[Any] = []
     for tensor in outputs:
         source = followed(instead, tensor)
-        if source.node not in graph.nodes:
-            text = f"{tensor.name!r} is computed in training only"
+        if source.node not in graph.nodes or graph.nodes[source.node].op == "NoOp":
+            text = f"{tensor.name!r} is not computed at inference"
             raise BadCall(text, hint="Name other outputs, or set its flag with --freeze.")
         found[tensor] = source
         if source != tensor:

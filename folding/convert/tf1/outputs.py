@@ -5,9 +5,9 @@ guess leaves these out, step by step:
 
 1. Training is what lies in a scope ``gradients``, writes variables, saves, or reports; whatever
    reads of it is training, too.
-2. A label is an input that no variable ever meets, where another input does meet one: the layers
-   are variables, and labels come after them. Whatever reads a label measures the network, and is
-   no part of it.
+2. A label is an input, but no scalar, that no variable ever meets, where another input does meet
+   one: the layers are variables, and labels come after them. Whatever reads a label measures the
+   network, and is no part of it.
 3. Of what is left, and reads an input, the ends are what nothing reads, or nothing but measures.
    Of these, what merely prepares a measure (a Reshape, an ArgMax, a Log) gives way to what it
    reads, and so do shapes that nobody asks for.
@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from folding.convert.tf1.flags import flags
+from folding.convert.tf1.flags import flags, shape_of
 from folding.convert.tf1.nodes import Graph, Tensor, data, parsed
 from folding.convert.tf1.specialise import specialised
 from folding.convert.tf1.variables import VARIABLES
@@ -83,8 +83,9 @@ def _ends(trained: Graph) -> list[str]:
     training = _downstream(readers, filter(_is_training, graph.nodes.values()))
     inputs = [node for node in graph.nodes.values() if node.op in _INPUTS]
     layered = [node for node in inputs if _meets_variable(graph, readers, node, training)]
-    features = layered or inputs
-    measures = _downstream(readers, (node for node in inputs if node not in features))
+    labels = [node for node in inputs if layered and node not in layered and shape_of(node) != []]
+    features = [node for node in inputs if node not in labels]
+    measures = _downstream(readers, labels)
     network = _downstream(readers, features) - measures - training
     network -= {node.name for node in inputs}
     found = _Last(trained, graph, readers).of(network, measures)
@@ -120,12 +121,13 @@ class _Last:
         return op in _SHAPES or bool(self._by(name)) or self._is_spare(name)
 
     def _is_spare(self, name: str) -> bool:
-        """Whether it is an output of an If that only a gradient would ask for."""
+        """Whether it is a side of a Switch, or an output of an If that only a gradient asks for."""
         node = self._trained.nodes.get(name)
         if node is None or node.op != "Identity":
             return False
         (tensor,) = data(node)
-        return tensor.port > 0 and self._trained.nodes[tensor.node].op in ("If", "StatelessIf")
+        source = self._trained.nodes[tensor.node].op
+        return source == "Switch" or (tensor.port > 0 and source in ("If", "StatelessIf"))
 
 
 def _readers(graph: Graph) -> dict[str, list[str]]:
