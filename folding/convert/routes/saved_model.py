@@ -9,7 +9,9 @@ from typing import Any
 from folding.convert.function import Source, product
 from folding.convert.job import Job, Product, Statistics
 from folding.convert.on_tensorflow import OnTensorFlow
+from folding.convert.routes import graph_def
 from folding.convert.samples import Spec, write_statistics
+from folding.convert.tf1.loading import is_of_first
 from folding.errors import BadCall, BadModel
 
 #: The signature that everyone writes who writes one.
@@ -30,6 +32,8 @@ def run(job: Job) -> Product:
         BadCall: it has no such output, or no such flag.
         BadModel: it is damaged, serves nothing, or cannot be converted.
     """
+    if is_of_first(job.source):
+        return graph_def.run(job)
     loaded = _loaded(job)
     function = _function(job, loaded)
     signature = _Signature(function, loaded, _inputs(function), _outputs(function, job.outputs))
