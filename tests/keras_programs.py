@@ -22,6 +22,15 @@ STEPS, BATCH = 24, 48
 #: A file of this cannot be loaded again, by a fault of Keras 2; a SavedModel can.
 VIRTUAL = "virtual_batch_size"
 
+
+def _adjusted(shape: Any) -> tuple[Any, Any]:
+    """A random scale and shift in training, as in the documentation of Keras 2."""
+    import tensorflow as tf
+
+    ones = [shape[0], *[1] * (shape.shape[0] - 2), shape[-1]]
+    return tf.random.uniform(ones, 0.93, 1.07), tf.random.uniform(ones, -0.1, 0.1)
+
+
 #: Arguments of batch normalisation, by what they show.
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "momentum_epsilon": {"momentum": 0.5, "epsilon": 0.1},
@@ -48,17 +57,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 ARGUMENTS_2: dict[str, dict[str, Any]] = {
     "not_fused": {"fused": False},
     "fused": {"fused": True},
-    "adjustment": {"fused": False, "adjustment": lambda shape: _adjusted(shape)},
+    "adjustment": {"fused": False, "adjustment": _adjusted},
     VIRTUAL: {VIRTUAL: 8},
 }
-
-
-def _adjusted(shape: Any) -> tuple[Any, Any]:
-    """A random scale and shift in training, as in the documentation of Keras 2."""
-    import tensorflow as tf
-
-    ones = [shape[0], *[1] * (shape.shape[0] - 2), shape[-1]]
-    return tf.random.uniform(ones, 0.93, 1.07), tf.random.uniform(ones, -0.1, 0.1)
 
 
 def _norm(library: Any, **own: Any) -> Any:
@@ -216,6 +217,8 @@ def main(library_name: str, folder: Path) -> None:
         model = library.Model(image, outputs(image))
         for suffix in (".keras", ".h5"):
             model.save(folder / f"{name}{suffix}")
+        if legacy and name == "norm_on":
+            model.save(folder / f"{name}.model", save_format="tf")
 
 
 def _odd(library: Any) -> dict[str, Callable[[Any], Any]]:
@@ -232,8 +235,8 @@ def _odd(library: Any) -> dict[str, Callable[[Any], Any]]:
         "dropout_on": lambda image: layers.Dropout(0.5, name="on")(image, training=True),
         "noise_on": lambda image: layers.GaussianNoise(0.5, name="loud")(image, training=True),
         "norm_on": lambda image: _norm(library)(layers.Conv2D(4, 3)(image), training=True),
-        "lambda": lambda image: layers.Lambda(lambda tensor: tensor * 2, name="twice")(image),
-        "odd": lambda image: Odd()(image),
+        "lambda": layers.Lambda(lambda tensor: tensor * 2, name="twice"),
+        "odd": Odd(),
         "two": lambda image: {
             "wide": layers.Dense(3, name="a")(image),
             "narrow": _norm(library, name="b")(layers.Conv2D(4, 3)(image)),
@@ -243,7 +246,9 @@ def _odd(library: Any) -> dict[str, Callable[[Any], Any]]:
 
 if __name__ == "__main__":
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": "1"} if (
-        sys.argv[1] == "tf_keras"
-    ) else {"KERAS_BACKEND": "tensorflow"}
+    os.environ |= (
+        {"KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": "1"}
+        if (sys.argv[1] == "tf_keras")
+        else {"KERAS_BACKEND": "tensorflow"}
+    )
     main(sys.argv[1], Path(sys.argv[2]))

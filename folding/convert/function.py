@@ -18,7 +18,6 @@ from folding.convert.samples import Array, Feed, Spec, sample_inputs, write_refe
 from folding.errors import BadCall, Unconvertible
 from folding.plan import Warned
 
-
 _LEFT_ON = "Call the layers in question without training=True, and save the model again."
 
 
@@ -87,7 +86,9 @@ def product(source: Source, backend: Callable[[Function], Backend], job: Job) ->
         _require_inference(source, function, at, job)
         taken = at.convert(job)
         references = [
-            write_reference(job, number, feed, dict(zip(function.outputs, at.run(feed), strict=True)))
+            write_reference(
+                job, number, feed, dict(zip(function.outputs, at.run(feed), strict=True))
+            )
             for number, feed in enumerate(sample_inputs(job, taken))
         ]
     framework, converter = at.versions

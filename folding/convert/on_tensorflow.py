@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from folding.convert import tf2onnx_
-from folding.convert.job import MODEL, Job
 from folding.convert.function import Function
+from folding.convert.job import MODEL, Job
 from folding.convert.samples import Array, Feed, Spec
 from folding.errors import Unconvertible
 
@@ -91,7 +91,7 @@ def _inlined() -> Iterator[None]:
     import tensorflow as tf
 
     before = tf.config.functions_run_eagerly()
-    tf.config.run_functions_eagerly(True)  # noqa: FBT003
+    tf.config.run_functions_eagerly(True)
     try:
         yield
     finally:

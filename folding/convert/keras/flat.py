@@ -57,7 +57,9 @@ def _ends(library: Any, model: Any) -> tuple[list[Any], list[Any]]:
     if getattr(model, "inputs", None):
         return list(model.inputs), list(model.outputs)
     shape = (model.get_build_config() or {}).get("input_shape") if model.built else None
-    if not isinstance(shape, list | tuple) or not all(n is None or isinstance(n, int) for n in shape):
+    if not isinstance(shape, list | tuple) or not all(
+        n is None or isinstance(n, int) for n in shape
+    ):
         raise BadCall(
             f"what the model {model.name!r} takes is not known",
             hint="Build it with keras.Input, or call it once on one array before saving it.",

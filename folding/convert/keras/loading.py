@@ -19,7 +19,16 @@ _UNKNOWN = re.compile(
 #: Where Keras says what is behind an error that it wraps into its own.
 _BEHIND = re.compile(r"(?:Exception|Error) encountered[^:]*:\s*(?P<text>\S.*)")
 _UNSAFE = re.compile(r"safe_mode|unsafe deserialization|disallowed", re.IGNORECASE)
-_FAULTS = (AttributeError, ImportError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError)
+_FAULTS = (
+    AttributeError,
+    ImportError,
+    IndexError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def load(library: Any, file: KerasFile, *, trust: bool) -> Any:

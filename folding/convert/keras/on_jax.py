@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from folding.convert.job import MODEL, Job
 from folding.convert.function import Function
+from folding.convert.job import MODEL, Job
 from folding.convert.samples import Array, Feed, Spec
 from folding.errors import Unconvertible
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
-from folding.convert.job import MODEL, Job
 from folding.convert.function import Function
+from folding.convert.job import MODEL, Job
 from folding.convert.samples import Array, Feed, Spec
 from folding.errors import Unconvertible
 
@@ -83,7 +83,9 @@ def _module(function: Function) -> Any:
     return Positional().eval()
 
 
-def _export(module: Any, function: Function, given: Mapping[str, Spec], job: Job, *, dynamo: bool) -> None:
+def _export(
+    module: Any, function: Function, given: Mapping[str, Spec], job: Job, *, dynamo: bool
+) -> None:
     import torch
 
     example = tuple(_example(spec) for spec in given.values())

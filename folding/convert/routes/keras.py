@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -35,9 +37,7 @@ def run(job: Job) -> Product:
     file = read_keras_file(job.source)
     if file.is_legacy:
         return keras2.run(job)
-    import keras
-
-    return convert_model(load(keras, file, trust=job.trust), job)
+    return convert_model(load(_keras(), file, trust=job.trust), job)
 
 
 def convert_model(model: Any, job: Job) -> Product:
@@ -57,6 +57,21 @@ def convert_model(model: Any, job: Job) -> Product:
     return product(source(keras, model, job), backend, job)
 
 
+def _keras() -> Any:
+    """Keras, which imports its backend."""
+    try:
+        return importlib.import_module("keras")
+    except ModuleNotFoundError as error:
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        raise _not_installed(backend, str(error.name)) from error
+
+
+def _not_installed(backend: str, module: str) -> BadCall:
+    extra = "keras" if backend == "tensorflow" else backend
+    text = f"converting a Keras model on {backend} needs {module}, which is not installed"
+    return BadCall(text, hint=f"python -m pip install 'fold-model[{extra}]'")
+
+
 def _backend(name: str) -> Callable[[Function], Backend]:
     """What converts a model that lives on a backend of Keras."""
     known = ", ".join(_BACKENDS)
@@ -65,7 +80,5 @@ def _backend(name: str) -> Callable[[Function], Backend]:
         raise BadCall(text, hint=f"Set KERAS_BACKEND to one of {known}.")
     backend, needed = _BACKENDS[name]
     if find_spec(needed) is None:
-        extra = "keras" if name == "tensorflow" else name
-        text = f"converting a Keras model on {name} needs {needed}, which is not installed"
-        raise BadCall(text, hint=f"python -m pip install 'fold-model[{extra}]'")
+        raise _not_installed(name, needed)
     return backend

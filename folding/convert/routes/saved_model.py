@@ -1,4 +1,7 @@
-"""SavedModel folders, by their signatures: of Keras, of a module of TensorFlow 2, of TensorFlow 1."""
+"""SavedModel folders, by what they serve, whether Keras or TensorFlow wrote them.
+
+Those of TensorFlow 1 are a graph beside a checkpoint, and converted as such.
+"""
 
 from __future__ import annotations
 

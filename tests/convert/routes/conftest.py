@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
 
 
 @pytest.fixture(scope="session")
-def converted(saved: Saved, ask: Ask) -> Iterator[Converted]:
+def converted(saved: Saved, ask: Ask) -> Converted:
     """What a route says of a file, asked together with all that go the same way."""
     found: dict[str, dict[str, Answer]] = {}
 
@@ -82,4 +82,4 @@ def converted(saved: Saved, ask: Ask) -> Iterator[Converted]:
             found[way] = {path.name: each for path, each in zip(sources, said, strict=True)}
         return found[way][name]
 
-    yield of
+    return of

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
 import pytest
-from route_answers import HERE, Answer, run
-
 from convert.routes.conftest import Ask, Converted, Saved
+from route_answers import HERE, Answer, answers, run
 
 pytestmark = pytest.mark.frameworks
 
@@ -121,14 +121,21 @@ def test_damaged_files_are_refused(way: str, saved: Saved, ask: Ask, tmp_path: P
     _refused(third, "BadModel", "weights.h5", "weights, and not the layers")
 
 
-def test_a_backend_that_is_not_there_is_named(saved: Saved, ask: Ask) -> None:
+def test_a_backend_that_is_not_there_is_named(saved: Saved, tmp_path: Path) -> None:
     """Keras can be told to use what is not installed; the command that installs it is said."""
-    (answer,) = ask("no_jax", [{"source": saved("keras") / "dense_elu.keras"}])
-    _refused(answer, "BadCall", "jax")
+    absent = "raise ModuleNotFoundError(\"No module named 'jax'\", name='jax')"
+    (tmp_path / "jax.py").write_text(absent)
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    source = saved("keras") / "dense_elu.keras"
+    environment = {"KERAS_BACKEND": "jax", "PYTHONPATH": paths}
+    (answer,) = answers([{"source": source}], tmp_path, environment)
+    _refused(answer, "BadCall", "jax", "not installed")
     assert "fold-model[jax]" in answer.said["hint"]
 
 
-@pytest.mark.parametrize(("library", "backend"), [("keras", "tensorflow"), ("keras", "torch"), ("tf_keras", "")])
+@pytest.mark.parametrize(
+    ("library", "backend"), [("keras", "tensorflow"), ("keras", "torch"), ("tf_keras", "")]
+)
 def test_live_models_are_converted_and_left_alone(
     library: str, backend: str, tmp_path: Path
 ) -> None:

@@ -6,9 +6,8 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from keras_programs import ARGUMENTS, ARGUMENTS_2, PROGRAMS, PROGRAMS_2, VIRTUAL
-
 from convert.routes.conftest import WAYS, Converted
+from keras_programs import ARGUMENTS, ARGUMENTS_2, PROGRAMS, PROGRAMS_2, VIRTUAL
 
 pytestmark = pytest.mark.frameworks
 
