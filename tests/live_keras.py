@@ -39,7 +39,8 @@ def main(name: str, folder: Path) -> None:
     image = library.Input((4,), name="image")
     norm = layers.BatchNormalization()(layers.Dense(3)(image))
     learning = layers.BatchNormalization(momentum=0.5)(image, training=True)
-    subclass, said = Own(), {}
+    subclass = Own()
+    said: dict[str, Any] = {}
     subclass(np.ones((2, 4), np.float32))
     for each, model in (("functional", library.Model(image, norm)), ("subclass", subclass)):
         said[each] = asdict(convert_model(model, _job(folder / each)))

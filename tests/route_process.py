@@ -21,8 +21,8 @@ from folding.errors import FoldError
 def answer(asked: dict[str, Any]) -> dict[str, Any]:
     """The product of a job as plain data, or the error that it ended with."""
     kind = Kind[asked.pop("kind")]
-    places = {name: Path(asked.pop(name)) for name in ("source", "folder")}
-    job = Job(kind=kind, **places, **asked)
+    source, folder = (Path(asked.pop(name)) for name in ("source", "folder"))
+    job = Job(source, kind, folder, **asked)
     job.folder.mkdir(parents=True)
     module, name = ROUTES[kind].split(":")
     try:

@@ -149,13 +149,14 @@ def frozen(function: Function, values: Mapping[str, Any]) -> Function:
 
 def _value(name: str, value: Any, spec: Spec) -> Array:
     """A value as an input takes it; text is a value as it is typed."""
-    if None in spec.sizes:
+    sizes = [size for size in spec.sizes if size is not None]
+    if len(sizes) < len(spec.sizes):
         raise BadCall(f"the input {name!r} cannot be frozen, because it has a size that is open")
     dtype = np.dtype(spec.dtype)
     if isinstance(value, str):
         value = {"true": True, "false": False}.get(value.lower(), value)
     try:
-        return np.broadcast_to(np.asarray(value).astype(dtype), spec.sizes).copy()
+        return np.broadcast_to(np.asarray(value).astype(dtype), sizes).copy()
     except ValueError:
         raise BadCall(f"{value!r} is no value of type {dtype} for the input {name!r}") from None
 
