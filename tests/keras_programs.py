@@ -152,7 +152,7 @@ def separable(library: Any) -> list[Any]:
     layers = library.layers
     return [
         library.Input(IMAGE, name="image"),
-        layers.Conv2D(4, 3, groups=1),
+        layers.Conv2D(4, 3),
         layers.DepthwiseConv2D(3, padding="same", use_bias=False),
         _norm(library),
         layers.Activation("relu"),
@@ -166,13 +166,26 @@ def separable(library: Any) -> list[Any]:
     ]
 
 
+def grouped(library: Any) -> list[Any]:
+    """A convolution in groups, which Keras has compiled as a whole."""
+    layers = library.layers
+    return [
+        library.Input(IMAGE, name="image"),
+        layers.Conv2D(4, 3),
+        layers.Conv2D(6, 3, groups=2, bias_initializer="random_normal"),
+        _norm(library),
+        layers.Flatten(),
+        layers.Dense(10),
+    ]
+
+
 def _with(arguments: dict[str, Any]) -> Program:
     return lambda library: _network(library, "channels_last", **arguments)
 
 
 PROGRAMS: dict[str, Program] = {
     **{p.__name__: p for p in (dense_elu, channels_last, channels_first, average_pooling)},
-    **{p.__name__: p for p in (max_pooling, one_axis_for_another, separable)},
+    **{p.__name__: p for p in (max_pooling, one_axis_for_another, separable, grouped)},
     **{name: _with(own) for name, own in ARGUMENTS.items()},
 }
 PROGRAMS_2: dict[str, Program] = {
@@ -182,10 +195,11 @@ PROGRAMS_2: dict[str, Program] = {
 
 
 def _train(library: Any, model: Any, images: Any, digits: Any) -> None:
-    """A few steps. TensorFlow's own kernels want the channels last; its compiler does not care."""
+    """A few steps. TensorFlow's own kernels want the channels last, and no groups."""
     loss = library.losses.SparseCategoricalCrossentropy(from_logits=True)
     shape = model.input_shape[1:]
-    model.compile(library.optimizers.Adam(0.01), loss, jit_compile=shape[0] == 1)
+    jit = shape[0] == 1 or any(getattr(layer, "groups", 1) > 1 for layer in model.layers)
+    model.compile(library.optimizers.Adam(0.01), loss, jit_compile=jit)
     count = STEPS * BATCH
     model.fit(images[:count].reshape(-1, *shape), digits[:count], batch_size=BATCH, verbose=0)
 

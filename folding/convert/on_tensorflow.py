@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -51,8 +50,7 @@ class OnTensorFlow:
         Raises:
             Unconvertible: tf2onnx or TensorFlow's own freezing leaves an operator.
         """
-        with _inlined():
-            traced = self._traced().get_concrete_function()
+        traced = self._traced().get_concrete_function()
         tensors = [*traced.inputs[: len(self.signature)], *traced.outputs]
         names = [*self.function.inputs, *self.function.outputs]
         renamed = {tensor.name: name for tensor, name in zip(tensors, names, strict=True)}
@@ -80,19 +78,3 @@ def _type(dtype: Any) -> Any:
     import tensorflow as tf
 
     return tf.string if dtype is object else tf.as_dtype(dtype)
-
-
-@contextmanager
-def _inlined() -> Iterator[None]:
-    """Trace functions within functions as if they were none.
-
-    Keras has grouped convolutions compiled, which tf2onnx cannot look into.
-    """
-    import tensorflow as tf
-
-    before = tf.config.functions_run_eagerly()
-    tf.config.run_functions_eagerly(True)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(before)

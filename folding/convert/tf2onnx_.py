@@ -18,6 +18,8 @@ import onnx
 
 from folding.errors import BadCall, Unconvertible
 
+#: What keeps a function in one piece.
+_WHOLE = ("_XlaMustCompile", "_noinline")
 #: The rule of tf2onnx's optimizer that folds, as it is registered there.
 _FOLDING_RULE = ("Conv", "BatchNormalization")
 #: How the log lines begin that stand for an operator which was left as it is, name and type last.
@@ -72,16 +74,27 @@ def _require_known(opset: int | None) -> None:
 
 def _inlined(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
     """The graph with its function calls replaced by what they do, and nothing folded."""
-    from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+    from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2
     from tensorflow.python.grappler import tf_optimizer
 
     config = config_pb2.ConfigProto()
     config.graph_options.infer_shapes = True
-    config.graph_options.rewrite_options.optimizers[:] = ["function", "dependency"]
+    rewriting = config.graph_options.rewrite_options
+    rewriting.optimizers[:] = ["function", "dependency"]
+    rewriting.function_optimization = rewriter_config_pb2.RewriterConfig.AGGRESSIVE
     meta_graph = meta_graph_pb2.MetaGraphDef(graph_def=graph_def)
+    _let_inline(meta_graph.graph_def)
     kept = meta_graph.collection_def["train_op"].node_list.value
     kept.extend([*inputs, *outputs])
     return tf_optimizer.OptimizeGraph(config, meta_graph)
+
+
+def _let_inline(graph_def: Any) -> None:
+    """Let calls be inlined that are to be compiled as a whole, as Keras' grouped convolutions."""
+    functions = graph_def.library.function
+    for holder in (*graph_def.node, *functions, *(n for f in functions for n in f.node_def)):
+        for mark in _WHOLE:
+            holder.attr.pop(mark, None)
 
 
 def convert_lite(

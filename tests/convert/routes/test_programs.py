@@ -12,7 +12,13 @@ from keras_programs import ARGUMENTS, ARGUMENTS_2, PROGRAMS, PROGRAMS_2, VIRTUAL
 pytestmark = pytest.mark.frameworks
 
 #: How many normalisations a program has, if not two.
-_NORMS = {"average_pooling": 1, "max_pooling": 1, "one_axis_for_another": 1, "separable": 3}
+_NORMS = {
+    "average_pooling": 1,
+    "grouped": 1,
+    "max_pooling": 1,
+    "one_axis_for_another": 1,
+    "separable": 3,
+}
 #: Those that a route has good reason not to take, by a part of its sentence.
 _REFUSED = {
     ("torch", "synchronized"): "synchronized=True is only supported with the TensorFlow backend",
