@@ -11,12 +11,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import onnx
 
 from folding.errors import BadCall, Unconvertible
 
+#: What keeps a function in one piece.
+_WHOLE = ("_XlaMustCompile", "_noinline")
 #: The rule of tf2onnx's optimizer that folds, as it is registered there.
 _FOLDING_RULE = ("Conv", "BatchNormalization")
 #: How the log lines begin that stand for an operator which was left as it is, name and type last.
@@ -71,16 +74,40 @@ def _require_known(opset: int | None) -> None:
 
 def _inlined(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
     """The graph with its function calls replaced by what they do, and nothing folded."""
-    from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+    from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2
     from tensorflow.python.grappler import tf_optimizer
 
     config = config_pb2.ConfigProto()
     config.graph_options.infer_shapes = True
-    config.graph_options.rewrite_options.optimizers[:] = ["function", "dependency"]
+    rewriting = config.graph_options.rewrite_options
+    rewriting.optimizers[:] = ["function", "dependency"]
+    rewriting.function_optimization = rewriter_config_pb2.RewriterConfig.AGGRESSIVE
     meta_graph = meta_graph_pb2.MetaGraphDef(graph_def=graph_def)
+    _let_inline(meta_graph.graph_def)
     kept = meta_graph.collection_def["train_op"].node_list.value
     kept.extend([*inputs, *outputs])
     return tf_optimizer.OptimizeGraph(config, meta_graph)
+
+
+def _let_inline(graph_def: Any) -> None:
+    """Let calls be inlined that are to be compiled as a whole, as Keras' grouped convolutions."""
+    functions = graph_def.library.function
+    for holder in (*graph_def.node, *functions, *(n for f in functions for n in f.node_def)):
+        for mark in _WHOLE:
+            holder.attr.pop(mark, None)
+
+
+def convert_lite(
+    path: Path,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    *,
+    opset: int | None = None,
+    renamed: Mapping[str, str] | None = None,
+) -> onnx.ModelProto:
+    """The ONNX model of a TensorFlow Lite file, between tensors of it."""
+    _require_known(opset)
+    return _convert(None, inputs, outputs, opset, renamed or {}, tflite_path=str(path))
 
 
 def _convert(
@@ -89,12 +116,14 @@ def _convert(
     outputs: Sequence[str],
     opset: int | None,
     renamed: Mapping[str, str],
+    **more: Any,
 ) -> onnx.ModelProto:
     import tensorflow as tf
     from tf2onnx import optimizer, tfonnx
 
     with _complaints() as complaints, tf.device("/cpu:0"), tf.Graph().as_default() as graph:
-        tf.import_graph_def(graph_def, name="")
+        if graph_def is not None:
+            tf.import_graph_def(graph_def, name="")
         converted = tfonnx.process_tf_graph(
             graph,
             continue_on_error=True,
@@ -102,6 +131,7 @@ def _convert(
             input_names=list(inputs),
             output_names=list(outputs),
             tensors_to_rename=dict(renamed),
+            **more,
         )
     if complaints:
         raise Unconvertible(f"tf2onnx has no conversion for {', '.join(complaints)}")

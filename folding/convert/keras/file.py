@@ -18,7 +18,6 @@ _PARTS = ("metadata.json", "config.json", "model.weights.h5")
 _CODE = "__lambda__"
 #: Layers that run what the file brings.
 _RUNS_CODE = ("Lambda", "TFSMLayer")
-_CHANNELS_FIRST = "channels_first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +41,6 @@ class KerasFile:
     def is_legacy(self) -> bool:
         """Whether Keras 2 wrote it, and so tf_keras has to read it."""
         return self.version.split(".")[0] in {"1", "2"}
-
-    @property
-    def is_channels_first(self) -> bool:
-        """Whether a layer has its channels in front of height and width."""
-        return any(layer.own.get("data_format") == _CHANNELS_FIRST for layer in self.layers)
 
     def require_no_code(self, *, trust: bool) -> None:
         """Refuse a file that brings code, unless it is trusted."""

@@ -18,13 +18,13 @@ from folding.errors import BadCall
 class Flat:
     """A model, and what its inputs and outputs are called in Keras."""
 
-    model: Any
+    holder: Any
     inputs: Mapping[str, Spec]
     outputs: Sequence[str]
 
     def __call__(self, *tensors: Any) -> list[Any]:
         """Its outputs, as they would be at inference: called without ``training``."""
-        result = self.model(tensors[0] if len(tensors) == 1 else list(tensors))
+        result = self.holder(tensors[0] if len(tensors) == 1 else list(tensors))
         return list(result) if isinstance(result, list | tuple) else [result]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from folding.convert.function import Function
 from folding.convert.job import MODEL, Job
-from folding.convert.keras.flat import Flat
 from folding.convert.samples import Array, Feed, Spec
 from folding.errors import Unconvertible
 
@@ -17,8 +17,8 @@ from folding.errors import Unconvertible
 class OnJax:
     """The converter of one model, and the model itself as JAX runs it."""
 
-    def __init__(self, flat: Flat) -> None:
-        self.flat = flat
+    def __init__(self, function: Function) -> None:
+        self.function = function
 
     @property
     def versions(self) -> tuple[str, str]:
@@ -40,9 +40,9 @@ class OnJax:
         try:
             jax2onnx.to_onnx(
                 self._call,
-                inputs=[_symbols(name, spec) for name, spec in self.flat.inputs.items()],
-                input_names=list(self.flat.inputs),
-                output_names=list(self.flat.outputs),
+                inputs=[_symbols(name, spec) for name, spec in self.function.inputs.items()],
+                input_names=list(self.function.inputs),
+                output_names=list(self.function.outputs),
                 return_mode="file",
                 output_path=str(job.folder / MODEL),
                 **chosen,
@@ -50,17 +50,17 @@ class OnJax:
         except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise Unconvertible(f"jax2onnx cannot convert the model: {reason}") from error
-        return self.flat.inputs
+        return self.function.inputs
 
     def _call(self, *tensors: Any) -> Any:
-        found = self.flat(*tensors)
+        found = self.function(*tensors)
         return found[0] if len(found) == 1 else tuple(found)
 
     def run(self, feed: Feed) -> list[Array]:
         """What Keras computes."""
         import jax.numpy as jnp
 
-        found = self.flat(*(jnp.asarray(array) for array in feed.values()))
+        found = self.function(*(jnp.asarray(array) for array in feed.values()))
         return [np.asarray(tensor) for tensor in found]
 
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
+from folding.convert.function import Function
 from folding.convert.job import MODEL, Job
-from folding.convert.keras.flat import Flat
 from folding.convert.samples import Array, Feed, Spec
 from folding.errors import Unconvertible
 
@@ -24,8 +24,8 @@ _BATCH, _OPEN = 2, 32
 class OnTorch:
     """The converter of one model, and the model itself as PyTorch runs it."""
 
-    def __init__(self, flat: Flat) -> None:
-        self.flat = flat
+    def __init__(self, function: Function) -> None:
+        self.function = function
 
     @property
     def versions(self) -> tuple[str, str]:
@@ -44,18 +44,18 @@ class OnTorch:
         from torch.onnx import errors
 
         faults = (errors.OnnxExporterError, RuntimeError, TypeError, ValueError)
-        given, module = self.flat.inputs, _module(self.flat)
+        given, module = self.function.inputs, _module(self.function)
         try:
             with _quiet():
-                _export(module, self.flat, given, job, dynamo=False)
+                _export(module, self.function, given, job, dynamo=False)
         except faults as first:
             given = {name: _fixed(spec, job.batches[0]) for name, spec in given.items()}
             try:
                 with _quiet():
-                    _export(module, self.flat, given, job, dynamo=True)
-            except faults as second:
-                reasons = " and with fixed sizes ".join(_first_line(f) for f in (first, second))
-                raise Unconvertible(f"torch.onnx cannot export the model: {reasons}") from second
+                    _export(module, self.function, given, job, dynamo=True)
+            except faults:
+                text = str(first).strip().partition("\n")[0]
+                raise Unconvertible(f"torch.onnx cannot export the model: {text}") from first
         return given
 
     def run(self, feed: Feed) -> list[Array]:
@@ -63,11 +63,11 @@ class OnTorch:
         import torch
 
         with torch.no_grad():
-            found = self.flat(*(torch.from_numpy(array) for array in feed.values()))
+            found = self.function(*(torch.from_numpy(array) for array in feed.values()))
         return [tensor.numpy() for tensor in found]
 
 
-def _module(flat: Flat) -> Any:
+def _module(function: Function) -> Any:
     import torch
 
     class Positional(torch.nn.Module):  # type: ignore[misc]
@@ -75,21 +75,23 @@ def _module(flat: Flat) -> Any:
 
         def __init__(self) -> None:
             super().__init__()
-            self.model = flat.model
+            self.model = function.holder
 
         def forward(self, *tensors: Any) -> tuple[Any, ...]:
-            return tuple(flat(*tensors))
+            return tuple(function(*tensors))
 
     return Positional().eval()
 
 
-def _export(module: Any, flat: Flat, given: Mapping[str, Spec], job: Job, *, dynamo: bool) -> None:
+def _export(
+    module: Any, function: Function, given: Mapping[str, Spec], job: Job, *, dynamo: bool
+) -> None:
     import torch
 
     example = tuple(_example(spec) for spec in given.values())
     named = {
         "input_names": list(given),
-        "output_names": list(flat.outputs),
+        "output_names": list(function.outputs),
         "opset_version": job.opset,
     }
     path = job.folder / MODEL
@@ -97,7 +99,7 @@ def _export(module: Any, flat: Flat, given: Mapping[str, Spec], job: Job, *, dyn
         torch.onnx.export(module, example, dynamo=True, verbose=False, **named).save(path)
         return
     axes = {name: _open_axes(name, spec) for name, spec in given.items()}
-    outputs = {name: {0: "batch"} for name in flat.outputs if _has_batch(given)}
+    outputs = {name: {0: "batch"} for name in function.outputs if _has_batch(given)}
     torch.onnx.export(module, example, path, dynamo=False, dynamic_axes=axes | outputs, **named)
 
 
@@ -123,10 +125,6 @@ def _open_axes(name: str, spec: Spec) -> dict[int, str]:
 
 def _has_batch(given: Mapping[str, Spec]) -> bool:
     return all(spec.has_batch for spec in given.values())
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 @contextmanager

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
+from folding.convert.function import Backend, Function, product
 from folding.convert.job import Job, Product
-from folding.convert.keras.choice import missing
-from folding.convert.keras.converting import converted
 from folding.convert.keras.file import read_keras_file
 from folding.convert.keras.loading import load
 from folding.convert.keras.on_jax import OnJax
-from folding.convert.keras.on_tensorflow import OnTensorFlow
 from folding.convert.keras.on_torch import OnTorch
+from folding.convert.keras.source import source
+from folding.convert.on_tensorflow import OnTensorFlow
 from folding.convert.routes import keras2
 from folding.errors import BadCall
 
-_BACKENDS: dict[str, type[Any]] = {"tensorflow": OnTensorFlow, "torch": OnTorch, "jax": OnJax}
+#: Of each backend of Keras: what converts there, and the module that it needs.
+_BACKENDS: dict[str, tuple[Callable[[Function], Backend], str]] = {
+    "tensorflow": (OnTensorFlow, "tf2onnx"),
+    "torch": (OnTorch, "onnxscript"),
+    "jax": (OnJax, "jax2onnx"),
+}
 
 
 def run(job: Job) -> Product:
@@ -28,9 +37,7 @@ def run(job: Job) -> Product:
     file = read_keras_file(job.source)
     if file.is_legacy:
         return keras2.run(job)
-    import keras
-
-    return convert_model(load(keras, file, trust=job.trust), job)
+    return convert_model(load(_keras(), file, trust=job.trust), job)
 
 
 def convert_model(model: Any, job: Job) -> Product:
@@ -40,17 +47,38 @@ def convert_model(model: Any, job: Job) -> Product:
         BadCall: it is no Keras model, or was never called, or has no such output.
         BadModel: it cannot be converted.
     """
-    if type(model).__mro__[-2].__module__.startswith("tf_keras"):
+    if any(kind.__module__.startswith("tf_keras.") for kind in type(model).__mro__):
         return keras2.convert_model(model, job)
     import keras
 
     if not isinstance(model, keras.Model):
         raise BadCall(f"a {type(model).__name__} is no Keras model")
-    name = keras.backend.backend()
-    lacking = missing(name)
-    if lacking:
-        raise BadCall(
-            f"converting a Keras model on {name} needs {lacking[0]}, which is not installed",
-            hint=f"python -m pip install 'fold-model[{name}]'",
-        )
-    return converted(keras, model, _BACKENDS[name], job)
+    backend = _backend(keras.backend.backend())
+    return product(source(keras, model, job), backend, job)
+
+
+def _keras() -> Any:
+    """Keras, which imports its backend."""
+    try:
+        return importlib.import_module("keras")
+    except ModuleNotFoundError as error:
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        raise _not_installed(backend, str(error.name)) from error
+
+
+def _not_installed(backend: str, module: str) -> BadCall:
+    extra = "keras" if backend == "tensorflow" else backend
+    text = f"converting a Keras model on {backend} needs {module}, which is not installed"
+    return BadCall(text, hint=f"python -m pip install 'fold-model[{extra}]'")
+
+
+def _backend(name: str) -> Callable[[Function], Backend]:
+    """What converts a model that lives on a backend of Keras."""
+    known = ", ".join(_BACKENDS)
+    if name not in _BACKENDS:
+        text = f"a Keras model on the backend {name!r} cannot be converted"
+        raise BadCall(text, hint=f"Set KERAS_BACKEND to one of {known}.")
+    backend, needed = _BACKENDS[name]
+    if find_spec(needed) is None:
+        raise _not_installed(name, needed)
+    return backend

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from folding.convert.function import product
 from folding.convert.job import Job, Product
-from folding.convert.keras.converting import converted
 from folding.convert.keras.file import read_keras_file
 from folding.convert.keras.loading import load
-from folding.convert.keras.on_tensorflow import OnTensorFlow
+from folding.convert.keras.source import source
+from folding.convert.on_tensorflow import OnTensorFlow
+from folding.errors import BadCall
 
 
 def run(job: Job) -> Product:
@@ -18,9 +20,15 @@ def run(job: Job) -> Product:
         BadCall: it holds code and is not trusted, or has no such output.
         BadModel: it is damaged, uses what is unknown here, or cannot be converted.
     """
-    import tf_keras
-
-    return convert_model(load(tf_keras, read_keras_file(job.source), trust=job.trust), job)
+    file = read_keras_file(job.source)
+    try:
+        import tf_keras
+    except ImportError:
+        raise BadCall(
+            f"{str(job.source)!r} is of Keras {file.version}, which tf_keras reads",
+            hint="python -m pip install 'fold-model[keras]'",
+        ) from None
+    return convert_model(load(tf_keras, file, trust=job.trust), job)
 
 
 def convert_model(model: Any, job: Job) -> Product:
@@ -32,4 +40,4 @@ def convert_model(model: Any, job: Job) -> Product:
     """
     import tf_keras
 
-    return converted(tf_keras, model, OnTensorFlow, job)
+    return product(source(tf_keras, model, job), OnTensorFlow, job)

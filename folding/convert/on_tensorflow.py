@@ -1,31 +1,30 @@
-"""Keras on TensorFlow, of either version: through a traced function and tf2onnx."""
+"""A function of TensorFlow: traced, and converted by tf2onnx."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from folding.convert import tf2onnx_
+from folding.convert.function import Function
 from folding.convert.job import MODEL, Job
-from folding.convert.keras.flat import Flat
 from folding.convert.samples import Array, Feed, Spec
 from folding.errors import Unconvertible
 
 
 class OnTensorFlow:
-    """The converter of one model, and the model itself as TensorFlow runs it."""
+    """The converter of one function, and the function itself as TensorFlow runs it."""
 
-    def __init__(self, flat: Flat) -> None:
+    def __init__(self, function: Function) -> None:
         import tensorflow as tf
 
-        self.flat = flat
+        self.function = function
         self.signature = [
             tf.TensorSpec(spec.sizes, _type(spec.dtype), name=f"input_{place}")
-            for place, spec in enumerate(flat.inputs.values())
+            for place, spec in enumerate(function.inputs.values())
         ]
         self._functions = [self._traced(jit_compile=jit) for jit in (None, True)]
 
@@ -33,7 +32,7 @@ class OnTensorFlow:
         import tensorflow as tf
 
         def call(*tensors: Any) -> list[Any]:
-            return self.flat(*tensors)
+            return self.function(*tensors)
 
         return tf.function(call, self.signature, **more)
 
@@ -51,18 +50,17 @@ class OnTensorFlow:
         Raises:
             Unconvertible: tf2onnx or TensorFlow's own freezing leaves an operator.
         """
-        with _inlined():
-            function = self._traced().get_concrete_function()
-        tensors = [*function.inputs[: len(self.signature)], *function.outputs]
-        names = [*self.flat.inputs, *self.flat.outputs]
+        traced = self._traced().get_concrete_function()
+        tensors = [*traced.inputs[: len(self.signature)], *traced.outputs]
+        names = [*self.function.inputs, *self.function.outputs]
         renamed = {tensor.name: name for tensor, name in zip(tensors, names, strict=True)}
         try:
-            model = tf2onnx_.convert_function(function, opset=job.opset, renamed=renamed)
+            model = tf2onnx_.convert_function(traced, opset=job.opset, renamed=renamed)
         except ValueError as error:
-            reason = str(error).splitlines()[0]
-            raise Unconvertible(f"TensorFlow cannot freeze the model: {reason}") from error
+            first = str(error).partition("\n")[0]
+            raise Unconvertible(f"TensorFlow cannot freeze the model: {first}") from error
         (job.folder / MODEL).write_bytes(model.SerializeToString())
-        return self.flat.inputs
+        return self.function.inputs
 
     def run(self, feed: Feed) -> list[Array]:
         """What Keras computes. TensorFlow's own kernels lack what its compiler can do on a CPU."""
@@ -80,19 +78,3 @@ def _type(dtype: Any) -> Any:
     import tensorflow as tf
 
     return tf.string if dtype is object else tf.as_dtype(dtype)
-
-
-@contextmanager
-def _inlined() -> Iterator[None]:
-    """Trace functions within functions as if they were none.
-
-    Keras has grouped convolutions compiled, which tf2onnx cannot look into.
-    """
-    import tensorflow as tf
-
-    before = tf.config.functions_run_eagerly()
-    tf.config.run_functions_eagerly(True)  # noqa: FBT003
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(before)

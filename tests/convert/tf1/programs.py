@@ -1,0 +1,293 @@
+"""The classic programs of TensorFlow 1, each trained for a second on handwritten digits.
+
+``python programs.py FOLDER`` writes for each a folder of its name with a checkpoint and its .meta,
+a frozen graph, and what the program computes at inference, all by TensorFlow alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# The layers of TensorFlow 1 live in tf_keras only, and the first import settles that.
+os.environ |= {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+
+_STEPS, _BATCH, _CLASSES = 40, 100, 10
+#: What a training flag is.
+DEFAULT, PLAIN, FIXED, LEFT_ON, CONSTANT = "default", "plain", "fixed", "left_on", "constant"
+
+Build = Callable[[Any, Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network from images or rows, and how it is trained and saved."""
+
+    build: Build
+    flag: str = DEFAULT
+    updates: bool = True
+    functional: bool = False
+    flat: bool = False
+
+
+def _net(tf: Any, hidden: Any) -> Any:
+    flat = tf.compat.v1.layers.flatten(hidden) if len(hidden.shape) > 2 else hidden
+    return tf.compat.v1.layers.dense(flat, _CLASSES, name="logits")
+
+
+def dnn(tf: Any, x: Any, training: Any, *, momentum: float = 0.99, normalise: bool = True) -> Any:
+    he_init = tf.compat.v1.variance_scaling_initializer()
+    hidden = tf.compat.v1.layers.dense(x, 100, kernel_initializer=he_init, name="hidden1")
+    if normalise:
+        hidden = tf.compat.v1.layers.batch_normalization(
+            hidden, momentum=momentum, training=training
+        )
+    return _net(tf, tf.nn.elu(hidden, name="hidden1_out"))
+
+
+def batch_norm(tf: Any, inputs: Any, training: Any, momentum: float, epsilon: float) -> Any:
+    """Moments, moving averages of them, and a tf.cond between both."""
+    channels = inputs.get_shape()[-1]
+    beta = tf.compat.v1.Variable(tf.zeros([channels]), name="beta")
+    gamma = tf.compat.v1.Variable(tf.ones([channels]), name="gamma")
+    batch_mean, batch_var = tf.compat.v1.nn.moments(inputs, [0, 1, 2], keepdims=False)
+    ema = tf.train.ExponentialMovingAverage(momentum)
+
+    def ema_apply() -> Any:
+        with tf.control_dependencies([ema.apply([batch_mean, batch_var])]):
+            return tf.identity(batch_mean), tf.identity(batch_var)
+
+    mean, var = tf.cond(
+        training, ema_apply, lambda: (ema.average(batch_mean), ema.average(batch_var))
+    )
+    return tf.nn.batch_normalization(inputs, mean, var, beta, gamma, epsilon)
+
+
+def conv_layer(tf: Any, x: Any, training: Any, *, momentum: float = 0.9) -> Any:
+    conv = tf.compat.v1.layers.conv2d(x, 8, 3, padding="same")
+    return _net(tf, tf.nn.relu(batch_norm(tf, conv, training, momentum, 1e-5)))
+
+
+def layer(tf: Any, x: Any, training: Any, *, bias: bool = True, **arguments: Any) -> Any:
+    conv = tf.compat.v1.layers.conv2d(x, 8, 3, use_bias=bias)
+    norm = tf.compat.v1.layers.batch_normalization(conv, training=training, **arguments)
+    return _net(tf, tf.nn.relu(norm))
+
+
+def two_layers(tf: Any, x: Any, training: Any) -> Any:
+    for number, filters in enumerate((6, 8)):
+        with tf.compat.v1.variable_scope(f"block{number}"):
+            x = tf.compat.v1.layers.conv2d(x, filters, 3, padding="same", use_bias=False)
+            x = tf.compat.v1.layers.batch_normalization(x, training=training)
+            x = tf.nn.relu(x)
+            x = tf.compat.v1.layers.dropout(x, 0.2, training=training)
+    return _net(tf, x)
+
+
+def pooled(tf: Any, x: Any, training: Any, *, pool: str) -> Any:
+    conv = tf.compat.v1.layers.conv2d(x, 8, 3, padding="same")
+    down = getattr(tf.compat.v1.layers, f"{pool}_pooling2d")(conv, 2, 2)
+    norm = tf.compat.v1.layers.batch_normalization(down, training=training)
+    return _net(tf, tf.nn.relu(norm))
+
+
+def dropped(tf: Any, x: Any, training: Any, *, live: bool = False) -> Any:
+    hidden = tf.compat.v1.layers.dense(x, 40)
+    norm = tf.nn.elu(tf.compat.v1.layers.batch_normalization(hidden, training=training))
+    return _net(tf, tf.compat.v1.layers.dropout(norm, 0.3, training=live or training))
+
+
+def _parameters(tf: Any, channels: int) -> list[Any]:
+    """Gamma, beta and, as if they had been measured, mean and variance."""
+    get = tf.compat.v1.get_variable
+    draws = np.random.default_rng(3).uniform(0.4, 1.6, (4, channels)).astype(np.float32)
+    with tf.compat.v1.variable_scope("norm"):
+        return [
+            get(name, initializer=draw, trainable=name in {"gamma", "beta"})
+            for name, draw in zip(("gamma", "beta", "mean", "variance"), draws, strict=True)
+        ]
+
+
+def _formula(tf: Any, x: Any, kind: str) -> Any:
+    gamma, beta, mean, variance = _parameters(tf, int(x.shape[-1]))
+    if kind == "batch_normalization":
+        return tf.nn.batch_normalization(x, mean, variance, beta, gamma, 1e-3)
+    if kind == "fused":
+        fused = tf.compat.v1.nn.fused_batch_norm
+        return fused(x, gamma, beta, mean, variance, 1e-2, is_training=False)[0]
+    if kind == "global":
+        normalise = tf.compat.v1.nn.batch_norm_with_global_normalization
+        return normalise(x, mean, variance, beta, gamma, 1e-3, scale_after_normalization=True)
+    if kind == "unscaled":
+        return tf.nn.batch_normalization(x, mean, variance, beta, None, 1e-4)
+    centred = x - mean
+    if kind == "hand":
+        return gamma * centred / tf.sqrt(variance + 1e-5) + beta
+    if kind == "squared":
+        return gamma * (centred / tf.sqrt(variance**2 + 1e-5)) + beta
+    return gamma * centred / (tf.sqrt(variance) + 1e-3) + beta
+
+
+def formula(tf: Any, x: Any, training: Any, *, kind: str, dense: bool = False) -> Any:
+    layers = tf.compat.v1.layers
+    linear = layers.dense(x, 20) if dense else layers.conv2d(x, 8, 3)
+    return _net(tf, tf.nn.relu(_formula(tf, linear, kind)))
+
+
+PROGRAMS = {
+    "dnn": Program(dnn, flat=True),
+    "dnn_v2": Program(dnn, flat=True, functional=True),
+    "dnn_plain": Program(dnn, PLAIN, flat=True),
+    "dnn_plain_v2": Program(dnn, PLAIN, flat=True, functional=True),
+    "dnn_fixed": Program(dnn, FIXED, flat=True),
+    "dnn_noupdate": Program(dnn, updates=False, flat=True),
+    "dnn_momentum": Program(partial(dnn, momentum=0.9), flat=True),
+    "dnn_left_on": Program(dnn, LEFT_ON, flat=True),
+    "dnn_literal": Program(partial(dnn, normalise=False), flat=True),
+    "cond": Program(conv_layer),
+    "cond_v2": Program(conv_layer, functional=True),
+    "cond_plain": Program(conv_layer, PLAIN),
+    "cond_plain_v2": Program(conv_layer, PLAIN, functional=True),
+    "cond_constant": Program(conv_layer, CONSTANT),
+    "cond_constant_v2": Program(conv_layer, CONSTANT, functional=True),
+    "layer": Program(layer),
+    "layer_v2": Program(layer, functional=True),
+    "layer_nobias": Program(partial(layer, bias=False)),
+    "layer_axis3": Program(partial(layer, axis=3)),
+    "layer_axis1": Program(partial(layer, axis=1)),
+    "layer_epsilon": Program(partial(layer, epsilon=0.1)),
+    "layer_nocenter": Program(partial(layer, center=False)),
+    "layer_noscale": Program(partial(layer, scale=False)),
+    "layer_neither": Program(partial(layer, center=False, scale=False)),
+    "layer_renorm": Program(partial(layer, renorm=True)),
+    "layer_renorm_v2": Program(partial(layer, renorm=True), functional=True),
+    "layer_unfused": Program(partial(layer, fused=False)),
+    "layer_unfused_nobias": Program(partial(layer, fused=False, bias=False)),
+    "layer_virtual": Program(partial(layer, virtual_batch_size=10)),
+    "layer_virtual_fixed": Program(partial(layer, virtual_batch_size=10), FIXED),
+    "layer_adjustment": Program(
+        partial(layer, adjustment=lambda shape: (np.float32(1.01), np.float32(0.01)))
+    ),
+    "two_layers": Program(two_layers),
+    "two_layers_v2": Program(two_layers, functional=True),
+    "maxpool": Program(partial(pooled, pool="max")),
+    "avgpool": Program(partial(pooled, pool="average")),
+    "dropout": Program(dropped, flat=True),
+    "dropout_plain_v2": Program(dropped, PLAIN, flat=True, functional=True),
+    "dropout_live": Program(partial(dropped, live=True), flat=True),
+    "nn_batch_normalization": Program(partial(formula, kind="batch_normalization"), FIXED),
+    "nn_unscaled": Program(partial(formula, kind="unscaled"), FIXED),
+    "nn_fused": Program(partial(formula, kind="fused"), FIXED),
+    "nn_global": Program(partial(formula, kind="global"), FIXED),
+    "nn_dense": Program(
+        partial(formula, kind="batch_normalization", dense=True), FIXED, flat=True
+    ),
+    "hand": Program(partial(formula, kind="hand"), FIXED),
+    "hand_squared": Program(partial(formula, kind="squared"), FIXED),
+    "hand_outside": Program(partial(formula, kind="outside"), FIXED),
+}
+
+
+class _Graph:
+    """A program's graph with the names that everybody gives: X, Y, training, y_proba, loss."""
+
+    def __init__(self, tf: Any, program: Program, training: Any) -> None:
+        v1 = tf.compat.v1
+        self.x = v1.placeholder(tf.float32, (None, 64) if program.flat else (None, 8, 8, 1), "X")
+        self.y = v1.placeholder(tf.int32, (None,), "Y")
+        self.training = training
+        logits = program.build(tf, self.x, training)
+        self.proba = tf.nn.softmax(logits, name="y_proba")
+        error = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=self.y, logits=logits)
+        self.loss = tf.reduce_mean(error, name="loss")
+        updates = v1.get_collection(v1.GraphKeys.UPDATE_OPS) if program.updates else []
+        with tf.control_dependencies(updates):
+            self.step = v1.train.AdamOptimizer(0.01).minimize(
+                self.loss, v1.train.get_or_create_global_step()
+            )
+        correct = tf.equal(tf.argmax(self.proba, 1, output_type=tf.int32), self.y)
+        self.accuracy = tf.reduce_mean(tf.cast(correct, tf.float32), name="accuracy")
+
+
+def _flag(tf: Any, kind: str) -> Any:
+    if kind == CONSTANT:
+        return tf.constant(True, name="training")
+    if kind == DEFAULT:
+        return tf.compat.v1.placeholder_with_default(False, (), name="training")
+    if kind == PLAIN:
+        return tf.compat.v1.placeholder(tf.bool, (), name="training")
+    return True
+
+
+def _is_fed(training: Any) -> bool:
+    return not isinstance(training, bool) and training.op.type != "Const"
+
+
+def _train(session: Any, graph: _Graph, rows: Any, labels: Any) -> None:
+    rng = np.random.default_rng(0)
+    flags = {graph.training: True} if _is_fed(graph.training) else {}
+    for _ in range(_STEPS):
+        chosen = rng.integers(len(rows), size=_BATCH)
+        session.run(graph.step, {graph.x: rows[chosen], graph.y: labels[chosen], **flags})
+
+
+def _save(tf: Any, folder: Path, program: Program, rows: Any, labels: Any) -> None:
+    v1 = tf.compat.v1
+    prefix = str(folder / "model.ckpt")
+    tf.random.set_seed(1)
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.set_random_seed(1)
+        graph = _Graph(tf, program, _flag(tf, program.flag))
+        session.run(v1.global_variables_initializer())
+        _train(session, graph, rows, labels)
+        v1.train.Saver().save(session, prefix)
+        if program.flag not in {FIXED, CONSTANT}:
+            _write(tf, folder, session, graph, rows)
+            return
+    with tf.Graph().as_default(), v1.Session() as session:
+        flag = tf.constant(False, name="training") if program.flag == CONSTANT else False
+        graph = _Graph(tf, program, flag)
+        saver = v1.train.Saver()
+        saver.restore(session, prefix)
+        saver.save(session, prefix)
+        _write(tf, folder, session, graph, rows)
+
+
+def _write(tf: Any, folder: Path, session: Any, graph: _Graph, rows: Any) -> None:
+    """The frozen graph and what it computes."""
+    flags = {graph.training: False} if _is_fed(graph.training) else {}
+    values = session.run(graph.proba, {graph.x: rows[:5], **flags})
+    np.savez(folder / "expected.npz", x=rows[:5], y=values)
+    freeze = tf.compat.v1.graph_util.convert_variables_to_constants
+    frozen = freeze(session, session.graph_def, ["y_proba"])
+    (folder / "frozen.pb").write_bytes(frozen.SerializeToString())
+
+
+def main(target: Path) -> None:
+    """Train and save every program."""
+    import tensorflow as tf
+    from sklearn.datasets import load_digits
+
+    rows, labels = load_digits(return_X_y=True)
+    flat = (rows / 16).astype(np.float32)
+    for name, program in PROGRAMS.items():
+        (target / name).mkdir()
+        if program.functional:
+            tf.compat.v1.enable_control_flow_v2()
+            tf.compat.v1.enable_resource_variables()
+        else:
+            tf.compat.v1.disable_control_flow_v2()
+            tf.compat.v1.disable_resource_variables()
+        images = flat if program.flat else flat.reshape(-1, 8, 8, 1)
+        _save(tf, target / name, program, images, labels)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
