@@ -53,7 +53,8 @@ def inference(loaded: Loaded, outputs: Sequence[Tensor], freeze: Mapping[str, An
     _refuse_loops(graph)
     graph = without_variables(graph, loaded.checkpoint, restored_names(loaded.graph))
     graph, defaults = _without_defaults(graph)
-    inputs = [name for name, node in graph.nodes.items() if node.op == "Placeholder"]
+    left = (name for name in loaded.graph.nodes if name in graph.nodes)
+    inputs = [name for name in left if graph.nodes[name].op == "Placeholder"]
     if not inputs:
         named = ", ".join(repr(tensor.name) for tensor in outputs)
         raise BadModel(f"{named} depends on no input", hint="Name other outputs with --output.")

@@ -186,9 +186,7 @@ PROGRAMS = {
     "nn_unscaled": Program(partial(formula, kind="unscaled"), FIXED),
     "nn_fused": Program(partial(formula, kind="fused"), FIXED),
     "nn_global": Program(partial(formula, kind="global"), FIXED),
-    "nn_dense": Program(
-        partial(formula, kind="batch_normalization", dense=True), FIXED, flat=True
-    ),
+    "nn_dense": Program(partial(formula, kind="batch_normalization", dense=True), FIXED, flat=True),
     "hand": Program(partial(formula, kind="hand"), FIXED),
     "hand_squared": Program(partial(formula, kind="squared"), FIXED),
     "hand_outside": Program(partial(formula, kind="outside"), FIXED),

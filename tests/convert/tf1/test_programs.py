@@ -68,9 +68,7 @@ class TestEveryProgram:
         if name not in STAYS and name not in BARE:
             assert report.verification.name is VerdictName.EQUIVALENT
 
-    def test_folds_to_what_tensorflow_computes(
-        self, name: str, kind: Kind, program: Made
-    ) -> None:
+    def test_folds_to_what_tensorflow_computes(self, name: str, kind: Kind, program: Made) -> None:
         """The folded file agrees with TensorFlow as the file did."""
         converted = program(name, kind)
         converted.folded()
