@@ -37,7 +37,7 @@ _TRAINING_OPS = re.compile(
 _INPUTS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 #: What stands between an output and what measures it.
 _PREPARING = frozenset({
-    "ArgMax", "ArgMin", "Cast", "Greater", "GreaterEqual", "Identity", "Less", "LessEqual", "Log",
+    "ArgMax", "ArgMin", "Cast", "Greater", "GreaterEqual", "Less", "LessEqual", "Log",
     "Log1p", "Maximum", "Minimum", "Reshape", "Round", "Slice", "Squeeze", "StopGradient",
     "StridedSlice", "TopKV2",
 })  # fmt: skip

@@ -173,7 +173,7 @@ PROGRAMS = {
     "layer_virtual": Program(partial(layer, virtual_batch_size=10)),
     "layer_virtual_fixed": Program(partial(layer, virtual_batch_size=10), FIXED),
     "layer_adjustment": Program(
-        partial(layer, adjustment=lambda shape: (np.float32(1.01), np.float32(0.01)))
+        partial(layer, adjustment=lambda _: (np.float32(1.01), np.float32(0.01)))
     ),
     "two_layers": Program(two_layers),
     "two_layers_v2": Program(two_layers, functional=True),
@@ -270,8 +270,8 @@ def _write(tf: Any, folder: Path, session: Any, graph: _Graph, rows: Any) -> Non
 
 def main(target: Path) -> None:
     """Train and save every program."""
-    import tensorflow as tf
-    from sklearn.datasets import load_digits
+    import tensorflow as tf  # noqa: PLC0415
+    from sklearn.datasets import load_digits  # noqa: PLC0415
 
     rows, labels = load_digits(return_X_y=True)
     flat = (rows / 16).astype(np.float32)

@@ -76,7 +76,7 @@ def test_truncated_variables_are_refused(source: Path, convert: Convert) -> None
     values = source.with_suffix(".data-00000-of-00001")
     values.write_bytes(values.read_bytes()[:8])
     for _ in range(2):
-        with pytest.raises(BadModel, match="is damaged at the variable '.*': ") as raised:
+        with pytest.raises(BadModel, match=r"is damaged at the variable '.*': ") as raised:
             convert(source)
         assert one_sentence(raised.value)
         values.unlink(missing_ok=True)
@@ -87,7 +87,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, convert: Convert) -
     for content in (b"\xff" * 99, b""):
         path = tmp_path / "junk.pb"
         path.write_bytes(content)
-        with pytest.raises(BadModel, match="no whole GraphDef|holds no graph") as raised:
+        with pytest.raises(BadModel, match=r"no whole GraphDef|holds no graph") as raised:
             convert(path, Kind.FROZEN_GRAPH)
         assert one_sentence(raised.value)
     with pytest.raises(StorageFailed, match="No such file"):
@@ -98,7 +98,7 @@ def test_a_graph_that_is_not_frozen_says_so(tmp_path: Path, convert: Convert) ->
     """A GraphDef with variables, whose values are elsewhere."""
     path = saved_graph(tmp_path, layer)
     with pytest.raises(
-        BadModel, match="not frozen: it has no value for the variable '(kernel|bias)0'"
+        BadModel, match=r"not frozen: it has no value for the variable '(kernel|bias)0'"
     ):
         convert(path, Kind.FROZEN_GRAPH)
 
@@ -110,12 +110,12 @@ def test_a_variable_that_the_checkpoint_lacks_is_named(
     (tmp_path / "other").mkdir()
     other = saved_meta(tmp_path / "other", lambda tf: dense(tf, input_x(tf), seed=5))
     shutil.copy(source, other)
-    with pytest.raises(BadModel, match="the checkpoint has no variable '(kernel|bias)0'"):
+    with pytest.raises(BadModel, match=r"the checkpoint has no variable '(kernel|bias)0'"):
         convert(other)
 
 
 @pytest.mark.parametrize("functional", [False, True])
-def test_a_loop_is_refused(functional: bool, tmp_path: Path, convert: Convert) -> None:
+def test_a_loop_is_refused(*, functional: bool, tmp_path: Path, convert: Convert) -> None:
     """While loops of both kinds, by the name of a node."""
 
     def build(tf: Any) -> None:
@@ -149,7 +149,7 @@ def test_an_operator_that_tensorflow_does_not_know_is_named(
     """Of a library that is not loaded, or of a TensorFlow that is gone."""
     path = saved_graph(tmp_path, lambda tf: tf.nn.relu(input_x(tf), name="out"))
     path.write_bytes(path.read_bytes().replace(b"Relu", b"Gone"))
-    with pytest.raises(BadModel, match="does not take the graph: .*Gone") as raised:
+    with pytest.raises(BadModel, match=r"does not take the graph: .*Gone") as raised:
         convert(path, Kind.FROZEN_GRAPH)
     assert one_sentence(raised.value)
 

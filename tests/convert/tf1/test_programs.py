@@ -32,6 +32,8 @@ CLOSE = 3e-6
 @pytest.mark.parametrize("kind", ROUTES)
 @pytest.mark.parametrize("name", PROGRAMS)
 class TestEveryProgram:
+    """Trained, saved, converted, folded."""
+
     def test_matches_what_the_program_itself_computed(
         self, name: str, kind: Kind, program: Made, programs: Path
     ) -> None:

@@ -53,9 +53,8 @@ def test_arrays_of_a_layer_are_those_of_the_checkpoint(
         arrays = converted.arrays(number)
         for role, array in arrays.items():
             kept = checkpoint.get_tensor(f"{scope}/{variables.get(role, role)}")
-            # A layer without gamma or beta hands the operator ones or zeros.
             np.testing.assert_array_equal(array, kept.reshape(-1))
-        assert {"mean", "variance"} <= arrays.keys()
+        assert arrays.keys() == ROLES - ABSENT.get(name, set())
 
 
 @pytest.mark.parametrize("name", CONDS)
@@ -101,9 +100,7 @@ def test_epsilon_and_formula_are_told(
 def test_arrays_of_a_formula_have_their_roles(name: str, program: Made, programs: Path) -> None:
     """What is gamma, beta, mean and variance is told from where it stands in the formula."""
     checkpoint, arrays = stored(programs, name), program(name, Kind.META_GRAPH).arrays()
-    assert arrays.keys() == {"gamma", "beta", "mean", "variance"} - (
-        {"gamma"} if name == "nn_unscaled" else set()
-    )
+    assert arrays.keys() == ROLES - ({"gamma"} if name == "nn_unscaled" else set())
     for role, array in arrays.items():
         np.testing.assert_array_equal(array, checkpoint.get_tensor(f"norm/{role}"))
 
@@ -142,7 +139,7 @@ def test_other_roots_are_no_normalisation(tmp_path: Path, convert: Convert) -> N
 
     def build(tf: Any) -> None:
         hidden = dense(tf, input_x(tf))
-        scale = tf.compat.v1.get_variable("scale", initializer=np.float32([1, 2, 3]))
+        scale = tf.compat.v1.get_variable("scale", initializer=np.ones(3, np.float32))
         rows = hidden / tf.sqrt(tf.reduce_sum(hidden**2, 1, keepdims=True) + 1e-3)
         tf.identity(rows / tf.sqrt(scale + 1e-3), name="out")
 
