@@ -27,6 +27,7 @@ ABSENT = {
     "layer_noscale": {"gamma"},
     "layer_neither": {"gamma", "beta"},
 }
+ROLES = {"gamma", "beta", "mean", "variance"}
 
 
 def of(name: str, program: Made, kind: Kind = Kind.META_GRAPH) -> Statistics:
