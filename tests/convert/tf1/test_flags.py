@@ -81,15 +81,9 @@ def test_constants_of_a_side_stay_on_their_side(
 
 
 @STYLES
-@pytest.mark.parametrize(("dropping", "evaluating", "is_first"), [(0, 0, True), (0, 1, False)])
+@pytest.mark.parametrize(("evaluating", "more"), [(False, 1), (True, 2)])
 def test_logic_on_flags_is_worked_out(
-    *,
-    functional: bool,
-    dropping: int,
-    evaluating: int,
-    is_first: bool,
-    tmp_path: Path,
-    convert: Convert,
+    *, functional: bool, evaluating: bool, more: int, tmp_path: Path, convert: Convert
 ) -> None:
     """A condition may be made of several flags and constants by and, or and not."""
 
@@ -99,9 +93,8 @@ def test_logic_on_flags_is_worked_out(
         tf.identity(tf.cond(chosen, lambda: x + 1.0, lambda: x + 2.0), name="out")
 
     source = saved_graph(tmp_path, build, functional=functional)
-    freeze = {"dropping": bool(dropping), "evaluating": bool(evaluating)}
-    found = convert(source, Kind.FROZEN_GRAPH, freeze=freeze)
-    np.testing.assert_array_equal(outcome(found), ROWS + (1 if is_first else 2))
+    found = convert(source, Kind.FROZEN_GRAPH, freeze={"evaluating": evaluating})
+    np.testing.assert_array_equal(outcome(found), ROWS + more)
 
 
 def test_the_number_of_the_side_taken_is_known(tmp_path: Path, convert: Convert) -> None:
