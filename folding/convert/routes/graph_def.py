@@ -65,7 +65,7 @@ def _graph_def(source: Loaded, found: Inference) -> Any:
     try:
         with tf.Graph().as_default():
             tf.import_graph_def(ready, name="")
-    except ValueError as error:
+    except (ValueError, tf.errors.OpError) as error:
         text = f"TensorFlow {tf.__version__} does not take the graph: {first_line(error)}"
         raise BadModel(text, hint="Save it again with a newer TensorFlow.") from error
     return ready

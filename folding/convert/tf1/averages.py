@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from folding.convert.tf1.flags import flags
+from folding.convert.tf1.conditions import conditions
+from folding.convert.tf1.flags import is_truth
 from folding.convert.tf1.loading import Loaded
 from folding.convert.tf1.nodes import Tensor, data, value_of
 from folding.convert.tf1.specialise import specialised
@@ -23,7 +24,8 @@ class Averages:
     """The moving averages of a graph by the names of their variables."""
 
     def __init__(self, loaded: Loaded) -> None:
-        trained = dict.fromkeys(flags(loaded.graph, loaded.graph.nodes), True)
+        deciding = conditions(loaded.graph.nodes)
+        trained = {name: True for name in deciding if is_truth(loaded.graph.nodes[name])}
         self._loaded = loaded
         self._graph, _ = specialised(loaded.graph, trained)
         self._weights = self._found()

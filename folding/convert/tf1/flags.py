@@ -24,7 +24,11 @@ def flags(graph: Graph, outputs: Iterable[str]) -> list[str]:
     """The names of the inputs that decide what some outputs are computed by."""
     needed = {name: graph.nodes[name] for name in in_order(graph, outputs)}
     deciding = conditions(needed)
-    return [name for name, node in needed.items() if name in deciding and _is_truth(node)]
+    return [
+        name
+        for name, node in needed.items()
+        if node.op in _INPUTS and name in deciding and is_truth(node)
+    ]
 
 
 def frozen(graph: Graph, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,11 +66,15 @@ def shape_of(node: Any) -> list[int | None] | None:
     return [None if dim.size < 0 else dim.size for dim in shape.dim]
 
 
-def _is_truth(node: Any) -> bool:
+def is_truth(node: Any) -> bool:
+    """Whether a node is one truth value, as far as is known."""
     from tensorflow.core.framework import types_pb2
 
-    is_scalar = shape_of(node) in (None, [])
-    return node.op in _INPUTS and node.attr["dtype"].type == types_pb2.DT_BOOL and is_scalar
+    if node.attr["dtype"].type != types_pb2.DT_BOOL:
+        return False
+    if node.op == "Const":
+        return not node.attr["value"].tensor.tensor_shape.dim
+    return node.op in _INPUTS and shape_of(node) in (None, [])
 
 
 def _element_type(node: Any) -> int:

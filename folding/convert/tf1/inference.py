@@ -14,6 +14,7 @@ from folding.convert.tf1.specialise import specialised
 from folding.convert.tf1.variables import restored_names, without_variables
 from folding.errors import BadCall, BadModel, Unconvertible
 
+_INPUTS = ("Placeholder", "PlaceholderV2")
 _LOOPS = frozenset({"Enter", "Exit", "NextIteration", "LoopCond", "While", "StatelessWhile"})
 
 
@@ -53,7 +54,8 @@ def inference(loaded: Loaded, outputs: Sequence[Tensor], freeze: Mapping[str, An
     _refuse_loops(graph)
     graph = without_variables(graph, loaded.checkpoint, restored_names(loaded.graph))
     graph, defaults = _without_defaults(graph)
-    inputs = [name for name, node in graph.nodes.items() if node.op == "Placeholder"]
+    left = (name for name in loaded.graph.nodes if name in graph.nodes)
+    inputs = [name for name in left if graph.nodes[name].op in _INPUTS]
     if not inputs:
         named = ", ".join(repr(tensor.name) for tensor in outputs)
         raise BadModel(f"{named} depends on no input", hint="Name other outputs with --output.")

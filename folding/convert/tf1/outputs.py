@@ -8,9 +8,9 @@ guess leaves these out, step by step:
 2. A label is an input, but no scalar, that no variable ever meets, where another input does meet
    one: the layers are variables, and labels come after them. Whatever reads a label measures the
    network, and is no part of it.
-3. Of what is left, and reads an input, the ends are what nothing reads, or nothing but measures.
-   Of these, what merely prepares a measure (a Reshape, an ArgMax, a Log) gives way to what it
-   reads, and so do shapes that nobody asks for.
+3. Of what is left, and reads more of an input than its sizes, the ends are what nothing reads, or
+   nothing but measures. Of these, what merely prepares a measure (a Reshape, an ArgMax, a Log)
+   gives way to what it reads.
 
 One end is the output. If there are more the user has to say. All this is looked for in the graph as
 it is at inference.
@@ -37,11 +37,12 @@ _TRAINING_OPS = re.compile(
 _INPUTS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 #: What stands between an output and what measures it.
 _PREPARING = frozenset({
-    "ArgMax", "ArgMin", "Cast", "Greater", "GreaterEqual", "Identity", "Less", "LessEqual", "Log",
-    "Log1p", "Maximum", "Minimum", "Pack", "Rank", "Reshape", "Round", "Shape", "Size", "Slice",
-    "Squeeze", "StopGradient", "StridedSlice", "TopKV2",
+    "ArgMax", "ArgMin", "Cast", "Greater", "GreaterEqual", "Less", "LessEqual", "Log",
+    "Log1p", "Maximum", "Minimum", "Reshape", "Round", "Slice", "Squeeze", "StopGradient",
+    "StridedSlice", "TopKV2",
 })  # fmt: skip
-_SHAPES = frozenset({"Shape", "ShapeN", "Size", "Rank"})
+#: What tells sizes, which are no values.
+_SIZES = frozenset({"Shape", "ShapeN", "Size", "Rank"})
 _MOST_NAMED = 12
 
 
@@ -83,13 +84,15 @@ def _ends(trained: Graph) -> list[str]:
     training = _downstream(readers, filter(_is_training, graph.nodes.values()))
     inputs = [node for node in graph.nodes.values() if node.op in _INPUTS]
     layered = [node for node in inputs if _meets_variable(graph, readers, node, training)]
-    labels = [node for node in inputs if layered and node not in layered and shape_of(node) != []]
-    features = [node for node in inputs if node not in labels]
-    measures = _downstream(readers, labels)
-    network = _downstream(readers, features) - measures - training
+    arrays = [node for node in inputs if shape_of(node) != []]
+    features = layered or arrays or inputs
+    measures = _downstream(readers, (node for node in arrays if node not in features))
+    values = {n: r for n, r in readers.items() if graph.nodes[n].op not in _SIZES}
+    sizes = {name for name, node in graph.nodes.items() if node.op in _SIZES}
+    network = _downstream(values, features) - measures - training - sizes
     network -= {node.name for node in inputs}
-    found = _Last(trained, graph, readers).of(network, measures)
-    return [name for name in found if name in trained.nodes]
+    found = set(_Last(trained, graph, readers).of(network, measures))
+    return [name for name in trained.nodes if name in found]
 
 
 class _Last:
@@ -115,10 +118,9 @@ class _Last:
         return [*self._now.get(name, ()), *self._once.get(name, ())]
 
     def _is_idle(self, name: str, is_measured: bool) -> bool:  # noqa: FBT001
-        op = self._graph.nodes[name].op
         if is_measured:
-            return op in _PREPARING
-        return op in _SHAPES or bool(self._by(name)) or self._is_spare(name)
+            return self._graph.nodes[name].op in _PREPARING
+        return bool(self._by(name)) or self._is_spare(name)
 
     def _is_spare(self, name: str) -> bool:
         """Whether it is a side of a Switch, or an output of an If that only a gradient asks for."""

@@ -14,6 +14,8 @@ from folding.convert.tf1.statistics import Found, Normalisations
 
 _DECLARED = re.compile(r"(^|/)(batchnorm|moving_variance|FusedBatchNorm\w*)(/|$)")
 _MEAN = "/moving_mean"
+#: What a layer hands an operator in the place of a gamma or beta that it does not have.
+_NAMELESS = re.compile(r"(^|/)(Const|ones|zeros)(_\d+)?$")
 
 
 def write_all(job: Job, loaded: Loaded, inference: Inference) -> list[Statistics]:
@@ -24,6 +26,7 @@ def write_all(job: Job, loaded: Loaded, inference: Inference) -> list[Statistics
         arrays = {
             role: value_of(inference.graph.nodes[name]).reshape(-1)
             for role, name in found.nodes.items()
+            if not _NAMELESS.search(name)
         }
         mean, variance = found.nodes["mean"], found.nodes["variance"]
         told.append(

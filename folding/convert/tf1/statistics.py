@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from folding.convert.tf1.nodes import Graph, Tensor, data, value_of
 
 _ADDS = ("Add", "AddV2")
@@ -22,8 +24,11 @@ _DIVIDES = ("RealDiv", "Div")
 _KEEPING = frozenset(
     {"Identity", "StopGradient", "Reshape", "ExpandDims", "Squeeze", "Cast", "Tile", "BroadcastTo"}
 )
+#: What changes nothing of the other operand.
+_NEUTRAL = {"Mul": 1, "Add": 0, "AddV2": 0}
 _FUSED_INPUTS = {"gamma": 1, "beta": 2, "mean": 3, "variance": 4}
 _FUSED_EPSILON = 1e-4
+_SQUARE = 2.0
 
 
 @dataclass
@@ -165,9 +170,27 @@ class Normalisations:
     def _constant(self, tensor: Tensor) -> str | None:
         """The name of the constant that a tensor is, or is arranged from."""
         node = self._graph.nodes[tensor.node]
+        while node.op in _KEEPING or node.op in _NEUTRAL:
+            rest = data(node)[0] if node.op in _KEEPING else self._beside_neutral(node)
+            if rest is None:
+                return None
+            node = self._graph.nodes[rest.node]
+        return str(node.name) if node.op == "Const" else None
+
+    def _beside_neutral(self, node: Any) -> Tensor | None:
+        """What is multiplied by one, or added to zero, as renorm does it at inference."""
+        for neutral, rest in (data(node), data(node)[::-1]):
+            if self._is_all(neutral, _NEUTRAL[node.op]):
+                return rest
+        return None
+
+    def _is_all(self, tensor: Tensor, number: int) -> bool:
+        node = self._graph.nodes[tensor.node]
         while node.op in _KEEPING:
             node = self._graph.nodes[data(node)[0].node]
-        return str(node.name) if node.op == "Const" else None
+        if node.op == "Mul" and not number:
+            return any(self._is_all(factor, 0) for factor in data(node))
+        return node.op == "Const" and bool((value_of(node) == number).all())
 
     def _scalar(self, tensor: Tensor) -> float | None:
         name = self._constant(tensor)
@@ -177,11 +200,6 @@ class Normalisations:
         return _shortest(values)
 
 
-_SQUARE = 2.0
-
-
 def _shortest(value: Any) -> float:
     """A float as short as it was written before it was rounded to its type."""
-    import numpy as np
-
     return float(str(np.float32(value)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from folding.convert.tf1.nodes import Graph, Tensor, constant, data, value_of
+from folding.convert.tf1.nodes import Graph, Tensor, constant, data, first_line, value_of
 from folding.errors import BadModel, Unconvertible
 
 #: A variable whose value is read, and one that is a handle to ask for the value.
@@ -69,8 +69,19 @@ def _value(node: Any, checkpoint: Checkpoint | None, restored: Mapping[str, str]
     shared = node.attr["shared_name"].s.decode()
     for name in (node.name, shared, restored.get(node.name)):
         if name and checkpoint.has_tensor(name):
-            return checkpoint.get_tensor(name)
+            return _read(checkpoint, name)
     raise BadModel(f"the checkpoint has no variable {node.name!r}", hint=_SAVE_WHOLE)
+
+
+def _read(checkpoint: Checkpoint, name: str) -> Any:
+    import tensorflow as tf
+
+    try:
+        return checkpoint.get_tensor(name)
+    except (IndexError, RuntimeError, ValueError, tf.errors.OpError) as error:
+        text = f"the checkpoint is damaged at the variable {name!r}: {first_line(error)}"
+        hint = "Put .meta, .index and .data files of one name together."
+        raise BadModel(text, hint=hint) from error
 
 
 def _reader(node: Any, sources: Mapping[Tensor, Any]) -> Any:

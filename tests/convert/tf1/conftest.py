@@ -74,10 +74,9 @@ Convert = Callable[..., Converted]
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what each program saves."""
     folder = tmp_path_factory.mktemp("programs")
-    script = Path(__file__).with_name("programs.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(folder)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "convert.tf1.programs", str(folder)]
+    here = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return folder
 

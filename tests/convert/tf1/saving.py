@@ -43,7 +43,7 @@ def input_x(tf: Any, *shape: int | None) -> Any:
     return tf.compat.v1.placeholder(tf.float32, shape or (None, 4), "X")
 
 
-def flag(tf: Any, name: str = "training", default: bool | None = None) -> Any:
+def flag(tf: Any, name: str = "training", *, default: bool | None = None) -> Any:
     """A training flag."""
     if default is None:
         return tf.compat.v1.placeholder(tf.bool, (), name)

@@ -40,7 +40,7 @@ def nested(tf: Any) -> None:
 
 @STYLES
 def test_a_flag_is_false_unless_said_otherwise(
-    functional: bool, tmp_path: Path, convert: Convert
+    *, functional: bool, tmp_path: Path, convert: Convert
 ) -> None:
     """False takes the second side, --freeze the side that the user wants."""
     source = saved_graph(tmp_path, one_cond, functional=functional)
@@ -56,7 +56,7 @@ def test_a_flag_is_false_unless_said_otherwise(
 @STYLES
 @pytest.mark.parametrize(("outer", "inner", "more"), [(1, 1, 1), (1, 0, 2), (0, 1, 3), (0, 0, 4)])
 def test_conditions_within_each_other_are_resolved(
-    functional: bool, outer: int, inner: int, more: int, tmp_path: Path, convert: Convert
+    *, functional: bool, outer: int, inner: int, more: int, tmp_path: Path, convert: Convert
 ) -> None:
     """Each of the four ways through two conditions is the one that the flags say."""
     source = saved_graph(tmp_path, nested, functional=functional)
@@ -68,7 +68,7 @@ def test_conditions_within_each_other_are_resolved(
 
 @STYLES
 def test_constants_of_a_side_stay_on_their_side(
-    functional: bool, tmp_path: Path, convert: Convert
+    *, functional: bool, tmp_path: Path, convert: Convert
 ) -> None:
     """A constant only waits for its side to be taken, and is dead with that."""
 
@@ -81,14 +81,9 @@ def test_constants_of_a_side_stay_on_their_side(
 
 
 @STYLES
-@pytest.mark.parametrize(("dropping", "evaluating", "is_first"), [(0, 0, True), (0, 1, False)])
+@pytest.mark.parametrize(("evaluating", "more"), [(False, 1), (True, 2)])
 def test_logic_on_flags_is_worked_out(
-    functional: bool,
-    dropping: int,
-    evaluating: int,
-    is_first: bool,
-    tmp_path: Path,
-    convert: Convert,
+    *, functional: bool, evaluating: bool, more: int, tmp_path: Path, convert: Convert
 ) -> None:
     """A condition may be made of several flags and constants by and, or and not."""
 
@@ -98,9 +93,8 @@ def test_logic_on_flags_is_worked_out(
         tf.identity(tf.cond(chosen, lambda: x + 1.0, lambda: x + 2.0), name="out")
 
     source = saved_graph(tmp_path, build, functional=functional)
-    freeze = {"dropping": bool(dropping), "evaluating": bool(evaluating)}
-    found = convert(source, Kind.FROZEN_GRAPH, freeze=freeze)
-    np.testing.assert_array_equal(outcome(found), ROWS + (1 if is_first else 2))
+    found = convert(source, Kind.FROZEN_GRAPH, freeze={"evaluating": evaluating})
+    np.testing.assert_array_equal(outcome(found), ROWS + more)
 
 
 def test_the_number_of_the_side_taken_is_known(tmp_path: Path, convert: Convert) -> None:
@@ -143,16 +137,14 @@ def test_functions_are_put_in_the_place_of_their_calls(tmp_path: Path, convert: 
     """Calls within calls, each more than once, with a flag as an argument."""
 
     def build(tf: Any) -> None:
-        @tf.function
         def inner(x: Any, training: Any) -> Any:
             return tf.cond(training, lambda: x * 0.0, lambda: x + 1.0)
 
-        @tf.function
         def outer(x: Any, training: Any) -> Any:
-            return inner(inner(x, training), training) * 2.0
+            return called(called(x, training), training) * 2.0
 
-        training = flag(tf)
-        tf.identity(outer(outer(input_x(tf), training), training), name="out")
+        called, calling, training = tf.function(inner), tf.function(outer), flag(tf)
+        tf.identity(calling(calling(input_x(tf), training), training), name="out")
 
     found = convert(saved_graph(tmp_path, build, functional=True), Kind.FROZEN_GRAPH)
     np.testing.assert_array_equal(outcome(found), ((ROWS + 2) * 2 + 2) * 2)
@@ -160,7 +152,7 @@ def test_functions_are_put_in_the_place_of_their_calls(tmp_path: Path, convert: 
 
 
 @STYLES
-def test_a_condition_on_data_stays(functional: bool, tmp_path: Path, convert: Convert) -> None:
+def test_a_condition_on_data_stays(*, functional: bool, tmp_path: Path, convert: Convert) -> None:
     """What only the data can decide is no training flag: both sides are in the file."""
 
     def build(tf: Any) -> None:
@@ -237,10 +229,7 @@ def test_functions_without_end_are_refused(tmp_path: Path, convert: Convert) -> 
     from tensorflow.core.framework import graph_pb2  # noqa: PLC0415
 
     def build(tf: Any) -> None:
-        @tf.function
-        def called(x: Any) -> Any:
-            return tf.identity(x + 1.0)
-
+        called = tf.function(lambda x: tf.identity(x + 1.0))
         tf.identity(called(input_x(tf)), name="out")
 
     source = saved_graph(tmp_path, build)

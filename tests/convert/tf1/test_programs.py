@@ -32,6 +32,8 @@ CLOSE = 3e-6
 @pytest.mark.parametrize("kind", ROUTES)
 @pytest.mark.parametrize("name", PROGRAMS)
 class TestEveryProgram:
+    """Trained, saved, converted, folded."""
+
     def test_matches_what_the_program_itself_computed(
         self, name: str, kind: Kind, program: Made, programs: Path
     ) -> None:
@@ -68,9 +70,7 @@ class TestEveryProgram:
         if name not in STAYS and name not in BARE:
             assert report.verification.name is VerdictName.EQUIVALENT
 
-    def test_folds_to_what_tensorflow_computes(
-        self, name: str, kind: Kind, program: Made
-    ) -> None:
+    def test_folds_to_what_tensorflow_computes(self, name: str, kind: Kind, program: Made) -> None:
         """The folded file agrees with TensorFlow as the file did."""
         converted = program(name, kind)
         converted.folded()
