@@ -28,8 +28,8 @@ from folding.errors import (
 )
 
 if TYPE_CHECKING:
-    from folding.convert.converting import convert
-    from folding.convert.report import ConversionReport
+    from folding.conversion.converting import convert
+    from folding.conversion.report import ConversionReport
     from folding.equivalence.limits import RunLimits
     from folding.inmemory import fold_model
     from folding.layout import Layout
@@ -73,8 +73,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "folding.convert.converting": ("convert",),
-    "folding.convert.report": ("ConversionReport",),
+    "folding.conversion.converting": ("convert",),
+    "folding.conversion.report": ("ConversionReport",),
     "folding.equivalence.limits": ("RunLimits",),
     "folding.model_limits": ("Limits",),
     "folding.inmemory": ("fold_model",),

@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from folding.convert.report import ConversionReport
+    from folding.conversion.report import ConversionReport
     from folding.report import Report
 
 

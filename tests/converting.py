@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from folding.convert import extras, routing
-from folding.convert.converting import convert
-from folding.convert.job import Kind
-from folding.convert.report import ConversionReport
+from folding.conversion import extras, routing
+from folding.conversion.converting import convert
+from folding.conversion.job import Kind
+from folding.conversion.report import ConversionReport
 
 #: What the fake routes are for: a kind whose files tell what they are in eight bytes.
 KIND = Kind.TFLITE
@@ -22,8 +22,8 @@ CONTENT = b"\x1c\0\0\0TFL3 and more"
 _PROGRAM = """\
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from folding.convert import extras, routing
-from folding.convert.job import Kind
+from folding.conversion import extras, routing
+from folding.conversion.job import Kind
 extras.find_spec = str
 routing.ROUTES[Kind.TFLITE] = sys.argv.pop(1)
 from folding.__main__ import main

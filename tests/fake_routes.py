@@ -21,8 +21,8 @@ import onnxruntime
 from files import conv_net
 from onnx import ModelProto, helper, numpy_helper
 
-from folding.convert.job import MODEL, Job, Port, Product, Statistics
-from folding.convert.samples import Spec, sample_inputs, write_reference, write_statistics
+from folding.conversion.job import MODEL, Job, Port, Product, Statistics
+from folding.conversion.samples import Spec, sample_inputs, write_reference, write_statistics
 from folding.errors import BadCall
 from folding.plan import Warned
 

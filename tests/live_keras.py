@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from folding.convert.job import Job, Kind
-from folding.convert.routes.keras import convert_model
+from folding.conversion.job import Job, Kind
+from folding.conversion.routes.keras import convert_model
 from folding.errors import FoldError
 
 

@@ -17,7 +17,7 @@ import onnxruntime
 
 import folding
 from folding import Report
-from folding.convert.job import MODEL, Kind
+from folding.conversion.job import MODEL, Kind
 
 HERE = Path(__file__).parent
 #: How far two right computations may be from each other, as a part of the largest output.

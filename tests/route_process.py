@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from folding.convert.job import Job, Kind
-from folding.convert.routing import ROUTES
+from folding.conversion.job import Job, Kind
+from folding.conversion.routing import ROUTES
 from folding.errors import FoldError
 
 

@@ -12,9 +12,9 @@ import torch
 from files import Array
 
 import folding
-from folding.convert.job import MODEL, Job, Kind, Product
-from folding.convert.routes import exported_program, torchscript
-from folding.convert.routes.torch import convert_module
+from folding.conversion.job import MODEL, Job, Kind, Product
+from folding.conversion.routes import exported_program, torchscript
+from folding.conversion.routes.torch import convert_module
 from folding.report import Report
 
 #: Float32 sums in another order.

@@ -84,8 +84,8 @@ def convert(
     something was kept, 4 unproven, 130 interrupted. No model is written unless it is 0 or 3.
     """
     from folding.assignments import parse_all
-    from folding.convert import converting
-    from folding.convert.show import show_conversion
+    from folding.conversion import converting
+    from folding.conversion.show import show_conversion
     from folding.show import Progress
 
     is_piped = target == "-"

@@ -20,7 +20,7 @@ from typing import Any
 from folding import guards, soundness
 from folding._version import __version__
 from folding.clock import Clock, Progress
-from folding.convert.job import Product
+from folding.conversion.job import Product
 from folding.equivalence.inputs import Inputs
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.guards import LIMITS, Limits

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from folding.convert.job import Product, Statistics
+from folding.conversion.job import Product, Statistics
 from folding.lint.finding import Code, Finding
 from folding.lint.statistics import of_epsilon, of_statistics
 

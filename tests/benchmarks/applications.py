@@ -21,8 +21,8 @@ import numpy as np
 import onnxruntime
 
 import folding
-from folding.convert.job import MODEL, Job, Kind, Product
-from folding.convert.routes.keras import convert_model
+from folding.conversion.job import MODEL, Job, Kind, Product
+from folding.conversion.routes.keras import convert_model
 
 NAMES = ("MobileNetV2", "ResNet50", "DenseNet121", "EfficientNetB0")
 _COLUMNS = (

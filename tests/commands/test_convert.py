@@ -19,7 +19,7 @@ from converting import command_by, source_in, use
 from files import complaints, contents, run
 
 from folding import cli
-from folding.convert import converting
+from folding.conversion import converting
 
 #: What no line of ours may look like.
 TRACEBACK = "Traceback"
@@ -197,7 +197,7 @@ def test_a_wrong_call_is_2_and_one_sentence(source: Path, words: list[str], says
 def test_without_its_package_a_source_is_2_and_the_command_is_told(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("folding.convert.extras.find_spec", {}.get)
+    monkeypatch.setattr("folding.conversion.extras.find_spec", {}.get)
 
     found = CliRunner().invoke(cli.app, ["convert", str(source)])
 

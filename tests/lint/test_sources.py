@@ -11,7 +11,7 @@ import pytest
 from graphs import Net
 from linting import conv, image
 
-from folding.convert.job import Product, Statistics
+from folding.conversion.job import Product, Statistics
 from folding.lint.linting import lint_product
 from folding.lint.sources import arrays_of, corrected, in_source, of_source
 from folding.modelfile import in_memory
