@@ -5,7 +5,7 @@
     plan = folding.explain("model.onnx")
     report = folding.convert("model.keras", "model.onnx")
     verdict = folding.verify("model.onnx", "somebody_elses.onnx")
-    findings = folding.lint("model.onnx")
+    findings = folding.lint.lint("model.onnx").findings
 
 Everything raised on purpose is a ``FoldError``. An affine that cannot be folded is none: it is a
 decision of the plan, with its reason.
@@ -28,13 +28,12 @@ from folding.errors import (
 )
 
 if TYPE_CHECKING:
+    from folding import lint
     from folding.conversion.converting import convert
     from folding.conversion.report import ConversionReport
     from folding.equivalence.limits import RunLimits
     from folding.inmemory import fold_model
     from folding.layout import Layout
-    from folding.lint.finding import Code, Finding
-    from folding.lint.linting import lint
     from folding.model_limits import Limits
     from folding.pipeline import explain, fold
     from folding.plan import Decision, Folded, Kept, Kind, Plan, Reason
@@ -44,10 +43,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BadCall",
     "BadModel",
-    "Code",
     "ConversionReport",
     "Decision",
-    "Finding",
     "FoldError",
     "Folded",
     "Kept",
@@ -78,8 +75,6 @@ _HOMES = {
     "folding.equivalence.limits": ("RunLimits",),
     "folding.model_limits": ("Limits",),
     "folding.inmemory": ("fold_model",),
-    "folding.lint.finding": ("Code", "Finding"),
-    "folding.lint.linting": ("lint",),
     "folding.pipeline": ("explain", "fold"),
     "folding.plan": ("Decision", "Folded", "Kept", "Kind", "Plan", "Reason"),
     "folding.report": ("Report",),
@@ -92,6 +87,8 @@ def __getattr__(name: str) -> Any:
     """Import what needs onnx only when it is asked for, so that ``import folding`` stays quick."""
     from importlib import import_module
 
+    if name == "lint":
+        return import_module("folding.lint")
     for module, names in _HOMES.items():
         if name in names:
             return getattr(import_module(module), name)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="What to run on: an .npz with an array for each input; the first axis is the batch.",
 )
-@click.option("--trust", is_flag=True, help="Let code that the source holds run.")
+@options.trust
 @options.strict
 @click.option("--no-verify", is_flag=True, help="Write without proving anything.")
 @options.keep

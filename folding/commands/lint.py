@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @options.freeze
 @options.run_inputs
 @options.run_shapes
+@options.trust
 @options.follow_links
 @options.model_limits
 @options.quiet
@@ -37,18 +38,20 @@ def lint(
     freeze: tuple[str, ...],
     inputs: Path | None,
     shapes: tuple[str, ...],
+    trust: bool,
     follow_links: bool,
     limits: Limits,
     quiet: bool,
 ) -> Outcome:
-    """Say what looks wrong in how the ONNX model SOURCE was trained or exported.
+    """Say what looks wrong in how the model SOURCE was trained or exported.
 
-    Each finding has a code, its place, the cause and the remedy. - is standard input.
+    SOURCE is an ONNX file, - standard input, or whatever convert takes, which is converted for it.
+    Each finding has a code, its place, the cause and the remedy.
 
     Exit codes: 0 done, 2 bad input or call, 3 --strict and something was found, 130 interrupted.
     """
+    from folding import lint as lints
     from folding.assignments import parse_all, parse_shapes
-    from folding.lint.linting import linted
     from folding.notes import check_apart_from, write_notes
     from folding.show import Progress, show_lints
 
@@ -56,7 +59,7 @@ def lint(
     if note is not None:
         check_apart_from(note, [Path(source)])
     with Progress(enabled=not quiet) as progress:
-        found = linted(
+        found = lints.lint(
             source,
             run=not no_run,
             inputs=inputs,
@@ -64,6 +67,7 @@ def lint(
             freeze=parse_all(freeze),
             follow_links=follow_links,
             limits=limits,
+            trust=trust,
             progress=progress,
         )
     if note is not None:

@@ -97,6 +97,7 @@ memory_limit = click.option(
     show_default="nine tenths of the machine's",
     help="Memory that the runs may take.",
 )
+trust = click.option("--trust", is_flag=True, help="Let code that the source holds run.")
 _RUNS = (
     run_inputs,
     run_shapes,

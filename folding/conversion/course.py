@@ -12,8 +12,9 @@ from folding import writing
 from folding.calling import Call, check_places
 from folding.clock import Clock
 from folding.conversion.child import converted, private_folder
-from folding.conversion.handing import as_it_is, folded
+from folding.conversion.handing import as_it_is, folded, named
 from folding.conversion.job import MODEL, Product
+from folding.conversion.linting import of_product, without_lints
 from folding.conversion.live import Live, converted_here, live
 from folding.conversion.report import ConversionReport, SourceFacts, require_same
 from folding.conversion.request import AnyPath, Request
@@ -22,6 +23,8 @@ from folding.conversion.sanity import checked
 from folding.conversion.sources import Source, opened_source
 from folding.errors import BadCall, StorageFailed, VerificationFailed
 from folding.layout import Layout
+from folding.lint.finding import warnings_of
+from folding.plan import Warned
 from folding.report import Report
 from folding.spool import STANDARD, standard_output
 
@@ -127,14 +130,19 @@ class Course:
             product.outputs,
             agreement,
             None,
-            tuple(product.warnings),
+            (*product.warnings, *self._lints(product, model)),
             self._clock.seconds,
         )
+
+    def _lints(self, product: Product, model: Path) -> list[Warned]:
+        with self._clock.stage("lint"), named(model, self._source.name):
+            found = of_product(product, model, self._request, run=self._request.verify)
+            return warnings_of(found.findings)
 
     def _written(self, report: ConversionReport, model: Path) -> ConversionReport:
         if self._request.fold:
             with self._clock.stage("fold"):
-                done = folded(model, self._call(), self._request)
+                done = without_lints(folded(model, self._call(), self._request))
             return replace(report, fold=done, target=done.target)
         is_piped = self._target == STANDARD
         with (

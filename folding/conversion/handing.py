@@ -24,7 +24,7 @@ def folded(model: Path, call: Call, request: Request) -> Report:
         Unproven: the fold cannot be proved.
         FoldError: it cannot be folded or written.
     """
-    with _named(model, call.source):
+    with named(model, call.source):
         try:
             report = fold(
                 model,
@@ -53,7 +53,7 @@ def as_it_is(model: Path, call: Call, request: Request) -> FileFacts:
     """
     inner = replace(call, source=str(model))
     with (
-        _named(model, call.source),
+        named(model, call.source),
         opened(inner, request.limits, follow_links=False) as found,
     ):
         assert call.path is not None
@@ -68,8 +68,12 @@ def _anonymous(report: Report) -> Report:
 
 
 @contextmanager
-def _named(model: Path, name: str) -> Iterator[None]:
-    """Call the converter's file in errors what the user calls the source."""
+def named(model: Path, name: str) -> Iterator[None]:
+    """Call the converter's file in errors what the user calls the source.
+
+    Raises:
+        FoldError: what the block raises, in other words.
+    """
     try:
         yield
     except FoldError as error:

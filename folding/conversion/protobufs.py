@@ -11,7 +11,8 @@ Field numbers are from the .proto files of TensorFlow and ONNX.
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -55,12 +56,30 @@ def _refuse_others(path: Path, found: list[Field]) -> None:
     wires = {field.number: field.wire for field in found}
     if wires.get(1) != VARINT:
         return
-    if wires.get(7) == wires.get(8) == BYTES:
+    if _is_model(wires):
         text = f"{str(path)!r} is an ONNX model already"
         raise BadCall(text, hint="Fold it with fold-model fold.")
     if wires == {1: VARINT, 2: BYTES}:
         text = f"{str(path)!r} is a part of a SavedModel"
         raise BadCall(text, hint=f"Name its folder, {str(path.parent)!r}.")
+
+
+def _is_model(wires: Mapping[int, int]) -> bool:
+    return wires.get(1) == VARINT and wires.get(7) == wires.get(8) == BYTES
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether a file is an ONNX model, or calls itself one.
+
+    Raises:
+        StorageFailed: it cannot be read.
+    """
+    if path.suffix == ".onnx" or path.is_dir() or not path.exists():
+        return path.suffix == ".onnx"
+    with closing(SourceFile(path)) as source, suppress(Malformed):
+        wires = {field.number: field.wire for field in fields(source, 0, source.size)}
+        return _is_model(wires)
+    return False
 
 
 def _is_meta_graph(source: SourceFile, found: list[Field]) -> bool:

@@ -1,5 +1,8 @@
 """What looks wrong in how a model was trained or exported, said with its cause and its remedy.
 
+    from folding.lint import lint
+    for finding in lint("model.onnx").findings: ...
+
 Nothing here changes a model or keeps it from being folded.
 
     finding.py      what is found: a closed list of codes
@@ -7,27 +10,25 @@ Nothing here changes a model or keeps it from being folded.
     looking.py      the lints of a model's graphs, which fold and explain ask, too
     linting.py      lint(): open, prepare, look, run
     the others      one family of lints each
-
-``folding.lint`` is this package, and may be called: it is the function ``lint`` of ``linting``.
 """
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from folding.lint.finding import Finding
+    from folding.lint.finding import Code, Finding
+    from folding.lint.linting import Linted, lint
+
+__all__ = ["Code", "Finding", "Linted", "lint"]
+
+_HOMES = {"Code": "finding", "Finding": "finding", "Linted": "linting", "lint": "linting"}
 
 
-class _Callable(ModuleType):
-    """The package as a function."""
+def __getattr__(name: str) -> Any:
+    """Import what needs onnx only when it is asked for."""
+    from importlib import import_module  # noqa: PLC0415
 
-    def __call__(self, *args: Any, **options: Any) -> list[Finding]:
-        from folding.lint.linting import lint  # noqa: PLC0415 - it needs onnx
-
-        return lint(*args, **options)
-
-
-sys.modules[__name__].__class__ = _Callable
+    if name in _HOMES:
+        return getattr(import_module(f"folding.lint.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'folding.lint' has no attribute {name!r}")

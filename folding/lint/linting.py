@@ -4,7 +4,7 @@
                                                                      └──── runs, in a child
 
 ``fold`` and ``explain`` look at the plan that they have made anyway, and run nothing for it. What
-a framework has saved is converted first; ``lint_product`` looks at what came of that.
+a framework has saved is converted first (``folding.conversion.linting``).
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from typing import Any
 from folding import guards, soundness
 from folding._version import __version__
 from folding.clock import Clock, Progress
-from folding.conversion.job import Product
+from folding.conversion.protobufs import is_onnx
+from folding.conversion.request import Request, Samples
 from folding.equivalence.inputs import Inputs
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
+from folding.errors import BadCall
 from folding.guards import LIMITS, Limits
 from folding.lint.finding import Finding
 from folding.lint.looking import lint_model
 from folding.lint.running import ran
-from folding.lint.sources import in_source
 from folding.lint.unconverted import unconverted
-from folding.modelfile import Model, open_model
+from folding.modelfile import open_model
 from folding.preparing import prepare_if_asked
 from folding.spool import STANDARD, standard_input
 
@@ -55,23 +56,7 @@ class Linted:
         return json.dumps(report, indent=2, allow_nan=False) + "\n"
 
 
-def lint(source: AnyPath, **options: Any) -> list[Finding]:
-    """What looks wrong in the model at ``source``. It is not changed.
-
-    Args:
-        source: an ONNX file; ``-`` is standard input.
-        **options: as for ``linted``.
-
-    Returns:
-        The findings, each with its code, its place, the cause and the remedy.
-
-    Raises:
-        FoldError: the source or the call is bad.
-    """
-    return list(linted(source, **options).findings)
-
-
-def linted(
+def lint(
     source: AnyPath,
     *,
     run: bool = True,
@@ -81,12 +66,14 @@ def linted(
     follow_links: bool = False,
     limits: Limits = LIMITS,
     run_limits: RunLimits = RUN_LIMITS,
+    trust: bool = False,
     progress: Progress | None = None,
 ) -> Linted:
-    """Like ``lint``, and why it was not run.
+    """What looks wrong in the model at ``source``. It is not changed.
 
     Args:
-        source: an ONNX file; ``-`` is standard input.
+        source: an ONNX file, or whatever ``folding.convert`` takes from a disk; ``-`` is standard
+            input.
         run: whether to run the model, too, to see what only that shows.
         inputs: what to run it on, as for ``fold``.
         shapes: the shapes of inputs that are made up, by input name.
@@ -94,8 +81,26 @@ def linted(
         follow_links: whether external data may be a link that leaves the model's folder.
         limits: how deep graphs may be nested, and how far functions expand.
         run_limits: how long the runs may take, and how much memory.
+        trust: whether code of a source that is converted may run.
         progress: is told the name of each stage when it begins.
+
+    Returns:
+        The findings, each with its code, its place, the cause and the remedy.
+
+    Raises:
+        FoldError: the source or the call is bad.
     """
+    if os.fspath(source) != STANDARD and not is_onnx(Path(source)):
+        from folding.conversion.linting import linted  # noqa: PLC0415 - few sources are converted
+
+        request = Request(
+            freeze=freeze or {},
+            sample_inputs=_samples(inputs, shapes),
+            trust=trust,
+            limits=limits,
+            run_limits=run_limits,
+        )
+        return linted(os.fspath(source), request, run=run, progress=progress)
     name, clock = os.fspath(source), Clock(progress)
     with ExitStack() as stack:
         path = stack.enter_context(standard_input()) if name == STANDARD else Path(source)
@@ -116,11 +121,12 @@ def linted(
         return Linted(name, [*found, *seen], unrun)
 
 
-def lint_product(product: Product, folder: Path, model: Model) -> list[Finding]:
-    """What looks wrong in what a conversion has left in its folder, and in its source.
-
-    What both say of is said once, of the source.
-    """
-    source = in_source(product, folder)
-    said = {finding.code for finding in source}
-    return [*source, *(finding for finding in lint_model(model) if finding.code not in said)]
+def _samples(inputs: Inputs | None, shapes: Mapping[str, Sequence[int]] | None) -> Samples | None:
+    """What a source that is converted is run on."""
+    if shapes:
+        text = "shapes are for ONNX models; those of other sources are known"
+        raise BadCall(text, hint="Give inputs instead.")
+    if inputs is None or isinstance(inputs, (str, os.PathLike, Mapping)):
+        return inputs
+    text = "a source that is not ONNX is run on arrays by name, or an .npz of them"
+    raise BadCall(text, hint="Give one of these as its inputs.")

@@ -79,7 +79,7 @@ def test_it_is_converted_checked_folded_and_written(
     assert report.fold is not None
     assert report.fold.plan.counts["folded"] == 1
     assert source.read_bytes() == before
-    assert stages[:4] == ["read", "convert", "check", "fold"]
+    assert stages[:5] == ["read", "convert", "check", "lint", "fold"]
     assert {"read", "convert", "check", "fold"} <= set(report.seconds)
     VALIDATOR.validate(json.loads(report.to_json()))
 
@@ -338,7 +338,7 @@ def test_what_is_said_of_the_converters_file_names_the_source(tmp_path: Path) ->
 
     with (
         pytest.raises(FoldError, match=r"^'net\.keras' is empty$"),
-        handing._named(model, "net.keras"),
+        handing.named(model, "net.keras"),
     ):
         raise FoldError(f"{str(model)!r} is empty")
 

@@ -15,6 +15,7 @@ import onnx
 import pytest
 
 import folding
+from folding.lint import lint
 from folding.plan import Warned
 
 from .corpus_table import BIAS, EXPECTED
@@ -26,7 +27,7 @@ FILES = sorted((MODELS if CORPUS is None else Path(CORPUS)).glob("*.onnx"))
 
 def codes(path: Path) -> set[str]:
     """The codes of all findings, those of runs included."""
-    return {finding.code.name for finding in folding.lint(path)}
+    return {finding.code.name for finding in lint(path).findings}
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
@@ -50,7 +51,7 @@ def test_a_folded_model_has_no_new_lints(path: Path, tmp_path: Path) -> None:
     """What folding leaves looks no worse than what it was given."""
     target = tmp_path / "folded.onnx"
     folding.fold(path, target, verify=False)
-    found = {finding.code.name for finding in folding.lint(target, run=False)}
+    found = {finding.code.name for finding in lint(target, run=False).findings}
     assert found <= set(EXPECTED[path.stem])
 
 
@@ -69,7 +70,7 @@ def test_a_frozen_flag_is_no_training_flag() -> None:
     """Who freezes the flag is not told about it any more."""
     path = MODELS / "s000_conv_maxpool_bn_plainph__tf1v1_ckpt_phin.onnx"
     flags = [v.name for v in onnx.load(path).graph.input if v.type.tensor_type.elem_type == 9]
-    found = folding.lint(path, run=False, freeze=dict.fromkeys(flags, False))
+    found = lint(path, run=False, freeze=dict.fromkeys(flags, False)).findings
     assert [finding.code.name for finding in found] == ["POOLING_BEFORE_NORM"]
-    (left, *_) = folding.lint(path, run=False, freeze=dict.fromkeys(flags, True))
+    (left, *_) = lint(path, run=False, freeze=dict.fromkeys(flags, True)).findings
     assert left.code.name == "BATCH_STATISTICS"

@@ -15,7 +15,7 @@ from onnx import ModelProto
 import folding
 from folding.equivalence.jobs import ModelPlace
 from folding.equivalence.limits import RunLimits
-from folding.lint.linting import linted
+from folding.lint import lint
 from folding.lint.runs import Trial, tried
 
 
@@ -104,13 +104,13 @@ def saved(folder: Path) -> Path:
 def test_lint_runs_the_model_in_a_process_of_its_own(tmp_path: Path) -> None:
     """Unless it is asked not to."""
     path = saved(tmp_path)
-    assert [finding.code.name for finding in folding.lint(path)] == ["BATCH_DEPENDENT"]
-    assert folding.lint(path, run=False) == []
+    assert [finding.code.name for finding in lint(path).findings] == ["BATCH_DEPENDENT"]
+    assert lint(path, run=False).findings == []
 
 
 def test_a_model_that_takes_too_long_is_said_to_be_unrun(tmp_path: Path) -> None:
     """What the graph shows is there nevertheless."""
-    found = linted(saved(tmp_path), run_limits=RunLimits(seconds=1e-6))
+    found = lint(saved(tmp_path), run_limits=RunLimits(seconds=1e-6))
     assert found.findings == []
     assert "longer than" in found.unrun
 
@@ -120,7 +120,7 @@ def test_what_cannot_be_run_is_said_to_be_unrun(tmp_path: Path) -> None:
     net = Net()
     y = dense(net)
     model = net.model(net.node("Add", y, net.node("RandomNormalLike", y)))
-    found = linted(save(model, tmp_path / "m.onnx"))
+    found = lint(save(model, tmp_path / "m.onnx"))
     assert [finding.code.name for finding in found.findings] == ["RANDOM_AT_INFERENCE"]
     assert found.unrun == "RandomNormalLike is random"
 
@@ -129,6 +129,6 @@ def test_shapes_and_inputs_must_fit(tmp_path: Path) -> None:
     """As they must for a fold."""
     path = saved(tmp_path)
     with pytest.raises(folding.BadCall, match="no input"):
-        folding.lint(path, inputs={"z": np.zeros(1)})
+        lint(path, inputs={"z": np.zeros(1)})
     with pytest.raises(folding.BadCall):
-        folding.lint(path, shapes={"x": (2, 6)})
+        lint(path, shapes={"x": (2, 6)})

@@ -12,9 +12,9 @@ from graphs import Net
 from linting import conv, image
 
 from folding.conversion.job import Product, Statistics
-from folding.lint.linting import lint_product
+from folding.conversion.linting import of_product
+from folding.conversion.request import Request
 from folding.lint.sources import arrays_of, corrected, in_source, of_source
-from folding.modelfile import in_memory
 
 SOUND = Statistics("bn", "statistics-0.npz", epsilon=1e-3, momentum=0.99)
 ARRAYS = {
@@ -115,9 +115,10 @@ def test_what_source_and_graph_say_is_said_once(tmp_path: Path) -> None:
     initial = np.zeros(4), np.ones(4)
     names = [net.positive(4), net.weight(4), *map(net.store, initial)]
     y = net.node("Relu", conv(net, image(net)))
-    model = in_memory(net.model(net.node("BatchNormalization", y, *names)))
-    found = lint_product(product(SOUND), tmp_path, model)
-    assert [(f.code.name, f.at == "bn") for f in found] == [
+    model = tmp_path / "model.onnx"
+    model.write_bytes(net.model(net.node("BatchNormalization", y, *names)).SerializeToString())
+    found = of_product(product(SOUND), model, Request(), run=False)
+    assert [(f.code.name, f.at == "bn") for f in found.findings] == [
         ("STATISTICS_AT_INITIAL", True),
         ("ACTIVATION_BEFORE_NORM", False),
     ]

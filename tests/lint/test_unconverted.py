@@ -10,7 +10,7 @@ from graphs import Net
 from linting import image
 from onnx import helper
 
-import folding
+from folding.lint import lint
 
 
 def saved(folder: Path, operator: str, domain: str) -> Path:
@@ -26,14 +26,14 @@ def saved(folder: Path, operator: str, domain: str) -> Path:
 )
 def test_an_operator_of_the_framework_is_found(tmp_path: Path, operator: str, domain: str) -> None:
     """Though no checker takes the file: that is what it is told for."""
-    (found,) = folding.lint(saved(tmp_path, operator, domain))
+    (found,) = lint(saved(tmp_path, operator, domain)).findings
     assert (found.code.name, found.at) == ("UNCONVERTED_OPERATOR", "left")
     assert operator in found.cause
 
 
 def test_operators_of_other_domains_are_silent(tmp_path: Path) -> None:
     """Somebody has a library for them."""
-    assert folding.lint(saved(tmp_path, "FancyNorm", "com.example"), run=False) == []
+    assert lint(saved(tmp_path, "FancyNorm", "com.example"), run=False).findings == []
 
 
 def test_a_function_of_the_model_is_no_operator_that_is_left(tmp_path: Path) -> None:
@@ -45,4 +45,4 @@ def test_a_function_of_the_model_is_no_operator_that_is_left(tmp_path: Path) -> 
     imports = [helper.make_opsetid("", 17)]
     function = helper.make_function("aten", "aten_relu", ["a"], ["b"], body, imports)
     path = save(net.model("y", functions=[function]), tmp_path / "m.onnx")
-    assert folding.lint(path) == []
+    assert lint(path).findings == []
