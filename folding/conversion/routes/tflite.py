@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from folding.conversion import tf2onnx_
@@ -34,6 +36,7 @@ class _Lite:
     def __init__(self, job: Job) -> None:
         import tensorflow as tf
 
+        _require_whole(job.source)
         try:
             self._interpreter = tf.lite.Interpreter(model_path=str(job.source))
         except (ValueError, RuntimeError) as error:
@@ -83,6 +86,17 @@ class _Lite:
     def run(self, feed: Feed) -> list[Array]:
         """What the interpreter computes."""
         return self(*feed.values())
+
+
+def _require_whole(path: Path) -> None:
+    """Follow every offset of the file: the interpreter does so without looking, and dies."""
+    from tensorflow.lite.python import schema_py_generated
+
+    try:
+        schema_py_generated.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    except (IndexError, TypeError, ValueError, struct.error) as error:
+        text = f"{str(path)!r} is damaged: it ends before what it refers to"
+        raise BadModel(text, hint="Copy or save it again.") from error
 
 
 def _named(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
