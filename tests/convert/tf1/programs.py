@@ -1,7 +1,7 @@
 """The classic programs of TensorFlow 1, each trained for a second on handwritten digits.
 
-``python -m convert.tf1.programs FOLDER`` writes for each a folder of its name with a checkpoint and its .meta,
-a frozen graph, and what the program computes at inference, all by TensorFlow alone.
+``python -m convert.tf1.programs FOLDER`` writes for each a folder of its name with a checkpoint and
+its .meta, a frozen graph, and what the program computes at inference, all by TensorFlow alone.
 """
 
 from __future__ import annotations
