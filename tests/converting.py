@@ -21,6 +21,7 @@ CONTENT = b"\x1c\0\0\0TFL3 and more"
 #: An interrupt arrives whether the tests' own caller had ignored them or not.
 _PROGRAM = """\
 import signal, sys
+sys.path.insert(0, sys.argv.pop(1))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from folding.conversion import extras, routing
 from folding.conversion.job import Kind
@@ -54,7 +55,8 @@ def convert_by(
 
 def command_by(route: str, *words: str | Path) -> list[str]:
     """The words that run the command with a fake route."""
-    return [sys.executable, "-c", _PROGRAM, f"fake_routes:{route}", "convert", *map(str, words)]
+    program = [sys.executable, "-c", _PROGRAM, str(Path(__file__).parent)]
+    return [*program, f"fake_routes:{route}", "convert", *map(str, words)]
 
 
 def archive(path: Path, *names: str, content: str = "{}") -> Path:
