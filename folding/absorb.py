@@ -46,22 +46,24 @@ def absorb(draft: Draft, reached: Reached, out: str) -> list[Stop]:
     draft.vanish(names.values())
     left = [stop for stop in paths[root] if not stop.is_affine]
     now: dict[str, str] = {}
+    forked: dict[Line, list[Stop]] = {}
     for line, path in paths.items():
         stops = path
-        if isinstance(line.end, Fork):
-            continue
         if isinstance(line.end, Turn):
             change(draft, line.end, out)
-        else:
+        elif isinstance(line.end, Taken):
             stops = _take(draft, line.end, path, hosts.get(line), (name, out))
             name = name if line in hosts or len(stops) == len(path) else ""
         if line is root and reached.rest is not None:
             added = stay(draft, reached.rest, keeper, last.node, (name, out))
             stops = stops if keeper else [*stops, added]
-        now |= rewire(draft, line, stops, names, out)
-    for line in reversed(paths):  # After the line that begins where it ends.
         if isinstance(line.end, Fork):
-            now |= rewire(draft, line, paths[line], names, out, now[line.end.value])
+            forked[line] = stops
+        else:
+            now |= rewire(draft, line, stops, names, out)
+    for line in reversed(forked):  # After the line that begins where it ends.
+        if isinstance(line.end, Fork):
+            now |= rewire(draft, line, forked[line], names, out, now[line.end.value])
     for index, data in held:
         draft.let_go(index, data)
     return left

@@ -43,7 +43,10 @@ def rewire(
         elif isinstance(line.start, Edge):
             for slot in line.start.slots:
                 draft.set_input(line.start.node, slot, new)
-    return {line.start.value: new} if isinstance(line.start, Fork) else {}
+    if not isinstance(line.start, Fork):
+        return {}
+    draft.point_readers(line.start.value, new)
+    return {line.start.value: new}
 
 
 def _top(line: Line) -> Stop | None:
