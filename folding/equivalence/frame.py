@@ -43,6 +43,7 @@ _CARRIERS = """
     GlobalAveragePool GlobalLpPool GlobalMaxPool Identity LeakyRelu LpPool Max MaxPool Mean Min Mul
     PRelu Pad ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize Slice
     SpaceToDepth Split Squeeze Sub Sum Tile Transpose Unsqueeze Upsample
+    Where
 """
 _LAYERS = """
     BatchNormalization Conv ConvTranspose DequantizeLinear Einsum GRU Gather Gemm
