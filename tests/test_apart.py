@@ -91,6 +91,16 @@ def test_a_product_keeps_the_shifts_of_all_parts_in_one_add() -> None:
     assert_folds(model, "MatMul", "Add", "Slice", "Slice")
 
 
+def test_a_product_whose_first_part_is_only_scaled_gets_its_add_later() -> None:
+    """Who reads the product then reads the Add, but for the Add itself."""
+    net = Net()
+    net.node("MatMul", net.input(2, 5), net.weight(5, 6), out="v")
+    scaled = net.node("Mul", cut(net, 0, 3), net.weight(3))
+    model = net.model(scaled, net.batch_norm(net.node("Identity", cut(net, 3, 6)), 3))
+
+    assert_folds(model, "MatMul", "Add", "Slice", "Slice", "Identity")
+
+
 def test_what_is_behind_a_part_may_be_passed_first_and_what_is_before_it_then() -> None:
     net = Net()
     conv(net)

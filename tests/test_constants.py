@@ -28,6 +28,8 @@ from folding.modelfile import in_memory
 from folding.planner import plan_model
 from folding.settling import settled
 
+INT32 = TensorProto.INT32
+
 
 def constants(net: Net, output: str, elem_type: int = FLOAT) -> Constants:
     graph = net.graph(output)
@@ -205,6 +207,90 @@ def test_a_slice_of_a_shape_and_a_shape_of_a_part_are_constants() -> None:
     net.node("Shape", "x", out="m", start=-2)
 
     assert value(net, elem_type=INT64).tolist() == [3, 5]
+
+
+def test_a_dimension_is_followed_through_moves_and_casts_to_integers() -> None:
+    """As the exporter of TensorFlow writes the last axis of a product."""
+    net = Net()
+    net.node("Shape", net.input("n", "t", 8), out="s")
+    turned = net.node("Gather", "s", net.integers(1, 0, 2))
+    short = net.node("Cast", net.node("Identity", turned), to=INT32)
+    one = net.store(np.array([1], np.int32), elem_type=0)
+    joined = net.node("Concat", one, short, axis=0)
+    last = net.node("Slice", joined, net.integers(3), net.integers(4))
+    net.node("Unsqueeze", net.node("Squeeze", last, net.integers(0)), net.integers(0), out="k")
+
+    found = value(net, elem_type=INT32)
+
+    assert found.tolist() == [8]
+    assert found.dtype == np.int32
+
+
+def test_a_norm_goes_down_through_a_reshape_whose_sizes_are_computed_so() -> None:
+    """The product of the last axes of a recurrent layer, as TensorFlow writes it."""
+    net = Net()
+    net.node("Mul", net.node("Tanh", net.input("t", "n", 8)), net.weight(8), out="y")
+    turned = net.node("Gather", net.node("Shape", "y"), net.integers(1, 0, 2))
+    short = net.node("Cast", turned, to=INT32)
+    parts = []
+    for places in ((0, 1), (2,)):
+        sizes = net.node("Gather", short, net.integers(*places))
+        size = net.node("ReduceProd", sizes, axes=[0], keepdims=0)
+        parts.append(net.node("Unsqueeze", size, net.integers(0)))
+    joined = net.node("Cast", net.node("Concat", *parts, axis=0), to=INT64)
+    rows = net.node("Reshape", net.node("Transpose", "y", perm=[1, 0, 2]), joined)
+    model = net.model(net.node("MatMul", rows, net.weight(8, 3)))
+
+    result = fold(model)
+
+    assert "Mul" not in result.operators
+    assert_same_function(model, result.model)
+
+
+@pytest.mark.parametrize(
+    ("operator", "given"),
+    [("Cast", {"to": TensorProto.UINT8}), ("Cast", {"to": FLOAT}), ("Neg", {}), ("Reshape", {})],
+)
+def test_a_dimension_is_not_followed_through_what_computes(
+    operator: str, given: dict[str, Any]
+) -> None:
+    """A size that is not known would become a number like any other."""
+    net = Net()
+    net.node("Shape", net.input("n", 3), out="s")
+    more = [net.integers(2)] if operator == "Reshape" else []
+    net.node("Gather", net.node(operator, "s", *more, **given), net.integers(0, 1), out="k")
+
+    assert "k" not in constants(net, "k", given.get("to", INT64))
+
+
+def test_two_open_dimensions_do_not_make_a_known_one() -> None:
+    """Their product is not that of what stands for them."""
+    net = Net()
+    net.node("Shape", net.input("n", "t", 8), out="s")
+    short = net.node("Cast", "s", to=INT64)
+    first = net.node("Gather", short, net.integers(0, 1))
+    net.node("ReduceProd", first, out="k", axes=[0], keepdims=0)
+
+    assert "k" not in constants(net, "k", INT64)
+
+
+@pytest.mark.parametrize("part", ["indices", "data"])
+def test_where_an_element_of_a_shape_is_taken_must_be_known(part: str) -> None:
+    net = Net()
+    net.node("Shape", net.input(1, 3), out="s")
+    place = net.input(1, name="i", elem_type=INT64)
+    names = ["s", place] if part == "indices" else [place, "s"]
+    net.node("Gather", *names, out="k")
+
+    assert "k" not in constants(net, "k", INT64)
+
+
+def test_what_is_longer_than_any_shape_is_evaluated_as_before() -> None:
+    net = Net()
+    net.node("Shape", net.input(2, 3), out="s")
+    net.node("Gather", "s", net.integers(*[1] * 65), out="k")
+
+    assert value(net, elem_type=INT64).tolist() == [3] * 65
 
 
 def test_the_size_of_a_static_value_is_a_constant() -> None:
