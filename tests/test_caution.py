@@ -610,7 +610,7 @@ def test_of_a_rank_that_is_only_the_most_no_part_has_more_numbers_than_the_bound
 ) -> None:
     """With fewer dimensions, those that are counted from the end are others."""
     start, end = part
-    given = {"start": start} if end is None else {"start": start, "end": end}
+    given: dict[str, Any] = {"start": start} if end is None else {"start": start, "end": end}
     node = helper.make_node("Shape", ["x"], ["y"], **given)
     bound = of_operator(node, [Bound(rank=4, dim=4, exact=exact)])
 

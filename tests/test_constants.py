@@ -212,6 +212,27 @@ def test_a_slice_of_a_shape_and_a_shape_of_a_part_are_constants() -> None:
     assert value(net, elem_type=INT64).tolist() == [3, 5]
 
 
+@pytest.mark.parametrize("operator", ["Conv", "ConvTranspose"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_the_shape_of_a_part_is_known_behind_a_layer_whose_weight_is_computed(
+    size: int, operator: str
+) -> None:
+    """As it is behind one whose weight is stored, if a kernel leaves something of any image."""
+    net = Net()
+    weight = net.weight(4, 4, size)
+    scaled = net.node("Div", weight, net.node("ReduceL2", weight, axes=[1, 2]))
+    layer = net.node(operator, net.input(2, 4, 5), scaled)
+    part = net.node("Slice", layer, net.integers(0), net.integers(2), net.integers(1))
+    net.node("Mul", part, net.weight(2, 1), out="y")
+    model = net.model("y")
+
+    result = fold(model)
+
+    is_known = size == 1 or operator == "ConvTranspose"
+    assert [d.is_folded for d in result.plan.decisions] == [is_known]
+    assert fold(result.model).model == result.model
+
+
 def test_a_dimension_is_followed_through_moves_and_casts_to_integers() -> None:
     """As the exporter of TensorFlow writes the last axis of a product."""
     net = Net()
