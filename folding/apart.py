@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 
@@ -28,10 +27,10 @@ from folding.way import Fork, Reached
 MOST_READERS = 32
 
 
-def _channels(draft: Draft, index: int, value: str, axis: int) -> frozenset[int] | None:
-    """Which channels of a value a node sees; None if it is all, or not known."""
+def _channels(draft: Draft, index: int, axis: int) -> frozenset[int] | None:
+    """Which channels of its data a node sees; None if it is all, or not known."""
     node = draft.node(index)
-    if not is_default_domain(node) or [*node.input].index(value):
+    if not is_default_domain(node):
         return None
     passage = Passage(node, draft)
     if node.op_type == "Slice":
@@ -44,10 +43,10 @@ def _channels(draft: Draft, index: int, value: str, axis: int) -> frozenset[int]
 def is_apart(draft: Draft, value: str, index: int, axis: int | None) -> bool:
     """Whether one that reads a value takes channels that none of the others takes."""
     readers = draft.readers(value)
-    own = None if axis is None else _channels(draft, index, value, axis)
+    own = None if axis is None else _channels(draft, index, axis)
     if axis is None or own is None or readers.count > MOST_READERS:
         return False
-    others = (_channels(draft, other, value, axis) for other in readers if other != index)
+    others = (_channels(draft, other, axis) for other in readers if other != index)
     return all(other is not None and own.isdisjoint(other) for other in others)
 
 
@@ -61,7 +60,7 @@ def own_part(draft: Draft, fork: Fork) -> Fork | None:
         return fork if is_apart(draft, value, index, affine.axis) else None
     shape = draft.shape(value) or ()
     for axis in range(-len(shape), 0):
-        size, taken = shape[axis], _channels(draft, index, value, axis)
+        size, taken = shape[axis], _channels(draft, index, axis)
         if size and taken and is_apart(draft, value, index, axis):
             source = np.full(size, -1)
             source[[*taken]] = 0
@@ -70,12 +69,11 @@ def own_part(draft: Draft, fork: Fork) -> Fork | None:
 
 
 def aside(draft: Draft, reached: Reached) -> dict[str, int | None]:
-    """What those make who read a value on the way of a fold, but other channels of it.
+    """What is made by those who read a value on the way of a fold but take other channels of it.
 
-    Where the channels are in it does not matter: none of them changes.
+    Where the channels are in it does not matter: none of them changes. What those on the way make
+    is not as it was then, and no end.
     """
-    forks = [line.end for line in reached.lines if isinstance(line.end, Fork)]
-    on_ways = {fork.edge.node for fork in forks}
-    values = dict.fromkeys(fork.value for fork in forks)
-    nodes = (i for value in values for i in islice(draft.readers(value), MOST_READERS))
-    return {draft.node(index).output[0]: None for index in nodes if index not in on_ways}
+    values = {line.end.value for line in reached.lines if isinstance(line.end, Fork)}
+    nodes = (index for value in sorted(values) for index in draft.readers(value))
+    return {draft.node(index).output[0]: None for index in nodes}

@@ -280,6 +280,41 @@ def test_an_affine_of_all_channels_is_nobodys_own(who: str) -> None:
     assert refusal(model) == (Reason.FORKED, "v")
 
 
+def test_a_single_channel_that_others_take_too_keeps_its_number() -> None:
+    """A number has no axis: that of the parts is asked for."""
+    net = Net()
+    conv(net)
+    net.batch_norm(cut(net, 0, 1), 1, out="y")
+    model = net.model("y", cut(net, 0, 3))
+
+    assert refusal(model) == (Reason.FORKED, "v")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_number_of_one_part_is_none_of_the_other(order: int) -> None:
+    """Where both ways meet, it would be asked of all channels."""
+    net = Net()
+    conv(net)
+    parts = [cut(net, 0, 1), cut(net, 1, 6)]
+    net.node("Mul", net.node("Concat", *parts[::order], axis=1), net.weight(6, 1), out="y")
+
+    assert refusal(net.model("y")) == (Reason.BRANCHES_DIFFER, "v")
+
+
+def test_parts_that_ask_along_different_axes_do_not_meet() -> None:
+    """Each takes channels and columns of its own, and one is turned."""
+    net = Net()
+    conv(net)
+    parts = []
+    for n in (0, 2):
+        lists = [net.integers(*values) for values in ((n, n), (n + 2, n + 2), (1, 2))]
+        parts.append(net.node("Slice", "v", *lists))
+    turned = net.node("Transpose", parts[1], perm=[0, 2, 1])
+    net.node("Mul", net.node("Add", parts[0], turned), net.weight(2, 1), out="y")
+
+    assert refusal(net.model("y")) == (Reason.BRANCHES_DIFFER, "v")
+
+
 def test_of_a_value_with_very_many_readers_none_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart, "MOST_READERS", 2)
     for count, expected in ((2, True), (3, False)):
