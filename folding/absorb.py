@@ -10,6 +10,7 @@ takes over the affine's output name, so that nothing behind it changes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from onnx import NodeProto
 
@@ -202,7 +203,7 @@ def shift_dims(draft: Draft, host: Stop, shift: Doubled, axis: int) -> tuple[int
     """The shape of an Add's constant that is to hold a shift: as it is, if it can be."""
     name = draft.node(host.node).input[1 - host.slot]
     dims = constant_dims(draft, name) if name else None
-    if dims is None or dims.count(1) < len(dims) - 1 or shift.size not in dims:
+    if dims is None or dims.count(1) < len(dims) - 1 or shift.size != prod(dims):
         return new_dims(shift, axis)
     if shift.size > 1 and dims.index(shift.size) - len(dims) != axis:
         return new_dims(shift, axis)

@@ -12,6 +12,7 @@ from onnx import ModelProto
 from folding import ahead, apart
 from folding.edits import apply
 from folding.equivalence.frame import check_frame
+from folding.equivalence.sites import find_sites
 from folding.equivalence.verdict import Status
 from folding.inmemory import inlined
 from folding.modelfile import in_memory
@@ -190,6 +191,28 @@ def test_parts_may_meet_before_a_value_that_parts_again() -> None:
     assert_folds(model, "Conv", *["Slice", "Identity"] * 2, "Concat", "Slice", "Slice", "Concat")
 
 
+@pytest.mark.parametrize("between", ["Slice", "Split"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_layer_waits_for_the_parts_of_its_parts(order: int, between: str) -> None:
+    """It takes in what all of them ask together, and others may see the rest."""
+    net = Net()
+    conv(net, 8)
+    first, second = cut(net, 0, 4), net.node("Identity", cut(net, 4, 8), out="w")
+    if between == "Split":
+        net.node("Split", second, net.integers(2, 2), out="a,b", axis=1)
+        parts, rest = [first, "a", net.node("Identity", "b")], first
+    else:
+        parts, rest = [first, cut(net, 0, 2, second)], cut(net, 2, 4, second)
+    joined = net.node("Concat", *parts[::order], axis=1)
+    net.batch_norm(joined, 8 if between == "Split" else 6, out="y")
+    model = net.model("y", *([rest] if rest != first else []))
+
+    result = fold(model)
+
+    assert "BatchNormalization" not in result.operators
+    assert_same_function(model, result.model)
+
+
 def test_parts_that_overlap_do_not_meet() -> None:
     net = Net()
     conv(net)
@@ -222,7 +245,7 @@ def other(net: Net, kind: str) -> str:
         "overlaps": lambda: cut(net, 3, 6),
         "gathers one of them": lambda: picked(net, 5, -3),
         "another axis": lambda: cut(net, 2, 4, axis=2),
-        "gathers on another axis": lambda: picked(net, 3, axis=2),
+        "gathers on another axis": lambda: picked(net, 4, axis=2),
         "unknown": lambda: net.node("Slice", "v", start, *lists),
         "gathers unknown ones": lambda: net.node("Gather", "v", start, axis=1),
         "all": lambda: net.node("Relu", "v"),
@@ -327,6 +350,21 @@ def test_of_a_value_with_very_many_readers_none_is_asked(monkeypatch: pytest.Mon
 
 
 # --- the proof -----------------------------------------------------------------------------------
+
+
+def test_what_others_take_is_compared_too() -> None:
+    """On the same activations, as what the fold itself is about."""
+    net = Net()
+    conv(net)
+    net.batch_norm(cut(net, 0, 4), 4, out="y")
+    cut(net, 4, 6)
+    reference = in_memory(net.model("y", net.nodes[-1].output[0]))
+    drafts = plan_model(reference, {}).drafts
+    candidate = inlined(apply(reference, drafts)[0])
+
+    sites, missing = find_sites(drafts[0], candidate.proto.graph)
+
+    assert ([site.name for site in sites], missing) == (["y", net.nodes[-1].output[0]], [])
 
 
 @pytest.mark.parametrize(

@@ -310,12 +310,24 @@ def test_where_an_element_of_a_shape_is_taken_must_be_known(part: str) -> None:
     assert "k" not in constants(net, "k", INT64)
 
 
-def test_what_is_longer_than_any_shape_is_evaluated_as_before() -> None:
-    net = Net()
-    net.node("Shape", net.input(2, 3), out="s")
-    net.node("Gather", "s", net.integers(*[1] * 65), out="k")
+def test_what_is_longer_than_any_shape_is_not_followed() -> None:
+    """It is evaluated like any other constant, within the same memory."""
+    for batch, is_constant in ((2, True), ("n", False)):
+        net = Net()
+        net.node("Shape", net.input(batch, 3), out="s")
+        net.node("Gather", "s", net.integers(*[1] * 65), out="k")
 
-    assert value(net, elem_type=INT64).tolist() == [3] * 65
+        assert ("k" in constants(net, "k", INT64)) == is_constant
+
+
+def test_all_that_says_what_a_slice_takes_of_a_shape_must_be_known() -> None:
+    """Its steps, too: without any they are 1."""
+    net = Net()
+    net.node("Shape", net.input(2, 3, 4), out="s")
+    steps = net.input(1, name="steps", elem_type=INT64)
+    net.node("Slice", "s", net.integers(0), net.integers(3), net.integers(0), steps, out="k")
+
+    assert "k" not in constants(net, "k", INT64)
 
 
 def test_the_size_of_a_static_value_is_a_constant() -> None:

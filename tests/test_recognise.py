@@ -693,6 +693,18 @@ def test_a_root_of_means_belongs_to_a_norm_if_it_scales_data(*, scales: bool, mo
     assert decision.kind is (Kind.LIVE_NORM if scales else Kind.SCALE_SHIFT)
 
 
+def test_a_root_of_means_that_a_constant_scales_does_not_scale_data() -> None:
+    net = Net()
+    x = net.input(2, 3, 4)
+    root = net.node("Sqrt", net.node("ReduceMean", net.node("Mul", x, x), axes=[2]))
+    net.node("Mul", root, net.weight(3, 1), out="y")
+    net.node("Mul", "y", net.store(2.0), out="z")
+
+    found = {decision.name: decision.kind for decision in plan(net.model("y", "z"))}
+
+    assert found["y"] is Kind.SCALE_SHIFT
+
+
 @pytest.mark.parametrize("limit", ["Min", "Max", "Clip"])
 def test_a_limit_of_a_deviation_does_not_make_it_another(limit: str) -> None:
     """As in the normalisation to length one; its gamma makes it grow."""

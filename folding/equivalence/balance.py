@@ -18,7 +18,7 @@ from onnx import NodeProto
 
 from folding.draft import Draft
 from folding.equivalence.surroundings import Differs
-from folding.protos import integer, integers, is_default_domain, measured_slots, title
+from folding.protos import integer, integers, measured_slots, title
 
 Pair = tuple[NodeProto, NodeProto | None]
 #: The elements that a node takes of its input, by axis from the left.
@@ -56,7 +56,7 @@ class Balance:
         reads = any(node.input[slot] != twin.input[slot] for slot in olds)
         makes = _is_other(node, twin)
         is_shift = twin.output[0] in self.cut
-        is_aside = reads and not makes and self._is_aside(node, twin)
+        is_aside = reads and self._is_aside(node, twin)
         if not (is_shift or reads == makes or has_new or is_aside):
             raise Differs(f"node {title(node)!r} lets a value go on as another one", title(node))
         if has_new and not (reads or makes or is_shift):
@@ -75,7 +75,7 @@ class Balance:
     def _taken(self, node: NodeProto, twin: NodeProto) -> _Taken:
         """What a node takes of its input on the axes where that is known, and not all."""
         shape = self.draft.scope.shape(twin.input[0])
-        if shape is None or not is_default_domain(node):
+        if shape is None:
             return {}
         if node.op_type == "Gather":
             axis, found = integer(node, "axis", 0), self.draft.integers(twin.input[1])
