@@ -10,6 +10,7 @@ takes over the affine's output name, so that nothing behind it changes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from onnx import NodeProto
 
@@ -46,22 +47,24 @@ def absorb(draft: Draft, reached: Reached, out: str) -> list[Stop]:
     draft.vanish(names.values())
     left = [stop for stop in paths[root] if not stop.is_affine]
     now: dict[str, str] = {}
+    forked: dict[Line, list[Stop]] = {}
     for line, path in paths.items():
         stops = path
-        if isinstance(line.end, Fork):
-            continue
         if isinstance(line.end, Turn):
             change(draft, line.end, out)
-        else:
+        elif isinstance(line.end, Taken):
             stops = _take(draft, line.end, path, hosts.get(line), (name, out))
             name = name if line in hosts or len(stops) == len(path) else ""
         if line is root and reached.rest is not None:
             added = stay(draft, reached.rest, keeper, last.node, (name, out))
             stops = stops if keeper else [*stops, added]
-        now |= rewire(draft, line, stops, names, out)
-    for line in reversed(paths):  # After the line that begins where it ends.
         if isinstance(line.end, Fork):
-            now |= rewire(draft, line, paths[line], names, out, now[line.end.value])
+            forked[line] = stops
+        else:
+            now |= rewire(draft, line, stops, names, out)
+    for line in reversed(forked):  # After the line that begins where it ends.
+        if isinstance(line.end, Fork):
+            now |= rewire(draft, line, forked[line], names, out, now[line.end.value])
     for index, data in held:
         draft.let_go(index, data)
     return left
@@ -200,7 +203,7 @@ def shift_dims(draft: Draft, host: Stop, shift: Doubled, axis: int) -> tuple[int
     """The shape of an Add's constant that is to hold a shift: as it is, if it can be."""
     name = draft.node(host.node).input[1 - host.slot]
     dims = constant_dims(draft, name) if name else None
-    if dims is None or dims.count(1) < len(dims) - 1 or shift.size not in dims:
+    if dims is None or dims.count(1) < len(dims) - 1 or shift.size != prod(dims):
         return new_dims(shift, axis)
     if shift.size > 1 and dims.index(shift.size) - len(dims) != axis:
         return new_dims(shift, axis)

@@ -10,7 +10,8 @@ and one line goes on from there, with what all have brought.
            └───────────┴─ Sub ─ affine
 
 A value that several nodes read is the end of the lines from all of them, and one line goes on if
-they ask the same of it.
+they ask the same of it, or each of other channels. Those who take other channels than all lines
+(see ``apart``) need not be on one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from folding.affine import ChannelAffine
+from folding.apart import is_apart, own_part
 from folding.carriers import CARRIERS
 from folding.draft import Draft
 from folding.plan import Kept, Reason
@@ -42,19 +44,22 @@ class Ahead:
 
     ``meetings`` are those before nodes with several outputs, to which other lines may come, and
     ``forks`` the values that other lines must come to, each with how many slots still miss.
+    ``open`` are those where no line is missed, since all that came take channels of their own.
     """
 
     draft: Draft
     begins: list[Begin | Kept] = field(default_factory=list)
     meetings: dict[Edge, ChannelAffine] = field(default_factory=dict)
     forks: dict[str, tuple[Fork, int]] = field(default_factory=dict)
+    open: frozenset[str] = frozenset()
     passed: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.begins or self.meetings or self.forks)
 
     def copy(self) -> Ahead:
-        return Ahead(self.draft, [*self.begins], {**self.meetings}, {**self.forks}, self.passed)
+        begins, meetings, forks = [*self.begins], {**self.meetings}, {**self.forks}
+        return replace(self, begins=begins, meetings=meetings, forks=forks)
 
     def pop(self) -> Begin | Kept:
         """The next one; before a node where lines meet, those from all that comes after it.
@@ -63,11 +68,18 @@ class Ahead:
         """
         if self.begins:
             return self.begins.pop()
-        if self.meetings:
-            edge = max(self.meetings, key=lambda edge: edge.node)
+        edge = max(self.meetings, key=lambda edge: edge.node, default=None)
+        ready = () if self.passed == _MOST_FORKS else self.open & self.forks.keys()
+        value = max(ready, key=self._place, default="")
+        if value and (edge is None or self._place(value) > (edge.node, 0)):
+            fork, _ = self.forks.pop(value)
+            self.passed += 1
+            return fork, fork.affine
+        if edge is not None:
             return edge, self.meetings.pop(edge)
         value, (_, missing) = next(iter(self.forks.items()))
-        return Kept(Reason.FORKED if missing else Reason.TOO_MANY_WAYS, value)
+        is_missed = missing and value not in self.open
+        return Kept(Reason.FORKED if is_missed else Reason.TOO_MANY_WAYS, value)
 
     def add(self, line: Line) -> None:
         """Go on behind a line that ends at a turn, or at a fork as the last one."""
@@ -81,15 +93,26 @@ class Ahead:
             else:
                 self.meetings[edge] = affine
 
+    def _place(self, value: str) -> tuple[int, int]:
+        """Where a value is made, in graph order: a new node stands behind an old one."""
+        index = self.draft.producer(value) or 0
+        return self.draft.after.get(index, index), index
+
     def _gather(self, fork: Fork) -> None:
         """One line less is missing at a fork."""
-        known = fork, self.draft.readers(fork.value).count
-        first, missing = self.forks.pop(fork.value, known)
+        value, affine = fork.value, fork.affine
+        first, missing = self.forks.pop(value, (fork, self.draft.readers(value).count))
         missing -= len(fork.edge.slots)
-        if not first.affine.equals(fork.affine):
-            self.begins.append(Kept(Reason.BRANCHES_DIFFER, fork.value))
-        elif missing or self.passed == _MOST_FORKS:
-            self.forks[fork.value] = first, missing
+        is_alone = is_apart(self.draft, value, fork.edge.node, affine.axis)
+        is_open = is_alone and (first is fork or value in self.open)
+        self.open = self.open | {value} if is_open else self.open - {value}
+        if is_open and first is not fork and first.affine.agrees_with(affine):
+            first = replace(first, affine=first.affine.after(affine))
+        elif not first.affine.equals(affine):
+            self.begins.append(Kept(Reason.BRANCHES_DIFFER, value))
+            return
+        if missing or self.passed == _MOST_FORKS:
+            self.forks[value] = first, missing
         else:
             self.begins.append((first, first.affine))
             self.passed += 1
@@ -112,18 +135,21 @@ def has_several_outputs(draft: Draft, index: int) -> bool:
     return len(outputs) > 1 and sum(map(draft.is_read, outputs)) > 1
 
 
-def where_parting(draft: Draft, value: str, before: int) -> Kept | None:
-    """Why what reads a value cannot all be on ways that meet again before some node, if so."""
-    readers = draft.readers(value)
-    are_on_ways = all(
+def parting(draft: Draft, fork: Fork, before: int | None) -> Fork | Kept:
+    """What a line asks of a value that others read too; Kept if that cannot be.
+
+    They may all be on ways that meet again before some node, which is None if there is none.
+    """
+    value, readers = fork.value, draft.readers(fork.value)
+    are_on_ways = before is not None and all(
         (index < before or index in draft.after)
         and draft.node(index).op_type in _ON_A_WAY
         and is_default_domain(draft.node(index))
         for index in islice(readers, _MOST_READERS + 1)
     )
     if not are_on_ways:
-        return Kept(Reason.FORKED, value)
-    return Kept(Reason.TOO_MANY_WAYS, value) if readers.count > _MOST_READERS else None
+        return own_part(draft, fork) or Kept(Reason.FORKED, value)
+    return Kept(Reason.TOO_MANY_WAYS, value) if readers.count > _MOST_READERS else fork
 
 
 @dataclass(slots=True)

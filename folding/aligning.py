@@ -1,7 +1,7 @@
 """The axis that the constant of an arithmetic node acts along.
 
 It is certain only where the data is known to have that many entries there, and that many axes:
-otherwise the constant may be what gives the result its shape.
+otherwise the constant may be what gives the result its shape. Of data with one entry it is.
 
 Of data of unknown rank the last axis may still be known. A MatMul by a constant [..., K, N] makes
 one of length N, whether the other operand is a vector or has a thousand axes. What works on each
@@ -30,17 +30,20 @@ def axis_of(dims: tuple[int, ...], data: str, constants: Constants) -> int | Rea
         return None
     shape = constants.scope.shape(data)
     if shape is None and len(dims) == 1:
-        shape = (_last(data, constants),)
+        last = _last(data, constants)
+        shape = (None if last == 1 else last,)
     return _axis(dims, shape)
 
 
 def _axis(dims: tuple[int, ...], data: Shape | None) -> int | Reason | None:
     wide = [axis - len(dims) for axis, dim in enumerate(dims) if dim != 1]
-    if data is None or len(dims) > len(data):
+    if data is None:
         return Reason.AXIS_UNCERTAIN
-    if not wide:
-        return None
-    return wide[0] if data[wide[0]] == dims[wide[0]] else Reason.AXIS_UNCERTAIN
+    if len(dims) > len(data):
+        return Reason.OPERAND_GROWS
+    if not wide or data[wide[0]] == dims[wide[0]]:
+        return wide[0] if wide else None
+    return Reason.OPERAND_GROWS if data[wide[0]] == 1 else Reason.AXIS_UNCERTAIN
 
 
 def _last(name: str, constants: Constants) -> int | None:

@@ -141,8 +141,9 @@ def _transpose(node: NodeProto, inputs: Bounds) -> Bound:
 def _shape(node: NodeProto, inputs: Bounds) -> Bound:
     data, end = inputs[0], attribute(node, "end")
     dims = range(data.rank)[integer(node, "start", 0) : None if end is None else end.i]
-    found = computed(1, len(dims), inputs)
-    return found._replace(number=data.dim, written=len(dims) if data.exact else data.rank)
+    # Of fewer dimensions, other places from the end are there, and may be more.
+    count = len(dims) if data.exact else data.rank
+    return computed(1, count, inputs)._replace(number=data.dim, written=count)
 
 
 def _range(node: NodeProto, inputs: Bounds) -> Bound:

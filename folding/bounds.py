@@ -30,7 +30,7 @@ class Bound(NamedTuple):
         number: the greatest number that may be known of it.
         written: how many numbers are written when it is read.
         values: its integers if it is a constant of a few, () if it is another, None if none.
-        dims: the dimensions of a stored constant of other values.
+        dims: the dimensions of a stored constant of other values, or what is said of a value.
         typed: it certainly has a type, since that is declared or it is stored.
     """
 
@@ -82,4 +82,6 @@ def of_value(value: ValueInfoProto) -> Bound:
     dims = held.tensor_type.shape.dim
     longest = max((dim.dim_value for dim in dims), default=1)
     bound = computed(len(dims), longest, exact=held is value.type)
-    return bound._replace(typed=value.type.WhichOneof("value") is not None)
+    sizes = tuple(dim.dim_value for dim in dims)
+    known = sizes if min(sizes, default=0) > 0 and held is value.type else ()
+    return bound._replace(typed=value.type.WhichOneof("value") is not None, dims=known)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from folding.graph import Scope
-from folding.live import Live, live_values
+from folding.live import Live, live_values, scales_data
 from folding.plan import Kept, Kind, Reason
 from folding.recognise import Recogniser, Step
 
@@ -79,10 +79,19 @@ def _chain(steps: Recogniser, nodes: tuple[int, ...], live: Live) -> Chain | Non
     kind = _kind(steps, nodes)
     if kind is None:
         return None
-    # Behind a root of means (GeM pooling), a BatchNormalization has statistics of its own.
-    is_root = first.data in live.deviations and kind is not Kind.BATCH_NORM
-    is_live = is_root or first.data in live.scaled
+    is_live = kind is not Kind.BATCH_NORM and _is_live(steps, nodes, first.data, live)
     return Chain(nodes, Kind.LIVE_NORM if is_live else kind, is_scalar=kind is Kind.SCALAR)
+
+
+def _is_live(steps: Recogniser, nodes: tuple[int, ...], data: str, live: Live) -> bool:
+    """Whether an affine belongs to a normalisation computed at run time.
+
+    A root of means that scales nothing is data like any other (GeM pooling).
+    """
+    if data in live.scaled:
+        return True
+    output = steps.scope.makes[nodes[-1]][0]
+    return data in live.deviations and scales_data(steps.scope, output, steps.constants)
 
 
 def _kind(steps: Recogniser, nodes: tuple[int, ...]) -> Kind | None:

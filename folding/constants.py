@@ -11,7 +11,6 @@ from copy import copy
 from math import prod
 from typing import Any, cast
 
-import numpy as np
 import numpy.typing as npt
 from onnx import NodeProto, helper
 
@@ -30,6 +29,7 @@ from folding.expressions import (
 )
 from folding.graph import Scope
 from folding.inference import Shape
+from folding.measures import Integers, partly_known
 from folding.modelfile import Model
 from folding.norms import norm
 from folding.protos import SHAPE_READERS, attribute, integer
@@ -54,6 +54,7 @@ class Constants:
         self.values: dict[str, Value | None] = {}
         self._stored: dict[str, Stored | None] = {}
         self._weights: dict[str, Doubled | None] = {}
+        self._parts: dict[str, Integers] = {}
         self._computed: set[str] = set()
         #: The nodes that compute them, Constants apart.
         self.expressions: list[int] = []
@@ -166,10 +167,10 @@ class Constants:
             return None
         if node.op_type == "Constant":
             return self.budget.take(exact(constant(node, self.model)))
+        if name in self._parts:
+            return self._parts[name]
         if node.op_type in SHAPE_READERS:
             return measured(node, self.scope.shape(node.input[0]))
-        if node.op_type in ("Gather", "Slice") and self._is_shape(node.input[0]):
-            return self._part_of_shape(node, depth)
         node = self._as_cast(node) or node
         return self.budget.take(norm(self, node) or self._result(node, dims, depth))
 
@@ -189,10 +190,13 @@ class Constants:
         operator, reads, makes = scope.operators[index], scope.reads[index], scope.makes[index]
         if operator == "Constant":
             return True
+        part = partly_known(scope, index, self, self._parts)
+        if part is not None:
+            self._parts[makes[0]] = part
+        if part is not None and (part >= 0).all():
+            return True
         if operator in SHAPE_READERS:
             return _is_static(scope.shape(reads[0]))
-        if operator in ("Gather", "Slice") and self._is_shape(reads[0]):
-            return self._part_of_shape(scope.nodes[index], 0) is not None
         if len(makes) != 1 or not reads:
             return False
         if operator == "CastLike":
@@ -200,20 +204,6 @@ class Constants:
         if operator in FOLLOWS_OUTPUT_SHAPE:
             return _is_static(scope.shape(makes[0])) and reads[0] in self
         return all(name in self for name in reads if name)
-
-    def _is_shape(self, name: str) -> bool:
-        index = self.scope.producers.get(name)
-        return index is not None and self.scope.is_own(index, "Shape")
-
-    def _part_of_shape(self, node: NodeProto, depth: int) -> Value | None:
-        """A Gather or Slice of a shape that takes only known dimensions."""
-        reader = self.scope.nodes[self.scope.producers[node.input[0]]]
-        whole = measured(reader, self.scope.shape(reader.input[0]))
-        rest = [self.value(name, depth + 1) if name else None for name in node.input[1:]]
-        if whole is None or any(v is None for v, n in zip(rest, node.input[1:], strict=True) if n):
-            return None
-        part = evaluate(node, [whole, *rest], ())
-        return part if isinstance(part, np.ndarray) and (part >= 0).all() else None
 
     def _as_cast(self, node: NodeProto) -> NodeProto | None:
         """The Cast that a CastLike is to the type of its second input, if that is known."""

@@ -101,6 +101,14 @@ class Draft(View):
                 if self.node(index).input[slot] == old:
                     self.set_input(index, slot, new)
 
+    def point_readers(self, readers: Iterable[int], old: str, new: str) -> None:
+        """Let those of some readers of a value that are not taken away read another one."""
+        for index in readers:
+            names = self.node(index).input if self.nodes.get(index, index) is not None else ()
+            for slot, name in enumerate(names):
+                if name == old:
+                    self.set_input(index, slot, new)
+
     def insert(self, node: NodeProto, after: int) -> int:
         """Add a node behind another one."""
         index = len(self.scope.nodes) + len(self.after)

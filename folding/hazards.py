@@ -13,6 +13,9 @@ from folding.protos import attribute, integer, integers
 #: Operators that read beyond a length below 0, or end the process at it, unless they lose input 1.
 BLINDED = frozenset({"GatherND", "Slice"})
 
+#: Operators that take a kernel as large as input 1.
+KERNELS = frozenset({"Conv", "ConvTranspose"})
+
 _TERM = rb"[A-Za-z]*+(?:\.\.\.)?+[A-Za-z]*+"
 _EQUATION = re.compile(rb"%s(?:,%s)*+(?:->.*)?" % (_TERM, _TERM), re.DOTALL)
 _FARTHEST_AXIS = 64

@@ -27,8 +27,10 @@ _NORMALISATIONS = frozenset(
 )
 #: What passes its first input on, in a shape that may be computed.
 _MOVING = frozenset({"Expand", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
-PASSING = _MOVING | {"Add", "Cast", "Clip", "Div", "Identity", "Max", "Mul", "Neg", "Sub"}
+PASSING = _MOVING | {"Add", "Cast", "Clip", "Div", "Identity", "Max", "Min", "Mul", "Neg", "Sub"}
 _FOLLOWING = ROOTS | PASSING
+#: So many nodes that bring a root in shape are passed.
+_MOST_MOVES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,20 @@ def live_values(scope: Scope, constants: Constants) -> Live:
             if group is not None:
                 group.add(out)
     return found
+
+
+def scales_data(scope: Scope, name: str, constants: Constants) -> bool:
+    """Whether computed data is multiplied or divided by a value, perhaps in another shape."""
+    rest, left = [name], _MOST_MOVES
+    while rest and left:
+        left -= 1
+        for index in scope.readers.get(rest.pop(), ()):
+            operator, reads = scope.operators[index], scope.reads[index]
+            if operator in _MOVING:
+                rest += scope.makes[index]
+            elif operator in ("Div", "Mul") and not any(read in constants for read in reads):
+                return True
+    return False
 
 
 def _group(

@@ -115,9 +115,11 @@ class Recogniser:
     def _refusal(self, index: int, name: str, data: str, axis: int | Reason | None) -> Kept | None:
         if name not in self.constants:
             return Kept(Reason.OVERRIDABLE, name)
+        node = self.scope.nodes[index]
         if self.scope.opset < _BROADCASTS_SINCE:
-            node = self.scope.nodes[index]
             return Kept(Reason.OLD_OPSET, title(node), node.op_type)
+        if axis is Reason.OPERAND_GROWS:
+            return Kept(axis, title(node), node.op_type)
         return Kept(axis, data) if isinstance(axis, Reason) else None
 
     def _is_parameter(self, name: str) -> bool:

@@ -23,6 +23,8 @@ def rewire(
     ``forked`` is what the fork is called now where it ends; returns that of the one it begins at.
     """
     new = forked
+    # A new Add on the line may come to read what they do, and goes on reading it.
+    aside = [*draft.readers(line.start.value)] if isinstance(line.start, Fork) else []
     stages: list[tuple[Stop | None, list[str]]] = [(_top(line), [])]
     for stop in stops:
         if stop.node in gone:
@@ -43,7 +45,10 @@ def rewire(
         elif isinstance(line.start, Edge):
             for slot in line.start.slots:
                 draft.set_input(line.start.node, slot, new)
-    return {line.start.value: new} if isinstance(line.start, Fork) else {}
+    if not isinstance(line.start, Fork):
+        return {}
+    draft.point_readers(aside, line.start.value, new)
+    return {line.start.value: new}
 
 
 def _top(line: Line) -> Stop | None:

@@ -18,6 +18,7 @@ from typing import TypeVar
 from folding.absorb import absorb, affines_gone
 from folding.absorbers import ABSORBERS
 from folding.affine import ChannelAffine
+from folding.apart import aside
 from folding.chains import Chain, chains
 from folding.current import affine_at, composed
 from folding.descent import Descended, Descent
@@ -225,9 +226,8 @@ class Search:
         self.waits.has_taken_in(found.takers)
         name, out = self._name(chain), self._output(chain)
         if isinstance(found, Reached):
-            draft.ends[name] = {out: self.steps.axis(chain.nodes)}
-            left = absorb(draft, found, out)
-            self.walker.roads.pave(left)
+            draft.ends[name] = {out: self.steps.axis(chain.nodes)} | aside(draft, found)
+            self.walker.roads.pave(absorb(draft, found, out))
         else:
             ends = lower(draft, self.steps, self.walker.stops(chain)[::-1], found)
             # A layer that an earlier fold has touched is part of that one's place.

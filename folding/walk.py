@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
-from folding.ahead import Ahead, Saved, has_several_outputs, where_parting
+from folding.ahead import Ahead, Saved, has_several_outputs, parting
 from folding.carriers import CARRIERS
 from folding.chains import Chain
 from folding.current import affine_of, composed
@@ -138,10 +138,10 @@ class Walker:
         if is_root and not self._bends:
             self._last = Stretch(start, affine, narrows_to, whole, last, self._asks)
         value = self.draft.node(last.entry).input[last.slot]
-        if edge is not None and found == Kept(Reason.FORKED, value):
-            at = Edge(last.entry, (last.slot,)) if pieces else edge
-            obstacle = where_parting(self.draft, value, origin)
-            return obstacle or Line(begin, whole, Fork(value, affine, at))
+        if found == Kept(Reason.FORKED, value):
+            at = edge if edge and not pieces else Edge(last.entry, (last.slot,))
+            end = parting(self.draft, Fork(value, affine, at), None if is_root else origin)
+            return end if isinstance(end, Kept) else Line(begin, whole, end)
         return found if isinstance(found, Kept) else Line(begin, whole, found)
 
     def _step(self, last: Stop, affine: ChannelAffine, narrows_to: int, readers: int) -> Found:

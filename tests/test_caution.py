@@ -17,6 +17,8 @@ from graphs import BOOL, FLOAT, INT64, Array, Net
 from onnx import FunctionProto, ModelProto, TensorProto, helper
 
 from folding import caution
+from folding.bound_rules import of_operator
+from folding.bounds import Bound
 from folding.inference import Settled, infer
 from folding.modelfile import in_memory
 from folding.plan import Folded
@@ -599,6 +601,23 @@ def test_a_part_of_a_shape_has_as_many_numbers_as_it_says(start: int, end: int |
     net.node("Relu", same, out="last")
 
     assert found(bare(net))[1]["last"] == [None, 4096, 4096]
+
+
+@pytest.mark.parametrize("part", [(-3, 2), (0, 2), (0, None), (-1, None)])
+@pytest.mark.parametrize("exact", [True, False])
+def test_of_a_rank_that_is_only_the_most_no_part_has_more_numbers_than_the_bound(
+    part: tuple[int, int | None], *, exact: bool
+) -> None:
+    """With fewer dimensions, those that are counted from the end are others."""
+    start, end = part
+    given: dict[str, Any] = {"start": start} if end is None else {"start": start, "end": end}
+    node = helper.make_node("Shape", ["x"], ["y"], **given)
+    bound = of_operator(node, [Bound(rank=4, dim=4, exact=exact)])
+
+    counts = [len(range(rank)[start:end]) for rank in ([4] if exact else range(5))]
+    assert bound.dim >= max(counts)
+    assert bound.written >= max(counts)
+    assert not exact or bound.dim == max(*counts, 1)
 
 
 @pytest.mark.parametrize("elem_type", [FLOAT, INT64])

@@ -14,8 +14,11 @@ from graphs import (
     INT64,
     Net,
     assert_same_function,
+    distance,
+    feed_for,
     fold,
     fold_unverified,
+    run,
 )
 from onnx import TensorProto, helper, numpy_helper
 
@@ -27,6 +30,8 @@ from folding.graph import index
 from folding.modelfile import in_memory
 from folding.planner import plan_model
 from folding.settling import settled
+
+INT32 = TensorProto.INT32
 
 
 def constants(net: Net, output: str, elem_type: int = FLOAT) -> Constants:
@@ -205,6 +210,124 @@ def test_a_slice_of_a_shape_and_a_shape_of_a_part_are_constants() -> None:
     net.node("Shape", "x", out="m", start=-2)
 
     assert value(net, elem_type=INT64).tolist() == [3, 5]
+
+
+@pytest.mark.parametrize("operator", ["Conv", "ConvTranspose"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_the_shape_of_a_part_is_known_behind_a_layer_whose_weight_is_computed(
+    size: int, operator: str
+) -> None:
+    """As it is behind one whose weight is stored, if a kernel leaves something of any image."""
+    net = Net()
+    weight = net.weight(4, 4, size)
+    scaled = net.node("Div", weight, net.node("ReduceL2", weight, axes=[1, 2]))
+    layer = net.node(operator, net.input(2, 4, 5), scaled)
+    part = net.node("Slice", layer, net.integers(0), net.integers(2), net.integers(1))
+    net.node("Mul", part, net.weight(2, 1), out="y")
+    model = net.model("y")
+
+    result = fold(model)
+
+    is_known = size == 1 or operator == "ConvTranspose"
+    assert [d.is_folded for d in result.plan.decisions] == [is_known]
+    assert fold(result.model).model == result.model
+
+
+def test_a_dimension_is_followed_through_moves_and_casts_to_integers() -> None:
+    """As the exporter of TensorFlow writes the last axis of a product."""
+    net = Net()
+    net.node("Shape", net.input("n", "t", 8), out="s")
+    turned = net.node("Gather", "s", net.integers(1, 0, 2))
+    short = net.node("Cast", net.node("Identity", turned), to=INT32)
+    one = net.store(np.array([1], np.int32), elem_type=0)
+    joined = net.node("Concat", one, short, axis=0)
+    last = net.node("Slice", joined, net.integers(3), net.integers(4))
+    net.node("Unsqueeze", net.node("Squeeze", last, net.integers(0)), net.integers(0), out="k")
+
+    found = value(net, elem_type=INT32)
+
+    assert found.tolist() == [8]
+    assert found.dtype == np.int32
+
+
+def test_a_norm_goes_down_through_a_reshape_whose_sizes_are_computed_so() -> None:
+    """The product of the last axes of a recurrent layer, as TensorFlow writes it."""
+    net = Net()
+    net.node("Mul", net.node("Sigmoid", net.input("t", "n", 8)), net.weight(8), out="y")
+    turned = net.node("Gather", net.node("Shape", "y"), net.integers(1, 0, 2))
+    short = net.node("Cast", turned, to=INT32)
+    parts = []
+    for places in ((0, 1), (2,)):
+        sizes = net.node("Gather", short, net.integers(*places))
+        size = net.node("ReduceProd", sizes, axes=[0], keepdims=0)
+        parts.append(net.node("Unsqueeze", size, net.integers(0)))
+    joined = net.node("Cast", net.node("Concat", *parts, axis=0), to=INT64)
+    rows = net.node("Reshape", net.node("Transpose", "y", perm=[1, 0, 2]), joined)
+    model = net.model(net.node("MatMul", rows, net.weight(8, 3)))
+
+    result = fold(model)
+
+    assert "Mul" not in result.operators
+    feed = feed_for(model)
+    assert distance(run(model, feed)[0], run(result.model, feed)[0]) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("operator", "given"),
+    [("Cast", {"to": TensorProto.UINT8}), ("Cast", {"to": FLOAT}), ("Neg", {}), ("Reshape", {})],
+)
+def test_a_dimension_is_not_followed_through_what_computes(
+    operator: str, given: dict[str, Any]
+) -> None:
+    """A size that is not known would become a number like any other."""
+    net = Net()
+    net.node("Shape", net.input("n", 3), out="s")
+    more = [net.integers(2)] if operator == "Reshape" else []
+    net.node("Gather", net.node(operator, "s", *more, **given), net.integers(0, 1), out="k")
+
+    assert "k" not in constants(net, "k", given.get("to", INT64))
+
+
+def test_two_open_dimensions_do_not_make_a_known_one() -> None:
+    """Their product is not that of what stands for them."""
+    net = Net()
+    net.node("Shape", net.input("n", "t", 8), out="s")
+    short = net.node("Cast", "s", to=INT64)
+    first = net.node("Gather", short, net.integers(0, 1))
+    net.node("ReduceProd", first, out="k", axes=[0], keepdims=0)
+
+    assert "k" not in constants(net, "k", INT64)
+
+
+@pytest.mark.parametrize("part", ["indices", "data"])
+def test_where_an_element_of_a_shape_is_taken_must_be_known(part: str) -> None:
+    net = Net()
+    net.node("Shape", net.input(1, 3), out="s")
+    place = net.input(1, name="i", elem_type=INT64)
+    names = ["s", place] if part == "indices" else [place, "s"]
+    net.node("Gather", *names, out="k")
+
+    assert "k" not in constants(net, "k", INT64)
+
+
+def test_what_is_longer_than_any_shape_is_not_followed() -> None:
+    """It is evaluated like any other constant, within the same memory."""
+    for batch, is_constant in ((2, True), ("n", False)):
+        net = Net()
+        net.node("Shape", net.input(batch, 3), out="s")
+        net.node("Gather", "s", net.integers(*[1] * 65), out="k")
+
+        assert ("k" in constants(net, "k", INT64)) == is_constant
+
+
+def test_all_that_says_what_a_slice_takes_of_a_shape_must_be_known() -> None:
+    """Its steps, too: without any they are 1."""
+    net = Net()
+    net.node("Shape", net.input(2, 3, 4), out="s")
+    steps = net.input(1, name="steps", elem_type=INT64)
+    net.node("Slice", "s", net.integers(0), net.integers(3), net.integers(0), steps, out="k")
+
+    assert "k" not in constants(net, "k", INT64)
 
 
 def test_the_size_of_a_static_value_is_a_constant() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from graphs import (
+    BOOL,
     DOUBLE,
     FLOAT,
     HALF,
@@ -461,7 +462,7 @@ def test_a_vector_that_makes_the_data_grow_is_refused() -> None:
     net.node("Conv", net.input(2, 3, 5), net.weight(1, 3, 3), out="v")
     net.node("Mul", "v", net.weight(4, 1), out="y")
 
-    assert refusal(net.model("y")) == (Reason.AXIS_UNCERTAIN, "v")
+    assert refusal(net.model("y")) == (Reason.OPERAND_GROWS, "y")
 
 
 def test_a_vector_of_a_higher_rank_than_the_data_is_refused() -> None:
@@ -469,7 +470,7 @@ def test_a_vector_of_a_higher_rank_than_the_data_is_refused() -> None:
     net.node("MatMul", net.input(3, 5), net.weight(5, 4), out="v")
     net.node("Mul", "v", net.weight(1, 1, 4), out="y")
 
-    assert refusal(net.model("y")) == (Reason.AXIS_UNCERTAIN, "v")
+    assert refusal(net.model("y")) == (Reason.OPERAND_GROWS, "y")
 
 
 def test_a_number_of_a_higher_rank_than_the_data_is_no_affine() -> None:
@@ -658,6 +659,89 @@ def test_the_shape_that_a_live_value_is_given_does_not_make_it_another(operator:
     net.node("Add", "s", net.weight(3, 1), out="y")
 
     assert [d.kind for d in plan(net.model("y"))] == [Kind.LIVE_NORM]
+
+
+def test_a_batch_norm_behind_features_of_length_one_is_one_of_its_own() -> None:
+    """What is divided by its own length is live, but the statistics behind it are constants."""
+    net = Net()
+    x = net.input(2, 4)
+    length = net.node("ReduceL2", x, axes=[1])
+    least = net.node("Max", length, net.store(1e-12))
+    net.batch_norm(net.node("Div", x, least, out="n"), 4, "y")
+
+    (decision,) = plan(net.model("y"))
+
+    assert decision.kind is Kind.BATCH_NORM
+    assert decision.counts_for_strict
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("scales", [False, True])
+def test_a_root_of_means_belongs_to_a_norm_if_it_scales_data(*, scales: bool, moved: bool) -> None:
+    """What is behind the pooling of a GeM is data, also where a norm is written in two nodes."""
+    net = Net()
+    x = net.input(2, 3, 4)
+    mean = net.node("ReduceMean", net.node("Mul", x, x), axes=[2], keepdims=0 if moved else 1)
+    root = net.node("Sqrt", mean)
+    dims = (3,) if moved else (3, 1)
+    y = net.node("Add", net.node("Mul", root, net.weight(*dims)), net.weight(*dims), out="y")
+    end = net.node("Unsqueeze", y, net.integers(2)) if moved else y
+    end = net.node("Mul", x, end) if scales else net.node("Sigmoid", end)
+
+    (decision,) = plan(net.model(end))
+
+    assert decision.kind is (Kind.LIVE_NORM if scales else Kind.SCALE_SHIFT)
+
+
+def test_a_root_of_means_that_a_constant_scales_does_not_scale_data() -> None:
+    net = Net()
+    x = net.input(2, 3, 4)
+    root = net.node("Sqrt", net.node("ReduceMean", net.node("Mul", x, x), axes=[2]))
+    net.node("Mul", root, net.weight(3, 1), out="y")
+    net.node("Mul", "y", net.store(2.0), out="z")
+
+    found = {decision.name: decision.kind for decision in plan(net.model("y", "z"))}
+
+    assert found["y"] is Kind.SCALE_SHIFT
+
+
+@pytest.mark.parametrize("limit", ["Min", "Max", "Clip"])
+def test_a_limit_of_a_deviation_does_not_make_it_another(limit: str) -> None:
+    """As in the normalisation to length one; its gamma makes it grow."""
+    net = Net()
+    x = net.input(2, 3, 4)
+    squares = net.node("ReduceSum", net.node("Mul", x, x), net.integers(1))
+    inverse = net.node("Reciprocal", net.node("Sqrt", squares))
+    net.node("Mul", x, net.node("Mul", net.node(limit, inverse, net.store(1e6)), "g", out="y"))
+    net.weight(3, 1, name="g")
+    model = net.model(net.nodes[-1].output[0])
+
+    (decision,) = plan(model)
+
+    assert decision.kind is Kind.LIVE_NORM
+    assert refusal(model) == (Reason.OPERAND_GROWS, "y")
+
+
+@pytest.mark.parametrize("root", ["Sqrt", "Pow", "If"])
+def test_what_a_root_of_live_statistics_scales_is_live(root: str) -> None:
+    """However the root is taken, and where a flag chooses the statistics."""
+    net = Net()
+    x = net.input(2, 3, 4)
+    spread = net.node("ReduceMean", net.node("Mul", x, x), axes=[2])
+    if root == "If":
+        body = Net()
+        body.node("Identity", spread, out="o")
+        flag = net.input(name="flag", elem_type=BOOL)
+        then, other = body.graph("o"), body.graph("o", name="other")
+        spread = net.node("If", flag, then_branch=then, else_branch=other)
+    more = [net.store(0.5)] if root == "Pow" else []
+    deviation = net.node("Pow" if more else "Sqrt", spread, *more)
+    net.node("Mul", net.node("Div", x, deviation), net.weight(3, 1), out="s")
+    net.node("Add", "s", net.weight(3, 1), out="y")
+
+    (decision,) = plan(net.model("y"))
+
+    assert decision.kind is Kind.LIVE_NORM
 
 
 def test_a_batch_norm_behind_a_root_of_means_is_one_of_its_own() -> None:

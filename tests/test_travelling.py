@@ -348,3 +348,19 @@ def test_arithmetic_on_what_a_random_operator_makes_is_an_affine() -> None:
     net.node("Add", "x", net.node("Mul", noise, net.weight(4, 1), out="v"), out="y")
 
     assert fold_unverified(net.model("y")).names == ["v"]
+
+
+def test_a_scale_of_zero_needs_no_shift_as_large_as_what_it_makes_nothing_of() -> None:
+    """What was added along another axis is gone, and one number is left."""
+    net = Net()
+    net.node(
+        "Add", net.node("MatMul", net.input(2, 3), net.weight(3, 1)), net.weight(2, 1), out="a"
+    )
+    numbers = net.store([0.0]), net.weight(1), net.weight(1), net.positive(1)
+    net.node("BatchNormalization", "a", *numbers, out="y")
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.operators == ["MatMul", "Add"]
+    assert_same_function(model, result.model)

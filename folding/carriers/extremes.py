@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 from folding.affine import ChannelAffine
 from folding.carriers.base import Carrier, Moved, Passage, stay
-from folding.carriers.operands import handed, inverse, left_out, of_one_value, ways
+from folding.carriers.operands import alike, left_out, of_one_value, ways
 from folding.plan import Kept, Reason
 
 
@@ -30,22 +30,11 @@ def up(affine: ChannelAffine, passage: Passage) -> tuple[Moved, ...] | Kept:
 
 
 def join(affines: Mapping[int, ChannelAffine], passage: Passage) -> Moved | Kept:
-    one, *more = affines.values()
+    one, *_ = affines.values()
     if not one.keeps_order:
         return stay(Reason.NEGATIVE_SCALE, passage)
-    others, are_constants = left_out(affines, passage)
-    if not are_constants:
-        return stay(Reason.OTHER_BRANCH, passage)
-    if not all(one.equals(other) for other in more):
-        return stay(Reason.BRANCHES_DIFFER, passage)
-    behind = {0: one.narrowed()}
-    if not others:
-        return Moved(behind)
-    back = inverse(one)
-    if back is None:
-        return stay(Reason.UNUSUAL_FORM, passage)
-    moved = handed(dict.fromkeys(others, back), passage)
-    return stay(moved, passage) if isinstance(moved, Reason) else Moved(behind, moved.constants)
+    found = alike(affines, left_out(affines, passage)[0], passage)
+    return stay(found, passage) if isinstance(found, Reason) else found
 
 
 RULE = Carrier(("Max", "Min"), up, of_one_value(join), join)

@@ -48,6 +48,14 @@ def _index(channels: int, passage: Passage) -> npt.NDArray[np.intp] | None:
     return np.array(given, np.intp) % channels
 
 
+def gathered(axis: int, passage: Passage) -> list[int] | None:
+    """Which channels of an axis from the right are gathered; None if it is all, or not known."""
+    channels = size(passage.node.input[0], axis, passage.around)
+    axes = _axes(passage)
+    index = _index(channels, passage) if channels is not None else None
+    return None if axes is None or axes[0] != axis or index is None else [*map(int, index)]
+
+
 def _uniform(affine: ChannelAffine, reason: Reason, passage: Passage) -> ChannelAffine | Kept:
     narrowed = affine.narrowed()
     return narrowed if narrowed.axis is None else stay(reason, passage)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from onnx import TensorProto
+
 from folding.affine import ChannelAffine, identity
 from folding.carriers.base import Answer, Join, Moved, Passage, Rule
 from folding.doubled import Doubled
@@ -43,6 +45,25 @@ def left_out(affines: Mapping[int, ChannelAffine], passage: Passage) -> tuple[li
     slots = [slot for slot in range(len(passage.node.input)) if slot not in affines]
     names = (passage.node.input[slot] for slot in slots)
     return slots, all(passage.around.is_constant(name) for name in names)
+
+
+def alike(
+    affines: Mapping[int, ChannelAffine], others: Sequence[int], passage: Passage
+) -> Moved | Reason:
+    """The same affine before all slots but some, behind the node; those must read constants."""
+    one, *more = affines.values()
+    if not all(passage.around.is_constant(passage.node.input[slot]) for slot in others):
+        return Reason.OTHER_BRANCH
+    if not all(one.equals(other) for other in more):
+        return Reason.BRANCHES_DIFFER
+    behind = {0: one.narrowed()}
+    if not others:
+        return Moved(behind)
+    back = inverse(one)
+    if back is None:
+        return Reason.UNUSUAL_FORM
+    moved = handed(dict.fromkeys(others, back), passage)
+    return moved if isinstance(moved, Reason) else Moved(behind, moved.constants)
 
 
 def scale_of(affine: ChannelAffine) -> ChannelAffine:
@@ -122,9 +143,15 @@ def ways(
 
     What changes nothing goes to an operand, too: only a layer can take it in.
     """
-    if all(part.is_identity for choice in choices for part in choice.values()):
-        names = enumerate(passage.node.input)
-        slot = next(slot for slot, name in names if not passage.around.is_constant(name))
+    around, names = passage.around, enumerate(passage.node.input)
+    computed = (
+        slot
+        for slot, name in names
+        if not around.is_constant(name) and around.type(name) != TensorProto.BOOL
+    )
+    slot = next(computed, None)
+    is_identity = all(part.is_identity for choice in choices for part in choice.values())
+    if is_identity and slot is not None:
         return (Moved(dict.fromkeys(twins(passage, slot), identity())),)
     found = [handed(choice, passage) for choice in choices]
     pairs = zip(found, choices, strict=True)

@@ -81,6 +81,12 @@ def _bounds(start: int, end: int, step: int, whole: int) -> range:
     return range(min(max(start, 0), whole), min(max(end, 0), whole), step)
 
 
+def channels(axis: int, passage: Passage) -> range | None:
+    """Which channels of an axis from the right are taken; None if it is all, or not known."""
+    taken = _taken(axis, passage)
+    return taken.channels if isinstance(taken, _Taken) else None
+
+
 def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
     if affine.axis is None:
         return affine

@@ -10,7 +10,8 @@ So the two graphs must be the same when each affine's output counts as its input
 3. Their inputs are the same values: constants where there were constants, else values that are
    equal once the affines are cut out.
 4. A value under the name that it had is what it was. What a carrier reads is another value than
-   before if and only if what it makes is; a layer whose constants changed reads, or makes, one.
+   before if and only if what it makes is (see ``balance`` for those that take but a part of it); a
+   layer whose constants changed reads, or makes, one.
 5. Whatever an unclaimed node or the outside sees has the name of a value that did not change.
 6. Every tensor that no fold claims has the same header and bytes; none is missing that is read.
 7. All the rest is the same: signature, opsets, functions, metadata.
@@ -24,13 +25,14 @@ from onnx import GraphProto, NodeProto
 
 from folding import soundness
 from folding.draft import Draft
+from folding.equivalence.balance import Balance, Pair
 from folding.equivalence.dequantising import is_rearranged, is_rescaled, same_attributes
 from folding.equivalence.sealed import bare, essence
 from folding.equivalence.surroundings import Differs, same_fields, same_rest, same_tensors
 from folding.equivalence.verdict import Check, Status
 from folding.errors import BadModel
 from folding.modelfile import Model
-from folding.protos import bodies, graphs, is_default_domain, measured_slots, names, title
+from folding.protos import bodies, graphs, is_default_domain, names, title
 from folding.recipes import Changed
 
 #: What may disappear because it is an affine, and what else a fold may touch. Said here again, so
@@ -41,6 +43,7 @@ _CARRIERS = """
     GlobalAveragePool GlobalLpPool GlobalMaxPool Identity LeakyRelu LpPool Max MaxPool Mean Min Mul
     PRelu Pad ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize Slice
     SpaceToDepth Split Squeeze Sub Sum Tile Transpose Unsqueeze Upsample
+    Where
 """
 _LAYERS = """
     BatchNormalization Conv ConvTranspose DequantizeLinear Einsum GRU Gather Gemm
@@ -97,7 +100,8 @@ class _Frame:
                 self.rescaled.add(node.output[0])
         for node, twin in pairs:
             self._same_inputs(node, twin)
-            self._check_balance(node, twin)
+        new = self.draft.changed.keys() | self.rescaled
+        Balance(self.draft, pairs, self.cut, new).check()
         self._check_seen(pairs)
 
     def _match_unclaimed(self, claimed: set[int]) -> list[NodeProto]:
@@ -118,13 +122,13 @@ class _Frame:
             raise Differs(f"node {at!r} is missing, or is not as it was", at)
         return leftover
 
-    def _pair(self, leftover: list[NodeProto]) -> list[tuple[NodeProto, NodeProto | None]]:
+    def _pair(self, leftover: list[NodeProto]) -> list[Pair]:
         """Each remaining node of the candidate, and the one of the reference that it was."""
         ours, theirs = self.models
         behind: dict[int, list[int]] = {}
         for new, place in self.draft.after.items():
             behind.setdefault(place, []).append(new)
-        expected: list[tuple[NodeProto, NodeProto | None]] = []
+        expected: list[Pair] = []
         for index, node in enumerate(self.before.node):
             changed = self.draft.nodes.get(index)
             expected += [(changed, node)] if changed is not None else []
@@ -201,24 +205,7 @@ class _Frame:
             return changed.origin == (was or None)
         return original(changed.origin) == original(was)
 
-    def _check_balance(self, node: NodeProto, twin: NodeProto | None) -> None:
-        """A changed value comes out of a node if and only if one goes in, or constants changed."""
-        if twin is None:
-            return
-        measured = measured_slots(node)
-        slots = [slot for slot in range(len(node.input)) if slot not in measured]
-        new = self.draft.changed.keys() | self.rescaled
-        has_new = any(node.input[slot] in new for slot in slots)
-        olds = [slot for slot in slots if slot < len(twin.input) and node.input[slot] not in new]
-        reads = any(node.input[slot] != twin.input[slot] for slot in olds)
-        makes = list(node.output) != list(twin.output)
-        is_shift = twin.output[0] in self.cut
-        if not is_shift and reads != makes and not has_new:
-            raise Differs(f"node {title(node)!r} lets a value go on as another one", title(node))
-        if has_new and not (reads or makes or is_shift):
-            raise Differs(f"node {title(node)!r} makes something else", title(node))
-
-    def _check_seen(self, pairs: list[tuple[NodeProto, NodeProto | None]]) -> None:
+    def _check_seen(self, pairs: list[Pair]) -> None:
         """What was made by changed nodes is a value under its own name, or seen by none else."""
         known = {name for node in self.before.node for name in node.output}
         private: set[str] = set()
@@ -229,9 +216,7 @@ class _Frame:
                 raise Differs(f"value {name!r} is another one than before", name)
         self._check_private(private - known, pairs)
 
-    def _check_private(
-        self, private: set[str], pairs: list[tuple[NodeProto, NodeProto | None]]
-    ) -> None:
+    def _check_private(self, private: set[str], pairs: list[Pair]) -> None:
         """Nobody but folded nodes reads an unfinished value or a folded tensor."""
         hidden, ids = private | self.draft.changed.keys(), {id(node) for node, _ in pairs}
         for node in self.after.node:

@@ -81,6 +81,14 @@ def _clip(given: Attributes, inputs: Sequence[Any], opset: int) -> Sequence[Arra
     return [y]
 
 
+def _where(given: Attributes, inputs: Sequence[Any], opset: int) -> Sequence[Array]:
+    condition, one, other = inputs
+    y = np.zeros(np.broadcast_shapes(*(x.shape for x in inputs)))
+    for place in product(*map(range, y.shape)):
+        y[place] = _at(one if _at(condition, place) else other, place)
+    return [y]
+
+
 #: From the attributes, the inputs (None for an absent one) and the opset to all outputs.
 DEFINITIONS: dict[str, Definition] = {
     "Clip": _clip,
@@ -90,4 +98,5 @@ DEFINITIONS: dict[str, Definition] = {
     "Min": _elementwise(min),
     "PRelu": _p_relu,
     "Sum": _elementwise(sum),
+    "Where": _where,
 }

@@ -78,6 +78,19 @@ def _joined(g: Grower, one: str, other: str) -> str:
     return g.add(operator, *pair)
 
 
+def choice(g: Grower, x: str) -> str:
+    """A branch here and another there, by a mask of any shape or a flag."""
+    one = square(g, x) if not g.one_in(5) else x
+    pair = [one, square(g, x) if g.flip() else _partner(g, one)]
+    shape = g.values[one].shape
+    if g.one_in(3):
+        condition = g.flag()
+    else:
+        mask = g.net.random.random(g.pick(shape, shape[-1:], ())) < 0.5
+        condition = g.net.store(mask, elem_type=0)
+    return g.add("Where", condition, *(pair[::-1] if g.flip() else pair), like=one)
+
+
 def residual(g: Grower, x: str) -> str:
     """Something, and around it the value itself."""
     inner = square(g, x)
@@ -117,5 +130,5 @@ def measure(g: Grower, x: str) -> str:
 
 
 ACTIVATIONS: tuple[Rule, ...] = (relu, leaky_relu, p_relu, clip)
-JOINS: tuple[Rule, ...] = (join, join, join, residual, excite)
+JOINS: tuple[Rule, ...] = (join, join, join, choice, residual, excite)
 ASIDES: tuple[Rule, ...] = (fork, measure)

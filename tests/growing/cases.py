@@ -16,6 +16,7 @@ from growing.branching import ACTIVATIONS, ASIDES, JOINS
 from growing.diamonds import DIAMONDS
 from growing.grower import Grower, Rule
 from growing.layers import LAYERS
+from growing.parts import PARTS
 from growing.shaping import SHAPING
 from growing.windows import WINDOWS
 
@@ -42,6 +43,8 @@ _PLANS: tuple[tuple[tuple[Rule, ...], ...], ...] = (
     (AFFINES, DIAMONDS, LAYERS),
     (AFFINES, _CARRIERS, DIAMONDS, _CARRIERS, LAYERS),
     (AFFINES, DIAMONDS, DIAMONDS, LAYERS),
+    (LAYERS, PARTS),
+    (LAYERS, _CARRIERS, PARTS, AFFINES),
     (ASIDES, AFFINES),
     (ACTIVATIONS, ASIDES),
 )

@@ -54,6 +54,16 @@ def extreme(choose: np.ufunc) -> Operator:
     return arithmetic(combine)
 
 
+def where(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
+    """Where: what the condition takes, which must be known."""
+    condition, *branches = node.input
+    shape = pull.shape(node.output[0])
+    is_one = np.broadcast_to(pull.integers(condition), shape)[tuple(coords.T)] != 0
+    one, other = (pull.broadcast(name, coords, shape) for name in branches)
+    value = np.where(is_one, one.value, other.value)
+    return Sampled(value, np.where(is_one, one.magnitude, other.magnitude))
+
+
 def mean(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
     """Mean of any number of inputs."""
     found = _operands(pull, node, coords)

@@ -78,4 +78,5 @@ OPERATORS: dict[str, Operator] = {
     "Transpose": moves.transpose,
     "Unsqueeze": moves.reshape,
     "Upsample": resizing.upsample,
+    "Where": elementwise.where,
 }

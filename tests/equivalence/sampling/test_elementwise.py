@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import BFLOAT, DOUBLE, FLOAT, HALF, INT64, TYPES, Net, feed_for
+from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, INT64, TYPES, Net, feed_for
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import ModelProto
@@ -75,6 +75,17 @@ def test_an_extreme_is_what_the_runtime_computes(operator: str, pair: tuple[Net,
     net.node(operator, first, second, out="y")
 
     assert_value(net.model("y"))
+
+
+@pytest.mark.parametrize("mask", [(), (3,), (2, 1), (2, 3)])
+def test_a_choice_is_what_the_condition_takes(mask: tuple[int, ...]) -> None:
+    """A constant or an input, of fewer dimensions than the branches; and wrong as what it takes."""
+    net = Net(DOUBLE)
+    known = net.store(net.random.random(mask) < 0.5, elem_type=0)
+    net.node("Where", known, net.input(2, 3), net.weight(3), out="y")
+    net.node("Where", net.input(*mask, name="c", elem_type=BOOL), "x", net.weight(2, 1), out="z")
+
+    assert_by_definition(net.model("y", "z"))
 
 
 @pytest.mark.parametrize("operator", ["Max", "Mean", "Min", "Sum"])
