@@ -21,12 +21,16 @@ COUNTS = LAYERS | {"Add", "BatchNormalization", "Div", "Gemm", "MatMul", "Mul", 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A constant that is not what it must be: of both sides, and the node that reads it."""
+    """A constant that is not what it must be: of both sides, and the node that reads it.
+
+    ``doubt`` is why nothing can be said of it, if that is so.
+    """
 
     constant: Constant
     theirs: Constant
     reader: Term | None
     excess: float
+    doubt: str = ""
 
     @property
     def at(self) -> str:
@@ -37,9 +41,13 @@ class Fault:
         return self.reader.call.title if self.reader is not None else self.constant.name
 
     @property
-    def sentence(self) -> str:
+    def title(self) -> str:
         at = f"tensor {self.constant.name!r}" if self.constant.name else "the bias"
-        return f"{at} of {self.layer!r} is not what the reference requires"
+        return f"{at} of {self.layer!r}"
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.title} is not what the reference requires"
 
     def decides(self, centred: Sequence[Value]) -> bool:
         """Whether it makes another function of the model; of ``centred`` the mean is taken away."""

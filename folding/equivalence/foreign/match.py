@@ -22,10 +22,12 @@ from dataclasses import dataclass, field, replace
 from math import isnan, nan
 
 from folding.equivalence.foreign.arranging import arranged
+from folding.equivalence.foreign.broadcasting import broadcast
 from folding.equivalence.foreign.deviation import deviation
 from folding.equivalence.foreign.drowned import is_lost, lost_in_bias
-from folding.equivalence.foreign.faults import COUNTS, Fault
+from folding.equivalence.foreign.faults import Fault
 from folding.equivalence.foreign.numbers import Constant
+from folding.equivalence.foreign.reading import is_linear, is_smooth
 from folding.equivalence.foreign.result import Different, Matched, NotEstablished, Result
 from folding.equivalence.foreign.rounding import Ways
 from folding.equivalence.foreign.shifts import centred
@@ -44,17 +46,6 @@ _RANDOM = frozenset(
         "RandomUniformLike",
     }
 )
-#: Where a constant is only multiplied or added.
-_LINEAR = COUNTS - {"BatchNormalization", "Div"}
-#: Where a result is no further off, relative to the terms of it, than a constant is.
-_SMOOTH = COUNTS | {
-    "Einsum",
-    "Gather",
-    "GroupNormalization",
-    "InstanceNormalization",
-    "LayerNormalization",
-    "Sum",
-}
 
 
 class _Mismatch(Exception):
@@ -114,23 +105,38 @@ class Match:
             raise _Mismatch(f"only in the reference, {at!r} is {said}", at)
 
     def _constants(self, ours: Constant, theirs: Constant, reader: Term | None) -> None:
-        is_smooth = reader is not None and reader.call.is_own(*_SMOOTH)
-        found = deviation(
-            ours, theirs, self._ways, is_linear=_is_linear(reader), is_smooth=is_smooth
-        )
+        smooth, linear = is_smooth(reader), is_linear(reader)
+        found = deviation(ours, theirs, self._ways, is_linear=linear, is_smooth=smooth)
         if found <= 1 and is_lost(ours, theirs, reader):
             found = nan
         if not found <= 1:
-            self.faults.append(Fault(ours, theirs, reader, found))
+            fault = Fault(ours, theirs, reader, found)
+            self.faults.append(replace(fault, doubt=self._doubt(fault)) if isnan(found) else fault)
         elif found >= self.worst:
             self.worst, self.at = found, ours.name or self.at
+
+    def _doubt(self, fault: Fault) -> str:
+        """Why nothing can be said of a constant."""
+        ours, theirs, reader = fault.constant, fault.theirs, fault.reader
+        if ours.shape != theirs.shape:
+            return f"{fault.title} has another shape in the candidate"
+        if reader is not None and not is_smooth(reader):
+            found = deviation(ours, theirs, self._ways, is_linear=False, is_smooth=True)
+            if found <= 1:
+                said = _said(reader.call)
+                return f"{fault.title} is rounded otherwise, and {said} may decide by a last bit"
+        return (
+            f"what {fault.at!r} must be, or what the candidate computes for it, is not finite,"
+            " too small, or rounded beyond what can be told"
+        )
 
     def _terms(self, ours: Term, theirs: Term) -> None:
         one, other = ours.call, theirs.call
         if (why := _unlike(ours, theirs)) is not None:
             raise _Mismatch(why, one.title)
         if (bias := lost_in_bias(one, other)) is not None:
-            self.faults.append(Fault(bias, bias, ours, nan))
+            lost = Fault(bias, bias, ours, nan)
+            self.faults.append(replace(lost, doubt=self._doubt(lost)))
         if one.domain or one.is_own(FORMAL, *_RANDOM):
             self._only(one, other)
         if ours.name and theirs.name:
@@ -139,15 +145,18 @@ class Match:
             for formal, its in zip(body.formals, twin.formals, strict=True):
                 self._twins[id(formal.call)] = id(its.call)
             self.todo += [(a, b, ours) for a, b in zip(body.results, twin.results, strict=True)]
-        self._inputs(ours, one, other)
+        self._inputs(ours, theirs)
 
-    def _inputs(self, ours: Term, one: Call, other: Call) -> None:
+    def _inputs(self, ours: Term, theirs: Term) -> None:
+        one, other = ours.call, theirs.call
         given: Sequence[Value | None] = other.inputs
         if one.commutes:
             given, is_certain = arranged(one.inputs, other.inputs)
             self.is_certain = self.is_certain and is_certain
         for slot, (a, b) in enumerate(zip(one.inputs, given, strict=True)):
-            if a is not None and b is not None:
+            if isinstance(a, Constant) and isinstance(b, Constant):
+                self.todo.append((*broadcast(a, b, ours, theirs), ours))
+            elif a is not None and b is not None:
                 self.todo.append((a, b, ours))
             elif a is not b:
                 raise _Mismatch(
@@ -166,11 +175,7 @@ class Match:
         """What constants that do not match mean, everything else being alike."""
         unknown = next((fault for fault in self.faults if isnan(fault.excess)), None)
         if unknown is not None:
-            why = (
-                f"what {unknown.at!r} must be, or what the candidate computes for it,"
-                " is not finite, too small, of another shape, or rounded beyond what can be told"
-            )
-            return NotEstablished(why, unknown.at, self.values, check="parameters")
+            return NotEstablished(unknown.doubt, unknown.at, self.values, check="parameters")
         first = max(self.faults, key=lambda fault: fault.excess)
         layers = {fault.layer for fault in self.faults}
         if not self.is_certain:
@@ -190,10 +195,6 @@ class Match:
             )
             return NotEstablished(why, first.at, self.values, check="parameters")
         return Different(first.sentence, first.at, first.excess, self.values)
-
-
-def _is_linear(reader: Term | None) -> bool:
-    return reader is not None and reader.call.is_own(*_LINEAR)
 
 
 def _role(reader: Term | None) -> str:
