@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.shifts import is_forgotten
@@ -48,6 +50,14 @@ class Fault:
     @property
     def sentence(self) -> str:
         return f"{self.title} is not what the reference requires"
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether both sides have as many floats of one type."""
+        sides = self.constant, self.theirs
+        kinds = {(side.elem_type, side.shape) for side in sides}
+        is_known = not any(isinstance(side.source, np.ndarray) for side in sides)
+        return is_known and len(kinds) == 1 and self.constant.elem_type in FLOATS
 
     def decides(self, centred: Sequence[Value]) -> bool:
         """Whether it makes another function of the model; of ``centred`` the mean is taken away."""

@@ -33,6 +33,7 @@ from folding.equivalence.foreign.rounding import Ways
 from folding.equivalence.foreign.shifts import centred
 from folding.equivalence.foreign.taken_away import is_taken_away
 from folding.equivalence.foreign.terms import FORMAL, INPUT, Call, Term, Value
+from folding.equivalence.foreign.unseen import is_unseen
 from folding.equivalence.foreign.widened import Narrowed, narrowed
 
 _RANDOM = frozenset(
@@ -181,7 +182,11 @@ class Match:
         if not self.is_certain:
             why = f"{first.sentence}, if it is the right one of several that are alike"
             return NotEstablished(why, first.at)
-        doubtful = [fault for fault in self.faults if not fault.decides(self._centred)]
+        doubtful = [
+            fault
+            for fault in self.faults
+            if not fault.decides(self._centred) or is_unseen(fault, self._outputs)
+        ]
         if not doubtful and is_taken_away(self.faults, self._outputs):
             doubtful = self.faults
         if doubtful:
