@@ -14,11 +14,13 @@ import numpy as np
 from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.shifts import is_forgotten
-from folding.equivalence.foreign.terms import Term, Value
+from folding.equivalence.foreign.terms import INPUT, RESHAPE, Term, Value
 from folding.floats import FLOATS
 
 #: Where every number of a constant takes part in the result.
 COUNTS = LAYERS | {"Add", "BatchNormalization", "Div", "Gemm", "MatMul", "Mul", "PRelu", "Sub"}
+#: What gives the numbers that it gets.
+_PASSING = ("Cast", "Reshape", RESHAPE, "Squeeze", "Transpose", "Unsqueeze")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +66,16 @@ class Fault:
         constant, reader = self.constant, self.reader
         if reader is None or constant.elem_type not in FLOATS:
             return False
+        if _is_table(reader, constant):
+            return True
         return reader.call.is_own(*COUNTS) and not is_forgotten(constant, reader, centred)
+
+
+def _is_table(reader: Term, constant: Constant) -> bool:
+    """Whether a constant is a table of which who calls the model may ask for any number."""
+    if not reader.call.is_own("Gather") or reader.call.input(0) is not constant:
+        return False
+    index = reader.call.input(1)
+    while isinstance(index, Term) and index.call.is_own(*_PASSING):
+        index = index.call.input(0)
+    return isinstance(index, Term) and index.call.is_own(INPUT)

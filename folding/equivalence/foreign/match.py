@@ -32,7 +32,7 @@ from folding.equivalence.foreign.result import Different, Matched, NotEstablishe
 from folding.equivalence.foreign.rounding import Ways
 from folding.equivalence.foreign.shifts import centred
 from folding.equivalence.foreign.taken_away import is_taken_away
-from folding.equivalence.foreign.terms import FORMAL, INPUT, Call, Term, Value
+from folding.equivalence.foreign.terms import FORMAL, INPUT, Call, Term, Value, shape_of
 from folding.equivalence.foreign.unseen import is_unseen
 from folding.equivalence.foreign.widened import Narrowed, narrowed
 
@@ -46,6 +46,11 @@ _RANDOM = frozenset(
         "RandomUniform",
         "RandomUniformLike",
     }
+)
+#: What counts its axis in the dimensions of its first input.
+_ALONG_AXIS = frozenset(
+    {"ArgMax", "ArgMin", "Concat", "Gather", "GatherElements", "Hardmax", "LayerNormalization"}
+    | {"LogSoftmax", "LpNormalization", "ScatterElements", "Softmax", "Split", "TopK"}
 )
 
 
@@ -215,7 +220,8 @@ def _unlike(ours: Term, theirs: Term) -> str | None:
     if one.version != other.version:
         return f"{_said(one)} means something else in the operator set of the candidate"
     for name in sorted(one.attributes.keys() | other.attributes.keys()):
-        if one.attributes.get(name) != other.attributes.get(name):
+        said = one.attributes.get(name), other.attributes.get(name)
+        if said[0] != said[1] and not _is_one_axis(name, said, one, other):
             return f"{_said(one)} has another {name} than {_said(other)} of the candidate"
     if ours.index != theirs.index or len(one.inputs) != len(other.inputs):
         return f"{_said(one)} has other inputs or outputs than {_said(other)} of the candidate"
@@ -225,11 +231,22 @@ def _unlike(ours: Term, theirs: Term) -> str | None:
     return None if shapes[0] == shapes[1] else f"{_said(one)} has other bodies in the candidate"
 
 
+def _is_one_axis(name: str, said: Sequence[object], one: Call, other: Call) -> bool:
+    """Whether both say the same axis, counted from either end; one may not know how many it has."""
+    shapes = (shape_of(call.input(0)) for call in (one, other))
+    rank = next((len(shape) for shape in shapes if shape is not None), None)
+    first, second = said
+    if name != "axis" or rank is None or not one.is_own(*_ALONG_AXIS):
+        return False
+    return isinstance(first, int) and isinstance(second, int) and abs(first - second) == rank
+
+
 def _function(call: Call) -> tuple[str, str, str]:
     return call.domain, call.operator, call.overload
 
 
 def _said(call: Call) -> str:
     if call.is_own(INPUT, FORMAL):
-        return f"the input {call.title!r}"
+        place = call.attributes["name"]
+        return f"the input {call.title!r}" if call.title else f"input {place} of a body"
     return f"{':'.join(filter(None, _function(call)))} {call.title!r}"

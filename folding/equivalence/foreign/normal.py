@@ -19,6 +19,7 @@ from folding.equivalence.foreign.numbers import Constant, find, is_big_product
 from folding.equivalence.foreign.origins import Origins
 from folding.equivalence.foreign.rules import make
 from folding.equivalence.foreign.splitting import settled
+from folding.equivalence.foreign.states import without_zeros
 from folding.equivalence.foreign.terms import (
     FORMAL,
     INPUT,
@@ -175,7 +176,7 @@ class _Reading:
         self._name(names, node, made, call)
 
     def _name(self, names: Names, node: NodeProto, made: list[str], call: Call) -> None:
-        call, taken = settled(call), _taken(call)
+        call, taken = settled(without_zeros(call)), _taken(call)
         if taken is not None:
             names.known.update(zip(node.output, taken.results, strict=True))
         elif made == [node.output[0]] and not call.bodies:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from files import initializer
 from graphs import BFLOAT, DOUBLE, FLOAT, HALF, INT64, Net
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 import folding
 from folding.equivalence.foreign import Different, Matched, NotEstablished, check_foreign
@@ -712,3 +712,34 @@ def test_a_candidate_that_is_no_model_is_not_established() -> None:
     found = judged(two_layers(), candidate)
     assert isinstance(found, NotEstablished)
     assert "the candidate" in found.why
+
+
+@pytest.mark.parametrize("between", [(), ("Cast",), ("Transpose",)])
+def test_a_table_of_which_a_caller_may_ask_for_any_row_counts(between: tuple[str, ...]) -> None:
+    """Each number of it is an output for some input."""
+    found = read_from_table(*between)
+    assert isinstance(found, Different)
+    assert found.at == "t"
+
+
+def test_a_table_of_which_the_model_chooses_the_rows_need_not_be_right() -> None:
+    """A row that is never asked for does not matter."""
+    found = read_from_table("Abs")
+    assert isinstance(found, NotEstablished)
+    assert "need not matter" in found.why
+
+
+def read_from_table(*between: str) -> Result:
+    """Rows of a table that a caller asks for, one number of which is another one."""
+    models = []
+    for factor in (1.0, 1.001):
+        net = Net()
+        index = net.input(2, 3, elem_type=TensorProto.INT32, name="ids")
+        for operator in between:
+            said: dict[str, Any] = {"to": INT64} if operator == "Cast" else {}
+            index = net.node(operator, index, **said)
+        table = net.weight(7, 4, name="t")
+        net.stored[table][5, 2] *= factor
+        net.node("Sigmoid", net.node("Gather", table, index), out="y")
+        models.append(net.model("y"))
+    return judged(*models)
