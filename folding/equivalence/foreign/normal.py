@@ -33,7 +33,7 @@ from folding.equivalence.foreign.terms import (
 )
 from folding.modelfile import Model
 from folding.planner import plan_model
-from folding.protos import graphs, integer, opset
+from folding.protos import graphs, opset
 from folding.repeated import Repeated
 
 #: The bodies of a node: the name of the attribute and the number of the graph.
@@ -147,8 +147,6 @@ class _Reading:
             draft.constants, node
         )
         if is_constant and all(names.constant(name) is not None for name in made):
-            if integer(node, "broadcast", 0):
-                raise NotFollowed(f"{title!r} broadcasts constants by an attribute", title)
             return
         inputs = [names.value(name) if name else None for name in node.input]
         while inputs and inputs[-1] is None:
