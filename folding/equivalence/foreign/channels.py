@@ -27,6 +27,7 @@ from folding.equivalence.foreign.terms import (
     Value,
 )
 from folding.floats import FLOATS
+from folding.inference import Shape
 
 #: Where each channel of the result is made of that channel alone.
 _BY_CHANNEL = frozenset(
@@ -98,9 +99,18 @@ def _through(
         return reader, axis, channels
     if call.is_own("Transpose") and "perm" in call.attributes:
         return reader, call.attributes["perm"].index(axis), channels
-    if call.is_own(RESHAPE) and result[: axis + 1] == shape[: axis + 1]:
+    if call.is_own(RESHAPE) and _keeps(shape, result, axis):
         return reader, axis, channels
     return _picked(reader, axis, channels) if slot == 0 else None
+
+
+def _keeps(shape: Shape, result: Shape, axis: int) -> bool:
+    """Whether only what is within a channel is in other dimensions."""
+    rests = [dims[axis + 1 :] for dims in (shape, result)]
+    known = [[length for length in rest if length is not None] for rest in rests]
+    is_known = all(len(k) == len(r) for k, r in zip(known, rests, strict=True))
+    is_alike = shape[: axis + 1] == result[: axis + 1]
+    return is_alike and is_known and prod(known[0]) == prod(known[1])
 
 
 def _is_read(call: Call, axis: int, rank: int, channels: frozenset[int]) -> bool:

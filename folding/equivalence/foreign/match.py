@@ -32,7 +32,8 @@ from folding.equivalence.foreign.result import Different, Matched, NotEstablishe
 from folding.equivalence.foreign.rounding import Ways
 from folding.equivalence.foreign.shifts import centred
 from folding.equivalence.foreign.taken_away import is_taken_away
-from folding.equivalence.foreign.terms import FORMAL, INPUT, Call, Term, Value, shape_of
+from folding.equivalence.foreign.terms import FORMAL, Call, Term, Value
+from folding.equivalence.foreign.unlike import said_of, unlike
 from folding.equivalence.foreign.unseen import is_unseen
 from folding.equivalence.foreign.widened import Narrowed, narrowed
 
@@ -46,11 +47,6 @@ _RANDOM = frozenset(
         "RandomUniform",
         "RandomUniformLike",
     }
-)
-#: What counts its axis in the dimensions of its first input.
-_ALONG_AXIS = frozenset(
-    {"ArgMax", "ArgMin", "Concat", "Gather", "GatherElements", "Hardmax", "LayerNormalization"}
-    | {"LogSoftmax", "LpNormalization", "ScatterElements", "Softmax", "Split", "TopK"}
 )
 
 
@@ -129,7 +125,7 @@ class Match:
         if reader is not None and not is_smooth(reader):
             found = deviation(ours, theirs, self._ways, is_linear=False, is_smooth=True)
             if found <= 1:
-                said = _said(reader.call)
+                said = said_of(reader.call)
                 return f"{fault.title} is rounded otherwise, and {said} may decide by a last bit"
         return (
             f"what {fault.at!r} must be, or what the candidate computes for it, is not finite,"
@@ -138,7 +134,7 @@ class Match:
 
     def _terms(self, ours: Term, theirs: Term) -> None:
         one, other = ours.call, theirs.call
-        if (why := _unlike(ours, theirs)) is not None:
+        if (why := unlike(ours, theirs)) is not None:
             raise _Mismatch(why, one.title)
         if (bias := lost_in_bias(one, other)) is not None:
             lost = Fault(bias, bias, ours, nan)
@@ -177,6 +173,11 @@ class Match:
         elif twin != id(other):
             raise _Mismatch(f"{one.title!r} stands for two values of the candidate", one.title)
 
+    def _need_not_show(self) -> bool:
+        """Whether no output shows that the constants are others."""
+        are_unseen = all(is_unseen(fault, self._outputs) for fault in self.faults)
+        return are_unseen or is_taken_away(self.faults, self._outputs)
+
     def _judged(self) -> Different | NotEstablished:
         """What constants that do not match mean, everything else being alike."""
         unknown = next((fault for fault in self.faults if isnan(fault.excess)), None)
@@ -187,12 +188,8 @@ class Match:
         if not self.is_certain:
             why = f"{first.sentence}, if it is the right one of several that are alike"
             return NotEstablished(why, first.at)
-        doubtful = [
-            fault
-            for fault in self.faults
-            if not fault.decides(self._centred) or is_unseen(fault, self._outputs)
-        ]
-        if not doubtful and is_taken_away(self.faults, self._outputs):
+        doubtful = [fault for fault in self.faults if not fault.decides(self._centred)]
+        if not doubtful and self._need_not_show():
             doubtful = self.faults
         if doubtful:
             fault = doubtful[0]
@@ -210,43 +207,3 @@ class Match:
 def _role(reader: Term | None) -> str:
     """Readers of one role ask the same of a constant."""
     return "" if reader is None or reader.call.domain else reader.call.operator
-
-
-def _unlike(ours: Term, theirs: Term) -> str | None:
-    """What of two terms themselves does not match."""
-    one, other = ours.call, theirs.call
-    if _function(one) != _function(other):
-        return f"where the reference has {_said(one)}, the candidate has {_said(other)}"
-    if one.version != other.version:
-        return f"{_said(one)} means something else in the operator set of the candidate"
-    for name in sorted(one.attributes.keys() | other.attributes.keys()):
-        said = one.attributes.get(name), other.attributes.get(name)
-        if said[0] != said[1] and not _is_one_axis(name, said, one, other):
-            return f"{_said(one)} has another {name} than {_said(other)} of the candidate"
-    if ours.index != theirs.index or len(one.inputs) != len(other.inputs):
-        return f"{_said(one)} has other inputs or outputs than {_said(other)} of the candidate"
-    shapes = [
-        [(b.attribute, len(b.formals), len(b.results)) for b in c.bodies] for c in (one, other)
-    ]
-    return None if shapes[0] == shapes[1] else f"{_said(one)} has other bodies in the candidate"
-
-
-def _is_one_axis(name: str, said: Sequence[object], one: Call, other: Call) -> bool:
-    """Whether both say the same axis, counted from either end; one may not know how many it has."""
-    shapes = (shape_of(call.input(0)) for call in (one, other))
-    rank = next((len(shape) for shape in shapes if shape is not None), None)
-    first, second = said
-    if name != "axis" or rank is None or not one.is_own(*_ALONG_AXIS):
-        return False
-    return isinstance(first, int) and isinstance(second, int) and abs(first - second) == rank
-
-
-def _function(call: Call) -> tuple[str, str, str]:
-    return call.domain, call.operator, call.overload
-
-
-def _said(call: Call) -> str:
-    if call.is_own(INPUT, FORMAL):
-        place = call.attributes["name"]
-        return f"the input {call.title!r}" if call.title else f"input {place} of a body"
-    return f"{':'.join(filter(None, _function(call)))} {call.title!r}"

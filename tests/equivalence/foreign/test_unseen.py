@@ -202,6 +202,43 @@ def test_a_channel_that_all_readers_multiply_with_0_need_not_be_right(
     assert isinstance(judged(build, "b", slice(2, None)), Different)
 
 
+def test_a_channel_that_is_spread_over_others_counts() -> None:
+    """Where a batch grows instead, the dimensions in front look as they did."""
+
+    def build() -> ModelProto:
+        net = Net()
+        y = net.node("Conv", net.input("n", 2, 6), net.weight(4, 2, 1, name="w"))
+        weight = net.weight(6, 4, 1)
+        net.stored[weight][:, 3] = 0
+        y = net.node("Reshape", net.node("Relu", y), net.integers(-1, 4, 3))
+        net.node("Conv", y, weight, out="y")
+        return net.model("y")
+
+    assert isinstance(judged(build, "w", 3), Different)
+
+
+def test_a_fault_beside_numbers_that_nobody_sees_is_one() -> None:
+    """What is wrong in one channel is not made up for by another one that is not read."""
+    model, candidate = followed(), followed()
+    for name, channel in (("w", 2), ("b", 3)):
+        tensor = next(tensor for tensor in candidate.graph.initializer if tensor.name == name)
+        array = numpy_helper.to_array(tensor).copy()
+        array[channel] = array[channel] + 1
+        tensor.CopyFrom(numpy_helper.from_array(array, name))
+    assert isinstance(compare(in_memory(model), in_memory(candidate)), Different)
+
+
+def test_what_nobody_sees_may_be_made_up_for_where_it_is_read() -> None:
+    """A channel of zeros needs no zeros where it is read."""
+    model, candidate = followed(("Relu", {})), followed(("Relu", {}))
+    for name, place in (("w", 3), ("b", 3), ("next", (slice(None), 3))):
+        tensor = next(tensor for tensor in candidate.graph.initializer if tensor.name == name)
+        array = numpy_helper.to_array(tensor).copy()
+        array[place] = float(name == "next")
+        tensor.CopyFrom(numpy_helper.from_array(array, name))
+    assert isinstance(compare(in_memory(model), in_memory(candidate)), NotEstablished)
+
+
 CUT = {"also": [[0], [3], [1]]}
 
 
