@@ -90,7 +90,7 @@ def _through(
     call, shape, result = reader.call, value.shape, reader.shape
     if len(call.outputs) != 1 or shape is None or result is None:
         return None
-    if call.is_own(*LAYERS) and slot == 0:
+    if call.is_own(*LAYERS):
         return None if _is_read(call, axis, len(shape), channels) else (reader, axis, frozenset())
     is_alike = call.is_own(*_ELEMENTWISE) and len(shape) == len(result)
     if (is_alike and shape[axis] == result[axis]) or (

@@ -66,14 +66,14 @@ class Fault:
         constant, reader = self.constant, self.reader
         if reader is None or constant.elem_type not in FLOATS:
             return False
-        if _is_table(reader, constant):
+        if _is_table(reader):
             return True
         return reader.call.is_own(*COUNTS) and not is_forgotten(constant, reader, centred)
 
 
-def _is_table(reader: Term, constant: Constant) -> bool:
-    """Whether a constant is a table of which who calls the model may ask for any number."""
-    if not reader.call.is_own("Gather") or reader.call.input(0) is not constant:
+def _is_table(reader: Term) -> bool:
+    """Whether what is read is a table of which who calls the model may ask for any number."""
+    if not reader.call.is_own("Gather"):
         return False
     index = reader.call.input(1)
     while isinstance(index, Term) and index.call.is_own(*_PASSING):

@@ -17,7 +17,7 @@ from folding.equivalence.foreign.rounding import is_exact
 from folding.equivalence.foreign.terms import Call, Value
 
 _LAYERS = ("GRU", "LSTM", "RNN")
-_BIAS, _LENGTHS = 3, 4
+_BIAS = 3
 _ZERO = TensorProto.FLOAT, (1,), hashlib.sha256(bytes(4)).digest()
 
 
@@ -26,7 +26,7 @@ def without_zeros(call: Call) -> Call:
     if not call.is_own(*_LAYERS):
         return call
     inputs: list[Value | None] = [
-        None if slot >= _BIAS and slot != _LENGTHS and _is_zero(value) else value
+        None if slot >= _BIAS and _is_zero(value) else value
         for slot, value in enumerate(call.inputs)
     ]
     while inputs and inputs[-1] is None:

@@ -51,7 +51,7 @@ def is_unseen(fault: Fault, outputs: Sequence[Value]) -> bool:
         return False
     call = reader.call
     if call.is_own("PRelu"):
-        return call.input(1) is constant and _is_not_negative(call.input(0))
+        return _is_not_negative(call.input(0))
     if call.is_own("BatchNormalization"):
         return _is_behind_zero(call, fault) or _is_dropped(reader, fault, outputs)
     if not call.is_own(*LAYERS) or not _is_own_number(call, constant):
@@ -109,7 +109,7 @@ def _met(call: Call) -> npt.NDArray[np.bool_] | None:
     shape = None if x is None else x.shape
     if not call.is_own("Conv") or shape is None or not isinstance(weight, Constant):
         return None
-    if call.attributes.get("auto_pad", b"NOTSET") != b"NOTSET" or len(shape) < len(weight.shape):
+    if len(shape) != len(weight.shape):
         return None
     image, kernel = shape[2:], weight.shape[2:]
     ones, none = (1,) * len(kernel), (0,) * 2 * len(kernel)

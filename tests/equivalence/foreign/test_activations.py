@@ -18,13 +18,13 @@ def swish() -> ModelProto:
 
 
 def product(
-    *, alpha: float = 1 / 6, beta: float = 0.5, turned: bool = False, by: int = 1
+    *, alpha: float = 1 / 6, beta: float = 0.5, turned: bool = False, gate_of: int = 1
 ) -> ModelProto:
     """A value, or the one before it, times its HardSigmoid."""
     net = Net()
     values = [net.input(2, 3), net.node("Neg", "x")]
-    gate = net.node("HardSigmoid", values[1], alpha=alpha, beta=beta)
-    given = [values[by], gate]
+    gate = net.node("HardSigmoid", values[gate_of], alpha=alpha, beta=beta)
+    given = [values[1], gate]
     net.node("Mul", *(given[::-1] if turned else given), out="y")
     return net.model("y")
 
@@ -39,7 +39,7 @@ def test_a_value_times_its_hard_sigmoid_is_a_hard_swish(turned: bool) -> None:  
     assert isinstance(compare(in_memory(other), in_memory(one)), Matched)
 
 
-@pytest.mark.parametrize("said", [{"alpha": 0.2}, {"beta": 0.4}, {"by": 0}])
+@pytest.mark.parametrize("said", [{"alpha": 0.2}, {"beta": 0.4}, {"gate_of": 0}])
 def test_another_product_is_none(said: dict[str, float]) -> None:
     """Other slopes, and the gate of another value, make another function."""
     other = product(**said)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import pytest
 from graphs import Net
 from onnx import ModelProto
 
-from folding.equivalence.foreign import Different, Matched, NotEstablished
+from folding.equivalence.foreign import Different, Matched, NotEstablished, broadcasting
 from folding.equivalence.foreign.check import compare
 from folding.equivalence.foreign.result import Result
 from folding.modelfile import in_memory
@@ -72,4 +72,21 @@ def test_constants_of_which_neither_fits_the_other_are_no_match() -> None:
     models = reading("Add", np.ones((3, 1, 1))), reading("Add", np.ones((2, 1, 1, 1, 1)))
     assert isinstance(judged(*models), NotEstablished)
     models = reading("Add", np.ones((4,))), reading("Add", np.ones((3,)), (2, 3, 4, 3))
+    assert isinstance(judged(*models), NotEstablished)
+
+
+def test_constants_that_are_not_laid_over_something_are_compared_as_they_are() -> None:
+    """A row that is picked twice is not one that is picked once."""
+    models = []
+    for indices in ([1], [1, 1]):
+        net = Net()
+        net.node("Gather", net.input(5, 2), net.integers(*indices), out="y")
+        models.append(net.model("y"))
+    assert not isinstance(judged(*models), Matched)
+
+
+def test_what_would_be_large_is_not_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No array is made that no model has."""
+    monkeypatch.setattr(broadcasting, "ELEMENTS", 2)
+    models = reading("Mul", np.full((3, 1, 1), 0.5)), reading("Mul", 0.5)
     assert isinstance(judged(*models), NotEstablished)

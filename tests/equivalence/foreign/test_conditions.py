@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, Net, feed_for, run
+from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, INT64, Net, feed_for, run
 from onnx import ModelProto, helper
 
 from folding.equivalence.foreign import Matched, NotEstablished
@@ -120,6 +120,15 @@ def no_elements_in_another_number_of_rows() -> Pair:
     one, other = nets("a", 2, 0)
     one.node("Flatten", "x", axis=1, out="y")
     other.node("Flatten", "x", axis=2, out="y")
+    return models(one, other)
+
+
+@pair
+def axis_among_those_of_the_result() -> Pair:
+    one, other = nets(2, 3, elem_type=INT64)
+    for net, axis in ((one, -1), (other, 1)):
+        depth, values = net.integers(4), net.integers(0, 1)
+        net.node("OneHot", "x", depth, values, axis=axis, out="y")
     return models(one, other)
 
 

@@ -91,3 +91,22 @@ def test_lengths_of_0_are_no_state() -> None:
         net.node("RNN", *inputs, *lengths, out="y", hidden_size=2)
         models.append(net.model("y"))
     assert not isinstance(judged(*models), Matched)
+
+
+def test_zeros_that_are_only_so_without_rounding_are_none() -> None:
+    """In float32, 1e8 + 1 is 1e8."""
+    net = Net()
+    number = net.node("Add", net.store(np.full((1, 4), 1e8)), net.store(1.0))
+    number = net.node("Sub", net.node("Sub", number, net.store(1e8)), net.store(1.0))
+    inputs = [net.input(3, "n", 4), net.weight(1, 2, 4), net.weight(1, 2, 2)]
+    net.node("RNN", *inputs, number, out="y", hidden_size=2)
+    assert not isinstance(judged(net.model("y"), recurrent("RNN")), Matched)
+
+
+def test_what_is_called_so_elsewhere_may_give_anything() -> None:
+    """An operator of another domain is not that of ONNX."""
+    net = Net()
+    inputs = [net.input(3, "n", 4), net.weight(1, 2, 4), net.weight(1, 2, 2), "", ""]
+    state = net.node("ConstantOfShape", net.integers(1, 1, 2), domain="elsewhere")
+    net.node("RNN", *inputs, state, out="y", hidden_size=2)
+    assert not isinstance(judged(net.model("y"), recurrent("RNN")), Matched)

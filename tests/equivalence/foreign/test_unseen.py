@@ -137,7 +137,7 @@ def followed(
     """Two layers, the second of which has zeros for channel 3 of the first, and what is between."""
     net = Net(elem_type)
     if layer == "MatMul":
-        y = net.node("MatMul", net.input(2, 5), net.weight(5, 4, name="w"))
+        y = net.node("MatMul", net.input(2, 3, 5), net.weight(5, 4, name="w"))
         y = net.node("Add", y, net.weight(4, name="b"))
     else:
         x = net.input(2, 2, 4, 4)
@@ -173,6 +173,7 @@ FLAT: tuple[str, dict[str, Any]] = ("Flatten", {})
         {},
         {"between": [("Relu", {})]},
         {"between": [("Relu", {}), ("MaxPool", {"kernel_shape": [2, 2]})]},
+        {"between": [("Slice", {"also": [[0], [2], [2]]})]},
         {"reader": "ConvTranspose"},
         {"reader": "grouped"},
         {"layer": "ConvTranspose"},
@@ -239,6 +240,21 @@ def test_what_nobody_sees_may_be_made_up_for_where_it_is_read() -> None:
     assert isinstance(compare(in_memory(model), in_memory(candidate)), NotEstablished)
 
 
+def test_a_channel_that_is_multiplied_with_several_numbers_counts() -> None:
+    """It becomes as many channels, of which one is not read."""
+
+    def build() -> ModelProto:
+        net = Net()
+        y = net.node("Conv", net.input(1, 2, 4, 4), net.weight(1, 2, 1, 1, name="w"))
+        y = net.node("Mul", net.node("Sigmoid", y), net.weight(4, 1, 1))
+        weight = net.weight(6, 4, 1, 1)
+        net.stored[weight][:, 0] = 0
+        net.node("Conv", net.node("Sigmoid", y), weight, out="y")
+        return net.model("y")
+
+    assert isinstance(judged(build, "w", 0), Different)
+
+
 CUT = {"also": [[0], [3], [1]]}
 
 
@@ -271,11 +287,25 @@ def test_a_channel_that_is_left_out_need_not_be_right(
         ([("Softmax", {"axis": 1})], {}),
         ([("Transpose", {"perm": [0, 2, 1, 3]})], {}),
         ([], {"also": "layer"}),
+        (
+            [
+                ("Transpose", {"perm": [0, 2, 3, 1]}),
+                ("MaxPool", {"kernel_shape": [1, 2], "pads": [0, 0, 0, 1]}),
+            ],
+            {"reader": "MatMul"},
+        ),
+        (
+            [("Reshape", {"also": [[4, 2, 4, 4]]}), ("Gather", {"also": [[0]], "axis": 1})],
+            {"reader": ""},
+        ),
         ([("Slice", {"also": [[-4], [4], [1]]})], {"reader": ""}),
         ([("Gather", {"also": [[-1, 0]], "axis": 1})], {"reader": ""}),
         ([("Gather", {"also": [[0]], "axis": 2})], {"reader": ""}),
     ],
-    ids=["normalised", "another axis", "an output", "all of it", "from the end", "elsewhere"],
+    ids=[
+        *("normalised", "another axis", "an output", "pooled with others", "moved"),
+        *("all of it", "from the end", "elsewhere"),
+    ],
 )
 def test_a_channel_counts_where_something_else_reads_it(
     between: list[tuple[str, dict[str, Any]]], options: dict[str, Any]
