@@ -39,7 +39,7 @@ def _is_zero(value: Value | None) -> bool:
     if isinstance(value, Constant):
         number = value.doubled()
         return number is not None and number.equals(0) and is_exact(value)
-    if value is None or value.call.domain:
+    if value is None:
         return False
     if value.call.is_own("ConstantOfShape"):
         return bool(value.call.attributes.get("value", _ZERO) == _ZERO)
