@@ -31,6 +31,7 @@ from folding.equivalence.foreign.reading import is_linear, is_smooth
 from folding.equivalence.foreign.result import Different, Matched, NotEstablished, Result
 from folding.equivalence.foreign.rounding import Ways
 from folding.equivalence.foreign.shifts import centred
+from folding.equivalence.foreign.strangers import cause
 from folding.equivalence.foreign.taken_away import is_taken_away
 from folding.equivalence.foreign.terms import FORMAL, Call, Term, Value
 from folding.equivalence.foreign.unlike import said_of, unlike
@@ -86,7 +87,7 @@ class Match:
                 self._seen[pair] = ours, theirs
                 look(ours, theirs, reader)
         except _Mismatch as mismatch:
-            return NotEstablished(mismatch.why, mismatch.at)
+            return NotEstablished(f"{mismatch.why}{cause(ours, theirs)}", mismatch.at)
         return self._judged() if self.faults else Matched(self.values, self.worst, self.at)
 
     def _again(self, ours: Value, theirs: Value, reader: Term | None) -> None:
