@@ -1,7 +1,8 @@
 """A constant of the candidate that is not what it must be, and whether that decides.
 
-It makes another function of the model if every number of it takes part in the result, and nothing
-behind it takes the difference away.
+It makes another function of the model if every number of it takes part in the result, but for what
+no input shows (``unseen``), and nothing behind it takes the difference away (``taken_away``). A
+table counts if a caller may ask for any number of it.
 """
 
 from __future__ import annotations
