@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def test_the_message_reads_like_that_of_numpy(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_arrays_that_differ_are_described_in_the_words_of_numpy() -> None:
-    """Of outputs; sites are compared at samples, of which no number of elements can be said."""
+    """Of outputs, as numpy itself describes them."""
     one, other = constant([1.0, 2.0, 4.0, 8.0]), constant([1.0, 2.0, 5.5, 8.0])
     with pytest.raises(AssertionError) as theirs:
         np.testing.assert_allclose(np.array([1, 2, 5.5, 8]), np.array([1, 2, 4, 8]))
@@ -96,6 +97,26 @@ def test_arrays_that_differ_are_described_in_the_words_of_numpy() -> None:
         assert [line for line in ours if line.startswith(start)] == [
             line for line in said if line.startswith(start)
         ]
+
+
+def test_the_channel_that_a_fold_got_wrong_is_described_so_too() -> None:
+    """Where a site fails no output is compared, but what the layer gives is known."""
+    model = conv_net()
+    folded = folding.fold_model(model)[0]
+    weight = next(tensor for tensor in folded.graph.initializer if tensor.name == "w")
+    values = numpy_helper.to_array(weight).copy()
+    values[1] *= 2
+    weight.CopyFrom(numpy_helper.from_array(values, "w"))
+
+    lines = message(model, folded).splitlines()
+
+    place = next(i for i, line in enumerate(lines) if line.startswith("sites: failed"))
+    assert "channel 1 of" in lines[place]
+    count, total = re.findall(r"\d+", lines[place + 1])[:2]
+    assert lines[place + 1].startswith("Mismatched elements: ")
+    assert 0 < int(count) <= int(total)
+    assert lines[place + 2].startswith("Max absolute difference among violations: ")
+    assert lines[place + 3].startswith("Max relative difference among violations: ")
 
 
 def constant(values: list[float]) -> ModelProto:

@@ -36,7 +36,8 @@ from folding.doubled import Doubles
 from folding.equivalence.sampling import Sampled
 from folding.floats import FloatType
 
-_ROUNDINGS = 8.0
+#: How many roundings of S a candidate may be off on its own.
+ROUNDINGS = 8.0
 #: What a sum of 10^5 terms of one sign stays below, in roundings of S: 24 were measured.
 _MOST = 64.0
 #: What a runtime may make of a sum of equal numbers, in roundings of S.
@@ -89,7 +90,7 @@ def deviation(
         error = np.where(is_safe, np.abs(ours - value), 0.0).max(0, initial=0.0)
         # S as far as it is known: what may overflow is no less uncertain for that.
         felt = np.fmin(size, kind.largest)
-        roundings = _ROUNDINGS * kind.roundoff * (felt + kind.tiny)
+        roundings = ROUNDINGS * kind.roundoff * (felt + kind.tiny)
         usual = np.where(is_safe & (size > 0), np.abs(ours - value) / size, 0.0).max(initial=0.0)
         usual = min(float(usual), _MOST * kind.roundoff)
         allowed = roundings + 2 * np.maximum(error, usual * felt)

@@ -8,7 +8,7 @@ What both give is compared at sampled elements with the exact result (``deviatio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -19,8 +19,9 @@ from onnx import TensorProto, helper
 from folding.constants import Constants
 from folding.doubled import Doubles
 from folding.equivalence.activations import Array, activations, grouped
-from folding.equivalence.deviations import Deviation, by_its_own, deviation
+from folding.equivalence.deviations import ROUNDINGS, Deviation, by_its_own, deviation
 from folding.equivalence.feeds import Feed
+from folding.equivalence.mismatch import mismatch
 from folding.equivalence.runtime import RuntimeRefused
 from folding.equivalence.sampling import (
     Region,
@@ -50,11 +51,13 @@ class Sampling:
 
     ``noise`` has, for each site of the last inputs, by how much its output may change in each
     channel, and ``overflows`` is whether any of them came near to the largest number of its type.
-    ``guilty`` are the sites that failed, worst first.
+    ``guilty`` are the sites that failed, worst first; ``mismatches`` has what ``numpy.testing``
+    would say of the worst channel of each.
     """
 
     worst: dict[str, float] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    mismatches: dict[str, tuple[str, ...]] = field(default_factory=dict)
     noise: dict[str, Doubles] = field(default_factory=dict)
     overflows: bool = False
 
@@ -157,7 +160,7 @@ class SiteCheck:
         found.noise[name] = _aligned(at.half, site.axis)
         found.overflows |= at.overflows
         if at.compared:
-            self._note(site, at)
+            self._note(site, at, expected, output)
         else:
             found.reasons.setdefault(name, "there are no finite numbers at it")
 
@@ -180,13 +183,16 @@ class SiteCheck:
         region = Region(model, nodes, site.after.inputs, self._constants, opset)
         return evaluate(region, site.after.output, coords, given, {**shapes, **same})
 
-    def _note(self, site: Site, at: Deviation) -> None:
+    def _note(self, site: Site, at: Deviation, expected: Array, output: Array) -> None:
         if not at.worst <= self.found.worst.get(site.name, -1.0):
             self.found.worst[site.name] = at.worst
             if not at.worst <= 1:
                 layer = " ".join(map(repr, site.layers)) or repr(site.name)
                 text = f"channel {at.channel} of {site.name!r}, folded into {layer}, is off"
                 self.found.reasons[site.name] = text
+                one, other = (_channel(a, site.axis, at.channel) for a in (expected, output))
+                bound = ROUNDINGS * self._kinds[site.name].roundoff
+                self.found.mismatches[site.name] = mismatch(one, other, bound)
 
     def check(self, skipped: Sequence[str]) -> Check:
         """The result. ``skipped`` are folded affines that are no sites here."""
@@ -198,7 +204,9 @@ class SiteCheck:
         if found.guilty:
             worst = found.guilty[0]
             text = found.reasons.get(worst, "")
-            return Check("sites", Status.FAILED, text, found.worst[worst], 1.0, worst)
+            said = found.mismatches.get(worst, ())
+            failed = Check("sites", Status.FAILED, text, found.worst[worst], 1.0, worst)
+            return replace(failed, mismatch=said)
         if not compared:
             reason = next(iter(found.reasons.values()), _NOT_FOUND)
             return Check(
@@ -230,6 +238,10 @@ def _element_type(array: npt.NDArray[Any]) -> int:
 def _aligned(half: Doubles, axis: int | None) -> Doubles:
     """One number for each channel, in a shape that broadcasts to the value."""
     return half.reshape(-1, *[1] * (-1 - axis)) if axis is not None else half.reshape(())
+
+
+def _channel(array: Array, axis: int | None, channel: int) -> Array:
+    return array if axis is None or not array.ndim else array.take(channel, axis)
 
 
 def _guess(values: Array, kind: FloatType) -> Doubles:

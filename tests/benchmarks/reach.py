@@ -53,7 +53,7 @@ def _tools(chosen: Sequence[str] | None) -> list[Tool]:
     return [ours, *(t for t in others if t.is_installed and (not chosen or t.name in chosen))]
 
 
-def _made(folder: Path) -> list[Subject]:
+def made(folder: Path) -> list[Subject]:
     """The sources of all models, the networks last."""
     folder.mkdir(parents=True)
     subjects = []
@@ -90,7 +90,7 @@ def main() -> int:
     options = _options()
     with ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        tools, subjects = _tools(options.peer), _made(folder / "sources")
+        tools, subjects = _tools(options.peer), made(folder / "sources")
         print(versions := _versions(tools))
         found = {tool.name: list(trials(tool, subjects, folder)) for tool in tools}
         before = [left(onnx.load(subject.path)) for subject in subjects[len(MODELS) :]]

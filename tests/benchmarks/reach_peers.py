@@ -31,10 +31,19 @@ def fold_model(source: str, target: str) -> None:
 
 def onnxruntime_extended(source: str, target: str) -> None:
     """Offline optimisation at the level above, whose result is for onnxruntime only."""
+    _optimised(source, target, "ORT_ENABLE_EXTENDED")
+
+
+def onnxruntime_all(source: str, target: str) -> None:
+    """Offline optimisation at the level of its sessions, for one kind of processor."""
+    _optimised(source, target, "ORT_ENABLE_ALL")
+
+
+def _optimised(source: str, target: str, level: str) -> None:
     import onnxruntime as runtime
 
     options = runtime.SessionOptions()
-    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, level)
     options.optimized_model_filepath = target
     runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 

@@ -445,3 +445,18 @@ def test_what_a_decision_is_made_from_is_still_compared_where_its_name_is_gone()
     found = check_foreign(*(in_memory(decided(is_theirs=is_theirs)) for is_theirs in (False, True)))
 
     assert (found.values["same"], found.values["active"]) == ("layer", "same")
+
+
+def test_numbers_that_no_input_shows_are_neither_proved_nor_blamed() -> None:
+    """A tool may store what it likes where nobody reads it."""
+    models = []
+    for slope in (0.25, 0.5):
+        net = Net()
+        net.node("PRelu", net.node("Relu", net.input(2, 3)), net.store([slope] * 3), out="y")
+        models.append(net.model("y"))
+
+    verdict = any_verdict(*models)
+
+    assert verdict.name is VerdictName.UNPROVEN
+    assert verdict.failure is not None
+    assert verdict.failure.why.endswith("is not what the reference requires, which need not matter")

@@ -36,6 +36,7 @@ _SAME_SINCE = {
     **dict.fromkeys(("Erf", "MatMul", "Where"), 9),
     **dict.fromkeys(("Clip",), 11),
     **dict.fromkeys(("LogSoftmax", "Softmax", "Squeeze", "Unsqueeze"), 13),
+    **dict.fromkeys(("HardSwish",), 14),
 }
 
 

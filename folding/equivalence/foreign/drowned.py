@@ -87,12 +87,12 @@ def _norms(layer: Call) -> Doubles:
     squares = np.zeros(bias.shape)
     with closing(pieces(weight)) as parts, np.errstate(all="ignore"):
         for start, exact, _ in parts:
-            channel = _channel(np.arange(start, start + exact.size), layer, weight.shape)
+            channel = channel_of(np.arange(start, start + exact.size), layer, weight.shape)
             squares += np.bincount(channel, np.square(exact), squares.size)
     return np.sqrt(squares)
 
 
-def _channel(place: _Places, layer: Call, dims: tuple[int, ...]) -> _Places:
+def channel_of(place: _Places, layer: Call, dims: tuple[int, ...]) -> _Places:
     """Which channel the numbers of a weight belong to, by their places in C order."""
     if layer.is_own(LINEAR):
         return place % dims[1]

@@ -109,7 +109,7 @@ def _linear(call: Call, x: Value, weight: Constant, bias: Constant) -> Term:
     out = call.outcome.shape
     if inner is None or not shape or shape[-1] != rows or (x.shape or (0,))[-1] != rows:
         return Term(plain, 0)
-    if out is None or counts(out) > 1 or 0 in out:
+    if out is None or counts(out) > 1:
         return Term(plain, 0)
     before = replace(call.outcome, name="", shape=(*shape[:-1], weight.shape[1]))
     linear = Term(replace(plain, inputs=(inner, weight, bias), outputs=(before,)), 0)

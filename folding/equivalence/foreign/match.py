@@ -22,15 +22,20 @@ from dataclasses import dataclass, field, replace
 from math import isnan, nan
 
 from folding.equivalence.foreign.arranging import arranged
+from folding.equivalence.foreign.broadcasting import broadcast
 from folding.equivalence.foreign.deviation import deviation
 from folding.equivalence.foreign.drowned import is_lost, lost_in_bias
-from folding.equivalence.foreign.faults import COUNTS, Fault
+from folding.equivalence.foreign.faults import Fault
 from folding.equivalence.foreign.numbers import Constant
+from folding.equivalence.foreign.reading import is_linear, is_smooth
 from folding.equivalence.foreign.result import Different, Matched, NotEstablished, Result
 from folding.equivalence.foreign.rounding import Ways
 from folding.equivalence.foreign.shifts import centred
+from folding.equivalence.foreign.strangers import cause
 from folding.equivalence.foreign.taken_away import is_taken_away
-from folding.equivalence.foreign.terms import FORMAL, INPUT, Call, Term, Value
+from folding.equivalence.foreign.terms import FORMAL, Call, Term, Value
+from folding.equivalence.foreign.unlike import said_of, unlike
+from folding.equivalence.foreign.unseen import is_unseen
 from folding.equivalence.foreign.widened import Narrowed, narrowed
 
 _RANDOM = frozenset(
@@ -44,17 +49,6 @@ _RANDOM = frozenset(
         "RandomUniformLike",
     }
 )
-#: Where a constant is only multiplied or added.
-_LINEAR = COUNTS - {"BatchNormalization", "Div"}
-#: Where a result is no further off, relative to the terms of it, than a constant is.
-_SMOOTH = COUNTS | {
-    "Einsum",
-    "Gather",
-    "GroupNormalization",
-    "InstanceNormalization",
-    "LayerNormalization",
-    "Sum",
-}
 
 
 class _Mismatch(Exception):
@@ -93,7 +87,7 @@ class Match:
                 self._seen[pair] = ours, theirs
                 look(ours, theirs, reader)
         except _Mismatch as mismatch:
-            return NotEstablished(mismatch.why, mismatch.at)
+            return NotEstablished(f"{mismatch.why}{cause(ours, theirs)}", mismatch.at)
         return self._judged() if self.faults else Matched(self.values, self.worst, self.at)
 
     def _again(self, ours: Value, theirs: Value, reader: Term | None) -> None:
@@ -114,23 +108,38 @@ class Match:
             raise _Mismatch(f"only in the reference, {at!r} is {said}", at)
 
     def _constants(self, ours: Constant, theirs: Constant, reader: Term | None) -> None:
-        is_smooth = reader is not None and reader.call.is_own(*_SMOOTH)
-        found = deviation(
-            ours, theirs, self._ways, is_linear=_is_linear(reader), is_smooth=is_smooth
-        )
+        smooth, linear = is_smooth(reader), is_linear(reader)
+        found = deviation(ours, theirs, self._ways, is_linear=linear, is_smooth=smooth)
         if found <= 1 and is_lost(ours, theirs, reader):
             found = nan
         if not found <= 1:
-            self.faults.append(Fault(ours, theirs, reader, found))
+            fault = Fault(ours, theirs, reader, found)
+            self.faults.append(replace(fault, doubt=self._doubt(fault)) if isnan(found) else fault)
         elif found >= self.worst:
             self.worst, self.at = found, ours.name or self.at
 
+    def _doubt(self, fault: Fault) -> str:
+        """Why nothing can be said of a constant."""
+        ours, theirs, reader = fault.constant, fault.theirs, fault.reader
+        if ours.shape != theirs.shape:
+            return f"{fault.title} has another shape in the candidate"
+        if reader is not None and not is_smooth(reader):
+            found = deviation(ours, theirs, self._ways, is_linear=False, is_smooth=True)
+            if found <= 1:
+                said = said_of(reader.call)
+                return f"{fault.title} is rounded otherwise, and {said} may decide by a last bit"
+        return (
+            f"what {fault.at!r} must be, or what the candidate computes for it, is not finite,"
+            " too small, or rounded beyond what can be told"
+        )
+
     def _terms(self, ours: Term, theirs: Term) -> None:
         one, other = ours.call, theirs.call
-        if (why := _unlike(ours, theirs)) is not None:
+        if (why := unlike(ours, theirs)) is not None:
             raise _Mismatch(why, one.title)
         if (bias := lost_in_bias(one, other)) is not None:
-            self.faults.append(Fault(bias, bias, ours, nan))
+            lost = Fault(bias, bias, ours, nan)
+            self.faults.append(replace(lost, doubt=self._doubt(lost)))
         if one.domain or one.is_own(FORMAL, *_RANDOM):
             self._only(one, other)
         if ours.name and theirs.name:
@@ -139,15 +148,18 @@ class Match:
             for formal, its in zip(body.formals, twin.formals, strict=True):
                 self._twins[id(formal.call)] = id(its.call)
             self.todo += [(a, b, ours) for a, b in zip(body.results, twin.results, strict=True)]
-        self._inputs(ours, one, other)
+        self._inputs(ours, theirs)
 
-    def _inputs(self, ours: Term, one: Call, other: Call) -> None:
+    def _inputs(self, ours: Term, theirs: Term) -> None:
+        one, other = ours.call, theirs.call
         given: Sequence[Value | None] = other.inputs
         if one.commutes:
             given, is_certain = arranged(one.inputs, other.inputs)
             self.is_certain = self.is_certain and is_certain
         for slot, (a, b) in enumerate(zip(one.inputs, given, strict=True)):
-            if a is not None and b is not None:
+            if isinstance(a, Constant) and isinstance(b, Constant):
+                self.todo.append((*broadcast(a, b, ours, theirs), ours))
+            elif a is not None and b is not None:
                 self.todo.append((a, b, ours))
             elif a is not b:
                 raise _Mismatch(
@@ -162,22 +174,23 @@ class Match:
         elif twin != id(other):
             raise _Mismatch(f"{one.title!r} stands for two values of the candidate", one.title)
 
+    def _need_not_show(self) -> bool:
+        """Whether no output shows that the constants are others."""
+        are_unseen = all(is_unseen(fault, self._outputs) for fault in self.faults)
+        return are_unseen or is_taken_away(self.faults, self._outputs)
+
     def _judged(self) -> Different | NotEstablished:
         """What constants that do not match mean, everything else being alike."""
         unknown = next((fault for fault in self.faults if isnan(fault.excess)), None)
         if unknown is not None:
-            why = (
-                f"what {unknown.at!r} must be, or what the candidate computes for it,"
-                " is not finite, too small, of another shape, or rounded beyond what can be told"
-            )
-            return NotEstablished(why, unknown.at, self.values, check="parameters")
+            return NotEstablished(unknown.doubt, unknown.at, self.values, check="parameters")
         first = max(self.faults, key=lambda fault: fault.excess)
         layers = {fault.layer for fault in self.faults}
         if not self.is_certain:
             why = f"{first.sentence}, if it is the right one of several that are alike"
             return NotEstablished(why, first.at)
         doubtful = [fault for fault in self.faults if not fault.decides(self._centred)]
-        if not doubtful and is_taken_away(self.faults, self._outputs):
+        if not doubtful and self._need_not_show():
             doubtful = self.faults
         if doubtful:
             fault = doubtful[0]
@@ -192,38 +205,6 @@ class Match:
         return Different(first.sentence, first.at, first.excess, self.values)
 
 
-def _is_linear(reader: Term | None) -> bool:
-    return reader is not None and reader.call.is_own(*_LINEAR)
-
-
 def _role(reader: Term | None) -> str:
     """Readers of one role ask the same of a constant."""
     return "" if reader is None or reader.call.domain else reader.call.operator
-
-
-def _unlike(ours: Term, theirs: Term) -> str | None:
-    """What of two terms themselves does not match."""
-    one, other = ours.call, theirs.call
-    if _function(one) != _function(other):
-        return f"where the reference has {_said(one)}, the candidate has {_said(other)}"
-    if one.version != other.version:
-        return f"{_said(one)} means something else in the operator set of the candidate"
-    for name in sorted(one.attributes.keys() | other.attributes.keys()):
-        if one.attributes.get(name) != other.attributes.get(name):
-            return f"{_said(one)} has another {name} than {_said(other)} of the candidate"
-    if ours.index != theirs.index or len(one.inputs) != len(other.inputs):
-        return f"{_said(one)} has other inputs or outputs than {_said(other)} of the candidate"
-    shapes = [
-        [(b.attribute, len(b.formals), len(b.results)) for b in c.bodies] for c in (one, other)
-    ]
-    return None if shapes[0] == shapes[1] else f"{_said(one)} has other bodies in the candidate"
-
-
-def _function(call: Call) -> tuple[str, str, str]:
-    return call.domain, call.operator, call.overload
-
-
-def _said(call: Call) -> str:
-    if call.is_own(INPUT, FORMAL):
-        return f"the input {call.title!r}"
-    return f"{':'.join(filter(None, _function(call)))} {call.title!r}"

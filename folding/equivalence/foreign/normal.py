@@ -19,6 +19,7 @@ from folding.equivalence.foreign.numbers import Constant, find, is_big_product
 from folding.equivalence.foreign.origins import Origins
 from folding.equivalence.foreign.rules import make
 from folding.equivalence.foreign.splitting import settled
+from folding.equivalence.foreign.states import without_zeros
 from folding.equivalence.foreign.terms import (
     FORMAL,
     INPUT,
@@ -32,7 +33,7 @@ from folding.equivalence.foreign.terms import (
 )
 from folding.modelfile import Model
 from folding.planner import plan_model
-from folding.protos import graphs, integer, opset
+from folding.protos import graphs, opset
 from folding.repeated import Repeated
 
 #: The bodies of a node: the name of the attribute and the number of the graph.
@@ -146,8 +147,6 @@ class _Reading:
             draft.constants, node
         )
         if is_constant and all(names.constant(name) is not None for name in made):
-            if integer(node, "broadcast", 0):
-                raise NotFollowed(f"{title!r} broadcasts constants by an attribute", title)
             return
         inputs = [names.value(name) if name else None for name in node.input]
         while inputs and inputs[-1] is None:
@@ -175,7 +174,7 @@ class _Reading:
         self._name(names, node, made, call)
 
     def _name(self, names: Names, node: NodeProto, made: list[str], call: Call) -> None:
-        call, taken = settled(call), _taken(call)
+        call, taken = settled(without_zeros(call)), _taken(call)
         if taken is not None:
             names.known.update(zip(node.output, taken.results, strict=True))
         elif made == [node.output[0]] and not call.bodies:

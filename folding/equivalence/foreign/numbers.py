@@ -95,6 +95,20 @@ class Constant:
         value = self.doubled()
         return None if value is None else self.holding(value.reshape(*shape))
 
+    def broadcast_to(self, shape: tuple[int, ...]) -> Constant | None:
+        """The same in more dimensions; None where it is a weight that a fold computes."""
+        if shape == self.shape:
+            return self
+        move, source = partial(np.broadcast_to, shape=shape), self.source
+        if isinstance(source, Stored):
+            before = (partial(np.transpose, axes=self.axes),) if self.axes else ()
+            moved = Stored(source.tensor, shape, (*source.moves, *before, move))
+            return replace(self, source=moved, axes=None)
+        if isinstance(source, np.ndarray):
+            return replace(self, source=move(self.array()), axes=None)
+        value = self.doubled()
+        return None if value is None else self.holding(value.moved(move))
+
     def doubled(self) -> Doubled | None:
         """The numbers of a small float constant, and A."""
         found: Doubled | None = None

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from folding.equivalence.foreign import affines, layers, moving, shapes
+from folding.equivalence.foreign import activations, affines, layers, moving, shapes
 from folding.equivalence.foreign.shapes import Rule
 from folding.equivalence.foreign.terms import Call, Term, Value
 
 #: In this order; the first that gives a value decides.
-_TABLES = (affines.RULES, layers.RULES, shapes.RULES, moving.RULES, moving.POINTWISE)
+_TABLES = (
+    affines.RULES,
+    activations.RULES,
+    layers.RULES,
+    shapes.RULES,
+    moving.RULES,
+    moving.POINTWISE,
+)
 _BROADCASTS_SINCE = 7
 
 

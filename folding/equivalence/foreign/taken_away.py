@@ -1,6 +1,7 @@
 """Changes of a layer that all that reads it takes away again, so that they need not matter.
 
 layer times c > 0 ─ ... ─ ArgMax, Hardmax, Sign, LpNormalization   only the ratios of numbers count
+layer times c > 0 ─ ... ─ the indices of TopK, comparisons with 0   only their order, or signs
 layer times -1    ─ ... ─ Abs, and other even operators
 layer plus c      ─ ... ─ Softmax, LogSoftmax, ArgMax, Hardmax      c is the same in all channels
 
@@ -24,7 +25,7 @@ from folding.equivalence.foreign.faults import Fault
 from folding.equivalence.foreign.layers import LAYERS
 from folding.equivalence.foreign.numbers import Constant
 from folding.equivalence.foreign.rounding import Ways
-from folding.equivalence.foreign.terms import RESHAPE, Term, Value
+from folding.equivalence.foreign.terms import RESHAPE, Call, Term, Value
 from folding.floats import FLOATS
 
 _WEIGHT, _BIAS = 1, 2
@@ -43,6 +44,7 @@ class _Sinks:
     joins: frozenset[str] = frozenset()
 
 
+_COMPARING = frozenset({"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
 _EXTREMES = frozenset({"GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin"})
 _MEANS = frozenset({"GlobalAveragePool", "ReduceMean"})
 _SCALE = _Sinks(
@@ -76,7 +78,7 @@ def _sinks(layer: Term, faults: Sequence[Fault]) -> _Sinks | None:
     """What would take the change away; None if it is of no such kind."""
     weight, bias = layer.call.input(_WEIGHT), layer.call.input(_BIAS)
     changed = [fault.constant for fault in faults]
-    if not all(_are_numbers(fault) for fault in faults):
+    if not all(fault.is_numeric for fault in faults):
         return None
     if len(faults) == 1 and changed[0] is bias and _is_uniform(faults[0]):
         return _SHIFT
@@ -89,14 +91,6 @@ def _sinks(layer: Term, faults: Sequence[Fault]) -> _Sinks | None:
     if not all(_is_times(fault, ratio) for fault in faults):
         return None
     return _SCALE if ratio > 0 else _SIGN if _is_times(faults[0], -1.0) else None
-
-
-def _are_numbers(fault: Fault) -> bool:
-    """Whether both sides have as many floats of one type."""
-    sides = fault.constant, fault.theirs
-    kinds = {(side.elem_type, side.shape) for side in sides}
-    is_known = not any(isinstance(side.source, np.ndarray) for side in sides)
-    return is_known and len(kinds) == 1 and fault.constant.elem_type in FLOATS
 
 
 def _is_uniform(fault: Fault) -> bool:
@@ -143,9 +137,10 @@ def _shows(layer: Term, outputs: Sequence[Value], sinks: _Sinks) -> bool:
         if value is layer and not is_behind:
             return True
         call = value.call
-        others = is_behind and call.is_own(*sinks.joins)
+        compares = sinks is _SCALE and _compares_with_zero(call)
+        others = compares or (is_behind and call.is_own(*sinks.joins))
         passes = others or (is_behind and call.is_own(*sinks.passing))
-        first = passes or call.is_own(*sinks.ends)
+        first = passes or call.is_own(*sinks.ends) or (sinks is not _SIGN and _gives_places(value))
         todo += [
             (given, others if slot else first)
             for slot, given in enumerate(call.inputs)
@@ -153,3 +148,14 @@ def _shows(layer: Term, outputs: Sequence[Value], sinks: _Sinks) -> bool:
         ]
         todo += [(result, False) for body in call.bodies for result in body.results]
     return False
+
+
+def _gives_places(value: Term) -> bool:
+    """Whether a value says where the largest numbers are, not what they are."""
+    return value.call.is_own("TopK") and value.index == 1
+
+
+def _compares_with_zero(call: Call) -> bool:
+    constants = (value for value in call.inputs if isinstance(value, Constant))
+    zeros = (constant.doubled() for constant in constants)
+    return call.is_own(*_COMPARING) and any(zero and zero.equals(0) for zero in zeros)

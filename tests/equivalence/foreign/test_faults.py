@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from files import initializer
 from graphs import BFLOAT, DOUBLE, FLOAT, HALF, INT64, Net
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 import folding
 from folding.equivalence.foreign import Different, Matched, NotEstablished, check_foreign
@@ -112,16 +112,18 @@ def test_a_tensor_that_no_fold_touches_must_be_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("operator", ["Mul", "Add", "PRelu"])
-def test_of_constants_with_other_axes_nothing_is_said(operator: str) -> None:
-    """Both may be broadcast to the same numbers."""
+def test_of_constants_with_other_axes_nothing_is_said_if_shapes_are_open(operator: str) -> None:
+    """Both may be broadcast to the same numbers, or one may make the result longer."""
     made = []
     for shape in [(3, 1, 1), (3, 1, 1), (1,)]:
         net = Net()
-        x = net.node("Sigmoid", net.input(2, 3, 4, 4))
+        x = net.node("Sigmoid", net.input(2, "c", 4, 4))
         net.node(operator, x, net.store(np.full(shape, 2.0), "c"), out="y")
         made.append(net.model("y"))
     assert isinstance(judged(made[0], made[1]), Matched)
-    assert isinstance(judged(made[0], made[2]), NotEstablished)
+    found = judged(made[0], made[2])
+    assert isinstance(found, NotEstablished)
+    assert found.why == "tensor 'c' of 'y' has another shape in the candidate"
     assert isinstance(judged(made[2], made[0]), NotEstablished)
 
 
@@ -710,3 +712,34 @@ def test_a_candidate_that_is_no_model_is_not_established() -> None:
     found = judged(two_layers(), candidate)
     assert isinstance(found, NotEstablished)
     assert "the candidate" in found.why
+
+
+@pytest.mark.parametrize("between", [(), ("Cast",), ("Transpose",)])
+def test_a_table_of_which_a_caller_may_ask_for_any_row_counts(between: tuple[str, ...]) -> None:
+    """Each number of it is an output for some input."""
+    found = read_from_table(*between)
+    assert isinstance(found, Different)
+    assert found.at == "t"
+
+
+def test_a_table_of_which_the_model_chooses_the_rows_need_not_be_right() -> None:
+    """A row that is never asked for does not matter."""
+    found = read_from_table("Abs")
+    assert isinstance(found, NotEstablished)
+    assert "need not matter" in found.why
+
+
+def read_from_table(*between: str) -> Result:
+    """Rows of a table that a caller asks for, one number of which is another one."""
+    models = []
+    for factor in (1.0, 1.001):
+        net = Net()
+        index = net.input(2, 3, elem_type=TensorProto.INT32, name="ids")
+        for operator in between:
+            said: dict[str, Any] = {"to": INT64} if operator == "Cast" else {}
+            index = net.node(operator, index, **said)
+        table = net.weight(7, 4, name="t")
+        net.stored[table][5, 2] *= factor
+        net.node("Sigmoid", net.node("Gather", table, index), out="y")
+        models.append(net.model("y"))
+    return judged(*models)

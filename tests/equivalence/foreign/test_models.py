@@ -462,3 +462,10 @@ def test_a_fused_gemm_is_what_it_stands_for() -> None:
     feed = feed_for(models[0])
     assert distance(run(models[0], feed)[0], run(models[1], feed)[0]) < 1e-5
     assert isinstance(judged(*models), Matched)
+
+
+def test_an_input_of_a_body_has_a_place_where_it_has_no_name() -> None:
+    """What a body is given has another name in each file, so it is told by where it stands."""
+    found = judged(loop("Identity"), loop("Relu"))
+    assert isinstance(found, NotEstablished)
+    assert found.why == "where the reference has input 2 of a body, the candidate has Relu 'p_out'"

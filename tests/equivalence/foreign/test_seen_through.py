@@ -707,3 +707,20 @@ def test_a_split_of_a_length_that_one_side_knows_is_the_same() -> None:
                 model.graph.value_info.append(helper.make_tensor_value_info("r", FLOAT, (5, 6)))
             models.append(in_memory(model))
         assert isinstance(compare(*models), Matched)
+
+
+@pytest.mark.parametrize("operator", ["Softmax", "ArgMax", "LpNormalization", "TopK"])
+def test_an_axis_is_the_same_counted_from_either_end(operator: str) -> None:
+    """One side may not know how many there are; they are as many as on the other side."""
+    models = []
+    for shape, axis in (((2, 3, 4), 2), (None, -1), ((2, 3, 4), -2)):
+        net = Net()
+        net.input(*(shape or ()))
+        if shape is None:
+            net.inputs[0].type.tensor_type.ClearField("shape")
+        given = [net.integers(1)] if operator == "TopK" else []
+        net.node(operator, net.node("Neg", "x"), *given, out="y,i" if given else "y", axis=axis)
+        models.append(in_memory(net.model("y")))
+    known, unknown, other = models
+    assert isinstance(compare(known, unknown), Matched)
+    assert not isinstance(compare(unknown, other), Matched)

@@ -160,3 +160,34 @@ def test_a_shift_before_a_pooling_and_a_normalisation_need_not_matter() -> None:
 def test_the_runs_are_left_to_say_that_such_models_agree() -> None:
     source = model("Softmax", axis=1)
     assert folding.verify(source, changed(source, b=plus_one)).name == "unproven"
+
+
+def chosen(output: int, **changes: Change) -> Result:
+    """The places of the largest numbers, or these numbers."""
+    net = Net()
+    layer = net.node("Conv", net.input(2, 4, 6, 6), net.weight(4, 4, 1, 1, name="w"))
+    net.node("TopK", layer, net.integers(2), out="values,places", axis=1)
+    return judged(net.model(("values", "places")[output]), **changes)
+
+
+def test_a_scale_before_the_places_of_the_largest_numbers_need_not_matter() -> None:
+    """Of the numbers only their order counts, and they are no output themselves."""
+    assert need_not_matter(chosen(1, w=doubled))
+    assert isinstance(chosen(1, w=negated), Different)
+    assert isinstance(chosen(0, w=doubled), Different)
+
+
+def compared(number: float, *, is_first: bool, **changes: Change) -> Result:
+    net = Net()
+    layer = net.node("Conv", net.input(2, 4, 6, 6), net.weight(4, 4, 1, 1, name="w"))
+    given = [layer, net.store(number)]
+    net.node("Greater", *(given if is_first else given[::-1]), out="y")
+    return judged(net.model("y"), **changes)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_scale_before_a_comparison_with_0_need_not_matter(is_first: bool) -> None:  # noqa: FBT001
+    """Only the signs of the numbers count."""
+    assert need_not_matter(compared(0, is_first=is_first, w=doubled))
+    assert isinstance(compared(0, is_first=is_first, w=negated), Different)
+    assert isinstance(compared(0.5, is_first=is_first, w=doubled), Different)
