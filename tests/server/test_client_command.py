@@ -108,6 +108,21 @@ def test_a_model_with_external_data_is_folded_alike(
     assert any(name.endswith(".data") for name in here[3]) is ("--single-file" not in words)
 
 
+@pytest.mark.parametrize(
+    ("name", "location"), [("a\\b.onnx", "model.onnx"), ("m.onnx", "d\\w.bin"), ("a\\b.onnx", "w")]
+)
+def test_backslashes_are_characters_alike(
+    server: Server, tmp_path: Path, name: str, location: str
+) -> None:
+    """In the name of a model, and in those of its data."""
+    save_apart(conv_net(40), tmp_path / name, location)
+
+    here, there = both(server, tmp_path, "fold", name)
+
+    assert here == there
+    assert here[0] == 0
+
+
 def test_weights_are_put_apart_alike(server: Server, tmp_path: Path) -> None:
     """As the option says."""
     save(conv_net(40), tmp_path / "m.onnx")
