@@ -77,6 +77,7 @@ OF_REASONS: dict[str, grpc.StatusCode] = {
     "JOB_TIME_LIMIT": grpc.StatusCode.DEADLINE_EXCEEDED,
     "UPLOAD_IDLE": grpc.StatusCode.ABORTED,
     "WORKER_CRASHED": grpc.StatusCode.ABORTED,
+    "FILE_DAMAGED": grpc.StatusCode.ABORTED,
     "DRAINING": grpc.StatusCode.UNAVAILABLE,
     "UNAUTHENTICATED": grpc.StatusCode.UNAUTHENTICATED,
     "SCOPE_MISSING": grpc.StatusCode.PERMISSION_DENIED,

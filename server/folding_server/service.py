@@ -30,6 +30,7 @@ from folding_server.messages import HEADER_BYTES
 from folding_server.metrics import Metrics
 from folding_server.readiness import Readiness
 from folding_server.store import Spool
+from folding_server.store.faults import DAMAGED
 from folding_server.talk import Talk
 
 #: Bytes for the chunks of all who send at once; each costs about twice its size.
@@ -107,10 +108,19 @@ class FoldingService(FoldingServiceServicer):
             kept = await asyncio.to_thread(self._spool.results.get, key)
             if kept is not None:
                 self._metrics.cached.inc()
-                await self._give(kept, talk, access.owner, cached=True)
+                await self._give_kept(key, kept, talk, access.owner)
                 return
             result = await talk.unless_more(self._run(spec, talk, stack))
             await self._give(await self._kept(key, result), talk, access.owner, cached=False)
+
+    async def _give_kept(self, key: str, kept: JobResult, talk: Talk, owner: str) -> None:
+        """Answer once more; what is damaged is found anew the next time."""
+        try:
+            await self._give(kept, talk, owner, cached=True)
+        except ServiceError as error:
+            if error.reason == DAMAGED:
+                await asyncio.to_thread(self._spool.results.forget, key)
+            raise
 
     async def _give(self, result: JobResult, talk: Talk, owner: str, *, cached: bool) -> None:
         """Answer. Who is sent away comes back for a result that is kept."""

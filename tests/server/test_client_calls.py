@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import grpc
 import numpy as np
 import pytest
-from fake_service import Call, Fake, faked, results
+from fake_service import Call, Fake, about, faked, results
 from files import contents, conv_net, save, save_apart
 
 import folding
@@ -113,7 +113,7 @@ def test_external_data_is_sent_with_its_model_and_only_what_is_wanted(
     def script(call: Call) -> Iterator[Json]:
         yield call.accepted(1)
         call.take()
-        yield from results(good[0], ("f.onnx", good[1]))
+        yield from results(about(call, good[0]), ("f.onnx", good[1]))
 
     with faked(script) as fake:
         does(fake, "fold", source)
@@ -134,7 +134,7 @@ def test_chunks_are_as_large_as_the_server_takes_and_never_above_1_mib(
     def script(call: Call) -> Iterator[Json]:
         yield call.accepted(chunk_bytes=most)
         call.take()
-        yield from results(good[0], ("f.onnx", good[1]))
+        yield from results(about(call, good[0]), ("f.onnx", good[1]))
 
     with faked(script) as fake:
         does(fake, "fold", source, verify=False)

@@ -15,7 +15,7 @@ from fake_service import Call, announced, chunk, described, faked, results
 from files import contents, conv_net, save, save_apart
 
 import folding
-from folding import errors
+from folding import errors, verifying
 from folding.v1 import folding_pb2 as v1
 from folding_server.client import AsyncClient, Client, ServiceError, transfer
 from folding_server.errors import OF_CLASSES, OF_REASONS
@@ -327,6 +327,7 @@ def lies(report: Json, model: bytes) -> dict[str, Any]:
         "a report that is none": list(results({"version": 1}, ("f.onnx", model))),
         "another model": list(results(report, ("f.onnx", b"junk"))),
         "an empty model": list(results(report, ("f.onnx", b""))),
+        "another source": changed(source={**report["source"], "sha256": "0" * 64}),
         "no target": changed(target=None),
         "another size": changed(target={**report["target"], "bytes": 1}),
         "another verdict": [
@@ -366,6 +367,7 @@ def lies(report: Json, model: bytes) -> dict[str, Any]:
 EMPTY: Json = {
     "counts": {},
     "decisions": [{}],
+    "source": {},
     "target": {},
     "verification": {"verdict": "equivalent"},
 }
@@ -389,6 +391,29 @@ def test_a_lie_is_not_believed(
     assert caught.value.reason == "BAD_ANSWER"
     assert fake.target in sentence(caught.value)
     assert contents(source.parent) == before
+
+
+@pytest.mark.parametrize("role", ["reference", "candidate"])
+def test_a_verdict_on_other_models_is_not_believed(
+    source: Path, good: tuple[Json, bytes], role: str
+) -> None:
+    """Whichever of the two is another one."""
+    path = source.with_name("m.folded.onnx")
+    path.write_bytes(good[1])
+    report = verifying.verified(source, path, digests=True).to_dict()
+    report[role]["sha256"] = "0" * 64
+
+    def script(call: Call) -> Iterator[Json]:
+        yield call.accepted()
+        call.take()
+        yield from results(report)
+
+    with (
+        faked(script) as fake,
+        Client(fake.target) as client,
+        pytest.raises(ServiceError, match="read other models than it was sent"),
+    ):
+        client.verify(source, path)
 
 
 def test_a_server_that_wants_what_there_is_not_gets_nothing(fold: Folds, source: Path) -> None:

@@ -24,7 +24,7 @@ from folding_server.jobs.materials import Blobs, make_folder
 from folding_server.jobs.runner import JobResult, JobSpec
 from folding_server.jobs.turns import Turns
 from folding_server.limits import ServerLimits
-from folding_server.store.faults import FULL, storage
+from folding_server.store.faults import DAMAGED, FULL, storage
 from folding_server.store.keeping import discard
 
 T = TypeVar("T")
@@ -126,6 +126,8 @@ class LocalRunner:
         try:
             found = await self._found(job)
         except ServiceError as error:
+            if error.reason == DAMAGED:
+                await self._on_thread(self._store.forget, job.spec.owner, job.spec.files)
             room = _ROOM + _COPIES * sum(file.size for file in job.spec.files)
             if error.reason != FULL or not await self._on_thread(self._store.make_room, room):
                 raise

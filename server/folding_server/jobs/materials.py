@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
 from folding_server.errors import ServiceError
 from folding_server.jobs.places import Places
-from folding_server.jobs.runner import JobSpec, Kind
+from folding_server.jobs.runner import FileSpec, JobSpec, Kind
 from folding_server.store.keeping import discard
 
 _LONGEST_NAME = 255  # What file systems take.
@@ -25,6 +26,10 @@ class Blobs(Protocol):
 
     def make_room(self, most: int) -> bool:
         """Remove of what no call uses as much as this, or all; whether there was any."""
+        ...
+
+    def forget(self, owner: str, files: Iterable[FileSpec]) -> None:
+        """Have these files no longer: they are not what they were."""
         ...
 
 

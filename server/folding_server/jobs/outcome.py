@@ -19,8 +19,9 @@ from typing import Any
 
 from folding_server.jobs.runner import FileSpec
 
-#: Exit codes: it told its result, lacked memory, or a place to write to.
-TOLD, NO_MEMORY, NO_SPACE = 0, 3, 4
+#: Exit codes: it told its result, lacked memory, or a place to write to, or was given other files
+#: than were sent.
+TOLD, NO_MEMORY, NO_SPACE, DAMAGED = 0, 3, 4, 5
 
 #: What the system says when there is no room, or no more for this user.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -68,6 +68,11 @@ class Blobs:
         """Keep these files, there or still to come, for the time of the block."""
         return self._keeper.pinned({self.path(owner, file.sha256) for file in files})
 
+    def forget(self, owner: str, files: Iterable[FileSpec]) -> None:
+        """Have these files no longer, whoever uses them: they are wanted again."""
+        for file in files:
+            self._keeper.remove(self.path(owner, file.sha256), in_use=True)
+
     def take(self, owner: str, file: FileSpec, source: Path) -> None:
         """Move a file here whose size and digest are as promised."""
         target = self.path(owner, file.sha256)
