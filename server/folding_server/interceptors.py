@@ -29,6 +29,8 @@ from folding_server.waits import Waits
 _HEALTH = "/grpc.health.v1."
 #: Single messages that are waited for at once: each may take a megabyte until it is there.
 _MOST_WAITS = 128
+#: Calls of reflection, of which each may take as much for as long as it goes on.
+_MOST_STREAMS = 16
 #: Calls that watch the health at once.
 _MOST_WATCHES = 256
 
@@ -43,7 +45,8 @@ class Front(grpc.aio.ServerInterceptor):
         self._running = self._ended = 0
         self._is_draining = False
         self._idle = asyncio.Event()
-        self._waits, self._watches = Waits(_MOST_WAITS), Gate(_MOST_WATCHES, _MOST_WATCHES)
+        self._waits, self._streams = Waits(_MOST_WAITS), Waits(_MOST_STREAMS)
+        self._watches = Gate(_MOST_WATCHES, _MOST_WATCHES)
 
     @property
     def trace(self) -> tuple[int, int]:
@@ -69,9 +72,8 @@ class Front(grpc.aio.ServerInterceptor):
         if method.startswith(_HEALTH):
             ask = self._watch if handler.response_streaming else _ask
             return streamed(handler, ask, self._waits)
-        return streamed(
-            handler, lambda run, context: self._answer(method, run, context), self._waits
-        )
+        waits = self._streams if handler.request_streaming else self._waits
+        return streamed(handler, lambda run, context: self._answer(method, run, context), waits)
 
     async def _watch(self, run: Run, context: Context) -> None:
         async def watched() -> None:

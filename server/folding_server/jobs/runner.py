@@ -107,8 +107,7 @@ class JobHandle(Protocol):
         Raises:
             FoldError: the model, the call or the job itself is bad; a ServiceError with
                 JOB_TIME_LIMIT, JOB_MEMORY_LIMIT, WORKER_CRASHED, FILE_DAMAGED, STORAGE_FULL or
-                DRAINING for what
-                became of its process.
+                DRAINING for what became of its process.
         """
         ...
 
