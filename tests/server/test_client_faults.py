@@ -354,12 +354,7 @@ def lies(report: Json, model: bytes) -> dict[str, Any]:
             chunk(1, model),
         ],
         "a report of more than 1 GiB": [said({"path": "report.json", "size": 1 << 40})],
-        "a report with a reason of tomorrow": list(
-            results(
-                {**report, "decisions": [{**report["decisions"][0], "reason": "TOMORROW"}]},
-                ("f.onnx", model),
-            )
-        ),
+        "a kind that is no text": changed(decisions=[{**report["decisions"][0], "kind": 7}]),
     }
 
 

@@ -12,7 +12,6 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Self
