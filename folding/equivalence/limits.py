@@ -69,6 +69,17 @@ def check_tolerance(tolerance: object) -> None:
         raise BadCall(text, hint="Give a number that is not negative.")
 
 
+def check_provider(provider: object) -> None:
+    """Refuse what is the name of no execution provider, wherever it is to be looked for.
+
+    Raises:
+        BadCall: it is none.
+    """
+    if not isinstance(provider, str) or not provider:
+        text = f"the provider is {provider!r}"
+        raise BadCall(text, hint="Give the name that onnxruntime has for it.")
+
+
 def bytes_allowed(limits: RunLimits) -> int | None:
     """How much data the process may have; None if nothing here can say."""
     wanted = limits.memory

@@ -164,7 +164,7 @@ def _target(target: str, model: ModelSpec) -> str:
 
 def _fold_options(told: FoldOptions) -> dict[str, Any]:
     _check_names(told.freeze, lambda: list(told.freeze), "header.options.freeze")
-    _check_names(told.keep, lambda: told.keep, "header.options.keep")
+    _check_number(told.keep, "header.options.keep")
     return {
         "freeze": dict(told.freeze),
         "keep": list(told.keep),
@@ -190,10 +190,9 @@ def _run_options(told: RunOptions, terms: Terms) -> dict[str, Any]:
 def _run_seconds(told: RunOptions, terms: Terms) -> float:
     """How long runs may take; a proof that is cut short would be another than was asked for."""
     field, most = "header.run.time_limit_seconds", terms.limits.max_seconds
-    seconds = _number(told.time_limit_seconds, field)
-    if seconds > most:
+    if told.time_limit_seconds > most:
         raise _bad(field, f"is more than the {most:g} s that this server gives a job")
-    return seconds
+    return _number(told.time_limit_seconds, field)
 
 
 def _shapes(told: RunOptions) -> dict[str, list[int]]:
@@ -235,13 +234,17 @@ def _number(value: float, field: str) -> float:
 
 def _check_names(named: Sized, names_of: Callable[[], Sequence[str]], field: str) -> None:
     """See that there are not too many before any is looked at."""
-    if len(named) > _MOST_NAMES:
-        raise _bad(field, f"has more than {_MOST_NAMES} names")
+    _check_number(named, field)
     names = names_of()
     if "" in names:
         raise _bad(field, "has an empty name")
     if len(set(names)) < len(names):
         raise _bad(field, "has a name twice")
+
+
+def _check_number(named: Sized, field: str) -> None:
+    if len(named) > _MOST_NAMES:
+        raise _bad(field, f"has more than {_MOST_NAMES} names")
 
 
 def _bad(field: str, why: str) -> ServiceError:
