@@ -87,6 +87,12 @@ OF_REASONS: dict[str, grpc.StatusCode] = {
 _CLASSES = {meaning.reason: kind for kind, meaning in OF_CLASSES.items()}
 
 
+def draining() -> ServiceError:
+    """What those are told who call a server that is being stopped."""
+    hint = "Try again in a moment: another server may take its place."
+    return ServiceError("DRAINING", "the server is being stopped", hint=hint, retry_after=1.0)
+
+
 def meaning_of(error: FoldError) -> Meaning:
     """What clients are told of ``error``."""
     if isinstance(error, ServiceError):

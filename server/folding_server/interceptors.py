@@ -16,14 +16,14 @@ from grpc_status import rpc_status
 from folding.errors import FoldError
 from folding_server.auth import ANONYMOUS, Tokens, access_of
 from folding_server.calls import CALL, Call
-from folding_server.errors import ServiceError, meaning_of
+from folding_server.errors import ServiceError, draining, meaning_of
 from folding_server.gate import Gate
 from folding_server.handlers import Context, Handler, streamed
 from folding_server.jobs.outcome import NO_ROOM
 from folding_server.logs import LOG
 from folding_server.metrics import Metrics
 from folding_server.status import status_of
-from folding_server.store.faults import FULL
+from folding_server.store.faults import full
 from folding_server.waits import Waits
 
 _HEALTH = "/grpc.health.v1."
@@ -102,8 +102,7 @@ class Front(grpc.aio.ServerInterceptor):
 
     def _let_in(self, call: Call, context: Context) -> None:
         if self._is_draining:
-            hint = "Try again: another server takes its place."
-            raise ServiceError("DRAINING", "the server is being stopped", hint=hint)
+            raise draining()
         metadata = context.invocation_metadata() or ()
         call.access = access_of(self._tokens, metadata, context.auth_context())
 
@@ -139,8 +138,7 @@ def _refusal(call: Call, error: Exception) -> FoldError:
         text = "a message is none of this service"
         return ServiceError("BAD_REQUEST", text, field="message")
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        text = "the server's storage is full"
-        return ServiceError(FULL, text, hint="Try again later.", retry_after=60.0)
+        return full()
     LOG.error("internal", exc_info=error, extra={"fields": {"request_id": call.request_id}})
     text = f"an internal error; in the server's log it is {call.request_id}"
     return ServiceError("INTERNAL", text, hint="Tell whoever runs the server.")

@@ -88,11 +88,13 @@ class FoldingService(FoldingServiceServicer):
             max_files=limits.max_files,
             usual_time_limit_seconds=min(limits.usual_seconds, limits.max_seconds),
             max_time_limit_seconds=limits.max_seconds,
-            job_memory_bytes=limits.job_memory or 0,
+            job_memory_bytes=limits.memory_of_job,
             jobs=limits.jobs,
             queue=limits.queue,
             upload_idle_seconds=limits.idle_seconds,
             max_header_bytes=HEADER_BYTES,
+            max_nesting=limits.max_nesting,
+            max_expanded_nodes=limits.max_expanded_nodes,
         )
 
     async def _answer(self, kind: Kind, reply: type[Any], context: Context) -> None:

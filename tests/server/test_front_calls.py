@@ -16,6 +16,7 @@ from wire import ask, model_of, refusal
 import folding
 from folding.v1 import folding_pb2 as pb
 from folding.v1.folding_pb2_grpc import FoldingServiceStub
+from folding_server.limits import ServerLimits
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +173,5 @@ def test_a_server_says_what_it_takes(stub: FoldingServiceStub) -> None:
     assert "CPUExecutionProvider" in found.providers
     assert (found.chunk_bytes, found.max_header_bytes, found.max_files) == (1 << 20, 1 << 19, 1024)
     assert found.min_opset < 17 < found.max_opset
+    assert (found.max_nesting, found.max_expanded_nodes) == (1000, 10**9)
+    assert found.job_memory_bytes == ServerLimits().memory_of_job > 1 << 20
