@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
+from folding.equivalence.limits import CPU_PROVIDER
 from folding.errors import BadCall
 from folding.interrupts import held_back
 
-_CPU = "CPUExecutionProvider"
 _MEGABYTE = 1_000_000
 
 Command = Callable[..., Any]
@@ -84,7 +84,7 @@ _RUNS = (
     ),
     click.option(
         "--provider",
-        default=_CPU,
+        default=CPU_PROVIDER,
         show_default=True,
         metavar="NAME",
         help="The execution provider of onnxruntime that runs the candidate.",
@@ -132,7 +132,7 @@ class Runs:
     inputs: Path | None = None
     shapes: tuple[str, ...] = ()
     tolerance: float | None = None
-    provider: str = _CPU
+    provider: str = CPU_PROVIDER
     custom_ops: Path | None = None
     time_limit: float | None = None
     memory_limit: int | None = None

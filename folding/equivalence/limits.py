@@ -26,6 +26,8 @@ if sys.platform != "win32":
 #: What libraries say without memory, where they do not raise a MemoryError.
 NO_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation")
 
+#: The execution provider that runs models if nothing else is asked for.
+CPU_PROVIDER = "CPUExecutionProvider"
 #: The part of the machine's memory that is left to the caller and the system.
 _SPARED = 10
 

@@ -9,7 +9,8 @@ from operator import itemgetter
 from folding_server.errors import ServiceError
 
 _LONGEST = 1024
-_LONGEST_NAME = 255  # What file systems take.
+#: What file systems take.
+LONGEST_NAME = 255
 
 
 def check_path(path: str, field: str) -> None:
@@ -32,8 +33,8 @@ def check_path(path: str, field: str) -> None:
 def _check_lengths(path: str, field: str) -> None:
     if len(path.encode()) > _LONGEST:
         why = f"has more than {_LONGEST} bytes"
-    elif any(len(name.encode()) > _LONGEST_NAME for name in path.split("/")):
-        why = f"has a name of more than {_LONGEST_NAME} bytes in it"
+    elif any(len(name.encode()) > LONGEST_NAME for name in path.split("/")):
+        why = f"has a name of more than {LONGEST_NAME} bytes in it"
     else:
         return
     hint = "Save the model with its data under a shorter path."

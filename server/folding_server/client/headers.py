@@ -7,15 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from folding.equivalence.limits import RUN_LIMITS, RunLimits, check_provider, check_tolerance
+from folding.equivalence.limits import (
+    CPU_PROVIDER,
+    RUN_LIMITS,
+    RunLimits,
+    check_provider,
+    check_tolerance,
+)
 from folding.errors import BadCall
 from folding.layout import Layout
 from folding.model_limits import Limits
 from folding.v1 import folding_pb2 as v1
 from folding_server.client.sources import LocalInputs, LocalModel, Outgoing, sendable_target
 
-#: What runs models if nothing else is asked for.
-CPU = "CPUExecutionProvider"
 #: Seconds that a job may take besides its runs.
 _BESIDES = 600.0
 #: The greatest numbers that can be sent; they are above all limits of servers.
@@ -70,7 +74,7 @@ class Runs:
             inputs=[each.file for each in inputs],
             shapes=[v1.InputShape(name=name, dims=dims) for name, dims in shapes],
             tolerance=self.tolerance,
-            provider="" if self.provider == CPU else self.provider,
+            provider="" if self.provider == CPU_PROVIDER else self.provider,
             time_limit_seconds=0.0 if self.limits == RUN_LIMITS else self.limits.seconds,
             memory_limit_bytes=min(self.limits.memory or 0, _MOST),
         )

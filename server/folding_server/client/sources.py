@@ -18,11 +18,11 @@ from folding.locations import external_tensors
 from folding.source import SourceFile
 from folding.spool import STANDARD, standard_input
 from folding.v1.folding_pb2 import File, Model
+from folding_server.paths import LONGEST_NAME
 
 _BLOCK = 1 << 20
 #: A process may have some hundreds of files open; exporters make one for each tensor.
 _MOST_OPEN = 64
-_LONGEST_NAME = 255
 _DIGITS = 16
 
 
@@ -183,7 +183,7 @@ def _outgoing(source: SourceFile, name: str) -> Outgoing:
 def _sendable(name: str) -> str:
     """A name of a file, if a server can have a file that is called so."""
     try:
-        is_short = len(name.encode()) <= _LONGEST_NAME
+        is_short = len(name.encode()) <= LONGEST_NAME
     except UnicodeEncodeError:
         return ""
     return name if is_short and name not in ("", "..") else ""

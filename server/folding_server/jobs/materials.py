@@ -12,9 +12,8 @@ from typing import Protocol
 from folding_server.errors import ServiceError
 from folding_server.jobs.places import Places
 from folding_server.jobs.runner import FileSpec, JobSpec, Kind
+from folding_server.paths import LONGEST_NAME
 from folding_server.store.keeping import discard
-
-_LONGEST_NAME = 255  # What file systems take.
 
 
 class Blobs(Protocol):
@@ -41,8 +40,8 @@ def make_folder(spec: JobSpec, blobs: Blobs, parent: Path) -> Places:
         ServiceError: BAD_REQUEST, if no file can be called as the folded model would be.
     """
     places = Places(spec, parent / secrets.token_hex(16))
-    if spec.kind is Kind.FOLD and len(Path(places.target).name.encode()) > _LONGEST_NAME:
-        text = f"header.target would have more than {_LONGEST_NAME} bytes, made of the model's name"
+    if spec.kind is Kind.FOLD and len(Path(places.target).name.encode()) > LONGEST_NAME:
+        text = f"header.target would have more than {LONGEST_NAME} bytes, made of the model's name"
         raise ServiceError("BAD_REQUEST", text, hint="Give a shorter one.", field="header.target")
     places.folder.mkdir(mode=0o700)
     try:

@@ -11,13 +11,12 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 from typing import Any
 
-from folding_server.jobs.runner import FileSpec
+from folding_server.jobs.runner import DIGEST, FileSpec
 
 #: Exit codes: it told its result, lacked memory, or a place to write to, or was given other files
 #: than were sent.
@@ -35,7 +34,6 @@ _MOST_BYTES = 8 << 20
 _LONGEST = 4096
 #: What clients get of a report besides its JSON: so many records, names in one, bytes of a text.
 MOST_DECISIONS, MOST_WARNINGS, MOST_NAMES, LONGEST_FACT = 1000, 100, 16, 1024
-_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class NoOutcome(Exception):
@@ -105,7 +103,7 @@ def _checked(found: Any, folder: Path) -> FileSpec:
             raise NoOutcome
     parts = PurePosixPath(path).parts
     # A folder in between could be a link.
-    if len(parts) != 1 or parts[0] == ".." or not _DIGEST.fullmatch(sha256):
+    if len(parts) != 1 or parts[0] == ".." or not DIGEST.fullmatch(sha256):
         raise NoOutcome
     try:
         status = (folder / path).lstat()

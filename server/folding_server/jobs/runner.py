@@ -5,11 +5,15 @@ An engine that spreads jobs over machines stands behind ``JobRunner`` as well as
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
+
+#: What a SHA-256 looks like.
+DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class Kind(StrEnum):
@@ -41,6 +45,11 @@ class ModelSpec:
     @property
     def files(self) -> tuple[FileSpec, ...]:
         return (self.file, *self.external_data)
+
+    @property
+    def folded_name(self) -> str:
+        """What the folded model is called if nobody says it."""
+        return f"{PurePosixPath(self.name).stem}.folded.onnx"
 
 
 @dataclass(frozen=True, slots=True)
