@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -104,7 +105,7 @@ class FoldingService(FoldingServiceServicer):
             with self._gates.sending.entered(access.owner):
                 spec = await self._wish(kind, access.owner, talk, context)
                 stack.enter_context(self._spool.blobs.pin(spec.owner, spec.files))
-                await self._receive(spec, talk)
+                spec = await self._receive(spec, talk)
             key = self._spool.results.key(spec)
             stack.enter_context(self._spool.results.pin(key))
             kept = await asyncio.to_thread(self._spool.results.get, key)
@@ -137,14 +138,16 @@ class FoldingService(FoldingServiceServicer):
         terms = Terms(owner, self._limits, seconds=context.time_remaining(), **known)
         return JOBS[kind](header, terms)
 
-    async def _receive(self, spec: JobSpec, talk: Talk) -> None:
-        """Get the files that are not here yet."""
+    async def _receive(self, spec: JobSpec, talk: Talk) -> JobSpec:
+        """Get the files that are not here yet; the job, which knows the others as kept."""
         wanted = await asyncio.to_thread(self._spool.blobs.missing, spec.owner, spec.files)
         async with self._spool.upload(spec.owner, spec.files, wanted) as upload:
             await talk.accept(wanted, self._gates.sending.share(_ROOM))
             size = sum(spec.files[number].size for number in wanted)
             await talk.pass_on(size, upload.write)
             await upload.finish()
+        sent = {spec.files[number].sha256 for number in wanted}
+        return replace(spec, kept=frozenset(file.sha256 for file in spec.files) - sent)
 
     async def _run(self, spec: JobSpec, talk: Talk, stack: AsyncExitStack) -> JobResult:
         """What the job finds; its folder goes with ``stack``, unless it is moved before."""

@@ -66,6 +66,7 @@ class JobSpec:
             ``tolerance``, ``provider``, ``run_seconds``, ``run_memory``, ``max_nesting``,
             ``max_expanded_nodes``, ``target`` (the name of the folded model's file).
         seconds: that it may run.
+        kept: the digests of files that an earlier call has sent: they are looked at again.
     """
 
     kind: Kind
@@ -74,6 +75,7 @@ class JobSpec:
     inputs: tuple[FileSpec, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 600.0
+    kept: frozenset[str] = frozenset()
 
     @property
     def files(self) -> tuple[FileSpec, ...]:
