@@ -3,7 +3,9 @@
     report = folding.fold("model.onnx", "model.folded.onnx")
     folded, report = folding.fold_model(model_proto)
     plan = folding.explain("model.onnx")
+    report = folding.convert("model.keras", "model.onnx")
     verdict = folding.verify("model.onnx", "somebody_elses.onnx")
+    findings = folding.lint.lint("model.onnx").findings
 
 Everything raised on purpose is a ``FoldError``. An affine that cannot be folded is none: it is a
 decision of the plan, with its reason.
@@ -21,10 +23,14 @@ from folding.errors import (
     Malformed,
     NotEquivalent,
     StorageFailed,
+    Unconvertible,
     Unproven,
 )
 
 if TYPE_CHECKING:
+    from folding import lint
+    from folding.conversion.converting import convert
+    from folding.conversion.report import ConversionReport
     from folding.equivalence.limits import RunLimits
     from folding.inmemory import fold_model
     from folding.layout import Layout
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BadCall",
     "BadModel",
+    "ConversionReport",
     "Decision",
     "FoldError",
     "Folded",
@@ -51,15 +58,20 @@ __all__ = [
     "Report",
     "RunLimits",
     "StorageFailed",
+    "Unconvertible",
     "Unproven",
     "__version__",
+    "convert",
     "explain",
     "fold",
     "fold_model",
+    "lint",
     "verify",
 ]
 
 _HOMES = {
+    "folding.conversion.converting": ("convert",),
+    "folding.conversion.report": ("ConversionReport",),
     "folding.equivalence.limits": ("RunLimits",),
     "folding.model_limits": ("Limits",),
     "folding.inmemory": ("fold_model",),
@@ -75,6 +87,8 @@ def __getattr__(name: str) -> Any:
     """Import what needs onnx only when it is asked for, so that ``import folding`` stays quick."""
     from importlib import import_module
 
+    if name == "lint":
+        return import_module("folding.lint")
     for module, names in _HOMES.items():
         if name in names:
             return getattr(import_module(module), name)

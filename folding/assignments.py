@@ -39,6 +39,18 @@ def parse_all(texts: tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
+def parse_shapes(texts: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """What several ``--input-shape`` are given.
+
+    Raises:
+        BadCall: a shape is none, or an input has two.
+    """
+    shapes = dict(map(parse_shape, texts))
+    if len(shapes) < len(texts):
+        raise BadCall("--input-shape names an input twice", hint="Give each one shape.")
+    return shapes
+
+
 def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
     """What ``--input-shape`` is given: ``NAME:1,3,224,224``. The name may have colons in it.
 

@@ -10,15 +10,17 @@ import click
 
 from folding._version import __version__
 from folding.commands.check import check
+from folding.commands.convert import convert
 from folding.commands.explain import explain
 from folding.commands.fold import fold
+from folding.commands.lint import lint
 from folding.commands.serve import serve
 from folding.commands.verify import verify
 
 
 @click.group(
     name="fold-model",
-    commands=[fold, explain, verify, check, serve],
+    commands=[fold, explain, convert, verify, check, lint, serve],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, message="fold-model %(version)s", help="Print the version.")

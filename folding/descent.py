@@ -30,8 +30,11 @@ from folding.plan import Kept, Reason
 from folding.protos import is_default_domain
 from folding.way import Stop, Taken, Turn, takes_in
 
-#: What a node that joins values asks of all affines before it: the axes, and whether they only add.
-_Kinds = frozenset[tuple[int | None, bool]]
+#: What a node that joins values asks of all affines before it: the axes, and whether they only add
+#: or turn the order of numbers around.
+_Kinds = frozenset[tuple[int | None, bool, bool]]
+#: Reasons that go for all affines of the same kinds.
+_FOR_ALL = frozenset({Reason.NEGATIVE_SCALE, Reason.OTHER_BRANCH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +136,11 @@ class Descent:
 
     def _joining(self, index: int, arrived: dict[str, ChannelAffine], walk: _Walk) -> Kept | None:
         """Let a node take part that may read several values on the way."""
-        kinds = frozenset((part.narrowed().axis, part.is_shift) for part in arrived.values())
+        parts = arrived.values()
+        kinds = frozenset((p.narrowed().axis, p.is_shift, p.keeps_order) for p in parts)
         key = index, len(arrived), kinds
         refusal = self._refused.get(key) or self._visit(index, arrived, walk)
-        if refusal is not None and refusal.reason is Reason.OTHER_BRANCH:
+        if refusal is not None and refusal.reason in _FOR_ALL:
             self._refused[key] = refusal
         return refusal
 

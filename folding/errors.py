@@ -8,10 +8,11 @@ FoldError                    catch this one
 │   ├── ModelTooLarge        it cannot be written as one file, and has to be
 │   ├── NestingTooDeep       its graphs, functions or types contain each other too often
 │   ├── RecursiveFunction    a function of it calls itself
-│   └── ExpansionTooLarge    the calls of its functions stand for too many nodes
+│   ├── ExpansionTooLarge    the calls of its functions stand for too many nodes
+│   └── Unconvertible        no converter can make a sound ONNX file of it
 ├── BadCall                  the call is wrong: paths, options, inputs
 ├── StorageFailed            the operating system refused to read or write a file
-├── NotEquivalent            the folded model computes something else; nothing was written
+├── NotEquivalent            the model computes something else than it should; nothing was written
 └── Unproven                 equivalence could not be established; nothing was written
 
 An affine that cannot be folded is *not* an error: it is a ``Kept`` inside the plan.
@@ -22,6 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from folding.conversion.report import ConversionReport
     from folding.report import Report
 
 
@@ -82,6 +84,12 @@ class ExpansionTooLarge(BadModel):
     hint = "Raise --max-expanded-nodes if you trust the model, or export it without functions."
 
 
+class Unconvertible(BadModel):
+    """No converter can make a sound ONNX file of the source."""
+
+    hint = "Save the model in another of the formats that fold-model convert reads."
+
+
 class BadCall(FoldError):
     """A path, an option or an input of the call is wrong."""
 
@@ -95,10 +103,12 @@ class StorageFailed(FoldError):
 
 
 class VerificationFailed(FoldError):
-    """Base of the two verdicts that stop a fold; ``report`` holds the evidence."""
+    """Base of the two verdicts that stop a fold or a conversion; ``report`` holds the evidence."""
 
-    def __init__(self, message: str, report: Report) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, report: Report | ConversionReport, *, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.report = report
 
 

@@ -34,16 +34,18 @@ _OVERRIDABLE_SINCE_IR = 4
 _BRANCHES = ("then_branch", "else_branch")
 
 
-def freeze(model: Model, values: Mapping[str, Array]) -> tuple[Model, list[Branch]]:
+def freeze(
+    model: Model, values: Mapping[str, Array], *, settled: bool = False
+) -> tuple[Model, list[Branch]]:
     """The model with inputs frozen to values of their types, and the Ifs that gave way.
 
-    The model given is not changed.
+    With ``settled``, so do those that were decided before. The model given is not changed.
     """
     copy = ModelProto()
     copy.CopyFrom(model.proto)
     frozen = Model(copy, list(model.contents), model.path, model.files, model.data)
     _store(copy, values)
-    settling = _Settling(frozen, frozenset(values))
+    settling = _Settling(frozen, frozenset(values), settled)
     settling.graph(copy.graph, ChainMap())
     before = called(model.proto)
     splice(copy)
@@ -80,11 +82,13 @@ _Values = ChainMap[str, "_Known | None"]
 class _Settling:
     """One walk over all graphs that takes away the branches which are not taken.
 
-    ``lost`` are the names that those read, and the conditions.
+    ``lost`` are the names that those read, and the conditions. With ``every``, an If need not
+    depend on what was frozen.
     """
 
     model: Model
     frozen: frozenset[str]
+    every: bool = False
     branches: list[Branch] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
 
@@ -125,7 +129,9 @@ class _Settling:
         if node.op_type != "If" or not is_default_domain(node):
             return ""
         (condition,) = given
-        if condition is None or not condition.follows or condition.value.size != 1:
+        if condition is None or condition.value.size != 1:
+            return ""
+        if not (condition.follows or self.every):
             return ""
         taken, other = _BRANCHES if condition.value.item() else _BRANCHES[::-1]
         branch = attribute(node, other)

@@ -14,7 +14,7 @@ from folding.graph import Scope
 
 #: Where a mean comes from. A training flag chooses the batch's or the moving one by an If.
 _MEANS = frozenset({"GlobalAveragePool", "If", "ReduceMean", "ReduceSum", "ReduceSumSquare"})
-_ROOTS = frozenset({"Sqrt", "Reciprocal", "Pow"})
+ROOTS = frozenset({"Sqrt", "Reciprocal", "Pow"})
 _NORMALISATIONS = frozenset(
     {
         "GroupNormalization",
@@ -27,8 +27,8 @@ _NORMALISATIONS = frozenset(
 )
 #: What passes its first input on, in a shape that may be computed.
 _MOVING = frozenset({"Expand", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
-_PASSING = frozenset({"Add", "Cast", "Clip", "Div", "Identity", "Max", "Mul", "Neg", "Sub"})
-_FOLLOWING = _ROOTS | _MOVING | _PASSING
+PASSING = _MOVING | {"Add", "Cast", "Clip", "Div", "Identity", "Max", "Mul", "Neg", "Sub"}
+_FOLLOWING = ROOTS | PASSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def _group(
     """What the output of a node belongs to because of its inputs."""
     if not inputs:
         return None
-    if operator in _ROOTS:
+    if operator in ROOTS:
         return deviations if inputs <= means or inputs <= deviations else None
     scaled = operator in ("Mul", "Div") and not inputs.isdisjoint(deviations)
     return next((g for g in (means, deviations, live) if inputs <= g), live if scaled else None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from folding.chains import Chain
 from folding.constants import Constants
 from folding.draft import Draft
 from folding.expressions import Budget
@@ -11,7 +13,8 @@ from folding.graph import Scope, describe, index
 from folding.inference import infer
 from folding.modelfile import Model
 from folding.names import Names
-from folding.plan import Decision, Kept, Reason, Warned
+from folding.plan import Decision, Folded, Kept, Reason, Warned
+from folding.recognise import Recogniser
 from folding.search import Search
 from folding.settling import settled
 from folding.tensors import restore_names
@@ -23,12 +26,25 @@ Refused = dict[tuple[int, str], Kept]
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found out about one scope: its affine nodes, the runs of them, and their ends."""
+
+    steps: Recogniser
+    chains: Sequence[Chain]
+    outcomes: Mapping[Chain, Folded | Kept]
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
-    """The decisions, and the graphs as they will be: one draft for each scope, outer first."""
+    """The decisions, and the graphs as they will be: one draft for each scope, outer first.
+
+    ``seen`` has for each draft what the decisions rest on.
+    """
 
     decisions: list[Decision]
     drafts: list[Draft]
     warnings: list[Warned]
+    seen: list[Seen] = field(default_factory=list)
 
 
 def plan_model(model: Model, refused: Refused) -> Planned:
@@ -49,6 +65,7 @@ def plan_model(model: Model, refused: Refused) -> Planned:
         search = Search(draft, refused_in.get(number, {}))
         _keep(search)
         planned.decisions.extend(search.decide())
+        planned.seen.append(Seen(search.steps, search.chains, search.outcomes))
         restore_names(draft)
         planned.warnings.extend(search.warnings)
     return planned

@@ -153,7 +153,7 @@ class Search:
             return self._fold(chain, down)
         if chain.kind is Kind.LIVE_NORM and up.operator not in ABSORBERS:
             up = self._live(chain)
-        kept = replace(up, below=down)
+        kept = replace(up, below=replace(down, below=None))
         folded = self._split(chain, whole, kept)
         if folded is None:
             walker = self.walker

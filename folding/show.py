@@ -16,6 +16,7 @@ from folding.report import Report
 
 if TYPE_CHECKING:
     from folding.commands.check import Findings
+    from folding.lint.linting import Linted
     from folding.verification import Verification
 
 _SHOW_AFTER_SECONDS = 1.0
@@ -64,7 +65,7 @@ def show_report(report: Report, *, on_error: bool = False) -> None:
     print(_verdict(report.verification), file=stream)
     target = report.target
     if target is not None:
-        size = f"{_bytes(report.source.bytes)} -> {_bytes(target.bytes)}"
+        size = f"{size_of(report.source.bytes)} -> {size_of(target.bytes)}"
         print(f"written: {printable(target.path or '')} ({size})", file=stream)
 
 
@@ -127,7 +128,7 @@ def _operators(plan: Plan) -> Iterator[str]:
 
 
 def _row(name: str, before: Tally, after: Tally) -> tuple[str, str, str, str, str]:
-    sizes = _bytes(before.bytes), _bytes(after.bytes)
+    sizes = size_of(before.bytes), size_of(after.bytes)
     return name, str(before.nodes), str(after.nodes), *sizes
 
 
@@ -182,7 +183,18 @@ def show_findings(found: Findings) -> None:
     print(f"{foldable} of {len(found.files)} can be folded{more}")
 
 
-def _bytes(count: int) -> str:
+def show_lints(found: Linted) -> None:
+    """Print what looks wrong in a model, and what to do about it."""
+    for finding in found.findings:
+        print(f"{finding.code.name}: {printable(finding.warned.text)}")
+    count = len(found.findings)
+    print(f"{count or 'no'} finding{'' if count == 1 else 's'}")
+    if found.unrun:
+        print(f"not run: {printable(found.unrun)}")
+
+
+def size_of(count: int) -> str:
+    """So many bytes, for people."""
     size = float(count)
     for unit in ("B", "kB", "MB"):
         if size < _KILO:

@@ -31,7 +31,7 @@ from folding.waiting import A_MOMENT, PATIENCE, Waiting, alone_in, sync_folder
 
 
 class HasFiles(Protocol):
-    """A model, as far as its files."""
+    """A source, as far as its files."""
 
     @property
     def files(self) -> Sequence[SourceFile]: ...

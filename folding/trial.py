@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from folding import edits
 from folding.equivalence.verdict import Verdict
 from folding.growth import Growth
+from folding.lint.looking import plan_warnings
 from folding.modelfile import Model
 from folding.outer import let_go
 from folding.plan import Kept, Plan, Reason
@@ -49,7 +50,8 @@ def attempt(model: Model, refused: Refused, *, allow_growth: bool = False) -> Tr
             refused = refused | misfits(planned)
             continue
         renamed = {old: new for d in planned.drafts for old, new in d.renamed.items()}
-        warnings = (*planned.warnings, *dropped, *growth.said_of(planned.decisions))
+        said = *planned.warnings, *dropped, *growth.said_of(planned.decisions)
+        warnings = (*said, *plan_warnings(model, planned))
         tally = operators(model, folded)
         return Trial(Plan(planned.decisions, renamed, tally, warnings), folded, planned, refused)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from itertools import pairwise
+from time import process_time
 from types import FrameType
 from typing import Any
 
@@ -485,6 +486,19 @@ def test_the_work_grows_no_faster_with_the_depth_of_bodies() -> None:
     small, large = (in_memory(nested(depth)) for depth in (6, TIMES * 6))
 
     assert steps(large) <= MOST * steps(small)
+
+
+def test_many_that_a_node_refuses_alike_are_not_each_looked_for_among_its_inputs() -> None:
+    """What is counted elsewhere are calls, of which a loop has none."""
+    net = Net()
+    x = net.node("Sigmoid", net.input(2))
+    net.node("Max", *[x] * 20_000, *(net.node("Neg", x) for _ in range(2_000)), out="y")
+    model = in_memory(net.model("y"))
+    start = process_time()
+
+    plan_model(model, {})
+
+    assert process_time() - start < 4
 
 
 def test_folds_that_unlock_the_one_before_are_all_made() -> None:

@@ -12,7 +12,7 @@ from oracle import evaluate
 
 import folding
 from folding.errors import BadCall
-from folding.plan import Decision, Reason
+from folding.plan import Decision, Kept, Reason
 from folding.protos import graphs
 
 #: A fault of a rule is of the size of the output; what a chain of layers makes of roundings is not.
@@ -89,6 +89,8 @@ def test_every_affine_has_exactly_one_decision(case: Case) -> None:
     assert set(case.counted) <= set(nodes)
     assert len({decision.name for decision in decisions}) == len(decisions)
     assert all(decision.name == decision.nodes[-1] for decision in decisions)
+    kept = [decision.outcome for decision in decisions if isinstance(decision.outcome, Kept)]
+    assert all(outcome.below is None or outcome.below.below is None for outcome in kept)
 
 
 @given(cases())

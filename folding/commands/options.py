@@ -7,13 +7,15 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from folding.equivalence.limits import CPU_PROVIDER
-from folding.errors import BadCall
 from folding.interrupts import held_back
+
+if TYPE_CHECKING:
+    from folding.equivalence.limits import RunLimits
 
 _MEGABYTE = 1_000_000
 
@@ -62,26 +64,44 @@ _max_expanded_nodes = click.option(
     metavar="N",
     help="How many nodes the calls of functions may stand for.",
 )
+run_inputs = click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="What to run on: an .npz with an array for each input, or a folder of input_*.pb.",
+)
+run_shapes = click.option(
+    "--input-shape",
+    "shapes",
+    multiple=True,
+    metavar="NAME:1,3,224,224",
+    help="The shape of an input that is made up; may be repeated.",
+)
+tolerance = click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    metavar="X",
+    help="How far outputs may be apart, relative to their size; the report says it is yours.",
+)
+time_limit = click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    show_default="600",
+    help="Seconds that all runs together may take.",
+)
+memory_limit = click.option(
+    "--memory-limit",
+    type=click.IntRange(min=1),
+    metavar="MB",
+    show_default="nine tenths of the machine's",
+    help="Memory that the runs may take.",
+)
+trust = click.option("--trust", is_flag=True, help="Let code that the source holds run.")
 _RUNS = (
-    click.option(
-        "--inputs",
-        type=click.Path(path_type=Path),
-        metavar="PATH",
-        help="What to run on: an .npz with an array for each input, or a folder of input_*.pb.",
-    ),
-    click.option(
-        "--input-shape",
-        "shapes",
-        multiple=True,
-        metavar="NAME:1,3,224,224",
-        help="The shape of an input that is made up; may be repeated.",
-    ),
-    click.option(
-        "--tolerance",
-        type=click.FloatRange(min=0),
-        metavar="X",
-        help="How far outputs may be apart, relative to their size; the report says it is yours.",
-    ),
+    run_inputs,
+    run_shapes,
+    tolerance,
     click.option(
         "--provider",
         default=CPU_PROVIDER,
@@ -95,20 +115,8 @@ _RUNS = (
         metavar="LIBRARY",
         help="A library of custom operators that the candidate needs.",
     ),
-    click.option(
-        "--time-limit",
-        type=click.FloatRange(min=0, min_open=True),
-        metavar="S",
-        show_default="600",
-        help="Seconds that all runs together may take.",
-    ),
-    click.option(
-        "--memory-limit",
-        type=click.IntRange(min=1),
-        metavar="MB",
-        show_default="nine tenths of the machine's",
-        help="Memory that the runs may take.",
-    ),
+    time_limit,
+    memory_limit,
 )
 
 
@@ -143,23 +151,26 @@ class Runs:
         Raises:
             BadCall: a shape is none, or an input has two.
         """
-        from folding.assignments import parse_shape
-        from folding.equivalence.limits import RUN_LIMITS, RunLimits
+        from folding.assignments import parse_shapes
 
-        shapes = dict(map(parse_shape, self.shapes))
-        if len(shapes) < len(self.shapes):
-            raise BadCall("--input-shape names an input twice", hint="Give each one shape.")
         return {
             "inputs": self.inputs,
-            "shapes": shapes or None,
+            "shapes": parse_shapes(self.shapes) or None,
             "tolerance": self.tolerance,
             "provider": self.provider,
             "custom_ops": self.custom_ops,
-            "run_limits": RunLimits(
-                RUN_LIMITS.seconds if self.time_limit is None else self.time_limit,
-                None if self.memory_limit is None else self.memory_limit * _MEGABYTE,
-            ),
+            "run_limits": run_limits(self.time_limit, self.memory_limit),
         }
+
+
+def run_limits(seconds: float | None, megabytes: int | None) -> RunLimits:
+    """What running the models may cost, as the user said it; the rest is as usual."""
+    from folding.equivalence.limits import RUN_LIMITS, RunLimits
+
+    return RunLimits(
+        RUN_LIMITS.seconds if seconds is None else seconds,
+        None if megabytes is None else megabytes * _MEGABYTE,
+    )
 
 
 def runs(command: Command) -> Command:

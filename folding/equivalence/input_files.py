@@ -47,7 +47,7 @@ def read(path: Path, model: ModelProto) -> Iterator[tuple[str, Feed]]:
     try:
         check_kind(path)
         if not path.is_dir():
-            yield repr(str(path)), _archive(path)
+            yield repr(str(path)), archive(path)
             return
         for folder in input_folders(path):
             yield repr(str(folder)), _folder(folder, model)
@@ -57,7 +57,13 @@ def read(path: Path, model: ModelProto) -> Iterator[tuple[str, Feed]]:
         raise StorageFailed(f"{str(path)!r} holds arrays larger than the memory") from error
 
 
-def _archive(path: Path) -> Feed:
+def archive(path: Path) -> Feed:
+    """The arrays in a .npz by their names.
+
+    Raises:
+        BadCall: it is none.
+        OSError: it cannot be read.
+    """
     try:
         with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

@@ -40,6 +40,8 @@ _MOST_NOISE = 1 << 20
 #: How much of what a library writes to standard error is kept: what fits into a pipe.
 _MOST_SAID = 1 << 16
 _LONGEST_QUOTE = 200
+#: What is told of a process that wrote nothing there.
+SILENT = "it says nothing"
 #: Seconds that a process may take to end once it has closed its pipes.
 _PATIENCE = 2.0
 
@@ -188,7 +190,7 @@ class Death:
     @property
     def last_words(self) -> str:
         """The last line that it wrote, as far as it can be printed."""
-        lines = self._said.strip().splitlines() or ["it says nothing"]
+        lines = self._said.strip().splitlines() or [SILENT]
         return "".join(c if c.isprintable() else "?" for c in lines[-1][:_LONGEST_QUOTE])
 
 

@@ -32,8 +32,8 @@ _SLICE = 0.5
 #: Seconds that a killed process may take to be gone.
 _PATIENCE = 5.0
 
-#: What every reason begins with.
-_SUBJECT = "the process that ran the models"
+#: What the process is called in reasons, after "the process that".
+_DEED = "ran the models"
 _GIGA, _MEGA = 1e9, 1e6
 #: With so few bytes libraries crash before they can say what they lack.
 _TOO_LITTLE = 100_000_000
@@ -71,6 +71,7 @@ class Worker(AbstractContextManager["Worker"]):
     Args:
         limits: the time that all calls may take together, and the memory that they may take.
         warm: modules that it imports before it is asked for anything.
+        deed: what it is called in reasons, after "the process that".
     """
 
     def __init__(
@@ -78,7 +79,9 @@ class Worker(AbstractContextManager["Worker"]):
         limits: RunLimits = RUN_LIMITS,
         *,
         warm: Sequence[str] = ("folding.equivalence.runs",),
+        deed: str = _DEED,
     ) -> None:
+        self._subject = f"the process that {deed}"
         self._limits, self._left = limits, limits.seconds
         self._memory = bytes_allowed(limits)
         self._failure: WorkerFailed | None = None
@@ -156,7 +159,7 @@ class Worker(AbstractContextManager["Worker"]):
         try:
             found = json.loads(answer.decode("ascii"))
         except (ValueError, RecursionError) as error:
-            raise WorkerFailed("crash", f"{_SUBJECT} answered with garbage") from error
+            raise WorkerFailed("crash", f"{self._subject} answered with garbage") from error
         match found:
             case {"result": result}:
                 return result
@@ -165,15 +168,15 @@ class Worker(AbstractContextManager["Worker"]):
             case {"memory": True}:
                 raise self._too_much()
             case {"fault": str(what)}:
-                raise WorkerFailed("crash", f"{_SUBJECT} failed {what}")
-        raise WorkerFailed("crash", f"{_SUBJECT} answered with garbage")
+                raise WorkerFailed("crash", f"{self._subject} failed {what}")
+        raise WorkerFailed("crash", f"{self._subject} answered with garbage")
 
     def _too_long(self) -> WorkerFailed:
-        return WorkerFailed("time", f"{_SUBJECT} took longer than {self._limits.seconds:g} s")
+        return WorkerFailed("time", f"{self._subject} took longer than {self._limits.seconds:g} s")
 
     def _too_much(self) -> WorkerFailed:
         size = "there is" if self._memory is None else _readable(self._memory)
-        return WorkerFailed("memory", f"{_SUBJECT} needed more memory than {size}")
+        return WorkerFailed("memory", f"{self._subject} needed more memory than {size}")
 
     # --- the thread -----------------------------------------------------------------------------
 
@@ -213,8 +216,8 @@ class Worker(AbstractContextManager["Worker"]):
             return self._too_much()
         if death.by_kill:
             why = "was killed, as the system does when memory runs out"
-            return WorkerFailed("memory", f"{_SUBJECT} {why}")
-        return WorkerFailed("crash", f"{_SUBJECT} {death.how}")
+            return WorkerFailed("memory", f"{self._subject} {why}")
+        return WorkerFailed("crash", f"{self._subject} {death.how}")
 
     def _kill(self) -> None:
         with self._starting:
@@ -224,7 +227,7 @@ class Worker(AbstractContextManager["Worker"]):
 
 
 def _no_start(why: str) -> WorkerFailed:
-    return WorkerFailed("start", f"no process can be started to run the models ({why})")
+    return WorkerFailed("start", f"no process can be started for it ({why})")
 
 
 def _readable(size: int) -> str:

@@ -61,6 +61,7 @@ OF_CLASSES: dict[type[FoldError], Meaning] = {
     errors.NestingTooDeep: Meaning(_INVALID, "NESTING_TOO_DEEP"),
     errors.RecursiveFunction: Meaning(_INVALID, "FUNCTION_CYCLE"),
     errors.ExpansionTooLarge: Meaning(_EXHAUSTED, "EXPANSION_TOO_LARGE"),
+    errors.Unconvertible: Meaning(_INVALID, "UNCONVERTIBLE"),
     errors.BadCall: Meaning(_INVALID, "BAD_CALL"),
     errors.StorageFailed: Meaning(grpc.StatusCode.INTERNAL, "STORAGE_FAILED"),
 }

@@ -421,7 +421,7 @@ def test_without_an_interpreter_the_caller_learns_so(
     found = failure("echo")
 
     assert found.kind == "start"
-    assert found.reason.startswith("no process can be started to run the models (")
+    assert found.reason.startswith("no process can be started for it (")
 
 
 def test_a_frozen_program_is_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,11 @@ matches one of the other side at most: two draws are not one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan, nan
 
+from folding.equivalence.foreign.arranging import arranged
 from folding.equivalence.foreign.deviation import deviation
 from folding.equivalence.foreign.drowned import is_lost, lost_in_bias
 from folding.equivalence.foreign.faults import COUNTS, Fault
@@ -137,8 +139,14 @@ class Match:
             for formal, its in zip(body.formals, twin.formals, strict=True):
                 self._twins[id(formal.call)] = id(its.call)
             self.todo += [(a, b, ours) for a, b in zip(body.results, twin.results, strict=True)]
-        theirs_by_slot = self._arranged(one, other) if one.commutes else other.inputs
-        for slot, (a, b) in enumerate(zip(one.inputs, theirs_by_slot, strict=True)):
+        self._inputs(ours, one, other)
+
+    def _inputs(self, ours: Term, one: Call, other: Call) -> None:
+        given: Sequence[Value | None] = other.inputs
+        if one.commutes:
+            given, is_certain = arranged(one.inputs, other.inputs)
+            self.is_certain = self.is_certain and is_certain
+        for slot, (a, b) in enumerate(zip(one.inputs, given, strict=True)):
             if a is not None and b is not None:
                 self.todo.append((a, b, ours))
             elif a is not b:
@@ -153,21 +161,6 @@ class Match:
             self._twins[id(one)], self._twins[id(other)] = id(other), id(one)
         elif twin != id(other):
             raise _Mismatch(f"{one.title!r} stands for two values of the candidate", one.title)
-
-    def _arranged(self, one: Call, other: Call) -> list[Value | None]:
-        """The other's inputs in the order of those that they may match."""
-        rest = list(other.inputs)
-        found: list[Value | None] = []
-        for value in one.inputs:
-            alike = [v for v in rest if v is not None and value is not None and v.key == value.key]
-            if len(alike) > 1:
-                named = [v for v in alike if value is not None and _name(v) == _name(value)]
-                self.is_certain = self.is_certain and (len(named) == 1 or _all_one(alike))
-                alike = named or alike
-            taken = alike[0] if alike else rest[0]
-            rest.remove(taken)
-            found.append(taken)
-        return found
 
     def _judged(self) -> Different | NotEstablished:
         """What constants that do not match mean, everything else being alike."""
@@ -206,14 +199,6 @@ def _is_linear(reader: Term | None) -> bool:
 def _role(reader: Term | None) -> str:
     """Readers of one role ask the same of a constant."""
     return "" if reader is None or reader.call.domain else reader.call.operator
-
-
-def _all_one(values: list[Value]) -> bool:
-    return all(value is values[0] for value in values)
-
-
-def _name(value: Value) -> str:
-    return value.name
 
 
 def _unlike(ours: Term, theirs: Term) -> str | None:

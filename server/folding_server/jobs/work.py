@@ -56,7 +56,7 @@ def perform(spec: JobSpec, places: Places, memory: int, progress: Progress) -> d
 def _fold(spec: JobSpec, places: Places, memory: int, progress: Progress) -> dict[str, Any]:
     options = spec.options
     try:
-        report = pipeline.fold(
+        return pipeline.fold(
             places.models[0],
             places.target,
             verify=options.get("verify", True),
@@ -66,10 +66,9 @@ def _fold(spec: JobSpec, places: Places, memory: int, progress: Progress) -> dic
             limits=_limits(options),
             **_runs(spec, places, memory),
             **_choices(options),
-        )
+        ).to_dict()
     except VerificationFailed as failure:
-        report = failure.report
-    return report.to_dict()
+        return failure.report.to_dict()
 
 
 def _verify(spec: JobSpec, places: Places, memory: int, progress: Progress) -> dict[str, Any]:

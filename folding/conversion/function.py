@@ -1,0 +1,203 @@
+"""A model as a function of a list of arrays, and the product that is made of it.
+
+A route has the function, and what it runs on: ``OnTensorFlow``, ``OnTorch``, ``OnJax``. Everything
+else is the same for all: it is frozen as asked, converted, and run on the same inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from folding.conversion.job import Job, Port, Product, Statistics
+from folding.conversion.samples import Array, Feed, Spec, sample_inputs, write_reference
+from folding.errors import BadCall, Unconvertible
+from folding.plan import Warned
+
+_LEFT_ON = "Call the layers in question without training=True, and save the model again."
+
+
+class Function(Protocol):
+    """What takes tensors of a framework one by one, and gives a list of them.
+
+    ``holder`` is the object that has its weights, if the framework has to know of it.
+    """
+
+    @property
+    def inputs(self) -> Mapping[str, Spec]:
+        """What it takes, by the source's names, in order."""
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """What it gives, by the source's names, in order."""
+
+    @property
+    def holder(self) -> Any:
+        """See the class."""
+
+    def __call__(self, *tensors: Any) -> list[Any]:
+        """What it computes at inference."""
+
+
+class Backend(Protocol):
+    """What a function runs on, and what converts it there."""
+
+    @property
+    def versions(self) -> tuple[str, str]:
+        """Of the framework, and of the converter."""
+
+    def convert(self, job: Job) -> Mapping[str, Spec]:
+        """Write the ONNX model, and say what it takes. It calls things as the source does."""
+
+    def run(self, feed: Feed) -> list[Array]:
+        """What the function computes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A function and what is known of where it is from.
+
+    ``library`` has a name and version, and precedes the framework's. ``variables`` are those that
+    running it may change, with ``numpy`` and ``assign``; ``random`` are the layers that may draw
+    random numbers.
+    """
+
+    function: Function
+    library: str = ""
+    statistics: Sequence[Statistics] = ()
+    variables: Sequence[Any] = ()
+    random: Sequence[str] = ()
+
+
+def product(source: Source, backend: Callable[[Function], Backend], job: Job) -> Product:
+    """Convert a function, which is left as it was.
+
+    Raises:
+        Unconvertible: no sound ONNX model can be made of it.
+        BadCall: an input that is to be frozen is none of its.
+    """
+    function = frozen(source.function, job.freeze)
+    at = backend(function)
+    with _unchanged(source.variables):
+        _require_inference(source, function, at, job)
+        taken = at.convert(job)
+        references = [
+            write_reference(
+                job, number, feed, dict(zip(function.outputs, at.run(feed), strict=True))
+            )
+            for number, feed in enumerate(sample_inputs(job, taken))
+        ]
+    framework, converter = at.versions
+    return Product(
+        f"{source.library} on {framework}" if source.library else framework,
+        converter,
+        [Port(name, name) for name in function.inputs],
+        [Port(name, name) for name in function.outputs],
+        references,
+        statistics=source.statistics,
+        declares_normalisation=bool(source.statistics),
+        warnings=_fixed(function.inputs, taken),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Frozen:
+    """A function of which some inputs have one value for ever."""
+
+    function: Function
+    values: Mapping[str, Array]
+
+    @property
+    def inputs(self) -> Mapping[str, Spec]:
+        all_inputs = self.function.inputs
+        return {name: spec for name, spec in all_inputs.items() if name not in self.values}
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        return self.function.outputs
+
+    @property
+    def holder(self) -> Any:
+        return self.function.holder
+
+    def __call__(self, *tensors: Any) -> list[Any]:
+        rest = iter(tensors)
+        names = self.function.inputs
+        return self.function(*(self.values[n] if n in self.values else next(rest) for n in names))
+
+
+def frozen(function: Function, values: Mapping[str, Any]) -> Function:
+    """The function with inputs frozen to values.
+
+    Raises:
+        BadCall: it has no such input, or the value is none for it.
+    """
+    if not values:
+        return function
+    known = function.inputs
+    for name in values:
+        if name not in known:
+            has = ", ".join(map(repr, known)) or "none"
+            raise BadCall(f"the source has no flag or input {name!r}", hint=f"It has {has}.")
+    arrays = {name: _value(name, value, known[name]) for name, value in values.items()}
+    return _Frozen(function, arrays)
+
+
+def _value(name: str, value: Any, spec: Spec) -> Array:
+    """A value as an input takes it; text is a value as it is typed."""
+    sizes = [size for size in spec.sizes if size is not None]
+    if len(sizes) < len(spec.sizes):
+        raise BadCall(f"the input {name!r} cannot be frozen, because it has a size that is open")
+    dtype = np.dtype(spec.dtype)
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.lower(), value)
+    try:
+        return np.broadcast_to(np.asarray(value).astype(dtype), sizes).copy()
+    except ValueError:
+        raise BadCall(f"{value!r} is no value of type {dtype} for the input {name!r}") from None
+
+
+@contextmanager
+def _unchanged(variables: Sequence[Any]) -> Iterator[None]:
+    """Put back what running a model may change."""
+    before = [np.array(variable.numpy()) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+
+
+def _require_inference(source: Source, function: Function, at: Backend, job: Job) -> None:
+    """Refuse a model that is not what it is at inference: it draws random numbers, or learns."""
+    feed = next(sample_inputs(job, function.inputs))
+    before = [np.array(variable.numpy()) for variable in source.variables]
+    first, second = at.run(feed), at.run(feed)
+    if not all(map(_equal, first, second)):
+        where = f": see {', '.join(source.random)}" if source.random else ""
+        raise Unconvertible(f"the model draws random numbers at inference{where}", hint=_LEFT_ON)
+    for variable, value in zip(source.variables, before, strict=True):
+        if not _equal(variable.numpy(), value):
+            name = getattr(variable, "path", variable.name)
+            raise Unconvertible(f"the model changes {name!r} at inference", hint=_LEFT_ON)
+
+
+def _equal(first: Array, second: Array) -> bool:
+    return np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
+
+
+def _fixed(asked: Mapping[str, Spec], taken: Mapping[str, Spec]) -> Sequence[Warned]:
+    return [
+        Warned(
+            "FIXED_SIZES",
+            name,
+            f"the input {name!r} takes arrays of {'x'.join(map(str, taken[name].shape))} only:"
+            " the exporter could not leave its other sizes open",
+        )
+        for name in asked
+        if tuple(asked[name].sizes) != tuple(taken[name].sizes)
+    ]

@@ -1,0 +1,39 @@
+"""The batch normalisations of a live Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from folding.conversion.job import Job, Statistics
+from folding.conversion.samples import write_statistics
+
+#: What Keras calls the arrays of a layer, by our names for them.
+_ARRAYS = {
+    "mean": "moving_mean",
+    "variance": "moving_variance",
+    "gamma": "gamma",
+    "beta": "beta",
+}
+
+
+def statistics(library: Any, model: Any, job: Job) -> list[Statistics]:
+    """Those of each batch normalisation, in models within the model too."""
+    layers = [layer for layer in all_layers(model) if _is_norm(library, layer)]
+    return [_of(layer, job, number) for number, layer in enumerate(layers)]
+
+
+def all_layers(model: Any) -> Iterator[Any]:
+    """Every layer of a model that is none itself, once each."""
+    yield from model._flatten_layers(include_self=False)  # noqa: SLF001 - wrappers list no layers.
+
+
+def _is_norm(library: Any, layer: Any) -> bool:
+    return isinstance(layer, library.layers.BatchNormalization)
+
+
+def _of(layer: Any, job: Job, number: int) -> Statistics:
+    found = {ours: getattr(layer, theirs, None) for ours, theirs in _ARRAYS.items()}
+    arrays = {name: array.numpy() for name, array in found.items() if array is not None}
+    file = write_statistics(job, number, arrays)
+    return Statistics(str(layer.name), file, float(layer.epsilon), float(layer.momentum))

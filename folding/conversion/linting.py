@@ -1,0 +1,65 @@
+"""Lints of what a framework has saved: it is converted in a private folder and looked at there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+from folding.clock import Clock, Progress
+from folding.conversion.child import converted, private_folder
+from folding.conversion.handing import named
+from folding.conversion.job import MODEL, Product
+from folding.conversion.request import Request
+from folding.conversion.routing import ROUTES
+from folding.conversion.sources import opened_source
+from folding.lint.finding import Code
+from folding.lint.linting import Linted, lint
+from folding.lint.sources import in_source
+from folding.report import Report
+
+
+def linted(
+    name: str, request: Request, *, run: bool = True, progress: Progress | None = None
+) -> Linted:
+    """What looks wrong in a file or folder of a framework, and in what a converter makes of it.
+
+    Args:
+        name: its path.
+        request: how it is to be converted.
+        run: whether to run what the converter makes, too.
+        progress: is told the name of each stage when it begins.
+
+    Raises:
+        FoldError: it cannot be converted, or the call is bad.
+    """
+    clock = Clock(progress)
+    with clock.stage("read"):
+        source = opened_source(name, trust=request.trust)
+    with private_folder() as folder:
+        with clock.stage("convert"):
+            job = request.job(source.path, source.kind, folder)
+            product = converted(job, ROUTES[source.kind], name, request.run_limits)
+            source.check_unchanged()
+        model = folder / "job" / MODEL
+        with named(model, name):
+            return replace(of_product(product, model, request, run=run), source=name)
+
+
+def of_product(product: Product, model: Path, request: Request, *, run: bool) -> Linted:
+    """What looks wrong in what a conversion has left, and in its source.
+
+    What both say of is said once, of the source.
+    """
+    source = in_source(product, model.parent)
+    said = {finding.code for finding in source}
+    found = lint(model, run=run, limits=request.limits, run_limits=request.run_limits)
+    others = (finding for finding in found.findings if finding.code not in said)
+    return replace(found, findings=[*source, *others])
+
+
+def without_lints(report: Report) -> Report:
+    """The report of a fold, whose lints the conversion before it has said."""
+    lints: Collection[str] = Code.__members__
+    kept = [warning for warning in report.plan.warnings if warning.code not in lints]
+    return replace(report, plan=replace(report.plan, warnings=kept))

@@ -1,0 +1,80 @@
+"""A function of TensorFlow: traced, and converted by tf2onnx."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from folding.conversion import tf2onnx_
+from folding.conversion.function import Function
+from folding.conversion.job import MODEL, Job
+from folding.conversion.samples import Array, Feed, Spec
+from folding.errors import Unconvertible
+
+
+class OnTensorFlow:
+    """The converter of one function, and the function itself as TensorFlow runs it."""
+
+    def __init__(self, function: Function) -> None:
+        import tensorflow as tf
+
+        self.function = function
+        self.signature = [
+            tf.TensorSpec(spec.sizes, _type(spec.dtype), name=f"input_{place}")
+            for place, spec in enumerate(function.inputs.values())
+        ]
+        self._functions = [self._traced(jit_compile=jit) for jit in (None, True)]
+
+    def _traced(self, **more: Any) -> Any:
+        import tensorflow as tf
+
+        def call(*tensors: Any) -> list[Any]:
+            return self.function(*tensors)
+
+        return tf.function(call, self.signature, **more)
+
+    @property
+    def versions(self) -> tuple[str, str]:
+        """Of what runs the model, and of what converts it."""
+        return f"TensorFlow {version('tensorflow')}", f"tf2onnx {version('tf2onnx')}"
+
+    def convert(self, job: Job) -> Mapping[str, Spec]:
+        """Write the ONNX model, whose inputs and outputs are called as in Keras.
+
+        Returns:
+            What the ONNX model takes.
+
+        Raises:
+            Unconvertible: tf2onnx or TensorFlow's own freezing leaves an operator.
+        """
+        traced = self._traced().get_concrete_function()
+        tensors = [*traced.inputs[: len(self.signature)], *traced.outputs]
+        names = [*self.function.inputs, *self.function.outputs]
+        renamed = {tensor.name: name for tensor, name in zip(tensors, names, strict=True)}
+        try:
+            model = tf2onnx_.convert_function(traced, opset=job.opset, renamed=renamed)
+        except ValueError as error:
+            first = str(error).partition("\n")[0]
+            raise Unconvertible(f"TensorFlow cannot freeze the model: {first}") from error
+        (job.folder / MODEL).write_bytes(model.SerializeToString())
+        return self.function.inputs
+
+    def run(self, feed: Feed) -> list[Array]:
+        """What Keras computes. TensorFlow's own kernels lack what its compiler can do on a CPU."""
+        import tensorflow as tf
+
+        given = [tf.constant(array) for array in feed.values()]
+        try:
+            found = self._functions[0](*given)
+        except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
+            found = self._functions[1](*given)
+        return [np.asarray(tensor) for tensor in found]
+
+
+def _type(dtype: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.string if dtype is object else tf.as_dtype(dtype)

@@ -1,0 +1,112 @@
+"""Graphs of TensorFlow 1: a frozen .pb, or a .meta beside its checkpoint.
+
+The graph is made ready for inference first (see ``tf1``), then tf2onnx has only what it can do.
+What TensorFlow computes with the graph as it was saved is the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from folding.conversion.job import MODEL, Job, Port, Product
+from folding.conversion.tf1.inference import Inference, inference
+from folding.conversion.tf1.loading import Loaded, loaded
+from folding.conversion.tf1.nodes import Tensor, first_line, plain
+from folding.conversion.tf1.outputs import chosen_outputs
+from folding.conversion.tf1.references import is_random, write_references
+from folding.conversion.tf1.reporting import declares_normalisation, write_all
+from folding.conversion.tf2onnx_ import convert_graph
+from folding.errors import BadModel
+from folding.plan import Warned
+
+
+def run(job: Job) -> Product:
+    """Convert a graph.
+
+    Raises:
+        BadCall: an output or a flag is not there, or there is no telling which is the output.
+        BadModel: the file or its checkpoint is damaged.
+        Unconvertible: ONNX, or tf2onnx, has nothing for a part of the graph.
+    """
+    import tensorflow as tf
+    import tf2onnx
+
+    source = loaded(job)
+    found = inference(source, chosen_outputs(source.graph, job.outputs, source.signed), job.freeze)
+    ready = _graph_def(source, found)
+    names = {tensor: plain(tensor) for tensor in found.outputs}
+    _write(job, ready, found, names)
+    statistics = write_all(job, source, found)
+    references, unchecked = _references(job, source, found, ready)
+    return Product(
+        f"TensorFlow {tf.__version__}",
+        f"tf2onnx {tf2onnx.__version__}",
+        [Port(name, name) for name in found.inputs],
+        [Port(name, name) for name in names.values()],
+        references,
+        unchecked,
+        statistics,
+        bool(statistics) or declares_normalisation(source.graph),
+        list(_warnings(found)),
+    )
+
+
+def _graph_def(source: Loaded, found: Inference) -> Any:
+    """The graph for inference, once TensorFlow takes it."""
+    import tensorflow as tf
+    from tensorflow.core.framework import graph_pb2
+
+    ready = graph_pb2.GraphDef(
+        node=found.graph.nodes.values(),
+        versions=source.graph_def.versions,
+        library=source.graph_def.library if found.has_calls else None,
+    )
+    try:
+        with tf.Graph().as_default():
+            tf.import_graph_def(ready, name="")
+    except (ValueError, tf.errors.OpError) as error:
+        text = f"TensorFlow {tf.__version__} does not take the graph: {first_line(error)}"
+        raise BadModel(text, hint="Save it again with a newer TensorFlow.") from error
+    return ready
+
+
+def _write(job: Job, ready: Any, found: Inference, names: Mapping[Tensor, str]) -> None:
+    inputs = [f"{name}:0" for name in found.inputs]
+    outputs = {found.outputs[tensor].name: name for tensor, name in names.items()}
+    renamed = dict(zip(inputs, found.inputs, strict=True)) | outputs
+    model = convert_graph(ready, inputs, list(outputs), opset=job.opset, renamed=renamed)
+    (job.folder / MODEL).write_bytes(model.SerializeToString())
+
+
+def _warnings(found: Inference) -> Iterator[Warned]:
+    for name, value in found.flags.items():
+        text = f"{name!r} is set to {_shown(value)}; --freeze {name}=VALUE sets it otherwise"
+        yield Warned("INPUT_FROZEN", name, text)
+    for name, value in found.defaults.items():
+        text = f"{name!r} is its default, {_shown(value)}; --freeze {name}=VALUE sets it otherwise"
+        yield Warned("INPUT_FROZEN", name, text)
+
+
+def _shown(value: Any) -> str:
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    return str(plain).lower() if isinstance(plain, bool) else str(plain)
+
+
+def _references(job: Job, source: Loaded, found: Inference, ready: Any) -> tuple[list[str], str]:
+    """What TensorFlow computes, or why nobody knows.
+
+    It does not run every graph that it has frozen: then it runs what is left of that.
+    """
+    import tensorflow as tf
+
+    if is_random(found.graph):
+        return [], "it computes with random numbers, so no two runs agree"
+    bare = Inference(found.graph, found.inputs, found.outputs, {}, {})
+    why = ""
+    for candidate, settled in ((source, found), (Loaded(ready, found.graph), bare)):
+        try:
+            return write_references(job, candidate, settled), ""
+        except (ValueError, tf.errors.OpError) as error:
+            why = why or f"TensorFlow cannot run it: {first_line(error)}"
+    return [], why

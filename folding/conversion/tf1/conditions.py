@@ -1,0 +1,55 @@
+"""What is known of a condition: true, false, or neither."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from folding.conversion.tf1.nodes import Tensor, data, value_of
+
+_PASSING = frozenset({"Identity", "RefIdentity", "StopGradient", "PreventGradient", "Snapshot"})
+
+
+def truth(nodes: Mapping[str, Any], tensor: Tensor) -> bool | None:
+    """The value of a scalar condition if constants and logic alone settle it."""
+    node = nodes.get(tensor.node)
+    while node is not None and node.op in _PASSING:
+        node = nodes.get(data(node)[0].node)
+    if node is None:
+        return None
+    if node.op == "Const":
+        values = value_of(node)
+        return bool(values) if values.size == 1 and values.dtype.kind in "bif" else None
+    if node.op == "LogicalNot":
+        known = truth(nodes, data(node)[0])
+        return None if known is None else not known
+    if node.op in ("LogicalAnd", "LogicalOr"):
+        decisive = node.op == "LogicalOr"
+        sides = [truth(nodes, side) for side in data(node)]
+        return decisive if decisive in sides else None if None in sides else not decisive
+    return None
+
+
+def conditions(nodes: Mapping[str, Any]) -> set[str]:
+    """The nodes whose values decide, alone or with others, which side of a graph runs."""
+    wanted = [data(node)[_CONDITION[node.op]] for node in nodes.values() if node.op in _CONDITION]
+    found: set[str] = set()
+    while wanted:
+        name = wanted.pop().node
+        if name not in found:
+            found.add(name)
+            if nodes[name].op in _LOGIC:
+                wanted.extend(data(nodes[name])[: _LOGIC[nodes[name].op]])
+    return found
+
+
+#: Where the operators that decide have their condition.
+_CONDITION = {"Switch": 1, "RefSwitch": 1, "If": 0, "StatelessIf": 0}
+#: How many inputs of these are conditions where they are one.
+_LOGIC = dict.fromkeys(_PASSING, 1) | {
+    "LogicalNot": 1,
+    "LogicalAnd": 2,
+    "LogicalOr": 2,
+    "Switch": 1,
+    "RefSwitch": 1,
+}

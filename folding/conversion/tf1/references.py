@@ -1,0 +1,83 @@
+"""What TensorFlow itself computes with a graph as it was saved, its flags set as at inference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from folding.conversion.job import Job
+from folding.conversion.samples import Feed, Spec, sample_inputs, write_reference
+from folding.conversion.tf1.flags import shape_of
+from folding.conversion.tf1.inference import Inference
+from folding.conversion.tf1.loading import Loaded
+from folding.conversion.tf1.nodes import Graph, Tensor, plain
+from folding.errors import BadCall
+
+_RANDOM = re.compile(r"(Stateless)?(Random|Multinomial|TruncatedNormal|ParameterizedTruncated)")
+
+
+def is_random(graph: Graph) -> bool:
+    """Whether a graph draws random numbers."""
+    return any(_RANDOM.match(node.op) for node in graph.nodes.values())
+
+
+def specs(graph: Graph, inputs: Sequence[str]) -> dict[str, Spec]:
+    """What the inputs of a graph take.
+
+    Raises:
+        BadCall: one takes arrays of any number of axes.
+    """
+    import tensorflow as tf
+
+    found: dict[str, Spec] = {}
+    for name in inputs:
+        shape = shape_of(graph.nodes[name])
+        if shape is None:
+            text = f"the input {name!r} does not say how many axes it has"
+            raise BadCall(text, hint="Give its placeholder a shape, such as (None, 28, 28, 1).")
+        kind = tf.dtypes.as_dtype(graph.nodes[name].attr["dtype"].type)
+        found[name] = Spec(shape, kind.as_numpy_dtype)
+    return found
+
+
+def write_references(job: Job, loaded: Loaded, found: Inference) -> list[str]:
+    """Run the graph on the samples of a job, and keep both by the names of the ONNX graph.
+
+    Raises:
+        ValueError: TensorFlow does not take the graph as it is.
+        tensorflow.errors.OpError: it does not run it.
+    """
+    wanted = {plain(tensor): _there(loaded, found, tensor) for tensor in found.outputs}
+    settled = {f"{name}:0": value for name, value in {**found.flags, **found.defaults}.items()}
+    files: list[str] = []
+    with _running(loaded) as session:
+        for number, feed in enumerate(_feeds(job, found)):
+            given = {f"{name}:0": array for name, array in feed.items()} | settled
+            files.append(write_reference(job, number, feed, session.run(wanted, given)))
+    return files
+
+
+def _there(loaded: Loaded, found: Inference, tensor: Tensor) -> str:
+    """Where an output is in a graph that is run: in its own place, unless it was moved."""
+    return (tensor if tensor.node in loaded.graph.nodes else found.outputs[tensor]).name
+
+
+def _feeds(job: Job, found: Inference) -> Iterator[Feed]:
+    return sample_inputs(job, specs(found.graph, found.inputs))
+
+
+@contextmanager
+def _running(loaded: Loaded) -> Iterator[Any]:
+    """A session of the graph, with its variables restored by its own means."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        if loaded.meta is None:
+            tf.import_graph_def(loaded.graph_def, name="")
+        else:
+            saver = v1.train.import_meta_graph(loaded.meta, clear_devices=True)
+            saver.restore(session, loaded.prefix)
+        yield session

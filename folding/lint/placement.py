@@ -1,0 +1,153 @@
+"""Where normalisations stand.
+
+Conv ── Relu or MaxPool ── norm      behind an activation or a pooling
+Conv ── norm along the height        along another axis than the channels
+x ── norm ── Conv with pads          before zeros that are padded
+Conv with a bias ── norm             behind a bias that it takes away again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import takewhile
+
+from folding.chains import Chain
+from folding.lint.finding import Code, Finding
+from folding.lint.graphs import Graph
+from folding.lint.way_up import Place, Way, way_up
+from folding.plan import Folded, Kept, Kind, Reason
+
+_LAYERS_WITH_BIAS = frozenset({"Conv", "ConvTranspose", "Gemm"})
+_PADDING = frozenset({Reason.PADS, Reason.PADS_ZEROS})
+_SUB_MUL_ADD = 3
+_DEEPEST = 8
+
+
+def placement(graph: Graph) -> Iterator[Finding]:
+    """What is so at each normalisation of a graph."""
+    for chain in graph.norms():
+        way = way_up(graph, graph.steps(chain)[0].data, graph.seen.steps.axis(chain.nodes))
+        yield from _before(graph, chain, way)
+        yield from _wrong_axis(graph, chain, way)
+        yield from _before_padding(graph, chain, way)
+        yield from _bias(graph, chain, way)
+
+
+def _before(graph: Graph, chain: Chain, way: Way) -> Iterator[Finding]:
+    """An activation or a pooling between a layer and the normalisation."""
+    name = graph.name(chain)
+    if way.activation is not None and way.layer is not None:
+        cause = f"the activation {_called(way.activation)} stands before the normalisation"
+        yield Finding(Code.ACTIVATION_BEFORE_NORM, name, cause)
+    if way.pooling is not None and way.layer is not None:
+        cause = f"the pooling {_called(way.pooling)} stands before the normalisation"
+        yield Finding(Code.POOLING_BEFORE_NORM, name, cause)
+
+
+def _wrong_axis(graph: Graph, chain: Chain, way: Way) -> Iterator[Finding]:
+    wanted = way.channel_axis
+    if way.layer is None or way.axis is None or wanted is None or way.axis == wanted:
+        return
+    cause = (
+        f"it acts along axis {way.axis} of what {_called(way.layer)} makes,"
+        f" whose channels are on axis {wanted}"
+    )
+    yield Finding(Code.WRONG_AXIS, graph.name(chain), cause)
+
+
+def _before_padding(graph: Graph, chain: Chain, way: Way) -> Iterator[Finding]:
+    """A normalisation of the model's input before a layer that pads it."""
+    if not (way.input and way.is_direct and _is_trained(graph, chain)):
+        return
+    stop = _stop_below(graph.outcome(chain))
+    if stop is not None:
+        cause = (
+            f"it normalises the input {way.input!r}, and {stop.operator} {stop.at!r} pads that"
+            " with zeros, which the normalisation does not shift"
+        )
+        yield Finding(Code.NORM_BEFORE_PADDING, graph.name(chain), cause)
+
+
+def _stop_below(outcome: Folded | Kept | None) -> Kept | None:
+    """What keeps a shift from going down, if it is the padding."""
+    kept = outcome.rest if isinstance(outcome, Folded) else outcome
+    while kept is not None:
+        if kept.reason in _PADDING:
+            return kept
+        kept = kept.below
+    return None
+
+
+def _is_trained(graph: Graph, chain: Chain) -> bool:
+    """Whether a normalisation was trained, and is not how the data are prepared.
+
+    That is told by the operator, by the names that converters leave, by a root in its formula, or
+    by its three constants: preparing data takes a mean and a deviation, but no more.
+    """
+    if chain.kind is Kind.BATCH_NORM:
+        return True
+    titles = "".join(graph.title(node).lower() for node in chain.nodes).replace("_", "")
+    if "batchnorm" in titles:
+        return True
+    steps = [step for step in graph.steps(chain) if step.axis is not None]
+    if len(steps) >= _SUB_MUL_ADD:
+        return True
+    reads = [name for node in chain.nodes for name in graph.scope.reads[node]]
+    return any(_has_root(graph, name, _DEEPEST) for name in reads)
+
+
+def _has_root(graph: Graph, name: str, depth: int) -> bool:
+    """Whether a constant is computed with a root."""
+    node = graph.constants.node(name) if name in graph.constants else None
+    if node is None or not depth:
+        return False
+    return node.op_type == "Sqrt" or any(_has_root(graph, n, depth - 1) for n in node.input)
+
+
+def _bias(graph: Graph, chain: Chain, way: Way) -> Iterator[Finding]:
+    """A bias between the layer and the normalisation, which the mean takes away again.
+
+    It does so only for the normalisation: what is read elsewhere, too, needs the bias.
+    """
+    if way.layer is None or not way.is_direct:
+        return
+    first = Place(graph, chain.nodes[0])
+    private = takewhile(_is_read_once, (*way.passed, way.layer))
+    places = (first, *private)
+    found = next((place for place in places if _is_bias(place) or _has_bias(place)), None)
+    if found is not None:
+        cause = f"{_called(found)} adds a bias, which the normalisation takes away again"
+        yield Finding(Code.REDUNDANT_BIAS, graph.name(chain), cause)
+
+
+def _is_read_once(place: Place) -> bool:
+    scope, name = place.graph.scope, place.graph.scope.makes[place.node][0]
+    seen = name in scope.outputs or name in scope.captured
+    return len(scope.readers.get(name, ())) == 1 and not seen
+
+
+def _is_bias(place: Place) -> bool:
+    """Whether a node adds a number to each channel."""
+    graph = place.graph
+    if not graph.scope.is_own(place.node, "Add"):
+        return False
+    name = next((n for n in graph.scope.reads[place.node] if n in graph.constants), None)
+    return name is not None and _is_vector(graph, name)
+
+
+def _has_bias(layer: Place) -> bool:
+    reads = layer.graph.scope.reads[layer.node]
+    has_slot = layer.operator in _LAYERS_WITH_BIAS and len(reads) > 2  # noqa: PLR2004 - x, W, B
+    return has_slot and _is_vector(layer.graph, reads[2])
+
+
+def _is_vector(graph: Graph, name: str) -> bool:
+    """Whether a constant has one number for each of several channels, not all of them 0."""
+    value = graph.numbers(name)
+    if value is None or value.size == 1 or value.size != max(value.shape):
+        return False
+    return not value.equals(0)
+
+
+def _called(place: Place) -> str:
+    return f"{place.operator} {place.title!r}"

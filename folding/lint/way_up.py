@@ -1,0 +1,192 @@
+"""What stands before a normalisation, up to the layer that it belongs to.
+
+    Conv ── Relu ── MaxPool ── Transpose ── norm
+    layer   activation  pooling
+
+The walk passes what has one input with data, and follows the axis of the normalisation. Where that
+is not certain any more it is forgotten, and where several ways meet the walk ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import NamedTuple
+
+from folding.inference import Shape
+from folding.lint.graphs import Graph
+from folding.protos import integers
+
+LAYERS = frozenset(
+    {"Conv", "ConvInteger", "ConvTranspose", "Einsum", "Gemm", "MatMul", "QLinearConv"}
+)
+_CONVOLUTIONS = frozenset({"Conv", "ConvInteger", "ConvTranspose", "QLinearConv"})
+_ACTIVATIONS = frozenset(
+    {"Celu", "Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu"}
+    | {"Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Swish", "Tanh", "ThresholdedRelu"}
+)
+_POOLINGS = frozenset({"AveragePool", "LpPool", "MaxPool"})
+_PASSED = frozenset(
+    {"Add", "Cast", "CastLike", "DequantizeLinear", "Div", "Dropout", "Identity", "Mul", "Pad"}
+    | {"QuantizeLinear", "Resize", "Slice", "Sub", "Upsample"}
+)
+_MOVING = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
+_FARTHEST = 64
+
+
+class Place(NamedTuple):
+    """A node, in its graph."""
+
+    graph: Graph
+    node: int
+
+    @property
+    def operator(self) -> str:
+        return self.graph.scope.operators[self.node]
+
+    @property
+    def title(self) -> str:
+        """What to call it."""
+        return self.graph.title(self.node)
+
+
+@dataclass(slots=True)
+class Way:
+    """What a walk met: nodes nearest first, the ``layer`` it ended at, or a graph's ``input``.
+
+    ``axis`` is where the axis that it began with is in what the layer makes, from the right;
+    None if that is not known. ``rank`` is how many axes that has.
+    """
+
+    activation: Place | None = None
+    pooling: Place | None = None
+    passed: list[Place] = field(default_factory=list)
+    layer: Place | None = None
+    input: str = ""
+    axis: int | None = None
+    rank: int | None = None
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it met neither an activation nor a pooling."""
+        return self.activation is None and self.pooling is None
+
+    @property
+    def channel_axis(self) -> int | None:
+        """Where the channels of what the layer makes are, from the right."""
+        if self.layer is None or self.layer.operator == "Einsum":
+            return None
+        if self.layer.operator not in _CONVOLUTIONS:
+            return -1
+        return None if self.rank is None else 1 - self.rank
+
+
+def way_up(graph: Graph, name: str, axis: int | None) -> Way:
+    """Walk from a value towards the inputs of the model."""
+    way = Way(axis=axis)
+    while len(way.passed) < _FARTHEST:
+        found = _producer(graph, name)
+        if isinstance(found, str):
+            way.input = found
+            return way
+        if found is None:
+            return way
+        graph = found.graph
+        shape = graph.scope.shape(name)
+        if found.node in graph.scope.foreign:
+            return way
+        if found.operator in LAYERS:
+            way.layer, way.rank = found, None if shape is None else len(shape)
+            return way
+        data = _data(found)
+        if data is None:
+            return way
+        if way.axis is not None:
+            way.axis = _axis(found, shape, graph.scope.shape(data), way.axis)
+        _note(way, found)
+        name = data
+    return way
+
+
+def _producer(graph: Graph, name: str) -> Place | str | None:
+    """What makes a value, in whichever graph; its name if it is an input of the model."""
+    inside: Graph | None = graph
+    while inside is not None:
+        if name in inside.scope.producers:
+            return Place(inside, inside.scope.producers[name])
+        if inside.scope.has(name):
+            is_model = inside.outer is None and inside.scope.closed is None
+            return name if is_model and name not in inside.scope.initializers else None
+        inside = inside.outer
+    return None
+
+
+def _note(way: Way, place: Place) -> None:
+    operator = place.operator
+    if operator in _POOLINGS:
+        way.pooling = way.pooling or (place if way.activation is None else None)
+    elif operator in _ACTIVATIONS or _is_gate(place):
+        way.activation = way.activation or (place if way.pooling is None else None)
+    way.passed.append(place)
+
+
+def _data(place: Place) -> str | None:
+    """The one input of a node with data that the walk follows."""
+    scope, operator = place.graph.scope, place.operator
+    reads = scope.reads[place.node]
+    if operator in _ACTIVATIONS | _POOLINGS | _MOVING or operator == "Transpose":
+        return reads[0]
+    if operator not in _PASSED:
+        return None
+    if operator in ("Add", "Div", "Mul", "Sub"):
+        if (gated := _gated(place)) is not None:
+            return gated
+        live = [name for name in reads if name not in place.graph.constants]
+        return live[0] if len(live) == 1 else None
+    return reads[0]
+
+
+def _is_gate(place: Place) -> bool:
+    return place.operator == "Mul" and _gated(place) is not None
+
+
+def _gated(place: Place) -> str | None:
+    """The x of ``x * sigmoid(x)``, as exporters write Swish, HardSwish and Mish."""
+    if place.operator != "Mul":
+        return None
+    scope, reads = place.graph.scope, place.graph.scope.reads[place.node]
+    for data, gate in (reads, reads[::-1]):
+        index = scope.producers.get(gate)
+        is_gate = index is not None and scope.is_own(index, "HardSigmoid", "Sigmoid")
+        if index is not None and is_gate and scope.reads[index][0] == data:
+            return data
+    return None
+
+
+def _axis(place: Place, made: Shape | None, read: Shape | None, axis: int) -> int | None:
+    """Where an axis of what a node makes is in what it reads, both from the right."""
+    operator, node = place.operator, place.graph.scope.nodes[place.node]
+    if operator not in _MOVING and operator != "Transpose":
+        return axis
+    if made is None or read is None:
+        return None
+    if operator == "Transpose":
+        order = integers(node, "perm") or tuple(reversed(range(len(made))))
+        return order[axis + len(order)] - len(order)
+    return _moved(made, read, axis)
+
+
+def _moved(made: Shape, read: Shape, axis: int) -> int | None:
+    """The axis of the same length with as many elements behind it, if those are known."""
+    behind = made[len(made) + axis + 1 :]
+    size = made[axis]
+    if size is None or size == 1 or None in behind:
+        return None
+    count = prod(d or 0 for d in behind)
+    for other in range(-1, -len(read) - 1, -1):
+        after = read[len(read) + other + 1 :]
+        if None in after:
+            return None
+        if read[other] == size and prod(d or 0 for d in after) == count:
+            return other
+    return None

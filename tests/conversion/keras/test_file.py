@@ -1,0 +1,90 @@
+"""What a .keras file says of itself is read without Keras, whatever it is."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from folding.conversion.keras.file import read_keras_file
+from folding.errors import BadCall, BadModel
+
+PARTS = ("metadata.json", "config.json", "model.weights.h5")
+DENSE = {"class_name": "Dense", "config": {"name": "d", "activation": "relu"}}
+LAMBDA = {"class_name": "Lambda", "config": {"name": "twice"}}
+CODED = {
+    "class_name": "Dense",
+    "config": {"name": "coded", "activation": {"class_name": "__lambda__", "config": {}}},
+}
+WRAPPED = {"class_name": "TimeDistributed", "config": {"name": "each", "layer": LAMBDA}}
+
+
+def _file(path: Path, *layers: Any, version: str = "3.15.1", leave_out: str = "") -> Path:
+    model = {"class_name": "Sequential", "config": {"name": "s", "layers": layers}}
+    parts = (json.dumps({"keras_version": version}), json.dumps(model), "")
+    with zipfile.ZipFile(path / "m.keras", "w") as archive:
+        for name, text in zip(PARTS, parts, strict=True):
+            if name != leave_out:
+                archive.writestr(name, text)
+    return path / "m.keras"
+
+
+@pytest.mark.parametrize(("version", "legacy"), [("2.15.0", True), ("3.0.0", False)])
+def test_the_version_decides_who_reads_it(tmp_path: Path, version: str, legacy: bool) -> None:  # noqa: FBT001
+    """Keras 2 wrote what says 2."""
+    file = read_keras_file(_file(tmp_path, DENSE, version=version))
+    assert file.version == version
+    assert file.is_legacy is legacy
+
+
+def test_layers_are_found_in_order(tmp_path: Path) -> None:
+    """Those within layers too; what is no layer, such as an initializer, is none."""
+    file = read_keras_file(_file(tmp_path, DENSE, WRAPPED))
+    assert [layer.name for layer in file.layers] == ["s", "d", "each", "twice"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"), [(LAMBDA, "'twice'"), (CODED, "'coded'"), (WRAPPED, "'twice'")]
+)
+def test_code_needs_trust(tmp_path: Path, layer: Any, name: str) -> None:
+    """A Lambda, an activation that is one, and one in a wrapper are refused, or trusted."""
+    file = read_keras_file(_file(tmp_path, DENSE, layer))
+    with pytest.raises(BadCall, match=name) as error:
+        file.require_no_code(trust=False)
+    assert "--trust" in error.value.hint
+    file.require_no_code(trust=True)
+
+
+def test_layers_without_code_need_no_trust(tmp_path: Path) -> None:
+    """Names of Keras' own functions are no code."""
+    read_keras_file(_file(tmp_path, DENSE)).require_no_code(trust=False)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_missing_part_is_named(tmp_path: Path, part: str) -> None:
+    """A zip without one of the three parts is no .keras file."""
+    with pytest.raises(BadModel, match=part):
+        read_keras_file(_file(tmp_path, DENSE, leave_out=part))
+
+
+@pytest.mark.parametrize(("part", "text"), [("metadata.json", "{}"), ("config.json", "{")])
+def test_nonsense_is_refused(tmp_path: Path, part: str, text: str) -> None:
+    """Parts that are there and say nothing are refused."""
+    path = _file(tmp_path, DENSE, leave_out=part)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(part, text)
+    with pytest.raises(BadModel, match=str(path)):
+        read_keras_file(path)
+
+
+def test_damaged_bytes_are_refused(tmp_path: Path) -> None:
+    """A part whose checksum is wrong is damage, not a traceback."""
+    path = _file(tmp_path, DENSE)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"Sequential")] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BadModel, match="damaged"):
+        read_keras_file(path)

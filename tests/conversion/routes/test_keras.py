@@ -1,0 +1,151 @@
+"""Keras files that need a word, or cannot be converted at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+from conversion.routes.conftest import Ask, Converted, Saved
+from route_answers import HERE, Answer, answers, run
+
+pytestmark = pytest.mark.frameworks
+
+WAYS = ("tensorflow", "torch", "keras2")
+SUFFIXES = (".keras", ".h5")
+
+
+def _library(way: str) -> str:
+    return "tf_keras" if way == "keras2" else "keras"
+
+
+def _refused(answer: Answer, error: str, *parts: str) -> None:
+    assert answer.said.get("error") == error, answer.said
+    sentence = answer.said["message"]
+    assert "\n" not in sentence
+    for part in parts:
+        assert part in sentence
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("name", "layer"), [("dropout_on", "on"), ("noise_on", "loud")])
+def test_random_numbers_at_inference_are_refused(
+    name: str, layer: str, way: str, suffix: str, converted: Converted
+) -> None:
+    """Dropout or noise with training=True gives no two equal outputs, so there is none to keep."""
+    _refused(converted(way, name + suffix), "Unconvertible", "random numbers", layer)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("way", WAYS)
+def test_live_batch_statistics_are_refused(way: str, suffix: str, converted: Converted) -> None:
+    """A batch norm with training=True learns whenever it is run."""
+    _refused(converted(way, f"norm_on{suffix}"), "Unconvertible", "moving_mean", "at inference")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("way", WAYS)
+def test_an_unknown_layer_is_named(way: str, suffix: str, converted: Converted) -> None:
+    """A file with a layer of the user's own says which one is unknown here."""
+    _refused(converted(way, f"odd{suffix}"), "BadModel", "Odd", f"odd{suffix}")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_lambda_runs_with_trust_only(
+    way: str, suffix: str, converted: Converted, saved: Saved, ask: Ask
+) -> None:
+    """Code in a file is run if the user says so, and otherwise not."""
+    answer = converted(way, f"lambda{suffix}")
+    _refused(answer, "BadCall", "Lambda", "'twice'", "holds code")
+    assert "--trust" in answer.said["hint"]
+    source = saved(_library(way)) / f"lambda{suffix}"
+    (trusted,) = ask(way, [{"source": source, "trust": True}])
+    trusted.require_same(trusted.model)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_outputs_are_called_and_chosen_as_in_keras(way: str, saved: Saved, ask: Ask) -> None:
+    """The keys of a dictionary of outputs name them; one that is not there is refused."""
+    source = saved(_library(way)) / "two.keras"
+    both, one, none = ask(
+        way,
+        [
+            {"source": source},
+            {"source": source, "outputs": ["narrow"]},
+            {"source": source, "outputs": ["deep"]},
+        ],
+    )
+    assert both.names("inputs") == [("image", "image")]
+    assert sorted(both.names("outputs")) == [("narrow", "narrow"), ("wide", "wide")]
+    assert one.names("outputs") == [("narrow", "narrow")]
+    assert one.folded().plan.counts["kept"] == 0
+    _refused(none, "BadCall", "'deep'")
+    assert "'narrow', 'wide'" in none.said["hint"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_cannot_be_frozen_is_said(way: str, saved: Saved, ask: Ask) -> None:
+    """A flag that the model has not is named, with what it has."""
+    source = saved(_library(way)) / "channels_last.keras"
+    missing, open_ = ask(
+        way,
+        [
+            {"source": source, "freeze": {"training": False}},
+            {"source": source, "freeze": {"image": 0}},
+        ],
+    )
+    _refused(missing, "BadCall", "'training'")
+    assert "'image'" in missing.said["hint"]
+    _refused(open_, "BadCall", "'image'", "open")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_damaged_files_are_refused(way: str, saved: Saved, ask: Ask, tmp_path: Path) -> None:
+    """Half a file, and a file of weights alone, are no models."""
+    folder = saved(_library(way))
+    halves = []
+    for suffix in SUFFIXES:
+        whole = (folder / f"dense_elu{suffix}").read_bytes()
+        halves.append(tmp_path / f"half{suffix}")
+        halves[-1].write_bytes(whole[: len(whole) // 2])
+    weights = tmp_path / "weights.h5"
+    with zipfile.ZipFile(folder / "dense_elu.keras") as archive:
+        weights.write_bytes(archive.read("model.weights.h5"))
+    first, second, third = ask(way, [{"source": path} for path in (*halves, weights)])
+    _refused(first, "BadModel", "half.keras")
+    _refused(second, "BadModel", "half.h5")
+    _refused(third, "BadModel", "weights.h5", "weights, and not the layers")
+
+
+def test_a_backend_that_is_not_there_is_named(saved: Saved, tmp_path: Path) -> None:
+    """Keras can be told to use what is not installed; the command that installs it is said."""
+    absent = "raise ModuleNotFoundError(\"No module named 'jax'\", name='jax')"
+    (tmp_path / "jax.py").write_text(absent)
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    source = saved("keras") / "dense_elu.keras"
+    environment = {"KERAS_BACKEND": "jax", "PYTHONPATH": paths}
+    (answer,) = answers([{"source": source}], tmp_path, environment)
+    _refused(answer, "BadCall", "jax", "not installed")
+    assert "fold-model[jax]" in answer.said["hint"]
+
+
+@pytest.mark.parametrize(
+    ("library", "backend"), [("keras", "tensorflow"), ("keras", "torch"), ("tf_keras", "")]
+)
+def test_live_models_are_converted_and_left_alone(
+    library: str, backend: str, tmp_path: Path
+) -> None:
+    """A model of the caller's program, functional or a subclass, keeps every weight it has."""
+    script = str(HERE / "live_keras.py")
+    legacy = {"TF_USE_LEGACY_KERAS": "1"} if library == "tf_keras" else {}
+    run([script, library, str(tmp_path)], {"KERAS_BACKEND": backend, **legacy})
+    said = json.loads((tmp_path / "said.json").read_text())
+    for name in ("functional", "subclass"):
+        Answer(tmp_path / name, said[name]).folded()
+    assert said["learns"] == ["Unconvertible", "unchanged"]
+    assert said["uncalled"][0] == "BadCall"
+    assert "call it once" in said["uncalled"][1]

@@ -1,0 +1,218 @@
+"""Where normalisations stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from graphs import Net
+from linting import codes, conv, image, lints, normed
+
+ACTIVATION, POOLING = "ACTIVATION_BEFORE_NORM", "POOLING_BEFORE_NORM"
+AXIS, PADDING, BIAS = "WRONG_AXIS", "NORM_BEFORE_PADDING", "REDUNDANT_BIAS"
+
+
+def ended(net: Net, y: str) -> list[str]:
+    """The lints of a model that ends so that nothing can fold down."""
+    return codes(net.model(net.node("Tanh", y)))
+
+
+def affine(net: Net, x: str, *dims: int) -> str:
+    """A normalisation that was taken apart, of parameters of these dimensions."""
+    return net.node("Add", net.node("Mul", x, net.positive(*dims)), net.weight(*dims))
+
+
+@pytest.mark.parametrize("operator", ["Elu", "HardSwish", "LeakyRelu", "Relu", "Sigmoid", "Tanh"])
+def test_an_activation_between_layer_and_normalisation_is_found(operator: str) -> None:
+    """Whichever it is, and whatever moves the data behind it."""
+    net = Net()
+    y = net.node(operator, conv(net, image(net)), name="act")
+    y = net.node("Identity", net.node("Transpose", y, perm=[0, 1, 3, 2]))
+    (found,) = lints(net.model(net.node("Tanh", normed(net, y))))
+    assert found.code.name == ACTIVATION
+    assert "'act'" in found.cause
+
+
+def test_a_gate_is_an_activation() -> None:
+    """``x * sigmoid(x)``; but not a product of two ways."""
+    net = Net()
+    y = conv(net, image(net))
+    assert ended(net, normed(net, net.node("Mul", net.node("Sigmoid", y), y))) == [ACTIVATION]
+    gated = Net()
+    x = image(gated)
+    y, other = conv(gated, x), conv(gated, x)
+    assert ended(gated, normed(gated, gated.node("Mul", gated.node("Sigmoid", other), y))) == []
+
+
+@pytest.mark.parametrize("operator", ["AveragePool", "MaxPool"])
+def test_a_pooling_between_layer_and_normalisation_is_found(operator: str) -> None:
+    """Of maxima or means; what comes first on the way is told."""
+    net = Net()
+    y = net.node(operator, conv(net, image(net)), kernel_shape=[2, 2])
+    assert ended(net, normed(net, y)) == [POOLING]
+    both = Net()
+    y = both.node(operator, both.node("Relu", conv(both, image(both))), kernel_shape=[2, 2])
+    assert ended(both, normed(both, y)) == [POOLING]
+
+
+def test_a_global_pooling_is_silent() -> None:
+    """A normalisation of the features of a whole image is one of its own."""
+    net = Net()
+    assert ended(net, normed(net, net.node("GlobalAveragePool", conv(net, image(net))))) == []
+
+
+def directly(net: Net) -> str:
+    return normed(net, conv(net, image(net)))
+
+
+def of_a_sum(net: Net) -> str:
+    """Where several ways meet, as in a residual network, nothing is certain."""
+    x = image(net)
+    return normed(net, net.node("Relu", net.node("Add", conv(net, x), conv(net, x))))
+
+
+def of_a_concat(net: Net) -> str:
+    y = conv(net, image(net))
+    return normed(net, net.node("Concat", y, net.node("Relu", y), axis=1), 8)
+
+
+def without_a_layer(net: Net) -> str:
+    return normed(net, net.node("Relu", net.input("N", 4, 8, 8)))
+
+
+def behind_another_affine(net: Net) -> str:
+    """A bias and a scale are no normalisation: layer scale stands so behind its activation."""
+    y = net.node("Relu", conv(net, image(net)))
+    return net.node("Mul", net.node("Add", y, net.weight(4, 1, 1)), net.positive(4, 1, 1))
+
+
+def a_scale(net: Net) -> str:
+    return net.node("Mul", net.node("Relu", conv(net, image(net))), net.positive(4, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [directly, of_a_sum, of_a_concat, without_a_layer, behind_another_affine, a_scale],
+)
+def test_other_places_are_silent(make: Callable[[Net], str]) -> None:
+    """Right behind the layer, behind what joins several, and what is no normalisation."""
+    net = Net()
+    assert ended(net, make(net)) == []
+
+
+def test_gamma_and_beta_of_a_layer_norm_are_no_batch_norm() -> None:
+    """They follow statistics of the run, which may well follow an activation."""
+    net = Net()
+    y = net.node("Relu", net.node("MatMul", net.input("N", 4), net.weight(4, 4)))
+    apart = net.node("Sub", y, net.node("ReduceMean", y, axes=[-1]))
+    variance = net.node("ReduceMean", net.node("Mul", apart, apart), axes=[-1])
+    root = net.node("Sqrt", net.node("Add", variance, net.store(1e-3)))
+    assert ended(net, affine(net, net.node("Div", apart, root), 4)) == []
+
+
+@pytest.mark.parametrize("sizes", [(8, 10), (4, 10), (10, 4)])
+def test_another_axis_than_the_channels_is_found(sizes: tuple[int, int]) -> None:
+    """Even where an image is as wide or high as there are channels."""
+    height, width = sizes
+    for dims in ((width,), (height, 1)):
+        net = Net()
+        y = net.node("Conv", net.input("N", 3, height, width), net.weight(4, 3, 1, 1))
+        assert ended(net, affine(net, y, *dims)) == [AXIS]
+    right = Net()
+    y = right.node("Conv", right.input("N", 3, height, width), right.weight(4, 3, 1, 1))
+    assert ended(right, affine(right, y, 4, 1, 1)) == []
+
+
+def test_the_axis_is_followed_through_what_moves_it() -> None:
+    """A Transpose makes the last axis the channels, a Reshape may keep them."""
+    for dims, expected in (((4,), []), ((6, 1), [AXIS])):
+        net = Net()
+        y = net.node("Transpose", conv(net, image(net)), perm=[0, 2, 3, 1])
+        assert ended(net, affine(net, y, *dims)) == expected
+    flat = Net()
+    y = flat.node("Reshape", conv(flat, image(flat)), flat.integers(0, 4, 36))
+    assert ended(flat, affine(flat, y, 4, 1)) == []
+    features = Net()
+    y = features.node("Reshape", conv(features, image(features)), features.integers(0, -1))
+    assert ended(features, affine(features, y, 4 * 36)) == []
+
+
+def test_a_dense_layer_has_its_channels_last() -> None:
+    """In a batch of sequences, too."""
+    for dims, expected in (((5,), []), ((7, 1), [AXIS])):
+        net = Net()
+        y = net.node("MatMul", net.input("N", 7, 3), net.weight(3, 5))
+        assert ended(net, affine(net, y, *dims)) == expected
+
+
+def padded(net: Net, y: str, pads: list[int]) -> list[str]:
+    return codes(net.model(conv(net, y, inner=3, pads=pads)))
+
+
+def test_a_normalised_input_before_padding_is_found() -> None:
+    """In the layer or before it; without padding it folds."""
+    for pads, expected in (([1] * 4, [PADDING]), ([0] * 4, [])):
+        net = Net()
+        assert padded(net, normed(net, image(net), 3), pads) == expected
+    apart = Net()
+    y = normed(apart, image(apart), 3)
+    y = apart.node("Pad", y, apart.integers(0, 0, 1, 1, 0, 0, 1, 1))
+    assert padded(apart, y, [0] * 4) == [PADDING]
+
+
+def test_how_data_are_prepared_is_silent() -> None:
+    """Mean and deviation of the colours are taken off before padding everywhere."""
+    net = Net()
+    y = net.node("Sub", image(net), net.weight(3, 1, 1))
+    assert padded(net, net.node("Div", y, net.positive(3, 1, 1)), [1] * 4) == []
+    scaled = Net()
+    assert padded(scaled, affine(scaled, image(scaled), 3, 1, 1), [1] * 4) == []
+
+
+def test_a_trained_normalisation_taken_apart_is_told_from_that() -> None:
+    """By three constants, by names, or by the root in its formula."""
+    three = Net()
+    y = three.node("Sub", image(three), three.weight(3, 1, 1))
+    assert padded(three, affine(three, y, 3, 1, 1), [1] * 4) == [PADDING]
+    named = Net()
+    y = named.node("Mul", image(named), named.positive(3, 1, 1), name="batch_norm/mul")
+    y = named.node("Add", y, named.weight(3, 1, 1))
+    assert padded(named, y, [1] * 4) == [PADDING]
+    rooted = Net()
+    root = rooted.node("Sqrt", rooted.node("Add", rooted.positive(3, 1, 1), rooted.store(1e-3)))
+    y = rooted.node("Mul", image(rooted), rooted.node("Div", rooted.positive(3, 1, 1), root))
+    y = rooted.node("Add", y, rooted.weight(3, 1, 1))
+    assert padded(rooted, y, [1] * 4) == [PADDING]
+
+
+def biased(net: Net, values: np.ndarray) -> str:
+    weight = net.weight(4, 3, 3, 3)
+    return net.node("Conv", image(net), weight, net.store(values), name="layer")
+
+
+def test_a_bias_before_the_normalisation_is_noted() -> None:
+    """In the layer, or as an Add; one of zeros is none."""
+    net = Net()
+    (found,) = lints(net.model(net.node("Tanh", normed(net, biased(net, np.ones(4))))))
+    assert (found.code.name, found.code.is_note) == (BIAS, True)
+    assert "'layer'" in found.cause
+    none = Net()
+    assert ended(none, normed(none, biased(none, np.zeros(4)))) == []
+    added = Net()
+    y = added.node("MatMul", added.input("N", 3), added.weight(3, 4))
+    assert ended(added, affine(added, added.node("Add", y, added.weight(4)), 4)) == [BIAS]
+    cast = Net()
+    y = cast.node("MatMul", cast.input("N", 3), cast.weight(3, 4))
+    y = cast.node("Identity", cast.node("Add", y, cast.weight(4)))
+    assert ended(cast, affine(cast, y, 4)) == [BIAS]
+
+
+def test_a_bias_that_something_else_needs_is_silent() -> None:
+    """The normalisation takes it away from itself alone; nor does it behind an activation."""
+    net = Net()
+    y = biased(net, np.ones(4))
+    assert codes(net.model(net.node("Tanh", normed(net, y)), y)) == []
+    used = Net()
+    y = used.node("Relu", biased(used, np.ones(4)))
+    assert ended(used, normed(used, y)) == [ACTIVATION]

@@ -1,0 +1,134 @@
+"""What only running a model shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from files import save
+from graphs import Net
+from linting import normed
+from onnx import ModelProto
+
+import folding
+from folding.equivalence.jobs import ModelPlace
+from folding.equivalence.limits import RunLimits
+from folding.lint import lint
+from folding.lint.runs import Trial, tried
+
+
+def ran(model: ModelProto, folder: Path, **more: Any) -> dict[str, Any]:
+    """What the child process would answer."""
+    return tried(Trial(ModelPlace(save(model, folder / "m.onnx")), 32, **more))
+
+
+def dense(net: Net, batch: int | str = "N") -> str:
+    return net.node("MatMul", net.input(batch, 5), net.weight(5, 4))
+
+
+def centred(net: Net, y: str) -> str:
+    """A part of every example is that of the others: no lint of the graph knows this form."""
+    return net.node("Sub", y, net.node("ReduceMean", y, axes=[0]))
+
+
+def test_outputs_that_hang_on_the_other_examples_are_found(tmp_path: Path) -> None:
+    """Of several outputs those that do."""
+    net = Net()
+    y = dense(net)
+    out, plain = centred(net, y), net.node("Relu", y)
+    assert ran(net.model(out, plain), tmp_path)["dependent"] == [out]
+
+
+def test_sound_models_are_silent(tmp_path: Path) -> None:
+    """One with a normalisation, and one by layers."""
+    net = Net()
+    y = net.node("LayerNormalization", normed(net, dense(net)), net.positive(4), net.weight(4))
+    assert ran(net.model(y), tmp_path) == {"random": [], "dependent": [], "unrun": ""}
+
+
+def test_a_first_axis_whose_order_matters_is_no_batch(tmp_path: Path) -> None:
+    """Steps of time hang on each other as they should."""
+    net = Net()
+    y = net.node("CumSum", dense(net), net.store(np.array(0), "", 0))
+    assert ran(net.model(y), tmp_path)["dependent"] == []
+
+
+def test_what_may_be_a_length_is_no_batch(tmp_path: Path) -> None:
+    """With two open axes the first may be either; with none there is no telling."""
+    net = Net()
+    y = net.node("MatMul", net.input("T", "N", 5), net.weight(5, 4))
+    assert ran(net.model(centred(net, y)), tmp_path)["dependent"] == []
+    fixed = Net()
+    assert ran(fixed.model(centred(fixed, dense(fixed, 6))), tmp_path)["dependent"] == []
+
+
+def test_an_output_without_the_batch_is_silent(tmp_path: Path) -> None:
+    """A sum over all examples is meant to be one."""
+    net = Net()
+    y = net.node("ReduceMean", dense(net), axes=[0])
+    assert ran(net.model(y), tmp_path)["dependent"] == []
+
+
+def test_two_runs_that_differ_are_random(tmp_path: Path) -> None:
+    """The batch has nothing to do with it."""
+    net = Net()
+    y = dense(net)
+    out = net.node("Add", y, net.node("RandomNormalLike", y))
+    found = ran(net.model(out, net.node("Relu", y)), tmp_path)
+    assert (found["random"], found["dependent"]) == ([out], [])
+
+
+def test_the_users_inputs_are_run_on(tmp_path: Path) -> None:
+    """One example has no others."""
+    net = Net()
+    model = net.model(centred(net, dense(net)))
+    for count, expected in ((1, []), (4, ["sub2"])):
+        feed = {"x": np.random.default_rng(0).normal(size=(count, 5)).astype(np.float32)}
+        assert ran(model, tmp_path, feeds=[feed])["dependent"] == expected
+
+
+def test_what_the_runtime_refuses_is_said(tmp_path: Path) -> None:
+    """With the reason."""
+    net = Net()
+    y = net.node("Reshape", dense(net), net.integers(7, 11))
+    assert ran(net.model(y), tmp_path)["unrun"]
+
+
+def saved(folder: Path) -> Path:
+    net = Net()
+    return save(net.model(centred(net, dense(net))), folder / "m.onnx")
+
+
+def test_lint_runs_the_model_in_a_process_of_its_own(tmp_path: Path) -> None:
+    """Unless it is asked not to."""
+    path = saved(tmp_path)
+    assert [finding.code.name for finding in lint(path).findings] == ["BATCH_DEPENDENT"]
+    assert lint(path, run=False).findings == []
+
+
+def test_a_model_that_takes_too_long_is_said_to_be_unrun(tmp_path: Path) -> None:
+    """What the graph shows is there nevertheless."""
+    found = lint(saved(tmp_path), run_limits=RunLimits(seconds=1e-6))
+    assert found.findings == []
+    assert "longer than" in found.unrun
+
+
+def test_what_cannot_be_run_is_said_to_be_unrun(tmp_path: Path) -> None:
+    """An operator that draws needs no run to be found."""
+    net = Net()
+    y = dense(net)
+    model = net.model(net.node("Add", y, net.node("RandomNormalLike", y)))
+    found = lint(save(model, tmp_path / "m.onnx"))
+    assert [finding.code.name for finding in found.findings] == ["RANDOM_AT_INFERENCE"]
+    assert found.unrun == "RandomNormalLike is random"
+
+
+def test_shapes_and_inputs_must_fit(tmp_path: Path) -> None:
+    """As they must for a fold."""
+    path = saved(tmp_path)
+    with pytest.raises(folding.BadCall, match="no input"):
+        lint(path, inputs={"z": np.zeros(1)})
+    with pytest.raises(folding.BadCall):
+        lint(path, shapes={"x": (2, 6)})

@@ -1,0 +1,69 @@
+"""Convert live models: run as ``python live_keras.py LIBRARY FOLDER``, which gets said.json."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from folding.conversion.job import Job, Kind
+from folding.conversion.routes.keras import convert_model
+from folding.errors import FoldError
+
+
+def _job(folder: Path) -> Job:
+    folder.mkdir()
+    return Job(Path("live"), Kind.KERAS, folder)
+
+
+def main(name: str, folder: Path) -> None:
+    """Convert each, and say what came of it and of the model."""
+    library = importlib.import_module(name)
+    layers = library.layers
+
+    class Own(library.Model):  # type: ignore[misc, name-defined]
+        """Two layers in a class."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense, self.norm = layers.Dense(3), layers.BatchNormalization()
+
+        def call(self, tensor: Any) -> Any:
+            return self.norm(self.dense(tensor))
+
+    image = library.Input((4,), name="image")
+    norm = layers.BatchNormalization()(layers.Dense(3)(image))
+    learning = layers.BatchNormalization(momentum=0.5)(image, training=True)
+    subclass = Own()
+    said: dict[str, Any] = {}
+    subclass(np.ones((2, 4), np.float32))
+    for each, model in (("functional", library.Model(image, norm)), ("subclass", subclass)):
+        said[each] = asdict(convert_model(model, _job(folder / each)))
+    said["learns"] = _learns(library.Model(image, learning), folder / "learns")
+    said["uncalled"] = list(_refusal(Own(), folder / "uncalled"))
+    (folder / "said.json").write_text(json.dumps(said))
+
+
+def _refusal(model: Any, folder: Path) -> tuple[str, str]:
+    try:
+        convert_model(model, _job(folder))
+    except FoldError as error:
+        return type(error).__name__, error.hint
+    return "", ""
+
+
+def _learns(model: Any, folder: Path) -> list[str]:
+    before = [variable.numpy().copy() for variable in model.variables]
+    error, _ = _refusal(model, folder)
+    after = [variable.numpy() for variable in model.variables]
+    same = all(map(np.array_equal, before, after))
+    return [error, "unchanged" if same else "changed"]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
