@@ -16,7 +16,7 @@ from folding import writing
 from folding.calling import Call, target_of
 from folding.carrying import carried_out, report_on
 from folding.clock import Clock, Progress
-from folding.equivalence.limits import RUN_LIMITS, RunLimits
+from folding.equivalence.limits import CPU_PROVIDER, RUN_LIMITS, RunLimits
 from folding.equivalence.verdict import Verdict
 from folding.guards import LIMITS, Limits
 from folding.layout import Layout
@@ -51,7 +51,7 @@ def fold(
     progress: Progress | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     tolerance: float | None = None,
-    provider: str = "CPUExecutionProvider",
+    provider: str = CPU_PROVIDER,
     custom_ops: AnyPath | None = None,
     run_limits: RunLimits = RUN_LIMITS,
     freeze: Mapping[str, Any] | None = None,

@@ -1,13 +1,16 @@
 """Reports made again of their JSON: the same text, verdict and JSON as those that were sent.
 
 A report has the warnings of its parts as one list; the parts that are made of it have none of
-their own.
+their own. Of a report of a newer version, what this one does not know is left out, and a kind, a
+reason or a status is what it is called there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from folding.equivalence.verdict import Check, Status, Verdict
 from folding.plan import Decision, Folded, Kept, Kind, Plan, Reason, Tally, Warned
@@ -18,12 +21,15 @@ from folding.verification import Verification
 #: What ``json.loads`` makes of an object.
 Json = Mapping[str, Any]
 
+E = TypeVar("E", bound=StrEnum)
+_TALLY, _WARNED = ([part.name for part in fields(kind)] for kind in (Tally, Warned))
+
 
 def report_from(data: Json) -> Report:
     """The report that a ``Report.to_dict`` is of.
 
     Raises:
-        KeyError: or TypeError, or ValueError: it is none, or of a version with other fields.
+        KeyError: or TypeError, or ValueError: it is none, or lacks what this version knows.
     """
     return Report(
         data["version"],
@@ -54,7 +60,10 @@ def plan_from(data: Json) -> Plan:
         [_decision(decision) for decision in data["decisions"]],
         {changed["name"]: changed["new_name"] for changed in data["changed_values"]},
         {
-            found["operator"]: (Tally(**found["before"]), Tally(**found["after"]))
+            found["operator"]: (
+                Tally(**_only(_TALLY, found["before"])),
+                Tally(**_only(_TALLY, found["after"])),
+            )
             for found in data["operators"]
         },
         _warnings(data),
@@ -78,18 +87,40 @@ def _decision(data: Json) -> Decision:
         kept = _kept(data, data["below"] and _kept(data["below"]))
     into = tuple(data["into"])
     outcome = Folded(into, data["into_operator"], kept) if into or kept is None else kept
-    return Decision(data["name"], Kind(data["kind"]), tuple(data["nodes"]), outcome)
+    return Decision(data["name"], _known(Kind, data["kind"]), tuple(data["nodes"]), outcome)
 
 
 def _kept(culprit: Json, below: Kept | None = None) -> Kept:
-    return Kept(Reason[culprit["reason"]], culprit["at"], culprit["at_operator"], below)
+    code = culprit["reason"]
+    reason = Reason.__members__.get(code) or _other(
+        Reason, code, f"for {code}, a reason that a newer version of fold-model has"
+    )
+    return Kept(reason, culprit["at"], culprit["at_operator"], below)
+
+
+def _known(kind: type[E], value: str) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        return _other(kind, value, value)
+
+
+def _other(kind: type[E], name: str, value: str) -> E:
+    """What is no member, as one that equals none."""
+    other = str.__new__(kind, value)
+    other._name_, other._value_ = name, value
+    return other
+
+
+def _only(names: Iterable[str], data: Json) -> dict[str, Any]:
+    return {name: data[name] for name in names}
 
 
 def _check(data: Json) -> Check:
     not_finite = data["not_finite"]
     return Check(
         data["name"],
-        Status(data["status"]),
+        _known(Status, data["status"]),
         data["why"] or "",
         data["worst"] if not_finite is None else float(not_finite),
         data["bound"],
@@ -102,8 +133,8 @@ def _check(data: Json) -> Check:
 def _preparation(data: Json) -> Preparation:
     return Preparation(
         {frozen["name"]: frozen["value"] for frozen in data["frozen"]},
-        tuple(Branch(**branch) for branch in data["branches"]),
-        tuple(Inlined(**function) for function in data["inlined"]),
+        tuple(Branch(**_only(Branch._fields, branch)) for branch in data["branches"]),
+        tuple(Inlined(**_only(Inlined._fields, function)) for function in data["inlined"]),
         tuple(data["keep"]),
     )
 
@@ -113,4 +144,4 @@ def _file(data: Json) -> FileFacts:
 
 
 def _warnings(data: Json) -> tuple[Warned, ...]:
-    return tuple(Warned(**warning) for warning in data["warnings"])
+    return tuple(Warned(**_only(_WARNED, warning)) for warning in data["warnings"])

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from onnx import ModelProto
 
 from folding.equivalence.inputs import Inputs
-from folding.equivalence.limits import RUN_LIMITS, RunLimits
+from folding.equivalence.limits import CPU_PROVIDER, RUN_LIMITS, RunLimits
 from folding.equivalence.verdict import Verdict, VerdictName
 from folding.exits import printable
 from folding.guards import LIMITS, Limits
@@ -31,7 +31,7 @@ def assert_equivalent(
     inputs: Inputs | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     tolerance: float | None = None,
-    provider: str = "CPUExecutionProvider",
+    provider: str = CPU_PROVIDER,
     custom_ops: AnyPath | None = None,
     follow_links: bool = False,
     limits: Limits = LIMITS,

@@ -18,7 +18,7 @@ from folding.digests import sha256_beside
 from folding.equivalence import gate
 from folding.equivalence.foreign import lenient
 from folding.equivalence.inputs import Inputs
-from folding.equivalence.limits import RUN_LIMITS, RunLimits
+from folding.equivalence.limits import CPU_PROVIDER, RUN_LIMITS, RunLimits
 from folding.equivalence.running import AS_USUAL, Wish, running
 from folding.equivalence.verdict import Verdict
 from folding.errors import BadCall
@@ -37,8 +37,6 @@ __all__ = ["AnyModel", "AnyPath", "Verification", "verified", "verify"]
 AnyModel = str | os.PathLike[str] | ModelProto
 AnyPath = str | os.PathLike[str]
 
-_CPU = "CPUExecutionProvider"
-
 
 def verify(
     reference: AnyModel,
@@ -47,7 +45,7 @@ def verify(
     inputs: Inputs | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     tolerance: float | None = None,
-    provider: str = _CPU,
+    provider: str = CPU_PROVIDER,
     custom_ops: AnyPath | None = None,
     follow_links: bool = False,
     limits: Limits = LIMITS,

@@ -67,6 +67,12 @@ class Call:
         self.context.abort(code, status.message)
 
 
+def about(call: Call, report: dict[str, Any]) -> dict[str, Any]:
+    """A report as if it were about the model that the client sent."""
+    source = {**report["source"], "sha256": call.files[0].sha256}
+    return {**report, "source": source}
+
+
 def results(
     report: dict[str, Any], *files: tuple[str, bytes], chunk_bytes: int = _MIB
 ) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,11 @@ class Shelf:
 
     def make_room(self, most: int) -> bool:  # noqa: ARG002 - there is none to be made
         return False
+
+    def forget(self, owner: str, files: Iterable[FileSpec]) -> None:
+        assert owner == OWNER
+        for file in files:
+            (self._folder / file.sha256).unlink()
 
     def add(self, data: bytes, path: str) -> FileSpec:
         """Take bytes as the file that a client calls so."""

@@ -16,12 +16,13 @@ from hypothesis import given
 from verifications import VERDICTS, verification
 
 import folding
-from folding.equivalence.verdict import Check, Status, Verdict
+from folding.equivalence.verdict import Check, Status, Verdict, VerdictName
 from folding.junit import to_junit
 from folding.plan import Plan
 from folding.read_back import plan_from, report_from, verdict_from, verification_from
 from folding.report import Report
 from folding.show import show_plan, show_report, show_verification
+from folding_server.client.agreement import fits
 
 MODELS = Path(__file__).parent.parent / "models"
 
@@ -139,6 +140,44 @@ def test_what_is_no_report_is_none(spoilt: dict[str, Any], tmp_path: Path) -> No
 
     with pytest.raises((KeyError, TypeError, ValueError)):
         report_from({**report, **spoilt})
+
+
+def of_tomorrow(report: dict[str, Any]) -> dict[str, Any]:
+    """The same, as a version says it that knows and tells more."""
+    (decision,), (check, *checks) = report["decisions"], report["verification"]["checks"]
+    prepared = {"branches": [{"node": "i", "taken": "else_branch", "more": 1}]}
+    prepared["inlined"] = [{"name": "f", "calls": 1, "more": 1}]
+    culprit = {"reason": "TOMORROW", "at": "a", "at_operator": "Op"}
+    return {
+        **report,
+        "more": 1,
+        "decisions": [{**decision, **culprit, "kind": "dyadic", "more": 1}],
+        "operators": [
+            {**told, "after": {**told["after"], "more": 1}} for told in report["operators"]
+        ],
+        "preparation": {**report["preparation"], **prepared},
+        "verification": {
+            **report["verification"],
+            "checks": [{**check, "status": "postponed", "more": 1}, *checks],
+            "verdict": "unproven",
+        },
+        "warnings": [{"code": "NEW", "at": "", "text": "so", "more": 1}],
+    }
+
+
+def test_a_report_of_a_newer_version_is_read_as_far_as_it_is_known(tmp_path: Path) -> None:
+    """What codes mean that are new, their names have to say."""
+    report = folding.fold(save(kept_net(), tmp_path / "m.onnx")).to_dict()
+
+    told = of_tomorrow(through_json(report))
+    again = report_from(told)
+
+    assert fits(again.to_dict(), told)
+    (decision,) = again.plan.decisions
+    assert texts(again).splitlines()[2].startswith(f"{decision.name}: dyadic: kept: for TOMORROW, ")
+    assert not again.plan.kept_for_strict
+    assert again.verification.name is VerdictName.UNPROVEN
+    assert again.to_dict()["warnings"] == [{"code": "NEW", "at": "", "text": "so"}]
 
 
 def test_an_empty_plan_is_the_same_again() -> None:

@@ -228,7 +228,7 @@ NO_CALLS: dict[str, tuple[dict[str, Any], str]] = {
     "no input": ({"shapes": {"z": (1,)}}, "a shape is given for 'z'"),
     "a word as a tolerance": ({"tolerance": "x"}, "the tolerance is 'x'"),
     "a truth as a tolerance": ({"tolerance": True}, "the tolerance is True"),
-    "no provider": ({"provider": None}, "the provider is a NoneType"),
+    "no provider": ({"provider": None}, "the provider is None"),
     "a number as a library": ({"custom_ops": 3}, "custom operators is a int"),
     "a number as limits": ({"run_limits": 3}, "the limits of runs are a int"),
     "no candidate": ({"candidate": None}, "the candidate is a NoneType"),

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from folding.equivalence.limits import CPU_PROVIDER
 from folding.interrupts import held_back
 
 if TYPE_CHECKING:
     from folding.equivalence.limits import RunLimits
 
-_CPU = "CPUExecutionProvider"
 _MEGABYTE = 1_000_000
 
 Command = Callable[..., Any]
@@ -104,7 +104,7 @@ _RUNS = (
     tolerance,
     click.option(
         "--provider",
-        default=_CPU,
+        default=CPU_PROVIDER,
         show_default=True,
         metavar="NAME",
         help="The execution provider of onnxruntime that runs the candidate.",
@@ -140,7 +140,7 @@ class Runs:
     inputs: Path | None = None
     shapes: tuple[str, ...] = ()
     tolerance: float | None = None
-    provider: str = _CPU
+    provider: str = CPU_PROVIDER
     custom_ops: Path | None = None
     time_limit: float | None = None
     memory_limit: int | None = None

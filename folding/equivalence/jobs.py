@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from folding.equivalence.feeds import Array, Feed
+from folding.equivalence.limits import CPU_PROVIDER
 from folding.equivalence.sites import Site
 
 
@@ -14,7 +15,7 @@ from folding.equivalence.sites import Site
 class Engine:
     """What runs a model: an execution provider of onnxruntime, with a library of operators."""
 
-    provider: str = "CPUExecutionProvider"
+    provider: str = CPU_PROVIDER
     custom_ops: str | None = None
 
 

@@ -26,6 +26,8 @@ if sys.platform != "win32":
 #: What libraries say without memory, where they do not raise a MemoryError.
 NO_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation")
 
+#: The execution provider that runs models if nothing else is asked for.
+CPU_PROVIDER = "CPUExecutionProvider"
 #: The part of the machine's memory that is left to the caller and the system.
 _SPARED = 10
 
@@ -67,6 +69,17 @@ def check_tolerance(tolerance: object) -> None:
     if tolerance is not None and not (is_number and 0 <= cast("float", tolerance) < inf):
         text = f"the tolerance is {tolerance!r}"
         raise BadCall(text, hint="Give a number that is not negative.")
+
+
+def check_provider(provider: object) -> None:
+    """Refuse what is the name of no execution provider, wherever it is to be looked for.
+
+    Raises:
+        BadCall: it is none.
+    """
+    if not isinstance(provider, str) or not provider:
+        text = f"the provider is {provider!r}"
+        raise BadCall(text, hint="Give the name that onnxruntime has for it.")
 
 
 def bytes_allowed(limits: RunLimits) -> int | None:

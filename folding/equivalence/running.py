@@ -15,7 +15,7 @@ from folding.equivalence import input_files
 from folding.equivalence.feeds import Array, Feed, Inputs
 from folding.equivalence.given import load
 from folding.equivalence.jobs import CPU, Engine
-from folding.equivalence.limits import RUN_LIMITS, RunLimits, check_tolerance
+from folding.equivalence.limits import RUN_LIMITS, RunLimits, check_provider, check_tolerance
 from folding.equivalence.shapes import check_shapes
 from folding.equivalence.worker import Worker, WorkerFailed
 from folding.errors import BadCall
@@ -45,9 +45,7 @@ class Wish:
     run_limits: RunLimits = RUN_LIMITS
 
     def __post_init__(self) -> None:
-        if not isinstance(self.provider, str):
-            text = f"the provider is a {type(self.provider).__name__}"
-            raise BadCall(text, hint="Give the name that onnxruntime has for it.")
+        check_provider(self.provider)
         if not isinstance(self.custom_ops, (str, os.PathLike, NoneType)):
             text = f"the library of custom operators is a {type(self.custom_ops).__name__}"
             raise BadCall(text, hint="Give its path.")

@@ -7,8 +7,8 @@ what became of every normalisation, and the verdict on whether both are the same
 Every call begins with a header that names the files to come by size and SHA-256. The server
 answers with Accepted, which says which of them it does not have from this client yet; those are
 sent as chunks, in the order of Accepted.wanted. Progress and results follow. Closing a call at
-any time ends its job. A message has at most 1 MiB and 64 KiB, a header at most 512 KiB, whatever
-the size of the model.
+any time ends its job. Whatever the size of the model, a request has at most 1 MiB and 64 KiB, a
+header at most 512 KiB, and a response less than the 4 MiB that clients of gRPC take by themselves.
 
 Errors carry a google.rpc.ErrorInfo with the domain "folding.v1" and a stable reason in
 UPPER_SNAKE, a google.rpc.BadRequest where a field is at fault, and a google.rpc.RetryInfo where
@@ -222,9 +222,13 @@ class JobOptions(_message.Message):
     than its greatest.
     """
     max_nesting: _builtins.int
-    """How many bodies and called functions may be in one another; 0 for the usual 32."""
+    """How many bodies and called functions may be in one another; 0 for the usual 32. A call that asks
+    for more than GetServerInfoResponse.max_nesting is refused.
+    """
     max_expanded_nodes: _builtins.int
-    """How many nodes the calls of functions may stand for; 0 for the usual 100,000."""
+    """How many nodes the calls of functions may stand for; 0 for the usual 100,000. A call that asks for
+    more than GetServerInfoResponse.max_expanded_nodes is refused.
+    """
     def __init__(
         self,
         *,
@@ -273,11 +277,13 @@ class FoldOptions(_message.Message):
     """Whether copies of shared tensors may grow the model by more than 1 %."""
     @_builtins.property
     def freeze(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Values of inputs to freeze, such as training = "false": an If that depends on them gives way."""
+        """Values of inputs to freeze, such as training = "false": an If that depends on them gives way. At
+        most 10,000.
+        """
 
     @_builtins.property
     def keep(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The normalisations to leave alone, by the names of their outputs or nodes."""
+        """The normalisations to leave alone, by the names of their outputs or nodes; at most 10,000."""
 
     def __init__(
         self,
@@ -306,7 +312,7 @@ class InputShape(_message.Message):
     """The input's name."""
     @_builtins.property
     def dims(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Its dimensions."""
+        """Its dimensions: at most 64, none below 1."""
 
     def __init__(
         self,
@@ -342,10 +348,11 @@ class RunOptions(_message.Message):
     """
     time_limit_seconds: _builtins.float
     """The seconds that the runs may take together; 0 for the usual limit. The runs of a model that
-    takes longer are given up, and the verdict is UNPROVEN.
+    takes longer are given up, and the verdict is UNPROVEN. A call that asks for more than
+    GetServerInfoResponse.max_time_limit_seconds is refused.
     """
     memory_limit_bytes: _builtins.int
-    """The bytes of memory that the runs may take; 0 for the server's limit."""
+    """The bytes of memory that the runs may take; 0 for the server's limit, and never more than that."""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___File]:
         """What to run on, if not on made-up inputs: one .npz, or the input_*.pb files of one or more
@@ -354,7 +361,7 @@ class RunOptions(_message.Message):
 
     @_builtins.property
     def shapes(self) -> _containers.RepeatedCompositeFieldContainer[Global___InputShape]:
-        """The shapes of inputs that are made up."""
+        """The shapes of inputs that are made up, one for an input, at most 10,000."""
 
     def __init__(
         self,
@@ -799,23 +806,26 @@ class Report(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
     CACHED_FIELD_NUMBER: _builtins.int
+    CUT_FIELD_NUMBER: _builtins.int
     verdict: Global___Verdict.ValueType
     """What the checks amount to."""
     rests_on: _builtins.str
     """What the verdict rests on, or what contradicts it, in words."""
     cached: _builtins.bool
     """Whether the answer was kept from an earlier call."""
+    cut: _builtins.bool
+    """Whether there are more decisions or warnings than these. The JSON has all of them."""
     @_builtins.property
     def counts(self) -> Global___Counts:
         """How many normalisations became what; unset for Verify."""
 
     @_builtins.property
     def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Decision]:
-        """The first 1,000 decisions in graph order; none for Verify."""
+        """The first 1,000 decisions in graph order, or as many as fit; none for Verify."""
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]:
-        """The first 100 warnings."""
+        """The first 100 warnings, or as many as fit."""
 
     @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___File]:
@@ -833,10 +843,11 @@ class Report(_message.Message):
         warnings: _abc.Iterable[Global___Warning] | None = ...,
         files: _abc.Iterable[Global___File] | None = ...,
         cached: _builtins.bool = ...,
+        cut: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "counts", b"counts", "decisions", b"decisions", "files", b"files", "rests_on", b"rests_on", "verdict", b"verdict", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "counts", b"counts", "cut", b"cut", "decisions", b"decisions", "files", b"files", "rests_on", b"rests_on", "verdict", b"verdict", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1013,6 +1024,8 @@ class GetServerInfoResponse(_message.Message):
     QUEUE_FIELD_NUMBER: _builtins.int
     UPLOAD_IDLE_SECONDS_FIELD_NUMBER: _builtins.int
     MAX_HEADER_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_NESTING_FIELD_NUMBER: _builtins.int
+    MAX_EXPANDED_NODES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of fold-model."""
     onnx_version: _builtins.str
@@ -1034,7 +1047,7 @@ class GetServerInfoResponse(_message.Message):
     max_time_limit_seconds: _builtins.float
     """The most that a client may ask for."""
     job_memory_bytes: _builtins.int
-    """The bytes of memory that a job may take; 0 for what the machine has."""
+    """The bytes of memory that a job may take."""
     jobs: _builtins.int
     """How many jobs run at once."""
     queue: _builtins.int
@@ -1045,6 +1058,10 @@ class GetServerInfoResponse(_message.Message):
     """
     max_header_bytes: _builtins.int
     """How many bytes the first message of a call may have. All others are chunks."""
+    max_nesting: _builtins.int
+    """The most that JobOptions.max_nesting may be."""
+    max_expanded_nodes: _builtins.int
+    """The most that JobOptions.max_expanded_nodes may be."""
     @_builtins.property
     def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The execution providers that candidates can be run with."""
@@ -1068,10 +1085,12 @@ class GetServerInfoResponse(_message.Message):
         queue: _builtins.int = ...,
         upload_idle_seconds: _builtins.float = ...,
         max_header_bytes: _builtins.int = ...,
+        max_nesting: _builtins.int = ...,
+        max_expanded_nodes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_bytes", b"chunk_bytes", "job_memory_bytes", b"job_memory_bytes", "jobs", b"jobs", "max_files", b"max_files", "max_header_bytes", b"max_header_bytes", "max_model_bytes", b"max_model_bytes", "max_opset", b"max_opset", "max_time_limit_seconds", b"max_time_limit_seconds", "min_opset", b"min_opset", "onnx_version", b"onnx_version", "onnxruntime_version", b"onnxruntime_version", "providers", b"providers", "queue", b"queue", "upload_idle_seconds", b"upload_idle_seconds", "usual_time_limit_seconds", b"usual_time_limit_seconds", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_bytes", b"chunk_bytes", "job_memory_bytes", b"job_memory_bytes", "jobs", b"jobs", "max_expanded_nodes", b"max_expanded_nodes", "max_files", b"max_files", "max_header_bytes", b"max_header_bytes", "max_model_bytes", b"max_model_bytes", "max_nesting", b"max_nesting", "max_opset", b"max_opset", "max_time_limit_seconds", b"max_time_limit_seconds", "min_opset", b"min_opset", "onnx_version", b"onnx_version", "onnxruntime_version", b"onnxruntime_version", "providers", b"providers", "queue", b"queue", "upload_idle_seconds", b"upload_idle_seconds", "usual_time_limit_seconds", b"usual_time_limit_seconds", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,8 +7,8 @@ what became of every normalisation, and the verdict on whether both are the same
 Every call begins with a header that names the files to come by size and SHA-256. The server
 answers with Accepted, which says which of them it does not have from this client yet; those are
 sent as chunks, in the order of Accepted.wanted. Progress and results follow. Closing a call at
-any time ends its job. A message has at most 1 MiB and 64 KiB, a header at most 512 KiB, whatever
-the size of the model.
+any time ends its job. Whatever the size of the model, a request has at most 1 MiB and 64 KiB, a
+header at most 512 KiB, and a response less than the 4 MiB that clients of gRPC take by themselves.
 
 Errors carry a google.rpc.ErrorInfo with the domain "folding.v1" and a stable reason in
 UPPER_SNAKE, a google.rpc.BadRequest where a field is at fault, and a google.rpc.RetryInfo where

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from folding.errors import BadCall
 from folding_server.errors import ServiceError
+from folding_server.jobs.runner import DIGEST
 from folding_server.logs import LOG
 
 #: What a token may be good for: the kinds of jobs.
@@ -27,7 +28,6 @@ SCOPES = frozenset({"fold", "verify", "explain"})
 ANONYMOUS = "anonymous"
 
 OWNER = re.compile(r"[A-Za-z0-9._@-]{1,128}")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _OTHERS = 0o006
 _GONE = (0,)
 
@@ -138,7 +138,7 @@ def _entry(text: str) -> Entry:
     wished = frozenset(scopes.split(","))
     if len(text.split()) > len(("digest", "owner", "scopes", "until")):
         raise ValueError("it has more than four parts")
-    if not _DIGEST.fullmatch(digest):
+    if not DIGEST.fullmatch(digest):
         raise ValueError("it does not begin with a SHA-256")
     if not OWNER.fullmatch(owner):
         raise ValueError("the name of its owner is none")

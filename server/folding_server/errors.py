@@ -78,6 +78,7 @@ OF_REASONS: dict[str, grpc.StatusCode] = {
     "JOB_TIME_LIMIT": grpc.StatusCode.DEADLINE_EXCEEDED,
     "UPLOAD_IDLE": grpc.StatusCode.ABORTED,
     "WORKER_CRASHED": grpc.StatusCode.ABORTED,
+    "FILE_DAMAGED": grpc.StatusCode.ABORTED,
     "DRAINING": grpc.StatusCode.UNAVAILABLE,
     "UNAUTHENTICATED": grpc.StatusCode.UNAUTHENTICATED,
     "SCOPE_MISSING": grpc.StatusCode.PERMISSION_DENIED,
@@ -85,6 +86,12 @@ OF_REASONS: dict[str, grpc.StatusCode] = {
 }
 
 _CLASSES = {meaning.reason: kind for kind, meaning in OF_CLASSES.items()}
+
+
+def draining() -> ServiceError:
+    """What those are told who call a server that is being stopped."""
+    hint = "Try again in a moment: another server may take its place."
+    return ServiceError("DRAINING", "the server is being stopped", hint=hint, retry_after=1.0)
 
 
 def meaning_of(error: FoldError) -> Meaning:

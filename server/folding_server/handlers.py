@@ -7,7 +7,8 @@ as its client likes. The same methods as streams read it when they want it; no c
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import grpc
@@ -41,10 +42,12 @@ def _run(handler: Any, waits: Waits) -> Run:
         await context.write(await handler.unary_unary(request, context))
 
     async def watch(requests: object, context: Any) -> None:
-        await _written(handler.unary_stream(await _only(context, waits), context), context)
+        request = await _only(context, waits)
+        await _written(handler.unary_stream(request, context), context, waits)
 
-    async def many(requests: Any, context: Any) -> None:
-        await _written(handler.stream_stream(requests, context), context)
+    async def many(requests: object, context: Any) -> None:
+        # Those of this service read by themselves.
+        await _written(handler.stream_stream(_heard(context, waits), context), context, waits)
 
     if handler.request_streaming:
         return many
@@ -57,21 +60,43 @@ async def _only(context: Context, waits: Waits) -> Any:
     Raises:
         ServiceError: UPLOAD_IDLE, QUEUE_FULL, or BAD_REQUEST.
     """
-    try:
-        async with waits.patience(_SECONDS):
-            message = await context.read()
-    except TimeoutError as error:
-        text = f"the message did not come within {_SECONDS:g} seconds"
-        raise ServiceError("UPLOAD_IDLE", text) from error
+    async with _soon(waits):
+        message = await context.read()
     if message is grpc.aio.EOF:
         raise ServiceError("BAD_REQUEST", "there is no message", field="message")
     return message
 
 
-async def _written(answers: Any, context: Context) -> None:
+async def _heard(context: Context, waits: Waits) -> AsyncIterator[Any]:
+    """The messages of a call, each of which has to come soon; raises as ``_only``."""
+    while True:
+        async with _soon(waits):
+            message = await context.read()
+        if message is grpc.aio.EOF:
+            return
+        yield message
+
+
+async def _written(answers: Any, context: Context, waits: Waits) -> None:
     """Reflection yields its answers, the others write them themselves."""
     if not inspect.isasyncgen(answers):
         await answers
         return
     async for answer in answers:
-        await context.write(answer)
+        async with _soon(waits):
+            await context.write(answer)
+
+
+@asynccontextmanager
+async def _soon(waits: Waits) -> AsyncIterator[None]:
+    """Wait for a client in the block, not for long.
+
+    Raises:
+        ServiceError: UPLOAD_IDLE, or QUEUE_FULL.
+    """
+    try:
+        async with waits.patience(_SECONDS):
+            yield
+    except TimeoutError as error:
+        text = f"no message came, or was taken, within {_SECONDS:g} seconds"
+        raise ServiceError("UPLOAD_IDLE", text) from error

@@ -6,13 +6,13 @@ either harmless or found out where it is used, in the job's process.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import PurePosixPath
 from typing import Any
 
+from folding.equivalence.limits import CPU_PROVIDER
 from folding.v1.folding_pb2 import (
     LAYOUT_EXTERNAL_DATA,
     LAYOUT_SINGLE_FILE,
@@ -27,18 +27,16 @@ from folding.v1.folding_pb2 import (
     VerifyHeader,
 )
 from folding_server.errors import ServiceError
-from folding_server.jobs.runner import FileSpec, JobSpec, Kind, ModelSpec
+from folding_server.jobs.runner import DIGEST, FileSpec, JobSpec, Kind, ModelSpec
 from folding_server.limits import ServerLimits
 from folding_server.paths import check_apart, check_path
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _LAYOUTS = {
     LAYOUT_UNSPECIFIED: "AS_SOURCE",
     LAYOUT_SINGLE_FILE: "SINGLE_FILE",
     LAYOUT_EXTERNAL_DATA: "EXTERNAL_DATA",
 }
 _REPORT = "report.json"  # The name of another file that is sent back.
-_CPU = "CPUExecutionProvider"
 _MOST_NAMES = 10_000
 _MOST_DIMS = 64
 
@@ -49,7 +47,7 @@ class Terms:
 
     owner: str
     limits: ServerLimits
-    providers: Sequence[str] = (_CPU,)
+    providers: Sequence[str] = (CPU_PROVIDER,)
     seconds: float | None = None
 
 
@@ -147,7 +145,7 @@ def _inputs(run: RunOptions) -> list[FileSpec]:
 
 def _file(file: File, field: str) -> FileSpec:
     check_path(file.path, f"{field}.path")
-    if not _DIGEST.fullmatch(file.sha256):
+    if not DIGEST.fullmatch(file.sha256):
         raise _bad(f"{field}.sha256", "is not 64 lower-case hexadecimal digits")
     return FileSpec(file.path, file.size, file.sha256)
 
@@ -155,7 +153,7 @@ def _file(file: File, field: str) -> FileSpec:
 def _target(target: str, model: ModelSpec) -> str:
     """What the folded model is to be called."""
     if not target:
-        return f"{PurePosixPath(model.file.path).stem}.folded.onnx"
+        return model.folded_name
     check_path(target, "header.target")
     if PurePosixPath(target).name == _REPORT:
         raise _bad("header.target", f"is {_REPORT}, which is another file of the answer")
@@ -164,7 +162,7 @@ def _target(target: str, model: ModelSpec) -> str:
 
 def _fold_options(told: FoldOptions) -> dict[str, Any]:
     _check_names(told.freeze, lambda: list(told.freeze), "header.options.freeze")
-    _check_names(told.keep, lambda: told.keep, "header.options.keep")
+    _check_number(told.keep, "header.options.keep")
     return {
         "freeze": dict(told.freeze),
         "keep": list(told.keep),
@@ -174,7 +172,7 @@ def _fold_options(told: FoldOptions) -> dict[str, Any]:
 
 def _run_options(told: RunOptions, terms: Terms) -> dict[str, Any]:
     field = "header.run"
-    provider = told.provider or _CPU
+    provider = told.provider or CPU_PROVIDER
     if provider not in terms.providers:
         raise _bad(f"{field}.provider", f"is none of {', '.join(terms.providers)}")
     tolerance = told.tolerance if told.HasField("tolerance") else None
@@ -190,10 +188,9 @@ def _run_options(told: RunOptions, terms: Terms) -> dict[str, Any]:
 def _run_seconds(told: RunOptions, terms: Terms) -> float:
     """How long runs may take; a proof that is cut short would be another than was asked for."""
     field, most = "header.run.time_limit_seconds", terms.limits.max_seconds
-    seconds = _number(told.time_limit_seconds, field)
-    if seconds > most:
+    if told.time_limit_seconds > most:
         raise _bad(field, f"is more than the {most:g} s that this server gives a job")
-    return seconds
+    return _number(told.time_limit_seconds, field)
 
 
 def _shapes(told: RunOptions) -> dict[str, list[int]]:
@@ -235,13 +232,17 @@ def _number(value: float, field: str) -> float:
 
 def _check_names(named: Sized, names_of: Callable[[], Sequence[str]], field: str) -> None:
     """See that there are not too many before any is looked at."""
-    if len(named) > _MOST_NAMES:
-        raise _bad(field, f"has more than {_MOST_NAMES} names")
+    _check_number(named, field)
     names = names_of()
     if "" in names:
         raise _bad(field, "has an empty name")
     if len(set(names)) < len(names):
         raise _bad(field, "has a name twice")
+
+
+def _check_number(named: Sized, field: str) -> None:
+    if len(named) > _MOST_NAMES:
+        raise _bad(field, f"has more than {_MOST_NAMES} names")
 
 
 def _bad(field: str, why: str) -> ServiceError:

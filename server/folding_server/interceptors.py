@@ -16,19 +16,21 @@ from grpc_status import rpc_status
 from folding.errors import FoldError
 from folding_server.auth import ANONYMOUS, Tokens, access_of
 from folding_server.calls import CALL, Call
-from folding_server.errors import ServiceError, meaning_of
+from folding_server.errors import ServiceError, draining, meaning_of
 from folding_server.gate import Gate
 from folding_server.handlers import Context, Handler, streamed
 from folding_server.jobs.outcome import NO_ROOM
 from folding_server.logs import LOG
 from folding_server.metrics import Metrics
 from folding_server.status import status_of
-from folding_server.store.faults import FULL
+from folding_server.store.faults import full
 from folding_server.waits import Waits
 
 _HEALTH = "/grpc.health.v1."
 #: Single messages that are waited for at once: each may take a megabyte until it is there.
 _MOST_WAITS = 128
+#: Calls of reflection, of which each may take as much for as long as it goes on.
+_MOST_STREAMS = 16
 #: Calls that watch the health at once.
 _MOST_WATCHES = 256
 
@@ -43,7 +45,8 @@ class Front(grpc.aio.ServerInterceptor):
         self._running = self._ended = 0
         self._is_draining = False
         self._idle = asyncio.Event()
-        self._waits, self._watches = Waits(_MOST_WAITS), Gate(_MOST_WATCHES, _MOST_WATCHES)
+        self._waits, self._streams = Waits(_MOST_WAITS), Waits(_MOST_STREAMS)
+        self._watches = Gate(_MOST_WATCHES, _MOST_WATCHES)
 
     @property
     def trace(self) -> tuple[int, int]:
@@ -69,9 +72,8 @@ class Front(grpc.aio.ServerInterceptor):
         if method.startswith(_HEALTH):
             ask = self._watch if handler.response_streaming else _ask
             return streamed(handler, ask, self._waits)
-        return streamed(
-            handler, lambda run, context: self._answer(method, run, context), self._waits
-        )
+        waits = self._streams if handler.request_streaming else self._waits
+        return streamed(handler, lambda run, context: self._answer(method, run, context), waits)
 
     async def _watch(self, run: Run, context: Context) -> None:
         async def watched() -> None:
@@ -100,8 +102,7 @@ class Front(grpc.aio.ServerInterceptor):
 
     def _let_in(self, call: Call, context: Context) -> None:
         if self._is_draining:
-            hint = "Try again: another server takes its place."
-            raise ServiceError("DRAINING", "the server is being stopped", hint=hint)
+            raise draining()
         metadata = context.invocation_metadata() or ()
         call.access = access_of(self._tokens, metadata, context.auth_context())
 
@@ -137,8 +138,7 @@ def _refusal(call: Call, error: Exception) -> FoldError:
         text = "a message is none of this service"
         return ServiceError("BAD_REQUEST", text, field="message")
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        text = "the server's storage is full"
-        return ServiceError(FULL, text, hint="Try again later.", retry_after=60.0)
+        return full()
     LOG.error("internal", exc_info=error, extra={"fields": {"request_id": call.request_id}})
     text = f"an internal error; in the server's log it is {call.request_id}"
     return ServiceError("INTERNAL", text, hint="Tell whoever runs the server.")

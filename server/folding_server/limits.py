@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from folding.equivalence.limits import memory_there
+
 _MIB = 1 << 20
 _GIB = 1 << 30
+#: The part of the machine's memory that is left to the server and the system.
+_SPARED = 10
+_UNKNOWN_MEMORY = 4 * _GIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +53,11 @@ class ServerLimits:
     grace_seconds: float = 30.0
     max_nesting: int = 1000
     max_expanded_nodes: int = 1_000_000_000
+
+    @property
+    def memory_of_job(self) -> int:
+        """The bytes that a job may have, said or not."""
+        if self.job_memory is not None:
+            return self.job_memory
+        there = memory_there() or _UNKNOWN_MEMORY
+        return (there - there // _SPARED) // self.jobs

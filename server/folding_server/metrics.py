@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Thread
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from folding.errors import BadCall
 from folding_server.addresses import Address
+from folding_server.scrapes import Scrapes
 
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000)
 
@@ -38,11 +40,13 @@ class Metrics:
             BadCall: nothing can be served there.
         """
         try:
-            server, thread = start_http_server(address.port, address.host, self.registry)
+            server = Scrapes(address.host, address.port, self.registry)
         except OSError as error:
             raise BadCall(
                 f"no metrics can be served at {address.text}: {error.strerror}"
             ) from error
+        thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
+        thread.start()
         try:
             yield
         finally:

@@ -9,7 +9,8 @@ from operator import itemgetter
 from folding_server.errors import ServiceError
 
 _LONGEST = 1024
-_LONGEST_NAME = 255  # What file systems take.
+#: What file systems take.
+LONGEST_NAME = 255
 
 
 def check_path(path: str, field: str) -> None:
@@ -18,31 +19,26 @@ def check_path(path: str, field: str) -> None:
     Raises:
         ServiceError: BAD_REQUEST.
     """
-    why = _fault(path)
-    if why:
-        raise ServiceError(
-            "BAD_REQUEST",
-            f"{field} {why}",
-            hint="Give a path relative to its model, with / between its names.",
-            field=field,
-        )
+    if not path or path.startswith("/") or "\0" in path:
+        why = "is empty, absolute, or has a zero byte in it"
+    elif not {"", ".", ".."}.isdisjoint(path.split("/")):
+        why = "has an empty name, . or .. in it"
+    else:
+        _check_lengths(path, field)
+        return
+    hint = "Give a path relative to its model, with / between its names."
+    raise ServiceError("BAD_REQUEST", f"{field} {why}", hint=hint, field=field)
 
 
-def _fault(path: str) -> str:
-    if not path:
-        return "is empty"
+def _check_lengths(path: str, field: str) -> None:
     if len(path.encode()) > _LONGEST:
-        return f"has more than {_LONGEST} bytes"
-    if "\0" in path or "\\" in path:
-        return "has a zero byte or a backslash in it"
-    if path.startswith("/"):
-        return "is absolute"
-    names = path.split("/")
-    if not {"", ".", ".."}.isdisjoint(names):
-        return "has an empty name, . or .. in it"
-    if any(len(name.encode()) > _LONGEST_NAME for name in names):
-        return f"has a name of more than {_LONGEST_NAME} bytes in it"
-    return ""
+        why = f"has more than {_LONGEST} bytes"
+    elif any(len(name.encode()) > LONGEST_NAME for name in path.split("/")):
+        why = f"has a name of more than {LONGEST_NAME} bytes in it"
+    else:
+        return
+    hint = "Save the model with its data under a shorter path."
+    raise ServiceError("BAD_REQUEST", f"{field} {why}", hint=hint, field=field)
 
 
 def check_apart(paths: Sequence[str], fields: Sequence[str]) -> None:

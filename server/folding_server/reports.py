@@ -22,13 +22,15 @@ from folding.v1.folding_pb2 import (
     Verdict,
 )
 from folding.v1.folding_pb2 import Warning as Warned
+from folding_server.jobs.outcome import (
+    LONGEST_FACT,
+    MOST_DECISIONS,
+    MOST_NAMES,
+    MOST_WARNINGS,
+)
 from folding_server.jobs.runner import JobResult
 from folding_server.texts import cut
 
-_LONGEST = 1024
-_MOST_DECISIONS = 1000
-_MOST_WARNINGS = 100
-_MOST_INTO = 16
 _MOST_BYTES = 3 << 20  # Of what is as long as the model makes it.
 
 #: ``None`` is that of what is not proved.
@@ -54,12 +56,13 @@ def report_of(result: JobResult, *, cached: bool) -> Report:
         rests_on=_text(facts.get("rests_on")) if facts.get("verdict") else "",
         files=(File(path=f.path, size=f.size, sha256=f.sha256) for f in result.files),
         cached=cached,
+        cut=bool(facts.get("cut")),
     )
     if facts.get("counts"):
         report.counts.CopyFrom(_counts(facts["counts"]))
-    warnings = map(_warning, facts.get("warnings", ())[:_MOST_WARNINGS])
+    warnings = map(_warning, facts.get("warnings", ())[:MOST_WARNINGS])
     report.warnings.extend(warnings)
-    _extend(report, map(_decision, facts.get("decisions", ())[:_MOST_DECISIONS]))
+    _extend(report, map(_decision, facts.get("decisions", ())[:MOST_DECISIONS]))
     return report
 
 
@@ -69,6 +72,7 @@ def _extend(report: Report, decisions: Iterable[Decision]) -> None:
     for decision in decisions:
         left -= decision.ByteSize()
         if left < 0:
+            report.cut = True
             return
         report.decisions.append(decision)
 
@@ -83,7 +87,7 @@ def _decision(found: Mapping[str, Any]) -> Decision:
         name=_text(found["name"]),
         kind=found["kind"],
         outcome=_OUTCOMES.get(found["outcome"], OUTCOME_UNSPECIFIED),
-        into=map(_text, found["into"][:_MOST_INTO]),
+        into=map(_text, found["into"][:MOST_NAMES]),
         reason=found["reason"] or "",
         at=_text(found["at"]),
         text=_text(found["text"]),
@@ -95,4 +99,4 @@ def _warning(found: Mapping[str, str]) -> Warned:
 
 
 def _text(text: str | None) -> str:
-    return cut(text or "", _LONGEST)
+    return cut(text or "", LONGEST_FACT)

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -30,6 +31,7 @@ from folding_server.messages import HEADER_BYTES
 from folding_server.metrics import Metrics
 from folding_server.readiness import Readiness
 from folding_server.store import Spool
+from folding_server.store.faults import DAMAGED
 from folding_server.talk import Talk
 
 #: Bytes for the chunks of all who send at once; each costs about twice its size.
@@ -87,11 +89,13 @@ class FoldingService(FoldingServiceServicer):
             max_files=limits.max_files,
             usual_time_limit_seconds=min(limits.usual_seconds, limits.max_seconds),
             max_time_limit_seconds=limits.max_seconds,
-            job_memory_bytes=limits.job_memory or 0,
+            job_memory_bytes=limits.memory_of_job,
             jobs=limits.jobs,
             queue=limits.queue,
             upload_idle_seconds=limits.idle_seconds,
             max_header_bytes=HEADER_BYTES,
+            max_nesting=limits.max_nesting,
+            max_expanded_nodes=limits.max_expanded_nodes,
         )
 
     async def _answer(self, kind: Kind, reply: type[Any], context: Context) -> None:
@@ -101,16 +105,25 @@ class FoldingService(FoldingServiceServicer):
             with self._gates.sending.entered(access.owner):
                 spec = await self._wish(kind, access.owner, talk, context)
                 stack.enter_context(self._spool.blobs.pin(spec.owner, spec.files))
-                await self._receive(spec, talk)
+                spec = await self._receive(spec, talk)
             key = self._spool.results.key(spec)
             stack.enter_context(self._spool.results.pin(key))
             kept = await asyncio.to_thread(self._spool.results.get, key)
             if kept is not None:
                 self._metrics.cached.inc()
-                await self._give(kept, talk, access.owner, cached=True)
+                await self._give_kept(key, kept, talk, access.owner)
                 return
             result = await talk.unless_more(self._run(spec, talk, stack))
             await self._give(await self._kept(key, result), talk, access.owner, cached=False)
+
+    async def _give_kept(self, key: str, kept: JobResult, talk: Talk, owner: str) -> None:
+        """Answer once more; what is damaged is found anew the next time."""
+        try:
+            await self._give(kept, talk, owner, cached=True)
+        except ServiceError as error:
+            if error.reason == DAMAGED:
+                await asyncio.to_thread(self._spool.results.forget, key)
+            raise
 
     async def _give(self, result: JobResult, talk: Talk, owner: str, *, cached: bool) -> None:
         """Answer. Who is sent away comes back for a result that is kept."""
@@ -125,14 +138,16 @@ class FoldingService(FoldingServiceServicer):
         terms = Terms(owner, self._limits, seconds=context.time_remaining(), **known)
         return JOBS[kind](header, terms)
 
-    async def _receive(self, spec: JobSpec, talk: Talk) -> None:
-        """Get the files that are not here yet."""
+    async def _receive(self, spec: JobSpec, talk: Talk) -> JobSpec:
+        """Get the files that are not here yet; the job, which knows the others as kept."""
         wanted = await asyncio.to_thread(self._spool.blobs.missing, spec.owner, spec.files)
         async with self._spool.upload(spec.owner, spec.files, wanted) as upload:
             await talk.accept(wanted, self._gates.sending.share(_ROOM))
             size = sum(spec.files[number].size for number in wanted)
             await talk.pass_on(size, upload.write)
             await upload.finish()
+        sent = {spec.files[number].sha256 for number in wanted}
+        return replace(spec, kept=frozenset(file.sha256 for file in spec.files) - sent)
 
     async def _run(self, spec: JobSpec, talk: Talk, stack: AsyncExitStack) -> JobResult:
         """What the job finds; its folder goes with ``stack``, unless it is moved before."""

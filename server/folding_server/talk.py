@@ -6,6 +6,7 @@ The three streams differ only in the classes of their messages, whose fields hav
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
 from errno import EIO
 from math import inf
@@ -22,6 +23,7 @@ from folding_server.gate import Gate
 from folding_server.jobs.runner import JobProgress, JobResult
 from folding_server.limits import ServerLimits
 from folding_server.reports import report_of
+from folding_server.store.faults import damaged
 
 _T = TypeVar("_T")
 
@@ -123,16 +125,22 @@ class Talk:
         await self._send(progress=Progress(stage=found.stage, fraction=found.fraction))
 
     async def give(self, result: JobResult, room: Callable[[], int], *, cached: bool) -> None:
-        """Send the report and the files, in chunks for which there is room."""
+        """Send the report and the files, in chunks for which there is room.
+
+        Raises:
+            ServiceError: FILE_DAMAGED, or UPLOAD_IDLE.
+        """
         await self._send(report=report_of(result, cached=cached))
         for number, file in enumerate(result.files):
-            start = 0
+            start, digest, path = 0, hashlib.sha256(), result.folder / file.path
             while start < file.size:
                 size = min(max(room(), _LEAST_REPLY_BYTES), self._most)
-                data = await asyncio.to_thread(_piece, result.folder / file.path, start, size)
+                data = await asyncio.to_thread(_piece, path, start, size, digest)
                 await self._send(chunk=Chunk(file=number, data=data))
                 start += len(data)
                 self._call.sent += len(data)
+            if digest.hexdigest() != file.sha256:
+                raise damaged()
 
     async def _next(self) -> Any:
         """The next message, or None if there is none.
@@ -172,10 +180,11 @@ def _timely(limits: ServerLimits) -> int:
     return most
 
 
-def _piece(path: Path, start: int, size: int) -> bytes:
+def _piece(path: Path, start: int, size: int, digest: Any) -> bytes:
     """So much of a file, which is there: no descriptor is held while a client takes its time."""
     with path.open("rb", buffering=0) as file:
         file.seek(start)
         if data := file.read(size):
+            digest.update(data)
             return data
     raise OSError(EIO, "a result is shorter than it was", path.name)

@@ -34,6 +34,15 @@ def test_a_token_goes_with_every_call() -> None:
     assert ("authorization", "Bearer secret") in fake.calls[0].context.invocation_metadata()
 
 
+def test_what_runs_here_is_asked_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the environment says of one."""
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("no_grpc_proxy", raising=False)
+    monkeypatch.setenv("grpc_proxy", "http://127.0.0.1:1")
+    with faked(nothing) as fake, Client(fake.target) as client:
+        assert client.info().version == "9.9"
+
+
 @pytest.mark.parametrize("target", ["example.com:1", "10.0.0.1:1", "0.0.0.0:1", "[2001::1]:1"])
 def test_a_token_never_goes_to_another_machine_in_plain_text(target: str) -> None:
     """Not even if plain text is allowed."""

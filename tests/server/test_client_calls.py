@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,14 +13,15 @@ from typing import Any, Protocol
 import grpc
 import numpy as np
 import pytest
-from fake_service import Call, Fake, faked, results
+from fake_service import Call, Fake, about, faked, results
 from files import contents, conv_net, save, save_apart
+from serving import wait_until
 
 import folding
 from folding.equivalence.verdict import VerdictName
 from folding.verification import Verification
 from folding.verifying import verified
-from folding_server.client import AsyncClient, Client, transfer
+from folding_server.client import AsyncClient, Client, aio, transfer
 
 Json = dict[str, Any]
 
@@ -113,7 +115,7 @@ def test_external_data_is_sent_with_its_model_and_only_what_is_wanted(
     def script(call: Call) -> Iterator[Json]:
         yield call.accepted(1)
         call.take()
-        yield from results(good[0], ("f.onnx", good[1]))
+        yield from results(about(call, good[0]), ("f.onnx", good[1]))
 
     with faked(script) as fake:
         does(fake, "fold", source)
@@ -134,7 +136,7 @@ def test_chunks_are_as_large_as_the_server_takes_and_never_above_1_mib(
     def script(call: Call) -> Iterator[Json]:
         yield call.accepted(chunk_bytes=most)
         call.take()
-        yield from results(good[0], ("f.onnx", good[1]))
+        yield from results(about(call, good[0]), ("f.onnx", good[1]))
 
     with faked(script) as fake:
         does(fake, "fold", source, verify=False)
@@ -313,6 +315,33 @@ def test_an_error_of_the_callback_ends_the_call(
         assert fake.ended.wait(5)
 
     assert contents(source.parent) == before
+
+
+def test_a_call_that_has_not_begun_is_cancelled_at_once(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for no other one."""
+    monkeypatch.setattr(aio, "_MOST_CALLS", 1)
+
+    def script(call: Call) -> Iterator[Json]:
+        yield call.accepted()
+        fake.ended.wait(20)
+
+    async def cancelled(target: str) -> float:
+        async with AsyncClient(target) as client:
+            first = asyncio.create_task(client.explain(source))
+            await asyncio.to_thread(wait_until, lambda: fake.calls)
+            start = time.monotonic()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await client.explain(source)
+            seconds = time.monotonic() - start
+            first.cancel()
+            await asyncio.wait([first])
+        return seconds
+
+    with faked(script) as fake:
+        assert asyncio.run(cancelled(fake.target)) < 5
 
 
 def test_a_task_that_is_cancelled_ends_its_call(source: Path) -> None:

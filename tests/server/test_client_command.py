@@ -66,7 +66,7 @@ def _timeless_files(folder: Path) -> dict[str, bytes]:
 
 def _timeless(data: bytes) -> bytes:
     """Without the seconds of reports."""
-    data = re.sub(rb'"(read|plan|write|verify)": [0-9.e-]+', b"", data)
+    data = re.sub(rb'"(read|prepare|plan|write|verify)": [0-9.e-]+', b"", data)
     return re.sub(rb'(<testsuite [^>]*time=")[0-9.]+', rb"\1", data)
 
 
@@ -108,6 +108,21 @@ def test_a_model_with_external_data_is_folded_alike(
     assert any(name.endswith(".data") for name in here[3]) is ("--single-file" not in words)
 
 
+@pytest.mark.parametrize(
+    ("name", "location"), [("a\\b.onnx", "model.onnx"), ("m.onnx", "d\\w.bin"), ("a\\b.onnx", "w")]
+)
+def test_backslashes_are_characters_alike(
+    server: Server, tmp_path: Path, name: str, location: str
+) -> None:
+    """In the name of a model, and in those of its data."""
+    save_apart(conv_net(40), tmp_path / name, location)
+
+    here, there = both(server, tmp_path, "fold", name)
+
+    assert here == there
+    assert here[0] == 0
+
+
 def test_weights_are_put_apart_alike(server: Server, tmp_path: Path) -> None:
     """As the option says."""
     save(conv_net(40), tmp_path / "m.onnx")
@@ -139,6 +154,10 @@ def test_weights_are_put_apart_alike(server: Server, tmp_path: Path) -> None:
         ["--max-nesting", "1"],
         ["--max-nesting", "100"],
         ["--max-expanded-nodes", "100000000"],
+        ["--keep", ""],
+        ["--keep", "n", "--keep", "n", "--json", "r.json"],
+        ["--provider", ""],
+        ["--memory-limit", "99999999999999999"],
         ["--tolerance", "nan"],
         ["--tolerance", "inf"],
     ],
@@ -162,16 +181,27 @@ def test_options_mean_the_same_there(server: Server, tmp_path: Path, words: list
         assert here == there
 
 
-def test_more_time_than_a_server_gives_is_refused_at_once(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "limit"),
+    [
+        ("--time-limit", "3601", "the 3600 s that this server gives a job"),
+        ("--time-limit", "inf", "the 3600 s that this server gives a job"),
+        ("--max-nesting", "1001", "this server's 1000"),
+        ("--max-nesting", "99999999999", "this server's 1000"),
+        ("--max-expanded-nodes", "9" * 30, "this server's 1000000000"),
+    ],
+)
+def test_more_than_a_server_gives_is_refused_at_once(
+    server: Server, tmp_path: Path, option: str, value: str, limit: str
+) -> None:
     """A proof that is cut short there would not be the one that was asked for."""
     save(conv_net(), tmp_path / "m.onnx")
 
-    here, there = both(server, tmp_path, "fold", "m.onnx", "--time-limit", "3601")
+    here, there = both(server, tmp_path, "fold", "m.onnx", option, value)
 
     assert here[0] == 0
     assert there[0] == 2
-    sentence = "fold-model: --time-limit is more than the 3600 s that this server gives a job"
-    assert there[2].startswith(sentence)
+    assert there[2].startswith(f"fold-model: {option} is more than {limit}")
 
 
 @pytest.mark.parametrize("data", [b"", b"junk", conv_net().SerializeToString()[:300]])

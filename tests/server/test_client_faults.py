@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,14 +14,17 @@ import grpc
 import pytest
 from fake_service import Call, announced, chunk, described, faked, results
 from files import contents, conv_net, save, save_apart
+from serving import wait_until
 
 import folding
-from folding import errors
+from folding import errors, verifying
 from folding.v1 import folding_pb2 as v1
 from folding_server.client import AsyncClient, Client, ServiceError, transfer
 from folding_server.errors import OF_CLASSES, OF_REASONS
 
 Json = dict[str, Any]
+#: What gRPC calls the thread that takes requests from whoever makes them.
+_SENDER = "(_run)"
 
 
 @pytest.fixture(autouse=True)
@@ -327,6 +331,7 @@ def lies(report: Json, model: bytes) -> dict[str, Any]:
         "a report that is none": list(results({"version": 1}, ("f.onnx", model))),
         "another model": list(results(report, ("f.onnx", b"junk"))),
         "an empty model": list(results(report, ("f.onnx", b""))),
+        "another source": changed(source={**report["source"], "sha256": "0" * 64}),
         "no target": changed(target=None),
         "another size": changed(target={**report["target"], "bytes": 1}),
         "another verdict": [
@@ -353,12 +358,7 @@ def lies(report: Json, model: bytes) -> dict[str, Any]:
             chunk(1, model),
         ],
         "a report of more than 1 GiB": [said({"path": "report.json", "size": 1 << 40})],
-        "a report with a reason of tomorrow": list(
-            results(
-                {**report, "decisions": [{**report["decisions"][0], "reason": "TOMORROW"}]},
-                ("f.onnx", model),
-            )
-        ),
+        "a kind that is no text": changed(decisions=[{**report["decisions"][0], "kind": 7}]),
     }
 
 
@@ -366,6 +366,7 @@ def lies(report: Json, model: bytes) -> dict[str, Any]:
 EMPTY: Json = {
     "counts": {},
     "decisions": [{}],
+    "source": {},
     "target": {},
     "verification": {"verdict": "equivalent"},
 }
@@ -389,6 +390,127 @@ def test_a_lie_is_not_believed(
     assert caught.value.reason == "BAD_ANSWER"
     assert fake.target in sentence(caught.value)
     assert contents(source.parent) == before
+
+
+def test_no_file_but_the_model_and_its_data_is_planted(
+    source: Path, good: tuple[Json, bytes]
+) -> None:
+    """However well all else fits."""
+    report, model = good
+    before = contents(source.parent)
+
+    def script(call: Call) -> Iterator[Json]:
+        yield call.accepted()
+        call.take()
+        told = {**report, "target": {**report["target"], "bytes": len(model) + 1}}
+        yield from results(told, ("f.onnx", model), ("planted.bin", b"x"))
+
+    with (
+        faked(script) as fake,
+        Client(fake.target) as client,
+        pytest.raises(ServiceError, match=r"called external data 'planted\.bin'"),
+    ):
+        client.fold(source)
+
+    assert contents(source.parent) == before
+
+
+def test_a_report_that_is_too_large_is_not_waited_for(source: Path) -> None:
+    """No byte of it is taken."""
+
+    def script(call: Call) -> Iterator[Json]:
+        yield call.accepted()
+        call.take()
+        yield {"report": v1.Report(files=[v1.File(path="report.json", size=(1 << 30) + 1)])}
+        fake.ended.wait(20)
+
+    with (
+        faked(script) as fake,
+        Client(fake.target) as client,
+        pytest.raises(ServiceError, match="sent a report of more than 1 GiB"),
+    ):
+        client.explain(source)
+
+
+def test_a_model_that_changes_while_it_is_sent_is_not_believed_to_be_sent(
+    source: Path, good: tuple[Json, bytes]
+) -> None:
+    """Whatever the server makes of it."""
+
+    def script(call: Call) -> Iterator[Json]:
+        source.write_bytes(source.read_bytes())
+        yield call.accepted()
+        call.take()
+        yield from results(good[0], ("f.onnx", good[1]))
+
+    with (
+        faked(script) as fake,
+        Client(fake.target) as client,
+        pytest.raises(errors.StorageFailed, match="was changed while it was read"),
+    ):
+        client.fold(source)
+
+
+def test_a_hint_has_the_names_of_the_caller(source: Path) -> None:
+    """As the sentence before it."""
+
+    def script(call: Call) -> Iterator[Json]:
+        yield call.accepted()
+        call.take()
+        call.refuse(errors.Malformed("it is bad", hint=f"Look at {call.files[0].path!r}."))
+
+    with (
+        faked(script) as fake,
+        Client(fake.target) as client,
+        pytest.raises(errors.Malformed) as caught,
+    ):
+        client.fold(source)
+
+    assert caught.value.hint == f"Look at {str(source)!r}."
+
+
+def test_the_thread_that_sends_ends_with_its_call(source: Path) -> None:
+    """Also where the caller has enough before all is sent."""
+
+    def script(call: Call) -> Iterator[Json]:
+        yield call.accepted()
+        fake.ended.wait(20)
+
+    def enough(stage: str, fraction: float) -> None:
+        raise ServiceError("ENOUGH", f"{stage} {fraction}")
+
+    def senders() -> set[threading.Thread]:
+        return {each for each in threading.enumerate() if each.name.endswith(_SENDER)}
+
+    before = senders()
+    with faked(script) as fake, Client(fake.target) as client:
+        for _ in range(3):
+            with pytest.raises(ServiceError, match="upload 0"):
+                client.explain(source, progress=enough)
+        wait_until(lambda: senders() <= before, 5)
+
+
+@pytest.mark.parametrize("role", ["reference", "candidate"])
+def test_a_verdict_on_other_models_is_not_believed(
+    source: Path, good: tuple[Json, bytes], role: str
+) -> None:
+    """Whichever of the two is another one."""
+    path = source.with_name("m.folded.onnx")
+    path.write_bytes(good[1])
+    report = verifying.verified(source, path, digests=True).to_dict()
+    report[role]["sha256"] = "0" * 64
+
+    def script(call: Call) -> Iterator[Json]:
+        yield call.accepted()
+        call.take()
+        yield from results(report)
+
+    with (
+        faked(script) as fake,
+        Client(fake.target) as client,
+        pytest.raises(ServiceError, match="read other models than it was sent"),
+    ):
+        client.verify(source, path)
 
 
 def test_a_server_that_wants_what_there_is_not_gets_nothing(fold: Folds, source: Path) -> None:

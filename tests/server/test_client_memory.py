@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_service import Call, announced, chunk, described, faked
+from fake_service import Call, about, announced, chunk, described, faked
 from files import conv_net, save
 
 import folding
@@ -51,9 +51,9 @@ def echoing(size: int, report: dict[str, Any]) -> Any:
         digest.update(block)
     folded = v1.File(path="f.onnx", size=size, sha256=digest.hexdigest())
     report["target"] |= {"bytes": size, "sha256": folded.sha256}
-    note = json.dumps(report).encode()
 
     def script(call: Call) -> Iterator[dict[str, Any]]:
+        note = json.dumps(about(call, report)).encode()
         yield call.accepted()
         call.sizes = [len(request.chunk.data) for request in call.requests]
         yield {"report": announced(report, [described("report.json", note), folded])}

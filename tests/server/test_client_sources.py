@@ -134,14 +134,33 @@ def test_no_path_of_this_machine_is_told(fake: Fake, tmp_path: Path) -> None:
     assert file.path[7:23] == file.sha256[:16]
 
 
-@pytest.mark.parametrize("name", ["a\\b.onnx", "\udcff.onnx"])
-def test_a_model_may_be_called_as_no_server_can_call_it(
-    fake: Fake, tmp_path: Path, name: str
-) -> None:
+def test_a_model_may_be_called_as_no_server_can_call_it(fake: Fake, tmp_path: Path) -> None:
     """It is called something else there."""
-    call = sent(fake, save(conv_net(), tmp_path / name))
+    call = sent(fake, save(conv_net(), tmp_path / "\udcff.onnx"))
 
     assert call.files[0].path.endswith("/model.onnx")
+
+
+@pytest.mark.parametrize("location", ["model.onnx", "model.onnx/w.bin"])
+def test_what_a_model_is_called_there_is_no_name_of_its_data(
+    fake: Fake, tmp_path: Path, location: str
+) -> None:
+    """Else it would be read in place of the data."""
+    call = sent(fake, save_apart(conv_net(), tmp_path / "\udcff.onnx", location))
+
+    assert call.files[0].path.endswith("/model-1.onnx")
+    assert call.files[1].path == location
+    assert call.received[1] == (tmp_path / location).read_bytes()
+
+
+def test_data_in_the_file_of_the_model_is_not_sent_twice(fake: Fake, tmp_path: Path) -> None:
+    """A model may keep data in itself."""
+    model = conv_net()
+    refer(initializer(model, "w"), location="m.onnx")
+
+    call = sent(fake, save(model, tmp_path / "m.onnx"))
+
+    assert len(call.files) == 1
 
 
 def test_where_reports_and_models_may_not_go_nothing_is_sent(fake: Fake, tmp_path: Path) -> None:

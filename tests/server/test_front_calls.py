@@ -7,14 +7,16 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from files import conv_net, initializer, save, save_apart
 from serving import Server, serving
-from wire import ask, model_of
+from wire import ask, model_of, refusal
 
 import folding
 from folding.v1 import folding_pb2 as pb
 from folding.v1.folding_pb2_grpc import FoldingServiceStub
+from folding_server.limits import ServerLimits
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,55 @@ def test_external_data_is_sent_and_comes_back(stub: FoldingServiceStub, tmp_path
     for file, data in list(zip(answer.report.files, answer.files, strict=True))[1:]:
         assert (tmp_path / file.path).read_bytes() == data
     assert len(answer.files) == 3
+
+
+def damage(path: Path) -> None:
+    """Change the last byte."""
+    data = path.read_bytes()
+    path.chmod(0o600)
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+@pytest.mark.parametrize("name", ["net.onnx", "w.bin"])
+def test_a_file_that_is_no_longer_what_was_sent_is_asked_for_again(
+    server: Server, stub: FoldingServiceStub, tmp_path: Path, name: str
+) -> None:
+    """No verdict is about a model that nobody sent."""
+    source = save_apart(conv_net(seed=len(name) + 60), tmp_path / "net.onnx", "w.bin")
+    model, contents = model_of(source, tmp_path / "w.bin")
+    ask(stub.Explain, pb.ExplainRequest, pb.ExplainHeader(model=model), contents)
+    digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    (blob,) = server.spool.glob(f"blobs/*/{digest}")
+    damage(blob)
+
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(stub.Fold, pb.FoldRequest, pb.FoldHeader(model=model))
+    again = ask(stub.Fold, pb.FoldRequest, pb.FoldHeader(model=model), contents)
+
+    assert refusal(caught.value).reason == "FILE_DAMAGED"
+    assert again.accepted.wanted == [0, 1]
+    assert again.report.verdict == pb.VERDICT_EQUIVALENT
+
+
+@pytest.mark.parametrize("name", ["report.json", "net.folded.onnx"])
+def test_a_result_that_is_no_longer_what_was_found_is_found_anew(
+    server: Server, stub: FoldingServiceStub, tmp_path: Path, name: str
+) -> None:
+    """A client that calls again gets it."""
+    model, contents = model_of(save(conv_net(seed=len(name)), tmp_path / "net.onnx"))
+    first = ask(stub.Fold, pb.FoldRequest, pb.FoldHeader(model=model), contents)
+    (number,) = (n for n, file in enumerate(first.report.files) if file.path == name)
+    for kept in server.spool.glob(f"results/*/files/{name}"):
+        if kept.read_bytes() == first.files[number]:
+            damage(kept)
+
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(stub.Fold, pb.FoldRequest, pb.FoldHeader(model=model))
+    again = ask(stub.Fold, pb.FoldRequest, pb.FoldHeader(model=model))
+
+    assert refusal(caught.value).reason == "FILE_DAMAGED"
+    assert not again.report.cached
+    assert again.files[1] == first.files[1]
 
 
 def test_a_second_time_nothing_is_sent_and_nothing_is_run(
@@ -122,3 +173,5 @@ def test_a_server_says_what_it_takes(stub: FoldingServiceStub) -> None:
     assert "CPUExecutionProvider" in found.providers
     assert (found.chunk_bytes, found.max_header_bytes, found.max_files) == (1 << 20, 1 << 19, 1024)
     assert found.min_opset < 17 < found.max_opset
+    assert (found.max_nesting, found.max_expanded_nodes) == (1000, 10**9)
+    assert found.job_memory_bytes == ServerLimits().memory_of_job > 1 << 20

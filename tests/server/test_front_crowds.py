@@ -8,7 +8,7 @@ import resource
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,13 @@ from serving import Server, needs_root, serving, wait_until
 from wire import ask, model_of, refusal
 
 from folding.v1 import folding_pb2 as pb
-from folding_server import descriptors
+from folding_server import descriptors, handlers
+from folding_server.errors import ServiceError
 from folding_server.interceptors import _ask
+from folding_server.waits import Waits
 
 INFO = "/folding.v1.FoldingService/GetServerInfo"
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 CHECK = "/grpc.health.v1.Health/Check"
 #: A connection that no other channel shares.
 OWN = [("grpc.use_local_subchannel_pool", 1)]
@@ -75,6 +78,40 @@ def test_a_single_message_is_not_waited_for_long(server: Server) -> None:
 
     assert found == {grpc.StatusCode.RESOURCE_EXHAUSTED: 22, grpc.StatusCode.ABORTED: 128}
     assert health(server) == 1
+
+
+def test_reflection_is_not_waited_for_long(tmp_path: Path) -> None:
+    """Its calls take as much of a message as comes: of too many the first are ended, all soon."""
+    with serving(tmp_path, "--reflection") as reflecting:
+        found = Counter(asyncio.run(codes(reflecting.target, REFLECTION, 40)))
+
+    assert found == {grpc.StatusCode.RESOURCE_EXHAUSTED: 24, grpc.StatusCode.ABORTED: 16}
+
+
+def test_who_does_not_take_what_reflection_says_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would be in memory for as long."""
+    monkeypatch.setattr(handlers, "_SECONDS", 0.05)
+
+    class Stuck:
+        async def read(self) -> bytes:
+            return b""
+
+        async def write(self, _: bytes) -> None:
+            await asyncio.sleep(30)
+
+    async def echo(requests: AsyncIterator[bytes], _: Any) -> AsyncIterator[bytes]:
+        async for request in requests:
+            yield request
+
+    async def answer(run: Callable[[], Awaitable[None]], _: Any) -> None:
+        await run()
+
+    echoes: Any = grpc.stream_stream_rpc_method_handler(echo)
+    handler: Any = handlers.streamed(echoes, answer, Waits())
+    with pytest.raises(ServiceError, match="no message came, or was taken, within"):
+        asyncio.run(handler.stream_stream(None, Stuck()))
 
 
 @pytest.mark.parametrize("messages", [[], [b"\xff"]])

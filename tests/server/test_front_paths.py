@@ -38,7 +38,6 @@ def refused(*data: str) -> ServiceError:
         "./m",
         "a/",
         "a\0b",
-        "a\\b",
         "a" * 1025,
         "é" * 513,
         "n" * 256,
@@ -74,3 +73,8 @@ def test_two_files_in_one_place_are_refused(paths: list[str], place: int) -> Non
 def test_names_that_only_begin_alike_are_no_folders() -> None:
     """``a.b`` sorts between ``a`` and ``a/c`` and is neither."""
     job("a", "a.b", "a-", "ab")
+
+
+def test_a_backslash_parts_no_names() -> None:
+    """It is a character like others where servers run, as it is for folds there."""
+    job("a\\b", "..\\w.bin")

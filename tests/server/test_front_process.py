@@ -163,6 +163,7 @@ def test_a_signal_lets_calls_end_and_none_begin(tmp_path: Path, number: signal.S
 
     found = refusal(caught.value)
     assert (found.code, found.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+    assert found.retry_after == 1
     assert replies[-1].chunk.file == 1
 
 

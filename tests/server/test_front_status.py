@@ -123,6 +123,7 @@ def test_a_report_has_the_facts() -> None:
     assert (report.decisions[0].outcome, report.decisions[0].reason) == (2, "COPIES")
     assert [w.code for w in report.warnings] == ["SOME", "SOME"]
     assert [file.path for file in report.files] == ["report.json"]
+    assert not report.cut
 
 
 def test_a_report_without_verdict_has_none() -> None:
@@ -140,6 +141,7 @@ def test_a_report_fits_into_a_message(name: str) -> None:
 
     assert report.ByteSize() < 4_000_000
     assert 140 < len(report.decisions) <= 1000
+    assert report.cut is (len(report.decisions) < 1000)
     assert len(report.warnings) == 100
     assert max(len(d.name.encode()) for d in report.decisions) <= 1024
 

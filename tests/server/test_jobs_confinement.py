@@ -70,6 +70,22 @@ def _session(process: psutil.Process) -> int:
     return int(text.rpartition(")")[2].split()[3])
 
 
+def test_a_job_imports_nothing_from_its_folder(tmp_path: Path) -> None:
+    """Its files are a client's, and Python looks first where it was started."""
+    code = """
+import sys
+from pathlib import Path
+from folding_server.jobs.confinement import Bounds, confine
+sys.path[:0] = ["", "model"]
+confine(Path(sys.argv[1]), Bounds(30.0, 1 << 30, 0), 1)
+Path("found").write_text("\\n".join(sys.path))
+"""
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True, timeout=60)
+    found = (tmp_path / "found").read_text().splitlines()
+    assert found
+    assert all(Path(entry).is_absolute() for entry in found)
+
+
 def test_a_job_gets_links_and_not_copies(tmp_path: Path) -> None:
     """The files of a model are not copied for each job, and are those that only can be read."""
     source = save(endless(), tmp_path / "endless.onnx")

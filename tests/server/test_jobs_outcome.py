@@ -35,6 +35,7 @@ LEFT = {"path": "report.json", "size": 2, "sha256": "0" * 64}
         json.dumps({"facts": {}, "files": [{**LEFT, "path": ".."}]}),
         json.dumps({"facts": {}, "files": [{**LEFT, "path": "../stderr"}]}),
         json.dumps({"facts": {}, "files": [{**LEFT, "path": "/etc/passwd"}]}),
+        json.dumps({"facts": {}, "files": [{**LEFT, "path": "elsewhere/report.json"}]}),
         json.dumps({"facts": {}, "files": [{**LEFT, "path": "link"}]}),
         json.dumps({"facts": {}, "files": [{**LEFT, "path": "none\0such"}]}),
         " " * (16 << 20),
@@ -67,6 +68,7 @@ def left(folder: Path, told: str) -> Places:
     out.mkdir(parents=True)
     (out / "report.json").write_text("{}")
     (out / "link").symlink_to("report.json")
+    (out / "elsewhere").symlink_to(".")
     (places.folder / "outcome.json").write_text(told)
     return places
 
@@ -98,3 +100,5 @@ def test_the_facts_of_an_endless_report_are_short() -> None:
     assert len(json.dumps(facts)) < 1 << 22
     assert facts["decisions"]
     assert len(facts["warnings"]) == 100
+    assert facts["cut"]
+    assert not facts_of({**report, "decisions": [], "warnings": [warning]})["cut"]

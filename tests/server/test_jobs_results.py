@@ -77,6 +77,7 @@ def test_a_fold_has_the_bytes_and_the_report_of_a_fold_here(tmp_path: Path) -> N
         "counts": report.plan.counts,
         "decisions": [decision.to_dict() for decision in report.plan.decisions],
         "warnings": [],
+        "cut": False,
     }
 
 

@@ -72,17 +72,10 @@ def test_what_is_pinned_stays(spool: Spool) -> None:
     with spool.blobs.pin(OWNER, files[:2]):
         with spool.blobs.pin(OWNER, files[:1]):
             pass
-        spool._keeper.sweep(need=ROOM)
+        spool._keeper.make_room(ROOM)
         assert there(spool, files) == [0, 1]
-    spool._keeper.sweep(need=2 * ROOM)
+    spool._keeper.make_room(2 * ROOM)
     assert there(spool, files) == []
-
-
-def test_nothing_goes_in_vain(spool: Spool) -> None:
-    """Who declares more than can be had costs the others nothing."""
-    files = [of_age(spool, number, 10 - number) for number in range(3)]
-    spool._keeper.sweep(need=4 * ROOM)
-    assert there(spool, files) == [0, 1, 2]
 
 
 def test_what_nobody_asks_for_goes_by_itself(

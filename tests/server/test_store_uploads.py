@@ -16,7 +16,7 @@ from spools import OWNER, file_of, keep, left_in, send, spool_at
 from folding.errors import StorageFailed
 from folding_server.errors import ServiceError
 from folding_server.jobs.runner import FileSpec
-from folding_server.store import Spool, uploads
+from folding_server.store import Spool, keeping, uploads
 
 Chunks = list[tuple[int, bytes]]
 
@@ -152,9 +152,11 @@ def fails_at_the_third(code: int) -> object:
 
 
 def test_more_than_the_disk_has(spool: Spool) -> None:
-    """What does not fit is refused before the first byte."""
+    """What does not fit is refused before the first byte, and costs nobody anything."""
+    old = keep(spool, b"abc")
     error = refused(spool, [FileSpec("m.onnx", 1 << 60, "0" * 64)])
     assert error.reason == "STORAGE_FULL"
+    assert spool.blobs.has(OWNER, old)
 
 
 def test_what_is_kept_makes_room(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,8 +167,30 @@ def test_what_is_kept_makes_room(spool: Spool, monkeypatch: pytest.MonkeyPatch) 
         return 1000 if left_in(spool.folder / "blobs") else 10_000
 
     monkeypatch.setattr(uploads, "free_bytes", free)
+    monkeypatch.setattr(keeping, "free_bytes", free)
     new = keep(spool, bytes(6000))
     assert spool.blobs.missing(OWNER, [old, new]) == [0]
+
+
+def test_what_is_only_declared_costs_nobody_anything(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room is made for bytes that come, a step at a time."""
+    old = [keep(spool, bytes(size)) for size in (5000, 5001, 5002)]
+    monkeypatch.setattr(uploads, "free_bytes", lambda _: 4096)
+    monkeypatch.setattr(keeping, "free_bytes", lambda _: 4096)
+    monkeypatch.setattr(keeping, "_STEP", 4096)
+    left = list[list[int]]()
+
+    async def send_slowly() -> None:
+        async with spool.upload(OWNER, [file_of(bytes(10_000))], [0]) as upload:
+            for size in (4096, 4097):
+                await upload.write(0, bytes(size))
+                await upload._written()
+                left.append(spool.blobs.missing(OWNER, old))
+
+    asyncio.run(send_slowly())
+    assert list(map(len, left)) == [0, 1]
 
 
 def test_waiting_uploads_cost_no_descriptor(spool: Spool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -39,3 +39,10 @@ def fits_message(found: Mapping[str, Any], message: Report, *, proves: bool) -> 
 def fits_files(told: FileFacts | None, received: FileFacts) -> bool:
     """Whether a report speaks of the model that came with it."""
     return told is not None and (told.sha256, told.bytes) == (received.sha256, received.bytes)
+
+
+def fits_sent(told: Mapping[str, Any], sent: Sequence[FileFacts]) -> bool:
+    """Whether a report is about the models that were sent."""
+    roles = ("source",) if len(sent) == 1 else ("reference", "candidate")
+    digests = [told[role]["sha256"] for role in roles]
+    return digests == [model.sha256 for model in sent]

@@ -68,12 +68,14 @@ class AsyncClient(Connection):
         await self.close()
 
     async def _carry_out(self, steps: Steps[T]) -> T:
-        calls, loop = self._calls(), asyncio.get_running_loop()
-        done = loop.run_in_executor(self._threads, calls.carry_out, steps)
+        calls = self._calls()
+        work = self._threads.submit(calls.carry_out, steps)
+        done = asyncio.wrap_future(work)
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
             calls.stop()
-            await asyncio.wait([done])
-            done.exception()  # Nobody else asks for it.
+            if not work.cancel():  # It has a thread.
+                await asyncio.wait([done])
+                done.exception()  # Nobody else asks for it.
             raise

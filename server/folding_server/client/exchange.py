@@ -9,7 +9,7 @@ from typing import Any
 from folding.equivalence.verdict import VerdictName
 from folding.read_back import report_from
 from folding.report import FileFacts, Report
-from folding_server.client.agreement import fits_files, fits_message
+from folding_server.client.agreement import fits_files, fits_message, fits_sent
 from folding_server.client.answers import Names, Readable, bad_answer, read_report
 from folding_server.client.headers import Materials
 from folding_server.client.results import Results
@@ -52,6 +52,8 @@ class Exchange:
             ServiceError: it is none that this version can read, or not what was announced.
         """
         found, known = read_report(self.results.report, self.server, self.names, read)
+        if not fits_sent(known, self.facts):
+            raise bad_answer(self.server, "read other models than it was sent")
         if not fits_message(known, self.results.message, proves=proves):
             raise bad_answer(self.server, "sent another report than it said")
         return found

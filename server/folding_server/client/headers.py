@@ -7,17 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from folding.equivalence.limits import RUN_LIMITS, RunLimits, check_tolerance
+from folding.equivalence.limits import (
+    CPU_PROVIDER,
+    RUN_LIMITS,
+    RunLimits,
+    check_provider,
+    check_tolerance,
+)
 from folding.errors import BadCall
 from folding.layout import Layout
 from folding.model_limits import Limits
 from folding.v1 import folding_pb2 as v1
 from folding_server.client.sources import LocalInputs, LocalModel, Outgoing, sendable_target
 
-#: What runs models if nothing else is asked for.
-CPU = "CPUExecutionProvider"
 #: Seconds that a job may take besides its runs.
 _BESIDES = 600.0
+#: The greatest numbers that can be sent; they are above all limits of servers.
+_MOST_NESTING, _MOST = (1 << 32) - 1, (1 << 64) - 1
 _LAYOUTS = {
     Layout.AS_SOURCE: v1.LAYOUT_UNSPECIFIED,
     Layout.SINGLE_FILE: v1.LAYOUT_SINGLE_FILE,
@@ -49,7 +55,7 @@ class Runs:
     """How models are to be run, as ``folding.verify`` takes it.
 
     Raises:
-        BadCall: the tolerance is none.
+        BadCall: the tolerance or the provider is none.
     """
 
     shapes: Mapping[str, Sequence[int]] | None
@@ -58,6 +64,7 @@ class Runs:
     limits: RunLimits
 
     def __post_init__(self) -> None:
+        check_provider(self.provider)
         check_tolerance(self.tolerance)
 
     def message(self, inputs: Sequence[Outgoing]) -> v1.RunOptions:
@@ -67,9 +74,9 @@ class Runs:
             inputs=[each.file for each in inputs],
             shapes=[v1.InputShape(name=name, dims=dims) for name, dims in shapes],
             tolerance=self.tolerance,
-            provider="" if self.provider == CPU else self.provider,
+            provider="" if self.provider == CPU_PROVIDER else self.provider,
             time_limit_seconds=0.0 if self.limits == RUN_LIMITS else self.limits.seconds,
-            memory_limit_bytes=self.limits.memory or 0,
+            memory_limit_bytes=min(self.limits.memory or 0, _MOST),
         )
 
 
@@ -90,8 +97,8 @@ class Materials:
         """The limits of the job, which has time for all its runs."""
         return v1.JobOptions(
             time_limit_seconds=runs.limits.seconds + _BESIDES if runs else 0.0,
-            max_nesting=self.limits.nesting,
-            max_expanded_nodes=self.limits.expanded_nodes,
+            max_nesting=min(self.limits.nesting, _MOST_NESTING),
+            max_expanded_nodes=min(self.limits.expanded_nodes, _MOST),
         )
 
 
@@ -144,7 +151,7 @@ def made(header: Callable[[], T]) -> T:
         return header()
     except (AttributeError, TypeError, ValueError) as error:
         why = " ".join(str(error).split())
-        hint = "Give names as text, shapes as whole numbers, and values as JSON has them."
+        hint = "Give names as text, shapes as numbers of 64 bits, and values as JSON has them."
         raise BadCall(f"an option of the call cannot be sent: {why}", hint=hint) from error
 
 

@@ -21,7 +21,7 @@ import grpc
 from folding import beside
 from folding.calling import Call, check_places, clear_places, target_of
 from folding.clock import Clock
-from folding.equivalence.limits import RUN_LIMITS, RunLimits
+from folding.equivalence.limits import CPU_PROVIDER, RUN_LIMITS, RunLimits
 from folding.errors import BadCall, FoldError
 from folding.handing_over import hand_over
 from folding.junit import to_junit
@@ -36,7 +36,6 @@ from folding.verification import Verification
 from folding_server.client.answers import Names, error_from
 from folding_server.client.exchange import Exchange
 from folding_server.client.headers import (
-    CPU,
     Materials,
     Runs,
     Wishes,
@@ -65,7 +64,7 @@ def fold(
     progress: Progress | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     tolerance: float | None = None,
-    provider: str = CPU,
+    provider: str = CPU_PROVIDER,
     run_limits: RunLimits = RUN_LIMITS,
     freeze: Mapping[str, Any] | None = None,
     keep: Sequence[str] = (),
@@ -142,7 +141,7 @@ def verify(
     inputs: AnyPath | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     tolerance: float | None = None,
-    provider: str = CPU,
+    provider: str = CPU_PROVIDER,
     follow_links: bool = False,
     limits: Limits = LIMITS,
     run_limits: RunLimits = RUN_LIMITS,

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from folding.data_places import Places, place_of
@@ -17,11 +18,11 @@ from folding.locations import external_tensors
 from folding.source import SourceFile
 from folding.spool import STANDARD, standard_input
 from folding.v1.folding_pb2 import File, Model
+from folding_server.paths import LONGEST_NAME
 
 _BLOCK = 1 << 20
 #: A process may have some hundreds of files open; exporters make one for each tensor.
 _MOST_OPEN = 64
-_LONGEST_NAME = 255
 _DIGITS = 16
 
 
@@ -90,9 +91,10 @@ def open_model(given: str, role: str, stack: ExitStack, *, follow_links: bool) -
     file = _opened(resolved, stack)
     if not file.size:
         raise Malformed(f"{given!r} is empty")
-    base = _sendable(path.name) or "model.onnx"
+    found = _data(file, Places(folders, {}, follow_links))
+    base = _sendable(path.name) or _free_name(found)
     outgoing = [_outgoing(file, f"{role}-{{}}/{base}")]
-    for name, place in _data(file, Places(folders, {}, follow_links)).items():
+    for name, place in found.items():
         if name != base:  # A model may keep data in its own file.
             data = _opened(place, stack, stays_open=len(outgoing) < _MOST_OPEN)
             outgoing.append(_outgoing(data, name))
@@ -181,10 +183,17 @@ def _outgoing(source: SourceFile, name: str) -> Outgoing:
 def _sendable(name: str) -> str:
     """A name of a file, if a server can have a file that is called so."""
     try:
-        is_short = len(name.encode()) <= _LONGEST_NAME
+        is_short = len(name.encode()) <= LONGEST_NAME
     except UnicodeEncodeError:
         return ""
-    return name if is_short and name not in ("", "..") and "\\" not in name else ""
+    return name if is_short and name not in ("", "..") else ""
+
+
+def _free_name(taken: Iterable[str]) -> str:
+    """What a model can be called on a server beside the files that it keeps data in."""
+    tops = {PurePosixPath(name).parts[0] for name in taken}
+    names = chain(("model.onnx",), (f"model-{number}.onnx" for number in count(1)))
+    return next(name for name in names if name not in tops)
 
 
 def sendable_target(name: str) -> str:

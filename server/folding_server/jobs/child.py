@@ -5,6 +5,7 @@ The server names ``run`` to the fork server, so importing this module must not i
 
 from __future__ import annotations
 
+import hashlib
 import os
 from contextlib import suppress
 from errno import EFBIG, ENOMEM
@@ -14,7 +15,15 @@ from pathlib import Path
 from folding import errors
 from folding.errors import FoldError
 from folding_server.jobs.confinement import Bounds, confine
-from folding_server.jobs.outcome import NO_MEMORY, NO_ROOM, NO_SPACE, TOLD, shortened, write_outcome
+from folding_server.jobs.outcome import (
+    DAMAGED,
+    NO_MEMORY,
+    NO_ROOM,
+    NO_SPACE,
+    TOLD,
+    shortened,
+    write_outcome,
+)
 from folding_server.jobs.places import Places
 from folding_server.jobs.runner import JobSpec
 
@@ -32,6 +41,8 @@ def run(spec: JobSpec, folder: Path, stages: Connection, bounds: Bounds) -> None
 
 def _code(spec: JobSpec, places: Places, stages: Connection, bounds: Bounds) -> int:
     try:
+        if not _are_as_sent(places):
+            return DAMAGED
         _tell_outcome(spec, places, stages, bounds)
     except MemoryError:
         return NO_MEMORY
@@ -42,6 +53,17 @@ def _code(spec: JobSpec, places: Places, stages: Connection, bounds: Bounds) -> 
             raise
         write_outcome(_refusal(error, places))
     return TOLD
+
+
+def _are_as_sent(places: Places) -> bool:
+    """Whether the files that were kept are still those that the client sent."""
+    for path, file in places.files():
+        if file.sha256 not in places.spec.kept:
+            continue
+        with Path(path).open("rb") as content:
+            if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
+                return False
+    return True
 
 
 def _tell_outcome(spec: JobSpec, places: Places, stages: Connection, bounds: Bounds) -> None:

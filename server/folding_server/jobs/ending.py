@@ -11,6 +11,7 @@ from folding.equivalence.limits import NO_MEMORY as SAYS_NO_MEMORY
 from folding.errors import FoldError
 from folding_server.errors import OF_CLASSES, ServiceError
 from folding_server.jobs.outcome import (
+    DAMAGED,
     NO_MEMORY,
     NO_SPACE,
     TOLD,
@@ -22,7 +23,7 @@ from folding_server.jobs.outcome import (
 )
 from folding_server.jobs.places import Places
 from folding_server.jobs.runner import JobResult
-from folding_server.store.faults import full
+from folding_server.store.faults import damaged, full
 
 #: The exit code of processes whose end nobody was told.
 _LOST = 255
@@ -64,6 +65,8 @@ def _failure(folder: Path, code: int) -> FoldError:
         return memory_limit()
     if code == NO_SPACE:
         return full()
+    if code == DAMAGED:
+        return damaged()
     if code == -getattr(signal, "SIGXCPU", 0):
         return ServiceError("JOB_TIME_LIMIT", "the job took more time of the processor than it had")
     if code == _LOST:

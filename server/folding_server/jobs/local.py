@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 from weakref import WeakSet
 
-from folding.equivalence.limits import memory_there
-from folding_server.errors import ServiceError
+from folding_server.errors import ServiceError, draining
 from folding_server.jobs import forkserver
 from folding_server.jobs.confinement import Bounds
 from folding_server.jobs.ending import result_of
@@ -24,14 +23,11 @@ from folding_server.jobs.materials import Blobs, make_folder
 from folding_server.jobs.runner import JobResult, JobSpec
 from folding_server.jobs.turns import Turns
 from folding_server.limits import ServerLimits
-from folding_server.store.faults import FULL, storage
+from folding_server.store.faults import DAMAGED, FULL, storage
 from folding_server.store.keeping import discard
 
 T = TypeVar("T")
 
-#: The part of the machine's memory that is left to the server and the system.
-_SPARED = 10
-_UNKNOWN_MEMORY = 4 << 30
 #: How much the last job counts for what the next one is guessed to take.
 _WEIGHT = 0.2
 _SHORTEST, _LONGEST = 1.0, 60.0
@@ -52,7 +48,7 @@ class LocalRunner:
 
     def __init__(self, store: Blobs, folder: Path, limits: ServerLimits) -> None:
         self._store, self._folder, self._limits = store, folder.resolve(), limits
-        self._memory = limits.job_memory or _share(limits.jobs)
+        self._memory = limits.memory_of_job
         self._threads = ThreadPoolExecutor(2 * limits.jobs + 2, "jobs")
         self._waiting = Turns()
         self._running: set[LocalJob] = set()
@@ -76,7 +72,7 @@ class LocalRunner:
             ServiceError: QUEUE_FULL, or DRAINING.
         """
         if self._is_closed:
-            raise _draining()
+            raise draining()
         if len(self._waiting) >= self._limits.queue and len(self._running) >= self._limits.jobs:
             self._displace(spec.owner)
         bounds = Bounds(spec.seconds, self._memory, sum(file.size for file in spec.files))
@@ -101,7 +97,7 @@ class LocalRunner:
         What all jobs are forked from is killed if they do not end by themselves.
         """
         self._is_closed = True
-        ends = [asyncio.ensure_future(job.end(_draining())) for job in self._jobs]
+        ends = [asyncio.ensure_future(job.end(draining())) for job in self._jobs]
         if ends and (await asyncio.wait(ends, timeout=_CLOSING))[1]:
             await asyncio.to_thread(forkserver.kill)
         await asyncio.gather(*ends)
@@ -126,6 +122,8 @@ class LocalRunner:
         try:
             found = await self._found(job)
         except ServiceError as error:
+            if error.reason == DAMAGED:
+                await self._on_thread(self._store.forget, job.spec.owner, job.spec.files)
             room = _ROOM + _COPIES * sum(file.size for file in job.spec.files)
             if error.reason != FULL or not await self._on_thread(self._store.make_room, room):
                 raise
@@ -154,14 +152,3 @@ class LocalRunner:
             hint="Try again later.",
             retry_after=min(max(wait, _SHORTEST), _LONGEST),
         )
-
-
-def _share(jobs: int) -> int:
-    """What a job may have of the machine's memory."""
-    there = memory_there() or _UNKNOWN_MEMORY
-    return (there - there // _SPARED) // jobs
-
-
-def _draining() -> ServiceError:
-    text = "the server is about to stop"
-    return ServiceError("DRAINING", text, hint="Try again in a moment.", retry_after=_SHORTEST)

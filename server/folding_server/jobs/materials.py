@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
 from folding_server.errors import ServiceError
 from folding_server.jobs.places import Places
-from folding_server.jobs.runner import JobSpec, Kind
+from folding_server.jobs.runner import FileSpec, JobSpec, Kind
+from folding_server.paths import LONGEST_NAME
 from folding_server.store.keeping import discard
-
-_LONGEST_NAME = 255  # What file systems take.
 
 
 class Blobs(Protocol):
@@ -27,6 +27,10 @@ class Blobs(Protocol):
         """Remove of what no call uses as much as this, or all; whether there was any."""
         ...
 
+    def forget(self, owner: str, files: Iterable[FileSpec]) -> None:
+        """Have these files no longer: they are not what they were."""
+        ...
+
 
 def make_folder(spec: JobSpec, blobs: Blobs, parent: Path) -> Places:
     """A new folder with everything that a job needs.
@@ -36,8 +40,8 @@ def make_folder(spec: JobSpec, blobs: Blobs, parent: Path) -> Places:
         ServiceError: BAD_REQUEST, if no file can be called as the folded model would be.
     """
     places = Places(spec, parent / secrets.token_hex(16))
-    if spec.kind is Kind.FOLD and len(Path(places.target).name.encode()) > _LONGEST_NAME:
-        text = f"header.target would have more than {_LONGEST_NAME} bytes, made of the model's name"
+    if spec.kind is Kind.FOLD and len(Path(places.target).name.encode()) > LONGEST_NAME:
+        text = f"header.target would have more than {LONGEST_NAME} bytes, made of the model's name"
         raise ServiceError("BAD_REQUEST", text, hint="Give a shorter one.", field="header.target")
     places.folder.mkdir(mode=0o700)
     try:

@@ -11,16 +11,16 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 from typing import Any
 
-from folding_server.jobs.runner import FileSpec
+from folding_server.jobs.runner import DIGEST, FileSpec
 
-#: Exit codes: it told its result, lacked memory, or a place to write to.
-TOLD, NO_MEMORY, NO_SPACE = 0, 3, 4
+#: Exit codes: it told its result, lacked memory, or a place to write to, or was given other files
+#: than were sent.
+TOLD, NO_MEMORY, NO_SPACE, DAMAGED = 0, 3, 4, 5
 
 #: What the system says when there is no room, or no more for this user.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -32,9 +32,8 @@ _FILE = "outcome.json"
 _MOST_SAID = 1 << 13
 _MOST_BYTES = 8 << 20
 _LONGEST = 4096
-_LONGEST_FACT = 1024
-_MOST_DECISIONS, _MOST_WARNINGS, _MOST_NAMES = 1000, 100, 16
-_DIGEST = re.compile("[0-9a-f]{64}")
+#: What clients get of a report besides its JSON: so many records, names in one, bytes of a text.
+MOST_DECISIONS, MOST_WARNINGS, MOST_NAMES, LONGEST_FACT = 1000, 100, 16, 1024
 
 
 class NoOutcome(Exception):
@@ -104,7 +103,7 @@ def _checked(found: Any, folder: Path) -> FileSpec:
             raise NoOutcome
     parts = PurePosixPath(path).parts
     # A folder in between could be a link.
-    if len(parts) != 1 or parts[0] == ".." or not _DIGEST.fullmatch(sha256):
+    if len(parts) != 1 or parts[0] == ".." or not DIGEST.fullmatch(sha256):
         raise NoOutcome
     try:
         status = (folder / path).lstat()
@@ -117,13 +116,16 @@ def _checked(found: Any, folder: Path) -> FileSpec:
 
 def facts_of(report: Mapping[str, Any]) -> dict[str, Any]:
     """What every client gets of a report, short enough for one message and more."""
-    verification = report["verification"]
+    verification, told = report["verification"], report.get("decisions", [])
+    decisions = _cut_all(told[:MOST_DECISIONS])
+    warnings = _cut_all(report["warnings"][:MOST_WARNINGS])
     return {
         "verdict": verification["verdict"],
-        "rests_on": shortened(verification["rests_on"], _LONGEST_FACT),
+        "rests_on": shortened(verification["rests_on"], LONGEST_FACT),
         "counts": report.get("counts"),
-        "decisions": _cut_all(report.get("decisions", [])[:_MOST_DECISIONS]),
-        "warnings": _cut_all(report["warnings"][:_MOST_WARNINGS]),
+        "decisions": decisions,
+        "warnings": warnings,
+        "cut": len(decisions) < len(told) or len(warnings) < len(report["warnings"]),
     }
 
 
@@ -140,11 +142,11 @@ def _cut_all(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _short(value: Any) -> Any:
     if isinstance(value, str):
-        return shortened(value, _LONGEST_FACT)
+        return shortened(value, LONGEST_FACT)
     if isinstance(value, dict):
         return {key: _short(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_short(item) for item in value[:_MOST_NAMES]]
+        return [_short(item) for item in value[:MOST_NAMES]]
     return value
 
 

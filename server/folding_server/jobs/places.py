@@ -70,7 +70,7 @@ class Places:
     @property
     def _target_name(self) -> str:
         given = self.spec.options.get("target")
-        return str(given or f"{PurePosixPath(self.spec.models[0].name).stem}.folded.onnx")
+        return str(given or self.spec.models[0].folded_name)
 
     def _role(self, role: str) -> str:
         return f"{self.folder.name}-{role}"

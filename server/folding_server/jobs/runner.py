@@ -5,11 +5,15 @@ An engine that spreads jobs over machines stands behind ``JobRunner`` as well as
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
+
+#: What a SHA-256 looks like.
+DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class Kind(StrEnum):
@@ -42,6 +46,11 @@ class ModelSpec:
     def files(self) -> tuple[FileSpec, ...]:
         return (self.file, *self.external_data)
 
+    @property
+    def folded_name(self) -> str:
+        """What the folded model is called if nobody says it."""
+        return f"{PurePosixPath(self.name).stem}.folded.onnx"
+
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
@@ -57,6 +66,7 @@ class JobSpec:
             ``tolerance``, ``provider``, ``run_seconds``, ``run_memory``, ``max_nesting``,
             ``max_expanded_nodes``, ``target`` (the name of the folded model's file).
         seconds: that it may run.
+        kept: the digests of files that an earlier call has sent: they are looked at again.
     """
 
     kind: Kind
@@ -65,6 +75,7 @@ class JobSpec:
     inputs: tuple[FileSpec, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 600.0
+    kept: frozenset[str] = frozenset()
 
     @property
     def files(self) -> tuple[FileSpec, ...]:
@@ -106,8 +117,8 @@ class JobHandle(Protocol):
 
         Raises:
             FoldError: the model, the call or the job itself is bad; a ServiceError with
-                JOB_TIME_LIMIT, JOB_MEMORY_LIMIT, WORKER_CRASHED, STORAGE_FULL or DRAINING for what
-                became of its process.
+                JOB_TIME_LIMIT, JOB_MEMORY_LIMIT, WORKER_CRASHED, FILE_DAMAGED, STORAGE_FULL or
+                DRAINING for what became of its process.
         """
         ...
 

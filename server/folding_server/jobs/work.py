@@ -13,7 +13,7 @@ import onnxruntime
 
 from folding import __version__, pipeline, verifying
 from folding.digests import sha256
-from folding.equivalence.limits import RUN_LIMITS, RunLimits
+from folding.equivalence.limits import CPU_PROVIDER, RUN_LIMITS, RunLimits
 from folding.equivalence.running import Wish
 from folding.errors import VerificationFailed
 from folding.frozen_inputs import parse_all
@@ -132,7 +132,7 @@ def _runs(spec: JobSpec, places: Places, memory: int) -> dict[str, Any]:
         "inputs": places.inputs,
         "shapes": options.get("shapes") or None,
         "tolerance": options.get("tolerance"),
-        "provider": options.get("provider") or "CPUExecutionProvider",
+        "provider": options.get("provider") or CPU_PROVIDER,
         "run_limits": RunLimits(
             options.get("run_seconds") or RUN_LIMITS.seconds,
             min(options.get("run_memory") or most, most),

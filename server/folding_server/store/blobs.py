@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -12,11 +11,10 @@ from pathlib import Path
 from stat import S_ISREG
 
 from folding_server.errors import ServiceError
-from folding_server.jobs.runner import FileSpec
+from folding_server.jobs.runner import DIGEST, FileSpec
 from folding_server.store.faults import storage
 from folding_server.store.keeping import Keeper, room_of
 
-_DIGEST = re.compile("[0-9a-f]{64}")
 #: Only for reading: a job has them in its folder by hard link.
 _MODE = 0o400
 
@@ -35,7 +33,7 @@ class Blobs:
 
     def path(self, owner: str, sha256: str) -> Path:
         """Where a file is, or would be."""
-        if not _DIGEST.fullmatch(sha256):
+        if not DIGEST.fullmatch(sha256):
             raise ServiceError("BAD_REQUEST", f"{sha256!r} is no SHA-256", field="sha256")
         return self._folder / folder_of(owner) / sha256
 
@@ -67,6 +65,11 @@ class Blobs:
     def pin(self, owner: str, files: Iterable[FileSpec]) -> AbstractContextManager[None]:
         """Keep these files, there or still to come, for the time of the block."""
         return self._keeper.pinned({self.path(owner, file.sha256) for file in files})
+
+    def forget(self, owner: str, files: Iterable[FileSpec]) -> None:
+        """Have these files no longer, whoever uses them: they are wanted again."""
+        for file in files:
+            self._keeper.remove(self.path(owner, file.sha256), in_use=True)
 
     def take(self, owner: str, file: FileSpec, source: Path) -> None:
         """Move a file here whose size and digest are as promised."""

@@ -11,6 +11,8 @@ from folding_server.jobs.outcome import NO_ROOM
 
 #: What clients are told then.
 FULL = "STORAGE_FULL"
+#: What they are told of a file that is no longer what they sent, or were to get.
+DAMAGED = "FILE_DAMAGED"
 #: Seconds after which jobs that run now may have made room.
 _RETRY = 60.0
 
@@ -23,6 +25,12 @@ def full() -> ServiceError:
         hint="Try again later, or tell its operator.",
         retry_after=_RETRY,
     )
+
+
+def damaged() -> ServiceError:
+    """A file that was kept has changed; it is kept no longer."""
+    text = "a file that the server kept has other bytes than it had"
+    return ServiceError(DAMAGED, text, hint="Call again: the server has forgotten the file.")
 
 
 @contextmanager

@@ -29,6 +29,8 @@ _USUAL_BYTES = 20 << 30
 _MOST = 20_000
 #: What is left of a limit that was passed, so that not every call has to look at everything.
 _LOW = 0.9
+#: Bytes for which room is made at a time.
+_STEP = 64 << 20
 #: So often in the time that things are kept it is looked whether that of some is over,
 _LOOKS = 24
 #: but no sooner and no later than after so many seconds.
@@ -121,32 +123,45 @@ class Keeper:
             self._due = True
         self.pool.submit(self.sweep)
 
-    def sweep(self, need: int = 0) -> None:
-        """Remove what is over the limits, and if that makes room for so many bytes, more of it."""
+    def sweep(self) -> None:
+        """Remove what is over the limits."""
         with self._sweeping:
             with self._lock:
                 self._due = False
             try:
-                self._sweep(need)
+                self._sweep(0)
             except OSError as error:
                 _LOG.warning("the spool cannot be tidied: %s", error)
+
+    def removable(self) -> int:
+        """The bytes that may go."""
+        entries = list(self._entries())
+        with self._lock:
+            return sum(entry.room for entry in entries if entry.path not in self._pins)
+
+    def make_way(self, size: int, rest: int) -> None:
+        """See to it that ``size`` bytes can be written, of ``rest`` that are still to come.
+
+        What is kept goes as bytes arrive, not for those that are only announced.
+        """
+        if free_bytes(self.uploads) < size:
+            self.make_room(min(rest, max(size, _STEP)))
 
     def make_room(self, most: int) -> bool:
         """Remove what makes room for so many bytes, or as much as may go; whether any did."""
         with self._sweeping:
             try:
-                return self._sweep(min(most, self._removable(self._entries()))) > 0
+                return self._sweep(min(most, self.removable())) > 0
             except OSError as error:
                 _LOG.warning("the spool cannot be tidied: %s", error)
                 return False
 
     def _sweep(self, need: int) -> int:
-        """How many bytes have gone."""
+        """Remove what is over the limits, and so much at least; how many bytes have gone."""
         entries = sorted(self._entries())
         room, count = sum(entry.room for entry in entries), len(entries)
         most = self._goal(room, self._most_bytes)
-        if need <= self._removable(entries):
-            most = min(most, room - need)
+        most = min(most, room - need)
         oldest = time.time() - self._limits.kept_seconds
         stale = [entry for entry in entries if entry.used < oldest]
         kept = entries[len(stale) :]
@@ -180,10 +195,6 @@ class Keeper:
                 left.append(entry)
             heapreplace(heap, (size + weight(entry), owner)) if shares[owner] else heappop(heap)
         return sorted([*left, *chain.from_iterable(shares.values())]), gone
-
-    def _removable(self, entries: Iterable[Entry]) -> int:
-        with self._lock:
-            return sum(entry.room for entry in entries if entry.path not in self._pins)
 
     @staticmethod
     def _goal(now: int, limit: int) -> int:

@@ -80,6 +80,10 @@ class Results:
             return None
         return result
 
+    def forget(self, key: str) -> None:
+        """Have a result no longer, whoever uses it."""
+        self._keeper.remove(self._folder / key, in_use=True)
+
     def put(self, key: str, result: JobResult) -> JobResult:
         """Keep a result by moving its folder; where it is from now on. Pin it before.
 

@@ -12,7 +12,6 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -30,8 +29,9 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 class Part:
     """One file that is arriving. All of this happens on threads, one step at a time."""
 
-    def __init__(self, owner: str, file: FileSpec, blobs: Blobs, path: Path) -> None:
-        self._owner, self._file, self._blobs, self._path = owner, file, blobs, path
+    def __init__(self, owner: str, file: FileSpec, blobs: Blobs, keeper: Keeper) -> None:
+        self._owner, self._file, self._blobs, self._keeper = owner, file, blobs, keeper
+        self._path = keeper.fresh_name()
         self._digest, self._size = hashlib.sha256(), 0
         self._lock, self._gone = Lock(), False
 
@@ -55,6 +55,7 @@ class Part:
                 raise
 
     def _write(self, data: bytes) -> None:
+        self._keeper.make_way(len(data), self._file.size - self._size)
         descriptor = os.open(self._path, _FLAGS, 0o600)
         try:
             rest = memoryview(data)
@@ -108,21 +109,20 @@ class Upload:
         self._step: Future[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """See to it that there is room for all that was declared.
+        """See whether there is room for all that was declared, or can be made when it comes.
 
         Raises:
             ServiceError: STORAGE_FULL.
         """
-        if (lack := self._lack()) > 0:
-            await asyncio.wrap_future(self._keeper.pool.submit(self._keeper.sweep, lack))
-            if self._lack() > 0:
-                raise full()
+        await asyncio.wrap_future(self._keeper.pool.submit(self._check_room))
         return self
 
-    def _lack(self) -> int:
+    def _check_room(self) -> None:
         need = sum(self._files[number].size for number in self._wanted)
         with storage("look for room"):
-            return need - free_bytes(self._keeper.uploads)
+            lack = need - free_bytes(self._keeper.uploads)
+            if lack > 0 and lack > self._keeper.removable():
+                raise full()
 
     async def __aexit__(
         self,
@@ -176,7 +176,7 @@ class Upload:
         await self._settled()
         self._number, self._size = self._left.popleft(), 0
         file = self._files[self._number]
-        self._part = Part(self._owner, file, self._blobs, self._keeper.fresh_name())
+        self._part = Part(self._owner, file, self._blobs, self._keeper)
         if not file.size:
             await self._submit(b"")
 

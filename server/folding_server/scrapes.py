@@ -1,0 +1,52 @@
+"""What Prometheus asks: few connections at once, and none that says nothing for long."""
+
+from __future__ import annotations
+
+import socket
+from socketserver import ThreadingMixIn
+from threading import BoundedSemaphore
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+#: Who comes when so many are there is sent away.
+_MOST = 16
+_SECONDS = 5.0
+
+
+class Scrapes(ThreadingMixIn, WSGIServer):
+    """Answers with the metrics of a registry; raises ``OSError`` where it cannot listen."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
+        self._free = BoundedSemaphore(_MOST)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family = found[0][0]
+        super().__init__((host, port), _Scrape)
+        self.set_app(make_wsgi_app(registry))
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer on a thread, if there is one left."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and leave the thread to another."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever is gone or said nothing is no matter for the log."""
+
+
+class _Scrape(WSGIRequestHandler):
+    timeout = _SECONDS
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
+        """Scrapes come every few seconds."""
