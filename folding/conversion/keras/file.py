@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from folding.errors import BadCall, BadModel
 #: How long a description of layers may be.
 _LONGEST = 1 << 28
 _PARTS = ("metadata.json", "config.json", "model.weights.h5")
-#: What stands for a Python function whose code is in the file.
-_CODE = "__lambda__"
-#: Layers that run what the file brings.
-_RUNS_CODE = ("Lambda", "TFSMLayer")
+#: Classes that run what the file brings, and what stands for a function whose code is in it.
+_RUNS_CODE = frozenset({"Lambda", "TFSMLayer", "__lambda__"})
+#: What has a class, and is no layer.
+_FUNCTIONS = frozenset({"__lambda__", "__tensor__", "function"})
+#: Where classes come from that nobody else wrote; what a notebook defined is not there any more.
+_OWN_PACKAGES = frozenset({"__main__", "builtins", "keras", "tf_keras"})
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +35,33 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class KerasFile:
-    """A file of either format: the Keras that wrote it, and its layers."""
+    """A file of either format: the Keras that wrote it, and its layers.
+
+    ``code`` says what of it would run code of the file or import some.
+    """
 
     path: Path
     version: str
     layers: tuple[Layer, ...]
+    code: tuple[str, ...] = ()
 
     @property
     def is_legacy(self) -> bool:
         """Whether Keras 2 wrote it, and so tf_keras has to read it."""
-        return self.version.split(".")[0] in {"1", "2"}
+        return _is_legacy(self.version)
 
     def require_no_code(self, *, trust: bool) -> None:
         """Refuse a file that brings code, unless it is trusted."""
-        for layer in self.layers:
-            if not trust and (layer.kind in _RUNS_CODE or _CODE in _kinds(layer.own)):
-                text = f"the {layer.kind} layer {layer.name!r} of {str(self.path)!r} holds code"
-                hint = (
-                    "Converting it runs that code, which can do anything that you can: give"
-                    " --trust if you know where the file comes from."
-                )
-                raise BadCall(text, hint=hint)
+        if self.code and not trust:
+            hint = (
+                "Converting it runs that code, which can do anything that you can: give"
+                " --trust if you know where the file comes from."
+            )
+            raise BadCall(f"{self.code[0]} of {str(self.path)!r} holds code", hint=hint)
+
+
+def _is_legacy(version: str) -> bool:
+    return version.partition(".")[0] in {"1", "2"}
 
 
 def read_keras_file(path: Path) -> KerasFile:
@@ -60,9 +70,17 @@ def read_keras_file(path: Path) -> KerasFile:
     Raises:
         BadModel: it is damaged, or not the file of a whole model.
     """
-    version, config = _from_zip(path) if zipfile.is_zipfile(path) else _from_hdf5(path)
+    with path.open("rb") as file:
+        is_hdf5 = file.read(len(_HDF5)) == _HDF5
+    if is_hdf5 and zipfile.is_zipfile(path):
+        text = f"{str(path)!r} is two files in one, of which each reader sees another"
+        raise BadModel(text, hint="Save the model again.")
+    version, config = _from_hdf5(path) if is_hdf5 else _from_zip(path)
     try:
-        return KerasFile(path, version, tuple(_layers(json.loads(config))))
+        model = json.loads(config)
+        imports = _is_legacy(version)
+        code = tuple(_code(model, "the model", imports=imports))
+        return KerasFile(path, version, tuple(_layers(model)), code)
     except (ValueError, RecursionError) as error:
         raise BadModel(
             f"the description of the layers in {str(path)!r} cannot be read: {error}"
@@ -126,7 +144,28 @@ def _layers(config: Any) -> Iterator[Layer]:
             yield from _layers(part)
 
 
-def _kinds(own: Mapping[str, Any]) -> list[str]:
-    """The class of everything that a layer is set to and that has one."""
-    parts = [part for part in own.values() if isinstance(part, Mapping)]
-    return [str(part.get("class_name")) for part in parts]
+def _code(config: Any, within: str, *, imports: bool) -> Iterator[str]:
+    """Whatever in a description would run code of the file, named after the layer it is in.
+
+    It goes by what stands there, not by what a layer has to look like. ``imports`` is whether a
+    class is looked for in whatever module it names, as Keras 2 does, which runs that.
+    """
+    if isinstance(config, dict):
+        kind, own = str(config.get("class_name")), config.get("config")
+        if isinstance(own, dict) and kind not in _FUNCTIONS:
+            within = f"the {kind} layer {own.get('name', '')!r}"
+        named = {
+            name.rpartition(">")[2].strip() for name in (kind, str(config.get("registered_name")))
+        }
+        is_lambda = any(key.endswith("_type") and part == "lambda" for key, part in config.items())
+        if named & _RUNS_CODE or is_lambda or (imports and _is_foreign(config.get("module"))):
+            yield within
+    parts = config.values() if isinstance(config, dict) else config
+    for part in parts if isinstance(config, (dict, list)) else ():
+        yield from _code(part, within, imports=imports)
+
+
+def _is_foreign(module: Any) -> bool:
+    """Whether a module that is not Keras' own could be imported."""
+    package = str(module or "keras").partition(".")[0]
+    return package not in _OWN_PACKAGES and find_spec(package or "keras") is not None

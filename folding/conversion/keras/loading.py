@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import nullcontext
 from typing import Any
 
@@ -19,6 +20,8 @@ _UNKNOWN = re.compile(
 #: Where Keras says what is behind an error that it wraps into its own.
 _BEHIND = re.compile(r"(?:Exception|Error) encountered[^:]*:\s*(?P<text>\S.*)")
 _UNSAFE = re.compile(r"safe_mode|unsafe deserialization|disallowed", re.IGNORECASE)
+#: Where Keras 2 and Keras 3 make functions of the code in a file.
+_MAKERS = ("tf_keras.src.utils.generic_utils", "keras.src.utils.python_utils")
 _FAULTS = (
     AttributeError,
     ImportError,
@@ -40,10 +43,23 @@ def load(library: Any, file: KerasFile, *, trust: bool) -> Any:
     """
     file.require_no_code(trust=trust)
     try:
+        if not trust:
+            _refuse_code()
         with mended(library) if file.is_legacy else nullcontext():
             return library.saving.load_model(str(file.path), compile=False, safe_mode=not trust)
     except _FAULTS as error:
         raise _explained(file, str(error)) from error
+
+
+def _refuse_code() -> None:
+    """Let this process make no function of stored code, wherever a description hides some."""
+
+    def refused(*args: Any, **kwargs: Any) -> Any:
+        raise ValueError("unsafe deserialization of a function")
+
+    for name in _MAKERS:
+        if name in sys.modules:
+            vars(sys.modules[name])["func_load"] = refused
 
 
 def _explained(file: KerasFile, message: str) -> BadCall | BadModel:

@@ -19,6 +19,10 @@ CODED = {
     "class_name": "Dense",
     "config": {"name": "coded", "activation": {"class_name": "__lambda__", "config": {}}},
 }
+NAMELESS = {"class_name": "Lambda", "config": {"function": ["code"], "function_type": "lambda"}}
+REGISTERED = {"class_name": "Kind", "registered_name": "keras>Lambda", "config": {"name": "r"}}
+IMPORTED = {"class_name": "function", "config": "system", "module": "os"}
+CALLS = {"class_name": "Dense", "config": {"name": "calls", "activation": IMPORTED}}
 WRAPPED = {"class_name": "TimeDistributed", "config": {"name": "each", "layer": LAMBDA}}
 
 
@@ -47,15 +51,38 @@ def test_layers_are_found_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("layer", "name"), [(LAMBDA, "'twice'"), (CODED, "'coded'"), (WRAPPED, "'twice'")]
+    ("layer", "name"),
+    [
+        (LAMBDA, "'twice'"),
+        (CODED, "'coded'"),
+        (WRAPPED, "'twice'"),
+        (NAMELESS, "the Lambda layer"),
+        (REGISTERED, "'r'"),
+        (CALLS, "'calls'"),
+    ],
 )
 def test_code_needs_trust(tmp_path: Path, layer: Any, name: str) -> None:
-    """A Lambda, an activation that is one, and one in a wrapper are refused, or trusted."""
-    file = read_keras_file(_file(tmp_path, DENSE, layer))
+    """Whatever stands for a Lambda, or is imported for it, is refused, or trusted."""
+    file = read_keras_file(_file(tmp_path, DENSE, layer, version="2.15.0"))
     with pytest.raises(BadCall, match=name) as error:
         file.require_no_code(trust=False)
     assert "--trust" in error.value.hint
     file.require_no_code(trust=True)
+
+
+def test_what_cannot_be_imported_is_no_code(tmp_path: Path) -> None:
+    """It is a layer that is unknown here, which is said when it is loaded."""
+    for module in ("__main__", "somebodys_layers.norms", "keras.layers"):
+        layer = {"class_name": "Own", "module": module, "config": {"name": "own"}}
+        read_keras_file(_file(tmp_path, layer, version="2.15.0")).require_no_code(trust=False)
+
+
+def test_a_file_of_both_formats_is_refused(tmp_path: Path) -> None:
+    """Who looks at its end finds other layers than who looks at its beginning."""
+    path = _file(tmp_path, DENSE)
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + path.read_bytes())
+    with pytest.raises(BadModel, match="two files in one"):
+        read_keras_file(path)
 
 
 def test_layers_without_code_need_no_trust(tmp_path: Path) -> None:
