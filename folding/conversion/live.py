@@ -6,6 +6,7 @@ Whoever has such an object has imported its framework; nobody else has to.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,7 @@ def converted_here(found: Live, job: Job) -> Product:
     """
     module, name = LIVE[found.kind].split(":")
     convert = getattr(importlib.import_module(module), name)
+    before = dict(os.environ)  # PyTorch names a folder there for what it compiles.
     try:
         product: Product = convert(found.model, job)
     except FoldError:
@@ -63,4 +65,7 @@ def converted_here(found: Live, job: Job) -> Product:
         lines = str(error).strip().splitlines() or [""]
         text = f"the {found.name} cannot be converted: {type(error).__name__}: {lines[0]}"
         raise Unconvertible(text) from error
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
     return product

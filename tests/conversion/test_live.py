@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -65,6 +66,24 @@ def test_a_path_is_none(path: object) -> None:
 def test_anything_else_is_refused(source: object) -> None:
     with pytest.raises(BadCall, match=f"the source is a {type(source).__name__}$"):
         live(source)
+
+
+def test_the_environment_is_that_of_before(
+    tmp_path: Path, route: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch sets a variable when it exports."""
+    before = dict(os.environ)
+    inner = route.convert_model
+
+    def convert_model(model: object, job: Job) -> Product:
+        os.environ["A_CACHE"] = "somewhere"
+        return inner(model, job)  # type: ignore[no-any-return]  # it is one
+
+    monkeypatch.setattr(route, "convert_model", convert_model)
+
+    convert(KERAS(), tmp_path / "net.onnx")
+
+    assert dict(os.environ) == before
 
 
 def test_a_live_model_is_converted_here_and_checked_like_a_file(tmp_path: Path, route: Any) -> None:

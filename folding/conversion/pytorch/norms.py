@@ -34,7 +34,8 @@ def norms_of_module(module: Any) -> Iterator[Norm]:
             arrays = arrays_of({key: getattr(layer, slot) for key, slot in _KEYS.items()})
             if isinstance(layer, _BatchNorm) or "mean" in arrays:
                 steps = layer.num_batches_tracked
-                count = None if steps is None else int(steps)
+                # It is 0 as well where the statistics are from a file that did not have it.
+                count = int(steps) or None if steps is not None else None
                 yield Norm(name, arrays, layer.eps, layer.momentum, count)
 
 

@@ -96,6 +96,24 @@ def test_the_statistics_are_those_of_the_layers(tmp_path: Path, route: str) -> N
             assert np.array_equal(arrays["beta"], layer.bias.detach().numpy())
 
 
+def test_nothing_is_told_from_a_count_that_was_never_kept(tmp_path: Path) -> None:
+    """As of weights from before PyTorch counted, or of another framework."""
+    import torch_files
+    import torch_models
+
+    module = torch_models.trained("epsilon_and_momentum")
+    counts = [module[place].num_batches_tracked.clone() for place in (1, 5, 9)]
+    try:
+        for place in (1, 5, 9):
+            module[place].num_batches_tracked.zero_()
+        array = torch_files.rows(torch_models.IMAGE)
+        _, product = torch_files.ROUTES["module"](tmp_path, module, array)
+    finally:
+        for place, count in zip((1, 5, 9), counts, strict=True):
+            module[place].num_batches_tracked.copy_(count)
+    assert [found.steps for found in product.statistics] == [None] * 3
+
+
 def test_a_network_has_learnt() -> None:
     """What is tested has other statistics and weights than at its beginning."""
     import torch
