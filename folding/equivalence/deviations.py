@@ -100,7 +100,8 @@ def deviation(
     channel = int(worst.argmax()) if channels else 0
     half = (roundings.max(0, initial=0.0) + 2 * error) / 2
     compared = int(np.count_nonzero(is_safe))
-    overflows = bool((size >= kind.largest / _MARGIN).any())
+    # Where S is no number (0 / 0), what follows makes of it what it likes: poolings leave it out.
+    overflows = not (size < kind.largest / _MARGIN).all()
     return Deviation(float(worst[channel]) if channels else 0.0, channel, half, overflows, compared)
 
 
