@@ -77,6 +77,17 @@ def good(job: Job) -> Product:
     )
 
 
+def untrained(job: Job) -> Product:
+    """One whose statistics are those of the beginning, as source and graph say alike."""
+    model = batched()
+    for tensor in model.graph.initializer:
+        if tensor.name in {"mean", "var"}:
+            array = np.full(4, float(tensor.name == "var"), np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    arrays = write_statistics(job, 0, {"mean": np.zeros(4), "variance": np.ones(4)})
+    return write(job, model, statistics=[Statistics("norm", arrays, 1e-3, 0.99)])
+
+
 def wide(job: Job) -> Product:
     """One whose weights can be kept apart."""
     return write(job, batched(64))

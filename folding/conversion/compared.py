@@ -7,8 +7,9 @@ and 8, the worst was off by 1.4e-6 of its size, 23 u (u: the unit roundoff of fl
 measure used here: ``distance``, by channel where a channel has enough elements. A network in mixed
 float16 was off by 7e-4, 1.4 u of float16, since there sums are kept in float32. So an output passes
 that is off by no more than 2^8 u for float32 and float64, 2^4 u for float16 and bfloat16: 11 times
-that. Wrong conversions gave 0.18 and more, and the least that a converter gets wrong, an epsilon of
-1e-5 for 1e-3 at a variance of 1, gives 5e-4.
+that. (An epsilon that is an attribute is a float32, in a model of float64 as well.) Wrong
+conversions gave 0.18 and more, and the least that a converter gets wrong, an epsilon of 1e-5 for
+1e-3 at a variance of 1, gives 5e-4.
 
 What is further off, as a deep model or one that cancels may be, is compared with what rounding does
 to that very graph (``folding.equivalence.rounding``): it may be four times as much. An output in
@@ -26,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto, TensorProto
+from onnx import AttributeProto, ModelProto, TensorProto
 
 from folding.conversion.agreement import OutputFacts
 from folding.conversion.samples import IN, OUT
@@ -204,7 +205,14 @@ def _bound(model: Model, types: Mapping[str, int]) -> float:
     """How far an output may be off, by the coarsest type that anything is computed in."""
     found = set(types.values()) | {t.data_type for t in model.proto.graph.initializer}
     roundoff = max((FLOATS[kind].roundoff for kind in found if kind in FLOATS), default=_SINGLE)
+    if any(_is_rounded(a) for node in model.proto.graph.node for a in node.attribute):
+        roundoff = max(roundoff, _SINGLE)
     return roundoff * (_FINE if roundoff <= _SINGLE else _COARSE)
+
+
+def _is_rounded(attribute: AttributeProto) -> bool:
+    """Whether it is a number, such as an epsilon, that ONNX has in float32 only."""
+    return attribute.type == AttributeProto.FLOAT and not attribute.f.is_integer()
 
 
 def _flipped(ours: Any, theirs: Array, noisy: list[Any]) -> str:

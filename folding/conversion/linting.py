@@ -61,5 +61,8 @@ def of_product(product: Product, model: Path, request: Request, *, run: bool) ->
 def without_lints(report: Report) -> Report:
     """The report of a fold, whose lints the conversion before it has said."""
     lints: Collection[str] = Code.__members__
-    kept = [warning for warning in report.plan.warnings if warning.code not in lints]
-    return replace(report, plan=replace(report.plan, warnings=kept))
+    of_plan, of_all = (
+        tuple(warning for warning in warnings if warning.code not in lints)
+        for warnings in (report.plan.warnings, report.warnings)
+    )
+    return replace(report, plan=replace(report.plan, warnings=of_plan), warnings=of_all)

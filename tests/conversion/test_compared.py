@@ -135,6 +135,18 @@ def dense(elem_type: int) -> ModelProto:
     return net.model(value)
 
 
+def test_an_epsilon_is_a_float32_in_any_model(tmp_path: Path) -> None:
+    """ONNX has no attribute of float64, and frameworks have epsilons of it."""
+    net = Net(DOUBLE)
+    net.batch_norm(net.input(4, 3), 3, "y", epsilon=1e-5)
+    feeds = [{"x": np.random.default_rng(0).normal(size=(4, 3))}]
+
+    near, far = (look(tmp_path, net.model("y"), feeds, scaled(by)) for by in (1e-9, 1e-3))
+
+    assert near["outputs"][0]["why"] == ""
+    assert "is off by" in far["outputs"][0]["why"]
+
+
 @pytest.mark.parametrize(
     ("elem_type", "passes", "fails"),
     [(DOUBLE, 1e-14, 1e-11), (FLOAT, 1e-5, 1e-3), (HALF, 5e-3, 0.1)],

@@ -84,6 +84,17 @@ def test_it_is_converted_checked_folded_and_written(
     VALIDATOR.validate(json.loads(report.to_json()))
 
 
+@pytest.mark.parametrize("fold", [True, False])
+def test_what_looks_wrong_is_said_once(
+    source: Path, monkeypatch: pytest.MonkeyPatch, *, fold: bool
+) -> None:
+    """Of the source, which the graph that was folded says as well."""
+    report = convert_by(monkeypatch, "untrained", source, fold=fold)
+
+    assert report.to_json().count("STATISTICS_AT_INITIAL") == 1
+    assert [w.at for w in report.warnings if w.code == "STATISTICS_AT_INITIAL"] == ["norm"]
+
+
 def test_without_a_fold_it_is_written_as_it_is(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
