@@ -34,12 +34,16 @@ def placement(graph: Graph) -> Iterator[Finding]:
 
 
 def _before(graph: Graph, chain: Chain, way: Way) -> Iterator[Finding]:
-    """An activation or a pooling between a layer and the normalisation."""
+    """An activation or a pooling between a layer and the normalisation.
+
+    A pooling that others read as well ends a block of a network that normalises at the beginning of
+    each (He et al., Identity Mappings in Deep Residual Networks, 2016; DenseNet): that is meant.
+    """
     name = graph.name(chain)
     if way.activation is not None and way.layer is not None:
         cause = f"the activation {_called(way.activation)} stands before the normalisation"
         yield Finding(Code.ACTIVATION_BEFORE_NORM, name, cause)
-    if way.pooling is not None and way.layer is not None:
+    if way.pooling is not None and way.layer is not None and _is_read_once(way.pooling):
         cause = f"the pooling {_called(way.pooling)} stands before the normalisation"
         yield Finding(Code.POOLING_BEFORE_NORM, name, cause)
 

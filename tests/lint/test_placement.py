@@ -56,6 +56,15 @@ def test_a_pooling_between_layer_and_normalisation_is_found(operator: str) -> No
     assert ended(both, normed(both, y)) == [POOLING]
 
 
+def test_a_pooling_whose_result_is_added_to_what_follows_is_silent() -> None:
+    """A block of a network that normalises first begins there."""
+    net = Net()
+    pooled = net.node("MaxPool", conv(net, image(net)), kernel_shape=[2, 2])
+    inner = conv(net, net.node("Relu", normed(net, pooled)))
+    short = net.node("Expand", net.node("ReduceMean", pooled), net.node("Shape", inner))
+    assert ended(net, net.node("Add", short, inner)) == []
+
+
 def test_a_global_pooling_is_silent() -> None:
     """A normalisation of the features of a whole image is one of its own."""
     net = Net()
