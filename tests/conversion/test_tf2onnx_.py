@@ -105,6 +105,18 @@ def test_the_opset_is_the_one_asked_for(opset: int) -> None:
     assert [entry.version for entry in model.opset_import if not entry.domain] == [opset]
 
 
+@pytest.mark.parametrize("opset", [8, 13])
+def test_no_caller_may_override_a_weight(opset: int) -> None:
+    """Below operator set 9 initializers are inputs as well, unless the format is a newer one."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    model = convert_function(traced(lambda x: x * tf.constant(KERNEL[0, 0, 0, 0])), opset=opset)
+
+    assert len(model.graph.initializer) > 0
+    assert len(model.graph.input) == 1
+    onnx.checker.check_model(model, full_check=True)
+
+
 def test_an_opset_that_is_not_written_is_refused() -> None:
     """Before anything is converted."""
     import tensorflow as tf  # noqa: PLC0415
