@@ -24,6 +24,8 @@ _WHOLE = ("_XlaMustCompile", "_noinline")
 _FOLDING_RULE = ("Conv", "BatchNormalization")
 #: How the log lines begin that stand for an operator which was left as it is, name and type last.
 _LEFT_OVER = "Tensorflow op [%s: %s] is not supported"
+#: The first version of the format whose weights need not be inputs.
+_WEIGHTS_APART = 4
 _FAILED = "Failed to convert node %r"
 
 
@@ -138,7 +140,17 @@ def _convert(
     with _without_folding() as optimizers:
         optimized = optimizer.optimize_graph(converted, optimizers=optimizers)
     model: onnx.ModelProto = optimized.make_model("")
+    _hide_weights(model)
     return model
+
+
+def _hide_weights(model: onnx.ModelProto) -> None:
+    """Take the weights from the inputs: old operator sets let callers override them there."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    kept = [value for value in model.graph.input if value.name not in stored]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.ir_version = max(model.ir_version, _WEIGHTS_APART)
 
 
 @contextmanager
