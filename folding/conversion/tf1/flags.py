@@ -45,7 +45,7 @@ def frozen(graph: Graph, values: Mapping[str, Any]) -> dict[str, Any]:
         if node.op in _INPUTS or (node.op == "Const" and name in deciding)
     ]
     named = {parsed(name).node: value for name, value in values.items()}
-    texts = {node.name for node in known if _is_text(node)}
+    texts = {node.name for node in known if is_text(node)}
     given = {name: value for name, value in named.items() if name in texts}
     declared = [_declared(node) for node in known if _element_type(node)]
     proto = helper.make_model(helper.make_graph([], "flags", declared, []), ir_version=8)
@@ -82,18 +82,19 @@ def is_truth(node: Any) -> bool:
     return node.op in _INPUTS and shape_of(node) in (None, [])
 
 
+def is_text(node: Any) -> bool:
+    """Whether a node is of texts."""
+    import tensorflow as tf
+
+    return bool(node.attr["dtype"].type == tf.string.as_datatype_enum)
+
+
 def _is_mode(node: Any) -> bool:
     """Whether a node is one whole number or text."""
     import tensorflow as tf
 
     kind = tf.dtypes.as_dtype(node.attr["dtype"].type)
     return bool(kind.is_integer or kind == tf.string) and shape_of(node) in (None, [])
-
-
-def _is_text(node: Any) -> bool:
-    import tensorflow as tf
-
-    return bool(node.attr["dtype"].type == tf.string.as_datatype_enum)
 
 
 def _text(name: str, value: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from folding.conversion.tf1.flags import default_of, flags, frozen, is_truth
+from folding.conversion.tf1.flags import default_of, flags, frozen, is_text, is_truth
 from folding.conversion.tf1.loading import Loaded
 from folding.conversion.tf1.nodes import Graph, Tensor, constant, followed, made
 from folding.conversion.tf1.pruning import pruned
@@ -93,7 +93,8 @@ def _told(graph: Graph, found: Sequence[str], outputs: Sequence[Tensor]) -> dict
         if known:
             return known
     text = f"what is computed depends on {found[0]!r}, and its value at inference is unknown"
-    raise BadCall(text, hint=f"Give it with --freeze {found[0]}=VALUE.")
+    way = f"'{found[0]}=\"VALUE\"'" if is_text(nodes[found[0]]) else f"{found[0]}=VALUE"
+    raise BadCall(text, hint=f"Give it with --freeze {way}.")
 
 
 def _with_outputs(

@@ -147,8 +147,9 @@ def test_numbers_and_texts_decide_as_given(
         tf.identity(normalised(tf, dense(tf, input_x(tf)), measuring), name="out")
 
     source = saved_meta(tmp_path, build, functional=functional)
-    with pytest.raises(BadCall, match="depends on 'mode'"):
+    with pytest.raises(BadCall, match="depends on 'mode'") as raised:
         convert(source)
+    assert ("'mode=\"VALUE\"'" in raised.value.hint) == (kind == "string")
     found = convert(source, freeze={"mode": other})
     expected(found)
     assert [warned.at for warned in found.product.warnings] == ["mode"]
