@@ -21,8 +21,9 @@ def parse_freeze(text: str) -> tuple[str, Any]:
     name, equals, value = text.rpartition("=")
     if not equals or not name:
         raise BadCall(f"{text!r} is not NAME=VALUE", hint=VALUE_HINT)
+    is_text = value.strip().startswith('"')
     try:
-        return name, json.loads(value.strip().lower())
+        return name, json.loads(value.strip() if is_text else value.strip().lower())
     except (ValueError, RecursionError) as error:
         raise BadCall(f"{value!r} is no value for {name!r}", hint=VALUE_HINT) from error
 

@@ -468,6 +468,11 @@ def test_values_are_written_as_in_json_in_whatever_case(text: str, value: object
     assert parse_freeze(text) == (text.rpartition("=")[0], value)
 
 
+def test_a_text_in_quotes_keeps_its_case() -> None:
+    """Only words such as True may be written either way."""
+    assert parse_freeze('phase="Test"') == ("phase", "Test")
+
+
 @pytest.mark.parametrize("text", ["flag", "=true", "flag=", "flag=yes", "flag=[1", "flag=nan"])
 def test_what_is_no_value_is_refused(text: str) -> None:
     """With what can be given."""

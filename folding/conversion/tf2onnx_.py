@@ -22,10 +22,10 @@ from folding.errors import BadCall, Unconvertible
 _WHOLE = ("_XlaMustCompile", "_noinline")
 #: The rule of tf2onnx's optimizer that folds, as it is registered there.
 _FOLDING_RULE = ("Conv", "BatchNormalization")
-#: Before, an initializer has to be an input as well.
-_INITIALIZERS_ALONE_SINCE_IR = 4
 #: How the log lines begin that stand for an operator which was left as it is, name and type last.
 _LEFT_OVER = "Tensorflow op [%s: %s] is not supported"
+#: The first version of the format whose weights need not be inputs.
+_WEIGHTS_APART = 4
 _FAILED = "Failed to convert node %r"
 
 
@@ -139,19 +139,18 @@ def _convert(
         raise Unconvertible(f"tf2onnx has no conversion for {', '.join(complaints)}")
     with _without_folding() as optimizers:
         optimized = optimizer.optimize_graph(converted, optimizers=optimizers)
-    return _without_defaults(optimized.make_model(""))
-
-
-def _without_defaults(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model as one whose weights no caller may override, as those of operator sets below 9."""
-    stored = {tensor.name for tensor in model.graph.initializer}
-    own = [value for value in model.graph.input if value.name not in stored]
-    if len(own) < len(model.graph.input):
-        holder = onnx.GraphProto(input=own)
-        del model.graph.input[:]
-        model.graph.input.extend(holder.input)
-        model.ir_version = max(model.ir_version, _INITIALIZERS_ALONE_SINCE_IR)
+    model: onnx.ModelProto = optimized.make_model("")
+    _hide_weights(model)
     return model
+
+
+def _hide_weights(model: onnx.ModelProto) -> None:
+    """Take the weights from the inputs: old operator sets let callers override them there."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    kept = [value for value in model.graph.input if value.name not in stored]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.ir_version = max(model.ir_version, _WEIGHTS_APART)
 
 
 @contextmanager

@@ -6,15 +6,17 @@ What TensorFlow computes with the graph as it was saved is the reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from folding.conversion.effects import RESTORING, require_contained
 from folding.conversion.job import MODEL, Job, Port, Product
 from folding.conversion.tf1.inference import Inference, inference
 from folding.conversion.tf1.loading import Loaded, loaded
 from folding.conversion.tf1.nodes import Tensor, first_line, plain
 from folding.conversion.tf1.outputs import chosen_outputs
-from folding.conversion.tf1.references import is_random, write_references
+from folding.conversion.tf1.randomness import is_random
+from folding.conversion.tf1.references import write_references
 from folding.conversion.tf1.reporting import declares_normalisation, write_all
 from folding.conversion.tf2onnx_ import convert_graph
 from folding.errors import BadModel
@@ -33,7 +35,9 @@ def run(job: Job) -> Product:
     import tf2onnx
 
     source = loaded(job)
-    found = inference(source, chosen_outputs(source.graph, job.outputs, source.signed), job.freeze)
+    outputs = chosen_outputs(source.graph, job.outputs, source.signed)
+    _require_contained(job, source, outputs)
+    found = inference(source, outputs, job.freeze)
     ready = _graph_def(source, found)
     names = {tensor: plain(tensor) for tensor in found.outputs}
     _write(job, ready, found, names)
@@ -50,6 +54,15 @@ def run(job: Job) -> Product:
         bool(statistics) or declares_normalisation(source.graph),
         list(_warnings(found)),
     )
+
+
+def _require_contained(job: Job, source: Loaded, outputs: Sequence[Tensor]) -> None:
+    """Refuse what reaches beyond the graph: for its outputs, or as it restores its variables."""
+    name, graph_def = str(job.source), source.graph_def
+    require_contained(name, graph_def, [tensor.node for tensor in outputs], trust=job.trust)
+    if source.meta is not None:
+        starts = [source.meta.saver_def.restore_op_name]
+        require_contained(name, graph_def, starts, trust=job.trust, allowed=RESTORING)
 
 
 def _graph_def(source: Loaded, found: Inference) -> Any:
@@ -90,6 +103,8 @@ def _warnings(found: Inference) -> Iterator[Warned]:
 
 def _shown(value: Any) -> str:
     plain = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(plain, bytes):
+        return repr(plain.decode(errors="replace"))
     return str(plain).lower() if isinstance(plain, bool) else str(plain)
 
 

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from folding.conversion.effects import require_contained
 from folding.conversion.function import Source, product
 from folding.conversion.job import Job, Product, Statistics
 from folding.conversion.on_tensorflow import OnTensorFlow
 from folding.conversion.routes import graph_def
 from folding.conversion.samples import Spec, write_statistics
-from folding.conversion.tf1.loading import is_of_first
+from folding.conversion.tf1.loading import graphs_of, is_of_first
 from folding.errors import BadCall, BadModel
 
 #: The signature that everyone writes who writes one.
@@ -32,11 +33,12 @@ def run(job: Job) -> Product:
     """Convert what a SavedModel serves.
 
     Raises:
-        BadCall: it has no such output, or no such flag.
+        BadCall: it has no such output, or no such flag, or uses files and is not trusted.
         BadModel: it is damaged, serves nothing, or cannot be converted.
     """
     if is_of_first(job.source):
         return graph_def.run(job)
+    _require_contained(job)
     loaded = _loaded(job)
     function = _function(job, loaded)
     signature = _Signature(function, loaded, _inputs(function), _outputs(function, job.outputs))
@@ -65,13 +67,22 @@ def _tensor(value: Any) -> Any:
     return tf.convert_to_tensor(value)
 
 
+def _require_contained(job: Job) -> None:
+    """Refuse what reaches beyond the graph: it would as it is loaded, or as it is run."""
+    for graph in graphs_of(job.source):
+        signed = [info.name for s in graph.signature_def.values() for info in s.outputs.values()]
+        starts = [name.partition(":")[0] for name in signed]
+        starts.extend(graph.object_graph_def.concrete_functions)
+        require_contained(str(job.source), graph.graph_def, starts, trust=job.trust)
+
+
 def _loaded(job: Job) -> Any:
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
     try:
         return tf.saved_model.load(str(job.source))
-    except (OSError, ValueError, KeyError, DecodeError, tf.errors.OpError) as error:
+    except (OSError, ValueError, LookupError, DecodeError, tf.errors.OpError) as error:
         first = str(error).strip().partition("\n")[0]
         raise BadModel(
             f"the SavedModel {str(job.source)!r} cannot be loaded: {first}",

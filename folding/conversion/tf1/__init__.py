@@ -1,7 +1,9 @@
 """Graphs of TensorFlow 1, as they were trained, made ready for inference without running them.
 
 loading      the graph and its checkpoint, from files
-flags        the training flags of it, set to what they are at inference
+flags        the inputs that decide what is computed, and values for them
+training     what these are at inference
+randomness   random numbers, and dropout that drops nothing
 branches     the bodies of functions, put in the place of their calls
 switches     the sides of Switch and Merge that a known flag leaves
 specialise   these three until nothing more is known

@@ -1,7 +1,8 @@
 """How the statistics of a training graph were averaged: momentum, and where they began.
 
 An update is ``variable -= (variable - value) * (1 - momentum)``, by a layer or by an
-ExponentialMovingAverage. It runs in training only, so it is looked for with the flags set to true.
+ExponentialMovingAverage. It runs in training only, so it is looked for with the flags set to true,
+and with those that say inference set to false.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ class Averages:
 
     def __init__(self, loaded: Loaded) -> None:
         deciding = conditions(loaded.graph.nodes)
-        trained = {name: True for name in deciding if is_truth(loaded.graph.nodes[name])}
+        truths = [name for name in deciding if is_truth(loaded.graph.nodes[name])]
         self._loaded = loaded
-        self._graph, _ = specialised(loaded.graph, trained)
-        self._weights = self._found()
+        self._weights: dict[str, float] = {}
+        for value in (False, True):
+            self._graph, _ = specialised(loaded.graph, dict.fromkeys(truths, value))
+            self._weights |= self._found()
 
     def momentum(self, variable: str) -> float | None:
         """The weight of what was there before, if it is a constant."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from folding.conversion.tf1.nodes import Tensor, data, value_of
@@ -27,7 +28,24 @@ def truth(nodes: Mapping[str, Any], tensor: Tensor) -> bool | None:
         decisive = node.op == "LogicalOr"
         sides = [truth(nodes, side) for side in data(node)]
         return decisive if decisive in sides else None if None in sides else not decisive
+    if node.op == "Cast" and node.attr["DstT"].type == _BOOL:
+        return truth(nodes, data(node)[0])
+    if node.op in _COMPARISONS:
+        first, second = (_scalar(nodes, side) for side in data(node))
+        if first is not None and second is not None:
+            return bool(_COMPARISONS[node.op](first, second))
     return None
+
+
+def _scalar(nodes: Mapping[str, Any], tensor: Tensor) -> Any:
+    """A number or text that is constant, or None."""
+    node = nodes.get(tensor.node)
+    while node is not None and node.op in _PASSING:
+        node = nodes.get(data(node)[0].node)
+    if node is None or node.op != "Const":
+        return None
+    values = value_of(node)
+    return values.item() if values.size == 1 else None
 
 
 def conditions(nodes: Mapping[str, Any]) -> set[str]:
@@ -45,11 +63,26 @@ def conditions(nodes: Mapping[str, Any]) -> set[str]:
 
 #: Where the operators that decide have their condition.
 _CONDITION = {"Switch": 1, "RefSwitch": 1, "If": 0, "StatelessIf": 0}
-#: How many inputs of these are conditions where they are one.
-_LOGIC = dict.fromkeys(_PASSING, 1) | {
-    "LogicalNot": 1,
-    "LogicalAnd": 2,
-    "LogicalOr": 2,
-    "Switch": 1,
-    "RefSwitch": 1,
+#: The number that a GraphDef has for the type of truth values.
+_BOOL = 10
+_COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "Equal": operator.eq,
+    "NotEqual": operator.ne,
+    "Greater": operator.gt,
+    "GreaterEqual": operator.ge,
+    "Less": operator.lt,
+    "LessEqual": operator.le,
 }
+#: How many inputs of these decide where they are a condition.
+_LOGIC = (
+    dict.fromkeys(_PASSING, 1)
+    | dict.fromkeys(_COMPARISONS, 2)
+    | {
+        "Cast": 1,
+        "LogicalNot": 1,
+        "LogicalAnd": 2,
+        "LogicalOr": 2,
+        "Switch": 1,
+        "RefSwitch": 1,
+    }
+)

@@ -1,7 +1,7 @@
 """The training flags of a graph, and what they and other inputs are at inference.
 
-A flag is a truth value that decides which side of a Switch or an If runs: a Placeholder, with a
-default or not. At inference it is false, unless the user says otherwise.
+A flag is a truth value, a whole number or a text that decides which side of a Switch or an If runs:
+a Placeholder, with a default or not.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from onnx import helper
 
 from folding.conversion.tf1.conditions import conditions
 from folding.conversion.tf1.nodes import Graph, data, in_order, parsed, value_of
+from folding.errors import BadCall
 from folding.frozen_inputs import frozen_inputs
 
 _INPUTS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
@@ -27,7 +28,7 @@ def flags(graph: Graph, outputs: Iterable[str]) -> list[str]:
     return [
         name
         for name, node in needed.items()
-        if node.op in _INPUTS and name in deciding and is_truth(node)
+        if node.op in _INPUTS and name in deciding and (is_truth(node) or _is_mode(node))
     ]
 
 
@@ -43,9 +44,13 @@ def frozen(graph: Graph, values: Mapping[str, Any]) -> dict[str, Any]:
         for name, node in graph.nodes.items()
         if node.op in _INPUTS or (node.op == "Const" and name in deciding)
     ]
+    named = {parsed(name).node: value for name, value in values.items()}
+    texts = {node.name for node in known if is_text(node)}
+    given = {name: value for name, value in named.items() if name in texts}
     declared = [_declared(node) for node in known if _element_type(node)]
     proto = helper.make_model(helper.make_graph([], "flags", declared, []), ir_version=8)
-    return frozen_inputs(proto, {parsed(name).node: value for name, value in values.items()})
+    rest = {name: value for name, value in named.items() if name not in texts}
+    return frozen_inputs(proto, rest) | {name: _text(name, given[name]) for name in given}
 
 
 def default_of(graph: Graph, node: Any) -> Any:
@@ -75,6 +80,28 @@ def is_truth(node: Any) -> bool:
     if node.op == "Const":
         return not node.attr["value"].tensor.tensor_shape.dim
     return node.op in _INPUTS and shape_of(node) in (None, [])
+
+
+def is_text(node: Any) -> bool:
+    """Whether a node is of texts."""
+    import tensorflow as tf
+
+    return bool(node.attr["dtype"].type == tf.string.as_datatype_enum)
+
+
+def _is_mode(node: Any) -> bool:
+    """Whether a node is one whole number or text."""
+    import tensorflow as tf
+
+    kind = tf.dtypes.as_dtype(node.attr["dtype"].type)
+    return bool(kind.is_integer or kind == tf.string) and shape_of(node) in (None, [])
+
+
+def _text(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        text = f"input {name!r} is text, which {value!r} is not"
+        raise BadCall(text, hint=f"Give it in quotes: --freeze '{name}=\"{value}\"'.")
+    return np.array(value.encode(), dtype=object)
 
 
 def _element_type(node: Any) -> int:

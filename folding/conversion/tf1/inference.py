@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from folding.conversion.tf1.flags import default_of, flags, frozen
+from folding.conversion.tf1.flags import default_of, flags, frozen, is_text, is_truth
 from folding.conversion.tf1.loading import Loaded
 from folding.conversion.tf1.nodes import Graph, Tensor, constant, followed, made
 from folding.conversion.tf1.pruning import pruned
+from folding.conversion.tf1.randomness import refuse_dropout, without_idle_dropout
 from folding.conversion.tf1.specialise import specialised
+from folding.conversion.tf1.training import at_inference
 from folding.conversion.tf1.variables import restored_names, without_variables
 from folding.errors import BadCall, BadModel, Unconvertible
 
@@ -42,7 +44,7 @@ def inference(loaded: Loaded, outputs: Sequence[Tensor], freeze: Mapping[str, An
     """Set the flags, and keep what some outputs need.
 
     Raises:
-        BadCall: an input to freeze is not there.
+        BadCall: an input to freeze is not there, or one that is not frozen has to be.
         BadModel: the graph or its checkpoint lacks a part.
         Unconvertible: the graph has a loop, or changes variables as it runs.
     """
@@ -54,6 +56,8 @@ def inference(loaded: Loaded, outputs: Sequence[Tensor], freeze: Mapping[str, An
     _refuse_loops(graph)
     graph = without_variables(graph, loaded.checkpoint, restored_names(loaded.graph))
     graph, defaults = _without_defaults(graph)
+    graph = pruned(without_idle_dropout(graph), list(found.values()))
+    refuse_dropout(graph, list(found.values()), defaults)
     left = (name for name in loaded.graph.nodes if name in graph.nodes)
     inputs = [name for name in left if graph.nodes[name].op in _INPUTS]
     if not inputs:
@@ -63,7 +67,7 @@ def inference(loaded: Loaded, outputs: Sequence[Tensor], freeze: Mapping[str, An
 
 
 def _settled(graph: Graph, outputs: Sequence[Tensor], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags that nobody has given a value, all false, those in bodies of functions included."""
+    """The flags that nobody has given a value as at inference, those in functions included."""
     settled: dict[str, Any] = {}
     while True:
         current, instead = specialised(graph, {**given, **settled})
@@ -71,7 +75,26 @@ def _settled(graph: Graph, outputs: Sequence[Tensor], given: Mapping[str, Any]) 
         found = flags(current, [name for name in ends if name in current.nodes])
         if not found:
             return settled
-        settled |= dict.fromkeys(found, False)
+        settled |= _told(current, found, [followed(instead, tensor) for tensor in outputs])
+
+
+def _told(graph: Graph, found: Sequence[str], outputs: Sequence[Tensor]) -> dict[str, Any]:
+    """What some flags are at inference by what they do or are called, else by their defaults.
+
+    Raises:
+        BadCall: nothing tells it.
+    """
+    nodes = {name: graph.nodes[name] for name in found}
+    truths = [name for name, node in nodes.items() if is_truth(node)]
+    told = {name: at_inference(graph, name, outputs) for name in truths}
+    given = {name: default_of(graph, node) for name, node in nodes.items()}
+    for values in (told, given):
+        known = {name: value for name, value in values.items() if value is not None}
+        if known:
+            return known
+    text = f"what is computed depends on {found[0]!r}, and its value at inference is unknown"
+    way = f"'{found[0]}=\"VALUE\"'" if is_text(nodes[found[0]]) else f"{found[0]}=VALUE"
+    raise BadCall(text, hint=f"Give it with --freeze {way}.")
 
 
 def _with_outputs(

@@ -11,6 +11,7 @@ from folding.conversion.tf1.nodes import Graph, first_line
 from folding.conversion.tf1.variables import Checkpoint
 from folding.errors import BadModel, StorageFailed
 
+_SAVED = "saved_model.pb"
 _AGAIN = "Check that the file is complete, or save it again."
 
 
@@ -60,13 +61,25 @@ def loaded(job: Job) -> Loaded:
 
 def _served(folder: Path) -> tuple[Path, Any]:
     """The file of a SavedModel, and its graph to be served, or its only one."""
+    graphs = graphs_of(folder)
+    served = next((g for g in graphs if "serve" in g.meta_info_def.tags), graphs[0])
+    return folder / _SAVED, served
+
+
+def graphs_of(folder: Path) -> list[Any]:
+    """The graphs of a SavedModel with their signatures.
+
+    Raises:
+        BadModel: it is damaged.
+        StorageFailed: it cannot be read.
+    """
     from tensorflow.core.protobuf import saved_model_pb2
 
-    path = folder / "saved_model.pb"
-    graphs = _message(path, saved_model_pb2.SavedModel()).meta_graphs
+    path = folder / _SAVED
+    graphs = list(_message(path, saved_model_pb2.SavedModel()).meta_graphs)
     if not graphs:
         raise BadModel(f"{str(path)!r} has no graph", hint=_AGAIN)
-    return path, next((g for g in graphs if "serve" in g.meta_info_def.tags), graphs[0])
+    return graphs
 
 
 def is_of_first(folder: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,13 +13,6 @@ from folding.conversion.tf1.inference import Inference
 from folding.conversion.tf1.loading import Loaded
 from folding.conversion.tf1.nodes import Graph, Tensor, plain
 from folding.errors import BadCall
-
-_RANDOM = re.compile(r"(Stateless)?(Random|Multinomial|TruncatedNormal|ParameterizedTruncated)")
-
-
-def is_random(graph: Graph) -> bool:
-    """Whether a graph draws random numbers."""
-    return any(_RANDOM.match(node.op) for node in graph.nodes.values())
 
 
 def specs(graph: Graph, inputs: Sequence[str]) -> dict[str, Spec]:

@@ -115,14 +115,21 @@ class Normalisations:
                 self._applied(found, node, data(node)[0])
             elif node.op == "Mul":
                 other = self._other(node, scale)
-                constant = self._constant(other)
-                if constant is None:
+                constant, negated = self._constant(other), self._negated(other)
+                if negated is not None:
+                    found.nodes["mean"] = negated
+                elif constant is None:
                     self._applied(found, node, other)
                 elif self._subtracted(found, node):
                     found.nodes["mean"] = constant
                 else:
                     found.nodes["gamma"] = constant
                     self._scales(found, node)
+
+    def _negated(self, tensor: Tensor) -> str | None:
+        """The mean of what tf.nn writes without a beta: x * scale + -mean * scale."""
+        node = self._graph.nodes[tensor.node]
+        return self._constant(data(node)[0]) if node.op == "Neg" else None
 
     def _subtracted(self, found: Found, product: Any) -> bool:
         """Whether something is mean times scale: then it is taken from beta, or just negated."""

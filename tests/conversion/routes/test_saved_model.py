@@ -84,6 +84,11 @@ def test_half_a_saved_model_is_refused(modules: Path, ask: Ask, tmp_path: Path) 
             shutil.copytree(modules / name, halves[-1])
             missing = halves[-1] / part
             shutil.rmtree(missing) if missing.is_dir() else missing.unlink()
+    for name in ("served", "simple"):
+        halves.append(tmp_path / "cut" / name)
+        shutil.copytree(modules / name, halves[-1])
+        (stored,) = (halves[-1] / "variables").glob("variables.data-*")
+        stored.write_bytes(stored.read_bytes()[: stored.stat().st_size // 2])
     for answer in ask("saved_model", [{"source": path} for path in halves]):
         assert answer.said["error"] in {"BadModel", "StorageFailed"}
         assert "\n" not in answer.said["message"]

@@ -88,7 +88,7 @@ def test_logic_on_flags_is_worked_out(
     """A condition may be made of several flags and constants by and, or and not."""
 
     def build(tf: Any) -> None:
-        x, one, other = input_x(tf), flag(tf, "dropping"), flag(tf, "evaluating", default=True)
+        x, one, other = input_x(tf), flag(tf, "is_training"), flag(tf, "evaluating", default=True)
         chosen = tf.logical_or(one, tf.logical_and(tf.logical_not(other), tf.constant(True)))
         tf.identity(tf.cond(chosen, lambda: x + 1.0, lambda: x + 2.0), name="out")
 
