@@ -255,7 +255,30 @@ def _odd(library: Any) -> dict[str, Callable[[Any], Any]]:
             "wide": layers.Dense(3, name="a")(image),
             "narrow": _norm(library, name="b")(layers.Conv2D(4, 3)(image)),
         },
+        "shared": lambda image: _shared(library, image),
+        **({} if library.__name__ == "tf_keras" else _operators(library)),
     }
+
+
+def _shared(library: Any, image: Any) -> list[Any]:
+    """Three outputs of one layer, and one of a layer that is called like the second."""
+    layers = library.layers
+    norm, other = _norm(library, name="n"), _norm(library, name="n_1")
+    shared = [norm(layers.Conv2D(4, 3)(image)) for _ in range(3)]
+    return [*shared[:2], other(layers.Conv2D(4, 3)(image)), shared[2]]
+
+
+def _operators(library: Any) -> dict[str, Callable[[Any], Any]]:
+    """Operators of Keras 3, which are its own even where TensorFlow has some of the name."""
+    layers = library.layers
+
+    def attention(image: Any) -> list[Any]:
+        words = layers.Reshape((8, 8))(image)
+        words = layers.LayerNormalization()(layers.MultiHeadAttention(2, 4)(words, words))
+        words = _norm(library)(layers.Dense(6)(layers.Dense(16, activation="gelu")(words)))
+        return [words, library.ops.argmax(words, axis=-1)]
+
+    return {"attention": attention, "left_over": library.ops.erfinv}
 
 
 if __name__ == "__main__":

@@ -16,12 +16,16 @@ from folding.errors import Unconvertible
 
 
 class OnTensorFlow:
-    """The converter of one function, and the function itself as TensorFlow runs it."""
+    """The converter of one function, and the function itself as TensorFlow runs it.
 
-    def __init__(self, function: Function) -> None:
+    ``otherwise`` says what to do where it cannot be converted.
+    """
+
+    def __init__(self, function: Function, *, otherwise: str | None = None) -> None:
         import tensorflow as tf
 
         self.function = function
+        self._otherwise = otherwise
         self.signature = [
             tf.TensorSpec(spec.sizes, _type(spec.dtype), name=f"input_{place}")
             for place, spec in enumerate(function.inputs.values())
@@ -58,7 +62,10 @@ class OnTensorFlow:
             model = tf2onnx_.convert_function(traced, opset=job.opset, renamed=renamed)
         except ValueError as error:
             first = str(error).partition("\n")[0]
-            raise Unconvertible(f"TensorFlow cannot freeze the model: {first}") from error
+            text = f"TensorFlow cannot freeze the model: {first}"
+            raise Unconvertible(text, hint=self._otherwise) from error
+        except Unconvertible as error:
+            raise Unconvertible(str(error), hint=self._otherwise) from error
         (job.folder / MODEL).write_bytes(model.SerializeToString())
         return self.function.inputs
 

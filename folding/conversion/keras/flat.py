@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from folding.conversion.samples import Spec
@@ -80,10 +81,12 @@ def _output_names(library: Any, model: Any, inputs: list[Any], outputs: list[Any
 
 
 def _unique(taken: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Names of what gives several outputs, or is an input too, numbered."""
-    found = list(taken)
+    """Names of what gives several outputs, or is an input too, numbered past all that are given."""
+    given, found = {*taken, *names}, list(taken)
     for name in names:
-        found.append(f"{name}_{found.count(name)}" if name in found else name)
+        numbered = (f"{name}_{number}" for number in count(1))
+        free = (one for one in numbered if one not in given and one not in found)
+        found.append(next(free) if name in found else name)
     return found[len(taken) :]
 
 

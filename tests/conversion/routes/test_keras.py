@@ -88,6 +88,31 @@ def test_outputs_are_called_and_chosen_as_in_keras(way: str, saved: Saved, ask: 
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_outputs_of_one_layer_are_numbered(way: str, saved: Saved, ask: Ask) -> None:
+    """However many there are, and whatever another layer is called."""
+    (answer,) = ask(way, [{"source": saved(_library(way)) / "shared.keras"}])
+    names = [name for name, _ in answer.names("outputs")]
+    assert len(set(names)) == len(names) == 4
+    assert way == "keras2" or names == ["n", "n_2", "n_1", "n_3"]
+    assert answer.folded().plan.counts["kept"] == 0
+
+
+@pytest.mark.parametrize("way", ["tensorflow", "torch"])
+def test_a_transformer_is_converted(way: str, saved: Saved, ask: Ask) -> None:
+    """Its exact GELU and its argmax too, for which tf2onnx has no conversion."""
+    (answer,) = ask(way, [{"source": saved("keras") / "attention.keras"}])
+    assert answer.folded().plan.counts["folded"]
+
+
+def test_what_tensorflow_cannot_convert_may_go_by_torch(saved: Saved, ask: Ask) -> None:
+    """An operator that tf2onnx has no conversion for is named, with the way around."""
+    (answer,) = ask("tensorflow", [{"source": saved("keras") / "left_over.keras"}])
+    _refused(answer, "Unconvertible", "no conversion for the Erfinv")
+    assert "KERAS_BACKEND=torch" in answer.said["hint"]
+    assert "fold-model[torch]" in answer.said["hint"]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_what_cannot_be_frozen_is_said(way: str, saved: Saved, ask: Ask) -> None:
     """A flag that the model has not is named, with what it has."""
     source = saved(_library(way)) / "channels_last.keras"
