@@ -1,4 +1,4 @@
-"""What tf2onnx has no conversion for, or a wrong one, said in what it converts, before it begins."""
+"""What tf2onnx has no conversion for, or a wrong one, said in what it can convert."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
 
 #: The bit of a float32 that is its sign.
 _SIGN_BIT = np.iinfo(np.int32).min
@@ -26,8 +27,6 @@ def without_sign_bits(graph: Any, nodes: Sequence[Any]) -> list[Any]:
 
     The inverse of a zero is an infinity of its sign; that of an infinity is a zero, not below 0.
     """
-    from onnx import TensorProto
-
     for node in list(nodes):
         found = _of_sign_bit(node) if node.type == "Less" else None
         if found is not None:

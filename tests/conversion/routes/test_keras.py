@@ -7,6 +7,8 @@ import os
 import zipfile
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 from conversion.routes.conftest import Ask, Converted, Saved
 from route_answers import HERE, Answer, answers, run
@@ -102,6 +104,22 @@ def test_a_transformer_is_converted(way: str, saved: Saved, ask: Ask) -> None:
     """Its exact GELU and its argmax too, for which tf2onnx has no conversion."""
     (answer,) = ask(way, [{"source": saved("keras") / "attention.keras"}])
     assert answer.folded().plan.counts["folded"]
+
+
+def test_an_open_length_is_kept_where_it_can_be(saved: Saved, ask: Ask) -> None:
+    """PyTorch's exporter unrolls a recurrent layer, which is then said to take one length only."""
+    names = ("recurrent.keras", "open.keras")
+    unrolled, open_ = ask("torch", [{"source": saved("keras") / name} for name in names])
+    (warning,) = unrolled.said["warnings"]
+    assert "takes arrays of 1x32x3 only" in warning["text"]
+    assert not open_.said["warnings"]
+    for answer in (unrolled, open_):
+        answer.folded()
+    session = onnxruntime.InferenceSession(open_.model)
+    (shorter,) = session.run(None, {"words": np.ones((3, 11, 3), np.float32)})
+    assert shorter.shape == (3, 9, 2)
+    (kept,) = ask("tensorflow", [{"source": saved("keras") / "recurrent.keras"}])
+    assert not kept.said["warnings"]
 
 
 def test_what_tensorflow_cannot_convert_may_go_by_torch(saved: Saved, ask: Ask) -> None:
