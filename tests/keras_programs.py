@@ -233,12 +233,10 @@ def main(library_name: str, folder: Path) -> None:
             model.save(folder / f"{name}{suffix}")
         if legacy and name == "norm_on":
             model.save(folder / f"{name}.model", save_format="tf")
-    for layer in (
-        library.layers.LSTM(4, name="recurrent"),
-        library.layers.Conv1D(4, 3, name="open"),
-    ):
+    layers = library.layers
+    for layer in (layers.LSTM(4, name="recurrent"), layers.Conv1D(4, 3, name="open")):
         words = library.Input((None, 3), name="words")
-        last = library.layers.Dense(2)(_norm(library)(layer(words)))
+        last = layers.Dense(2)(_norm(library)(layer(words)))
         library.Model(words, last).save(folder / f"{layer.name}.keras")
 
 

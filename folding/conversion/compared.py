@@ -18,7 +18,7 @@ the same but for what rounding flips.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto, TensorProto
+from onnx import AttributeProto, ModelProto, TensorProto
 
 from folding.conversion.agreement import OutputFacts
 from folding.conversion.samples import IN, OUT
@@ -43,7 +43,7 @@ from folding.equivalence.sessions import Sessions
 from folding.equivalence.shaken import Shaken
 from folding.errors import BadCall, Unconvertible
 from folding.floats import FLOATS
-from folding.graph import index
+from folding.graph import Scope, index
 from folding.modelfile import Model, open_model
 
 #: How many roundings an output may be off by: where sums round, and where only results do.
@@ -113,7 +113,7 @@ class Comparison:
         self._task, self._sessions = task, sessions
         self._kinds = {v.name: v.type.tensor_type.elem_type for v in model.proto.graph.input}
         self._shaken = Shaken(sessions, task.outputs, {}, types)
-        self._bound = _bound(model, types) if task.tolerance is None else task.tolerance
+        self._bound = _bound(model, scopes, types) if task.tolerance is None else task.tolerance
 
     def done(self) -> dict[str, Any]:
         """Run the model on all references; the worst of each output counts.
@@ -200,11 +200,14 @@ def _rank(facts: OutputFacts) -> tuple[bool, bool, float]:
     return bool(facts.why), facts.by_noise, facts.share
 
 
-def _bound(model: Model, types: Mapping[str, int]) -> float:
+def _bound(model: Model, scopes: Sequence[Scope], types: Mapping[str, int]) -> float:
     """How far an output may be off, by the coarsest type that anything is computed in."""
     found = set(types.values()) | {t.data_type for t in model.proto.graph.initializer}
     roundoff = max((FLOATS[kind].roundoff for kind in found if kind in FLOATS), default=_SINGLE)
-    return roundoff * (_FINE if roundoff <= _SINGLE else _COARSE)
+    bound = roundoff * (_FINE if roundoff <= _SINGLE else _COARSE)
+    attributes = (each for scope in scopes for node in scope.nodes for each in node.attribute)
+    has_single = any(each.type == AttributeProto.FLOAT for each in attributes)
+    return max(bound, _SINGLE) if has_single else bound
 
 
 def _flipped(ours: Any, theirs: Array, noisy: list[Any]) -> str:

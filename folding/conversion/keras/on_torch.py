@@ -1,8 +1,8 @@
 """Keras on PyTorch: through TorchScript with open sizes, else through torch.export with fixed ones.
 
 torch.export cannot follow Keras with an open batch, and the older exporter knows fewer operators.
-That one writes down what happened at the sizes it was shown, so a recurrent layer is unrolled: where
-two sizes give two graphs, a size is not open.
+That one writes down what happened at the sizes it was shown, so a recurrent layer is unrolled:
+where two sizes give two graphs, a size is not open.
 """
 
 from __future__ import annotations
