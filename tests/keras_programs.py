@@ -261,7 +261,7 @@ def _odd(library: Any) -> dict[str, Callable[[Any], Any]]:
             "narrow": _norm(library, name="b")(layers.Conv2D(4, 3)(image)),
         },
         "shared": lambda image: _shared(library, image),
-        **({} if library.__name__ == "tf_keras" else _operators(library)),
+        **({} if library.__name__ == "tf_keras" else _of_keras_3(library)),
     }
 
 
@@ -273,8 +273,8 @@ def _shared(library: Any, image: Any) -> list[Any]:
     return [*shared[:2], other(layers.Conv2D(4, 3)(image)), shared[2]]
 
 
-def _operators(library: Any) -> dict[str, Callable[[Any], Any]]:
-    """Operators of Keras 3, which are its own even where TensorFlow has some of the name."""
+def _of_keras_3(library: Any) -> dict[str, Callable[[Any], Any]]:
+    """Operators, and a name, that Keras 2 has not."""
     layers = library.layers
 
     def attention(image: Any) -> list[Any]:
@@ -283,7 +283,8 @@ def _operators(library: Any) -> dict[str, Callable[[Any], Any]]:
         words = _norm(library)(layers.Dense(6)(layers.Dense(16, activation="gelu")(words)))
         return [words, library.ops.argmax(words, axis=-1)]
 
-    return {"attention": attention, "left_over": library.ops.erfinv}
+    spaced = layers.Dense(3, name="a b")
+    return {"attention": attention, "left_over": library.ops.erfinv, "spaced": spaced}
 
 
 if __name__ == "__main__":

@@ -130,6 +130,12 @@ def test_what_tensorflow_cannot_convert_may_go_by_torch(saved: Saved, ask: Ask) 
     assert "fold-model[torch]" in answer.said["hint"]
 
 
+def test_what_tensorflow_cannot_trace_is_said(saved: Saved, ask: Ask) -> None:
+    """Some names of layers are none to TensorFlow; the reason is a sentence, and no traceback."""
+    (answer,) = ask("tensorflow", [{"source": saved("keras") / "spaced.keras"}])
+    _refused(answer, "Unconvertible", "no graph of the model: 'a b' is not a valid scope name")
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_what_cannot_be_frozen_is_said(way: str, saved: Saved, ask: Ask) -> None:
     """A flag that the model has not is named, with what it has."""
@@ -187,8 +193,9 @@ def test_live_models_are_converted_and_left_alone(
     legacy = {"TF_USE_LEGACY_KERAS": "1"} if library == "tf_keras" else {}
     run([script, library, str(tmp_path)], {"KERAS_BACKEND": backend, **legacy})
     said = json.loads((tmp_path / "said.json").read_text())
-    for name in ("functional", "subclass"):
+    for name in ("functional", "subclass", "dictionary"):
         Answer(tmp_path / name, said[name]).folded()
+    assert [port["source"] for port in said["dictionary"]["outputs"]] == ["p", "q"]
     assert said["learns"] == ["Unconvertible", "unchanged"]
     assert said["uncalled"][0] == "BadCall"
     assert "call it once" in said["uncalled"][1]
