@@ -71,7 +71,7 @@ def _loaded(job: Job) -> Any:
 
     try:
         return tf.saved_model.load(str(job.source))
-    except (OSError, ValueError, KeyError, DecodeError, tf.errors.OpError) as error:
+    except (OSError, ValueError, LookupError, DecodeError, tf.errors.OpError) as error:
         first = str(error).strip().partition("\n")[0]
         raise BadModel(
             f"the SavedModel {str(job.source)!r} cannot be loaded: {first}",

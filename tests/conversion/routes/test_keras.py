@@ -168,6 +168,7 @@ def test_damaged_files_are_refused(way: str, saved: Saved, ask: Ask, tmp_path: P
     _refused(first, "BadModel", "half.keras")
     _refused(second, "BadModel", "half.h5")
     _refused(third, "BadModel", "weights.h5", "weights, and not the layers")
+    assert first.said["hint"] == second.said["hint"] == "Copy or save it again."
 
 
 def test_a_backend_that_is_not_there_is_named(saved: Saved, tmp_path: Path) -> None:
@@ -198,4 +199,4 @@ def test_live_models_are_converted_and_left_alone(
     assert [port["source"] for port in said["dictionary"]["outputs"]] == ["p", "q"]
     assert said["learns"] == ["Unconvertible", "unchanged"]
     assert said["uncalled"][0] == "BadCall"
-    assert "call it once" in said["uncalled"][1]
+    assert "Call it once" in said["uncalled"][1]

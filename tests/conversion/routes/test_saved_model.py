@@ -84,6 +84,9 @@ def test_half_a_saved_model_is_refused(modules: Path, ask: Ask, tmp_path: Path) 
             shutil.copytree(modules / name, halves[-1])
             missing = halves[-1] / part
             shutil.rmtree(missing) if missing.is_dir() else missing.unlink()
+    halves.append(shutil.copytree(modules / "served", tmp_path / "short"))
+    data = next(halves[-1].glob("variables/variables.data-*"))
+    data.write_bytes(data.read_bytes()[:40])
     for answer in ask("saved_model", [{"source": path} for path in halves]):
         assert answer.said["error"] in {"BadModel", "StorageFailed"}
         assert "\n" not in answer.said["message"]
