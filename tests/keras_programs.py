@@ -233,6 +233,11 @@ def main(library_name: str, folder: Path) -> None:
             model.save(folder / f"{name}{suffix}")
         if legacy and name == "norm_on":
             model.save(folder / f"{name}.model", save_format="tf")
+    layers = library.layers
+    for layer in (layers.LSTM(4, name="recurrent"), layers.Conv1D(4, 3, name="open")):
+        words = library.Input((None, 3), name="words")
+        last = layers.Dense(2)(_norm(library)(layer(words)))
+        library.Model(words, last).save(folder / f"{layer.name}.keras")
 
 
 def _odd(library: Any) -> dict[str, Callable[[Any], Any]]:
@@ -255,7 +260,31 @@ def _odd(library: Any) -> dict[str, Callable[[Any], Any]]:
             "wide": layers.Dense(3, name="a")(image),
             "narrow": _norm(library, name="b")(layers.Conv2D(4, 3)(image)),
         },
+        "shared": lambda image: _shared(library, image),
+        **({} if library.__name__ == "tf_keras" else _of_keras_3(library)),
     }
+
+
+def _shared(library: Any, image: Any) -> list[Any]:
+    """Three outputs of one layer, and one of a layer that is called like the second."""
+    layers = library.layers
+    norm, other = _norm(library, name="n"), _norm(library, name="n_1")
+    shared = [norm(layers.Conv2D(4, 3)(image)) for _ in range(3)]
+    return [*shared[:2], other(layers.Conv2D(4, 3)(image)), shared[2]]
+
+
+def _of_keras_3(library: Any) -> dict[str, Callable[[Any], Any]]:
+    """Operators, and a name, that Keras 2 has not."""
+    layers = library.layers
+
+    def attention(image: Any) -> list[Any]:
+        words = layers.Reshape((8, 8))(image)
+        words = layers.LayerNormalization()(layers.MultiHeadAttention(2, 4)(words, words))
+        words = _norm(library)(layers.Dense(6)(layers.Dense(16, activation="gelu")(words)))
+        return [words, library.ops.argmax(words, axis=-1)]
+
+    spaced = layers.Dense(3, name="a b")
+    return {"attention": attention, "left_over": library.ops.erfinv, "spaced": spaced}
 
 
 if __name__ == "__main__":

@@ -36,13 +36,22 @@ def main(name: str, folder: Path) -> None:
         def call(self, tensor: Any) -> Any:
             return self.norm(self.dense(tensor))
 
+    class Two(Own):
+        """The same, with a dictionary of outputs."""
+
+        def call(self, tensor: Any) -> Any:
+            hidden = self.dense(tensor)
+            return {"p": self.norm(hidden), "q": hidden}
+
     image = library.Input((4,), name="image")
     norm = layers.BatchNormalization()(layers.Dense(3)(image))
     learning = layers.BatchNormalization(momentum=0.5)(image, training=True)
-    subclass = Own()
+    subclass, dictionary = Own(), Two()
     said: dict[str, Any] = {}
     subclass(np.ones((2, 4), np.float32))
-    for each, model in (("functional", library.Model(image, norm)), ("subclass", subclass)):
+    dictionary(np.ones((2, 4), np.float32))
+    models = {"functional": library.Model(image, norm), "subclass": subclass}
+    for each, model in {**models, "dictionary": dictionary}.items():
         said[each] = asdict(convert_model(model, _job(folder / each)))
     said["learns"] = _learns(library.Model(image, learning), folder / "learns")
     said["uncalled"] = list(_refusal(Own(), folder / "uncalled"))

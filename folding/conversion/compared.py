@@ -7,9 +7,9 @@ and 8, the worst was off by 1.4e-6 of its size, 23 u (u: the unit roundoff of fl
 measure used here: ``distance``, by channel where a channel has enough elements. A network in mixed
 float16 was off by 7e-4, 1.4 u of float16, since there sums are kept in float32. So an output passes
 that is off by no more than 2^8 u for float32 and float64, 2^4 u for float16 and bfloat16: 11 times
-that. (An epsilon that is an attribute is a float32, in a model of float64 as well.) Wrong
-conversions gave 0.18 and more, and the least that a converter gets wrong, an epsilon of 1e-5 for
-1e-3 at a variance of 1, gives 5e-4.
+that. (An attribute, such as an epsilon, is a float32 in a model of float64 as well: with one, it
+passes up to 2^-24.) Wrong conversions gave 0.18 and more, and the least that a converter gets wrong,
+an epsilon of 1e-5 for 1e-3 at a variance of 1, gives 5e-4.
 
 What is further off, as a deep model or one that cancels may be, is compared with what rounding does
 to that very graph (``folding.equivalence.rounding``): it may be four times as much. An output in
@@ -19,7 +19,7 @@ the same but for what rounding flips.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -44,7 +44,7 @@ from folding.equivalence.sessions import Sessions
 from folding.equivalence.shaken import Shaken
 from folding.errors import BadCall, Unconvertible
 from folding.floats import FLOATS
-from folding.graph import index
+from folding.graph import Scope, index
 from folding.modelfile import Model, open_model
 
 #: How many roundings an output may be off by: where sums round, and where only results do.
@@ -114,7 +114,7 @@ class Comparison:
         self._task, self._sessions = task, sessions
         self._kinds = {v.name: v.type.tensor_type.elem_type for v in model.proto.graph.input}
         self._shaken = Shaken(sessions, task.outputs, {}, types)
-        self._bound = _bound(model, types) if task.tolerance is None else task.tolerance
+        self._bound = _bound(model, scopes, types) if task.tolerance is None else task.tolerance
 
     def done(self) -> dict[str, Any]:
         """Run the model on all references; the worst of each output counts.
@@ -201,13 +201,13 @@ def _rank(facts: OutputFacts) -> tuple[bool, bool, float]:
     return bool(facts.why), facts.by_noise, facts.share
 
 
-def _bound(model: Model, types: Mapping[str, int]) -> float:
+def _bound(model: Model, scopes: Sequence[Scope], types: Mapping[str, int]) -> float:
     """How far an output may be off, by the coarsest type that anything is computed in."""
     found = set(types.values()) | {t.data_type for t in model.proto.graph.initializer}
     roundoff = max((FLOATS[kind].roundoff for kind in found if kind in FLOATS), default=_SINGLE)
-    if any(_is_rounded(a) for node in model.proto.graph.node for a in node.attribute):
-        roundoff = max(roundoff, _SINGLE)
-    return roundoff * (_FINE if roundoff <= _SINGLE else _COARSE)
+    bound = roundoff * (_FINE if roundoff <= _SINGLE else _COARSE)
+    attributes = (each for scope in scopes for node in scope.nodes for each in node.attribute)
+    return max(bound, _SINGLE) if any(map(_is_rounded, attributes)) else bound
 
 
 def _is_rounded(attribute: AttributeProto) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -14,19 +15,43 @@ from folding.conversion.job import MODEL, Job
 from folding.conversion.samples import Array, Feed, Spec
 from folding.errors import Unconvertible
 
+#: Where TensorFlow says what went wrong in a call, and Keras what went wrong in a layer.
+_BEHIND = re.compile(
+    r"Error: (?:Exception encountered[^\n]*\n\s*)?(?:\x1b\[1m)?(?P<said>[^\n\x1b]+)"
+)
+
 
 class OnTensorFlow:
-    """The converter of one function, and the function itself as TensorFlow runs it."""
+    """The converter of one function, and the function itself as TensorFlow runs it.
 
-    def __init__(self, function: Function) -> None:
+    ``otherwise`` says what to do where it cannot be converted.
+    """
+
+    def __init__(self, function: Function, *, otherwise: str | None = None) -> None:
         import tensorflow as tf
 
         self.function = function
+        self._otherwise = otherwise
         self.signature = [
             tf.TensorSpec(spec.sizes, _type(spec.dtype), name=f"input_{place}")
             for place, spec in enumerate(function.inputs.values())
         ]
         self._functions = [self._traced(jit_compile=jit) for jit in (None, True)]
+        self._require_traceable()
+
+    def _require_traceable(self) -> None:
+        """Find out at once whether TensorFlow makes a graph of the function.
+
+        Raises:
+            Unconvertible: it does not.
+        """
+        try:
+            self._functions[0].get_concrete_function()
+        except (TypeError, ValueError) as error:
+            found = _BEHIND.search(str(error))
+            said = found["said"] if found else str(error).partition("\n")[0]
+            text = f"TensorFlow makes no graph of the model: {said}"
+            raise Unconvertible(text, hint=self._otherwise) from error
 
     def _traced(self, **more: Any) -> Any:
         import tensorflow as tf
@@ -58,7 +83,10 @@ class OnTensorFlow:
             model = tf2onnx_.convert_function(traced, opset=job.opset, renamed=renamed)
         except ValueError as error:
             first = str(error).partition("\n")[0]
-            raise Unconvertible(f"TensorFlow cannot freeze the model: {first}") from error
+            text = f"TensorFlow cannot freeze the model: {first}"
+            raise Unconvertible(text, hint=self._otherwise) from error
+        except Unconvertible as error:
+            raise Unconvertible(str(error), hint=self._otherwise) from error
         (job.folder / MODEL).write_bytes(model.SerializeToString())
         return self.function.inputs
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import onnx
 
+from folding.conversion.rewriting import REWRITINGS
 from folding.errors import BadCall, Unconvertible
 
 #: What keeps a function in one piece.
@@ -133,6 +134,7 @@ def _convert(
             input_names=list(inputs),
             output_names=list(outputs),
             tensors_to_rename=dict(renamed),
+            custom_rewriter=list(REWRITINGS),
             **more,
         )
     if complaints:

@@ -22,6 +22,8 @@ _FUNCTIONS = frozenset({"__lambda__", "__tensor__", "function"})
 #: Where classes come from that nobody else wrote; what a notebook defined is not there any more.
 _OWN_PACKAGES = frozenset({"__main__", "builtins", "keras", "tf_keras"})
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+#: What to do about a file that is damaged.
+_AGAIN = "Copy or save it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def read_keras_file(path: Path) -> KerasFile:
         return KerasFile(path, version, tuple(_layers(model)), code)
     except (ValueError, RecursionError) as error:
         raise BadModel(
-            f"the description of the layers in {str(path)!r} cannot be read: {error}"
+            f"the description of the layers in {str(path)!r} cannot be read: {error}", hint=_AGAIN
         ) from None
 
 
@@ -92,21 +94,25 @@ def _from_zip(path: Path) -> tuple[str, bytes]:
         with zipfile.ZipFile(path) as archive:
             missing = [part for part in _PARTS if part not in archive.namelist()]
             if missing:
-                raise BadModel(f"{str(path)!r} is no .keras file: it has no {missing[0]!r}")
+                raise BadModel(
+                    f"{str(path)!r} is no .keras file: it has no {missing[0]!r}", hint=_AGAIN
+                )
             about, config = (_part(archive, part) for part in _PARTS[:2])
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise BadModel(f"{str(path)!r} is damaged: {error}") from None
+        raise BadModel(f"{str(path)!r} is damaged: {error}", hint=_AGAIN) from None
     try:
         return str(json.loads(about)["keras_version"]), config
     except (ValueError, KeyError, TypeError):
-        raise BadModel(f"{str(path)!r} does not say which Keras wrote it") from None
+        raise BadModel(f"{str(path)!r} does not say which Keras wrote it", hint=_AGAIN) from None
 
 
 def _part(archive: zipfile.ZipFile, name: str) -> bytes:
     with archive.open(name) as part:
         content = part.read(_LONGEST + 1)
     if len(content) > _LONGEST:
-        raise BadModel(f"{name!r} of {str(archive.filename)!r} has over {_LONGEST} bytes")
+        raise BadModel(
+            f"{name!r} of {str(archive.filename)!r} has over {_LONGEST} bytes", hint=_AGAIN
+        )
     return content
 
 
@@ -117,7 +123,9 @@ def _from_hdf5(path: Path) -> tuple[str, bytes]:
         with h5py.File(path, "r") as file:
             version, config = (_text(file.attrs.get(k)) for k in ("keras_version", "model_config"))
     except OSError as error:
-        raise BadModel(f"{str(path)!r} is damaged, or no Keras file: {error}") from None
+        raise BadModel(
+            f"{str(path)!r} is damaged, or no Keras file: {error}", hint=_AGAIN
+        ) from None
     if not config:
         text = f"{str(path)!r} holds weights, and not the layers that they belong to"
         raise BadModel(text, hint="Save the whole model with model.save, not its weights alone.")

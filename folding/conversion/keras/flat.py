@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from folding.conversion.samples import Spec
@@ -24,8 +25,7 @@ class Flat:
 
     def __call__(self, *tensors: Any) -> list[Any]:
         """Its outputs, as they would be at inference: called without ``training``."""
-        result = self.holder(tensors[0] if len(tensors) == 1 else list(tensors))
-        return list(result) if isinstance(result, list | tuple) else [result]
+        return _listed(self.holder(tensors[0] if len(tensors) == 1 else list(tensors)))
 
 
 def flattened(library: Any, model: Any, wanted: Sequence[str]) -> Flat:
@@ -34,9 +34,9 @@ def flattened(library: Any, model: Any, wanted: Sequence[str]) -> Flat:
     Raises:
         BadCall: it has no such output, or was never called and so has no inputs yet.
     """
-    inputs, outputs = _ends(library, model)
+    inputs, outputs, keys = _ends(library, model)
     specs = {str(tensor.name): _spec(tensor) for tensor in inputs}
-    names = _unique(list(specs), _output_names(library, model, inputs, outputs))
+    names = _unique(list(specs), keys or _output_names(library, model, inputs, outputs))
     places = [_place(name, names) for name in wanted] or range(len(names))
     flat = library.Model(_single(inputs), _single([outputs[place] for place in places]))
     return Flat(flat, specs, [names[place] for place in places])
@@ -53,20 +53,28 @@ def _place(name: str, names: Sequence[str]) -> int:
     return names.index(name)
 
 
-def _ends(library: Any, model: Any) -> tuple[list[Any], list[Any]]:
+def _listed(result: Any) -> list[Any]:
+    return list(result) if isinstance(result, list | tuple) else [result]
+
+
+def _ends(library: Any, model: Any) -> tuple[list[Any], list[Any], list[str]]:
+    """What a model takes and gives, and the keys of the latter if it is a subclass' dictionary."""
     if getattr(model, "inputs", None):
-        return list(model.inputs), list(model.outputs)
+        return list(model.inputs), list(model.outputs), []
     shape = (model.get_build_config() or {}).get("input_shape") if model.built else None
     if not isinstance(shape, list | tuple) or not all(
         n is None or isinstance(n, int) for n in shape
     ):
         raise BadCall(
             f"what the model {model.name!r} takes is not known",
-            hint="Build it with keras.Input, or call it once on one array before saving it.",
+            hint="Call it once on one array before saving it; if it takes several, build it with"
+            " keras.Input.",
         )
     symbol = library.Input(batch_shape=tuple(shape), name="input")
     result = model(symbol)
-    return [symbol], list(result) if isinstance(result, list | tuple) else [result]
+    if isinstance(result, dict):
+        return [symbol], list(result.values()), [str(key) for key in result]
+    return [symbol], _listed(result), []
 
 
 def _output_names(library: Any, model: Any, inputs: list[Any], outputs: list[Any]) -> list[str]:
@@ -80,10 +88,12 @@ def _output_names(library: Any, model: Any, inputs: list[Any], outputs: list[Any
 
 
 def _unique(taken: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Names of what gives several outputs, or is an input too, numbered."""
-    found = list(taken)
+    """Names of what gives several outputs, or is an input too, numbered past all that are given."""
+    given, found = {*taken, *names}, list(taken)
     for name in names:
-        found.append(f"{name}_{found.count(name)}" if name in found else name)
+        numbered = (f"{name}_{number}" for number in count(1))
+        free = (one for one in numbered if one not in given and one not in found)
+        found.append(next(free) if name in found else name)
     return found[len(taken) :]
 
 

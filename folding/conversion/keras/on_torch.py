@@ -1,6 +1,8 @@
 """Keras on PyTorch: through TorchScript with open sizes, else through torch.export with fixed ones.
 
 torch.export cannot follow Keras with an open batch, and the older exporter knows fewer operators.
+That one writes down what happened at the sizes it was shown, so a recurrent layer is unrolled:
+where two sizes give two graphs, a size is not open.
 """
 
 from __future__ import annotations
@@ -10,7 +12,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
+
+import onnx
 
 from folding.conversion.function import Function
 from folding.conversion.job import MODEL, Job
@@ -18,7 +23,7 @@ from folding.conversion.samples import Array, Feed, Spec
 from folding.errors import Unconvertible
 
 #: What stands for open sizes while a model is traced: 1 would be taken for a size to broadcast.
-_BATCH, _OPEN = 2, 32
+_BATCH, _OPEN, _OTHER = 2, 32, 40
 
 
 class OnTorch:
@@ -47,12 +52,12 @@ class OnTorch:
         given, module = self.function.inputs, _module(self.function)
         try:
             with _quiet():
-                _export(module, self.function, given, job, dynamo=False)
+                _trace(module, self.function, job)
         except faults as first:
             given = {name: _fixed(spec, job.batches[0]) for name, spec in given.items()}
             try:
                 with _quiet():
-                    _export(module, self.function, given, job, dynamo=True)
+                    _translate(module, self.function, given, job)
             except faults:
                 text = str(first).strip().partition("\n")[0]
                 raise Unconvertible(f"torch.onnx cannot export the model: {text}") from first
@@ -83,35 +88,79 @@ def _module(function: Function) -> Any:
     return Positional().eval()
 
 
-def _export(
-    module: Any, function: Function, given: Mapping[str, Spec], job: Job, *, dynamo: bool
-) -> None:
+def _trace(module: Any, function: Function, job: Job) -> None:
+    """Write the model with open sizes, by the older exporter.
+
+    Raises:
+        ValueError: it depends on a size that should be open.
+    """
+    path, given = job.folder / MODEL, function.inputs
+    _export(module, function, job, _OTHER)
+    if any(None in spec.sizes[spec.has_batch :] for spec in given.values()):
+        other = _steps(path)
+        _export(module, function, job, _OPEN)
+        if _steps(path) != other:
+            raise ValueError("what it does depends on a size that is open")
+
+
+def _steps(path: Path) -> list[bytes]:
+    graph = onnx.load_model(path).graph
+    return [part.SerializeToString() for part in (*graph.node, *graph.initializer)]
+
+
+def _export(module: Any, function: Function, job: Job, size: int) -> None:
     import torch
 
-    example = tuple(_example(spec) for spec in given.values())
-    named = {
-        "input_names": list(given),
+    given = function.inputs
+    axes = {name: _open_axes(name, spec) for name, spec in given.items()}
+    torch.onnx.export(
+        module,
+        _example(given, size),
+        job.folder / MODEL,
+        dynamo=False,
+        dynamic_axes=axes | {name: {0: "batch"} for name in function.outputs if _has_batch(given)},
+        **_named(function, job),
+    )
+
+
+def _translate(module: Any, function: Function, given: Mapping[str, Spec], job: Job) -> None:
+    """Write the model with fixed sizes, by the newer exporter."""
+    import torch
+
+    named = _named(function, job)
+    program = torch.onnx.export(module, _example(given, _OPEN), dynamo=True, verbose=False, **named)
+    _set_apart(program.model.graph)
+    program.save(job.folder / MODEL)
+
+
+def _named(function: Function, job: Job) -> dict[str, Any]:
+    return {
+        "input_names": list(function.inputs),
         "output_names": list(function.outputs),
         "opset_version": job.opset,
     }
-    path = job.folder / MODEL
-    if dynamo:
-        torch.onnx.export(module, example, dynamo=True, verbose=False, **named).save(path)
-        return
-    axes = {name: _open_axes(name, spec) for name, spec in given.items()}
-    outputs = {name: {0: "batch"} for name in function.outputs if _has_batch(given)}
-    torch.onnx.export(module, example, path, dynamo=False, dynamic_axes=axes | outputs, **named)
 
 
-def _example(spec: Spec) -> Any:
+def _set_apart(graph: Any) -> None:
+    """Rename what is called like an output and is none: the exporter does not look."""
+    outputs = {value.name: value for value in graph.outputs}
+    for node in graph:
+        for value in node.outputs:
+            if outputs.get(value.name, value) is not value:
+                value.name = f"inner/{value.name}"
+
+
+def _example(given: Mapping[str, Spec], size: int) -> tuple[Any, ...]:
     import torch
 
-    sizes = _fixed(spec, _BATCH).shape
-    return torch.ones(tuple(sizes), dtype=getattr(torch, str(spec.dtype)))
+    fixed = [_fixed(spec, _BATCH, size) for spec in given.values()]
+    return tuple(
+        torch.ones(tuple(spec.shape), dtype=getattr(torch, str(spec.dtype))) for spec in fixed
+    )
 
 
-def _fixed(spec: Spec, batch: int) -> Spec:
-    sizes = [_OPEN if size is None else size for size in spec.sizes]
+def _fixed(spec: Spec, batch: int, open_size: int = _OPEN) -> Spec:
+    sizes = [open_size if size is None else size for size in spec.sizes]
     return replace(spec, shape=[batch, *sizes[1:]] if spec.has_batch else sizes)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
+from folding.conversion.extras import command
 from folding.conversion.function import Backend, Function, product
 from folding.conversion.job import Job, Product
 from folding.conversion.keras.file import read_keras_file
@@ -19,9 +21,14 @@ from folding.conversion.on_tensorflow import OnTensorFlow
 from folding.conversion.routes import keras2
 from folding.errors import BadCall
 
+#: What does not go by one converter may go by another.
+_ON_TORCH = (
+    "Convert it with KERAS_BACKEND=torch in the environment, which needs PyTorch: "
+    f"{command('torch')}"
+)
 #: Of each backend of Keras: what converts there, and the module that it needs.
 _BACKENDS: dict[str, tuple[Callable[[Function], Backend], str]] = {
-    "tensorflow": (OnTensorFlow, "tf2onnx"),
+    "tensorflow": (partial(OnTensorFlow, otherwise=_ON_TORCH), "tf2onnx"),
     "torch": (OnTorch, "onnxscript"),
     "jax": (OnJax, "jax2onnx"),
 }
@@ -69,7 +76,7 @@ def _keras() -> Any:
 def _not_installed(backend: str, module: str) -> BadCall:
     extra = "keras" if backend == "tensorflow" else backend
     text = f"converting a Keras model on {backend} needs {module}, which is not installed"
-    return BadCall(text, hint=f"python -m pip install 'fold-model[{extra}]'")
+    return BadCall(text, hint=command(extra))
 
 
 def _backend(name: str) -> Callable[[Function], Backend]:

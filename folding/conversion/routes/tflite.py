@@ -40,7 +40,9 @@ class _Lite:
         try:
             self._interpreter = tf.lite.Interpreter(model_path=str(job.source))
         except (ValueError, RuntimeError) as error:
-            raise BadModel(f"{str(job.source)!r} is damaged: {error}") from error
+            first = str(error).strip().partition("\n")[0]
+            text = f"{str(job.source)!r} is damaged: {first}"
+            raise BadModel(text, hint="Copy or save it again.") from error
         self._given, known = _named(self._interpreter)
         for name in job.outputs:
             if name not in known:

@@ -7,6 +7,8 @@ import os
 import zipfile
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 from conversion.routes.conftest import Ask, Converted, Saved
 from route_answers import HERE, Answer, answers, run
@@ -88,6 +90,53 @@ def test_outputs_are_called_and_chosen_as_in_keras(way: str, saved: Saved, ask: 
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_outputs_of_one_layer_are_numbered(way: str, saved: Saved, ask: Ask) -> None:
+    """However many there are, and whatever another layer is called."""
+    (answer,) = ask(way, [{"source": saved(_library(way)) / "shared.keras"}])
+    names = [name for name, _ in answer.names("outputs")]
+    assert len(set(names)) == len(names) == 4
+    assert way == "keras2" or names == ["n", "n_2", "n_1", "n_3"]
+    assert answer.folded().plan.counts["kept"] == 0
+
+
+@pytest.mark.parametrize("way", ["tensorflow", "torch"])
+def test_a_transformer_is_converted(way: str, saved: Saved, ask: Ask) -> None:
+    """Its exact GELU and its argmax too, for which tf2onnx has no conversion."""
+    (answer,) = ask(way, [{"source": saved("keras") / "attention.keras"}])
+    assert answer.folded().plan.counts["folded"]
+
+
+def test_an_open_length_is_kept_where_it_can_be(saved: Saved, ask: Ask) -> None:
+    """PyTorch's exporter unrolls a recurrent layer, which is then said to take one length only."""
+    names = ("recurrent.keras", "open.keras")
+    unrolled, open_ = ask("torch", [{"source": saved("keras") / name} for name in names])
+    (warning,) = unrolled.said["warnings"]
+    assert "takes arrays of 1x32x3 only" in warning["text"]
+    assert not open_.said["warnings"]
+    for answer in (unrolled, open_):
+        answer.folded()
+    session = onnxruntime.InferenceSession(open_.model)
+    (shorter,) = session.run(None, {"words": np.ones((3, 11, 3), np.float32)})
+    assert shorter.shape == (3, 9, 2)
+    (kept,) = ask("tensorflow", [{"source": saved("keras") / "recurrent.keras"}])
+    assert not kept.said["warnings"]
+
+
+def test_what_tensorflow_cannot_convert_may_go_by_torch(saved: Saved, ask: Ask) -> None:
+    """An operator that tf2onnx has no conversion for is named, with the way around."""
+    (answer,) = ask("tensorflow", [{"source": saved("keras") / "left_over.keras"}])
+    _refused(answer, "Unconvertible", "no conversion for the Erfinv")
+    assert "KERAS_BACKEND=torch" in answer.said["hint"]
+    assert "fold-model[torch]" in answer.said["hint"]
+
+
+def test_what_tensorflow_cannot_trace_is_said(saved: Saved, ask: Ask) -> None:
+    """Some names of layers are none to TensorFlow; the reason is a sentence, and no traceback."""
+    (answer,) = ask("tensorflow", [{"source": saved("keras") / "spaced.keras"}])
+    _refused(answer, "Unconvertible", "no graph of the model: 'a b' is not a valid scope name")
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_what_cannot_be_frozen_is_said(way: str, saved: Saved, ask: Ask) -> None:
     """A flag that the model has not is named, with what it has."""
     source = saved(_library(way)) / "channels_last.keras"
@@ -119,6 +168,7 @@ def test_damaged_files_are_refused(way: str, saved: Saved, ask: Ask, tmp_path: P
     _refused(first, "BadModel", "half.keras")
     _refused(second, "BadModel", "half.h5")
     _refused(third, "BadModel", "weights.h5", "weights, and not the layers")
+    assert first.said["hint"] == second.said["hint"] == "Copy or save it again."
 
 
 def test_a_backend_that_is_not_there_is_named(saved: Saved, tmp_path: Path) -> None:
@@ -144,8 +194,9 @@ def test_live_models_are_converted_and_left_alone(
     legacy = {"TF_USE_LEGACY_KERAS": "1"} if library == "tf_keras" else {}
     run([script, library, str(tmp_path)], {"KERAS_BACKEND": backend, **legacy})
     said = json.loads((tmp_path / "said.json").read_text())
-    for name in ("functional", "subclass"):
+    for name in ("functional", "subclass", "dictionary"):
         Answer(tmp_path / name, said[name]).folded()
+    assert [port["source"] for port in said["dictionary"]["outputs"]] == ["p", "q"]
     assert said["learns"] == ["Unconvertible", "unchanged"]
     assert said["uncalled"][0] == "BadCall"
-    assert "call it once" in said["uncalled"][1]
+    assert "Call it once" in said["uncalled"][1]

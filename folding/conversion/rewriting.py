@@ -1,0 +1,93 @@
+"""What tf2onnx has no conversion for, or a wrong one, said in what it can convert."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+#: The bit of a float32 that is its sign.
+_SIGN_BIT = np.iinfo(np.int32).min
+
+
+def without_erfc(graph: Any, nodes: Sequence[Any]) -> list[Any]:
+    """Erfc, which is in every exact GELU of TensorFlow, as 1 - Erf."""
+    for node in list(nodes):
+        if node.type == "Erfc":
+            dtype = graph.get_dtype(node.output[0])
+            erf = _before(graph, node, "Erf", [node.input[0]], dtype)
+            _replace(graph, node, "Sub", [_constant(graph, 1, dtype), erf])
+    return list(graph.get_nodes())
+
+
+def without_sign_bits(graph: Any, nodes: Sequence[Any]) -> list[Any]:
+    """The sign bit, by which Keras' argmax and argmin tell -0 from 0, from number and inverse.
+
+    The inverse of a zero is an infinity of its sign; that of an infinity is a zero, not below 0.
+    """
+    for node in list(nodes):
+        found = _of_sign_bit(node) if node.type == "Less" else None
+        if found is not None:
+            masked, bits = found
+            one, zero = (_constant(graph, value, TensorProto.FLOAT) for value in (1, 0))
+            number = bits.input[0]
+            inverse = _before(graph, node, "RealDiv", [one, number], TensorProto.FLOAT)
+            least = _before(graph, node, "Minimum", [number, inverse], TensorProto.FLOAT)
+            _replace(graph, node, "Less", [least, zero])
+            for unread in (masked, bits):
+                graph.safe_remove_nodes([unread])
+    return list(graph.get_nodes())
+
+
+def with_whole_selections(graph: Any, nodes: Sequence[Any]) -> list[Any]:
+    """Select as Where: tf2onnx multiplies by 0 what is not selected, which leaves no infinity."""
+    for node in nodes:
+        if node.type in {"Select", "SelectV2"}:
+            node.set_attr("handles_nan", 1)
+    return list(nodes)
+
+
+def _of_sign_bit(less: Any) -> tuple[Any, Any] | None:
+    """What masks the sign bit of a float32, and what takes its bits, where a Less looks at it."""
+    masked, zero = less.inputs
+    if masked.type != "BitwiseAnd" or not _is_constant(zero, 0):
+        return None
+    bits, mask = masked.inputs
+    return (masked, bits) if bits.type == "Bitcast" and _is_constant(mask, _SIGN_BIT) else None
+
+
+def _is_constant(node: Any, value: int) -> bool:
+    """Whether it is this int32, as which the bits of one float32 alone can be looked at."""
+    if not node.is_const():
+        return False
+    found = node.get_tensor_value(as_list=False)
+    return bool(found.dtype == np.int32 and found.size == 1 and found.item() == value)
+
+
+def _constant(graph: Any, value: int, dtype: int) -> str:
+    from tf2onnx import utils
+
+    array = np.array(value, utils.map_onnx_to_numpy_type(dtype))
+    return str(graph.make_const(utils.make_name("const"), array).output[0])
+
+
+def _before(graph: Any, node: Any, operator: str, inputs: list[str], dtype: int) -> str:
+    """What an operator makes of inputs that are of the shape of what the node gives."""
+    shape = graph.get_shape(node.output[0])
+    made = graph.make_node(operator, inputs, skip_conversion=False, dtypes=[dtype], shapes=[shape])
+    return str(made.output[0])
+
+
+def _replace(graph: Any, node: Any, operator: str, inputs: list[str]) -> None:
+    """Compute what a node gives by another operator."""
+    outputs, dtypes, shapes = list(node.output), node.output_dtypes, node.output_shapes
+    graph.remove_node(node.name)
+    graph.make_node(
+        operator, inputs, outputs=outputs, skip_conversion=False, dtypes=dtypes, shapes=shapes
+    )
+
+
+#: In the order that tf2onnx is to apply them.
+REWRITINGS = (without_erfc, without_sign_bits, with_whole_selections)

@@ -1,0 +1,90 @@
+"""Operators that tf2onnx has no conversion for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from folding.conversion.tf2onnx_ import convert_function
+from folding.errors import Unconvertible
+
+pytestmark = [pytest.mark.frameworks, pytest.mark.filterwarnings("ignore")]
+
+INFINITY = np.inf
+NUMBERS = np.array([[-INFINITY, -3, -1e-30, -0.0, 0.0, 1e-30, 0.5, 6, INFINITY]], np.float32)
+
+
+def _converted(function: Callable[[Any], Any]) -> tuple[onnx.ModelProto, Any, Any]:
+    """The model of a function of the numbers, what it computes, and what TensorFlow does."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    wanted = tf.TensorSpec((None, NUMBERS.shape[1]), tf.float32, name="x")
+    traced = tf.function(function, input_signature=[wanted]).get_concrete_function()
+    model = convert_function(traced)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    (ours,) = session.run(None, {"x:0": NUMBERS})
+    return model, ours, function(tf.constant(NUMBERS)).numpy()
+
+
+def _sign_bit(tf: Any, x: Any) -> Any:
+    """As Keras writes it."""
+    bits = tf.bitwise.bitwise_and(tf.bitcast(x, tf.int32), tf.constant(tf.int32.min))
+    return tf.less(bits, 0)
+
+
+def test_the_complement_of_erf_is_computed() -> None:
+    """As 1 - Erf, at all numbers."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    model, ours, theirs = _converted(tf.math.erfc)
+    assert [node.op_type for node in model.graph.node] == ["Erf", "Sub"]
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-7)
+
+
+def test_the_sign_bit_is_found_without_bits() -> None:
+    """Of zeros and infinities too, and what is below zero has it and nothing else."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    _, ours, theirs = _converted(lambda x: _sign_bit(tf, x))
+    np.testing.assert_array_equal(ours, np.signbit(NUMBERS))
+    np.testing.assert_array_equal(theirs, np.signbit(NUMBERS))
+
+
+def test_both_are_found_in_a_branch() -> None:
+    """Bodies of control flow are graphs of their own."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    def branching(x: Any) -> Any:
+        def negative() -> Any:
+            return tf.where(_sign_bit(tf, x), tf.math.erfc(x), x)
+
+        return tf.cond(tf.reduce_all(x > 0), lambda: x, negative)
+
+    model, ours, theirs = _converted(branching)
+    assert "If" in {node.op_type for node in model.graph.node}
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-7)
+
+
+def test_what_is_not_selected_does_not_count() -> None:
+    """An infinity that is masked leaves no NaN."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    model, ours, theirs = _converted(lambda x: tf.where(x < 0, tf.nn.relu(x), x * 2 + 1))
+    assert "Where" in {node.op_type for node in model.graph.node}
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_other_bits_are_left() -> None:
+    """The lowest bit of a number is none that its inverse tells."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    def lowest(x: Any) -> Any:
+        return tf.less(tf.bitwise.bitwise_and(tf.bitcast(x, tf.int32), tf.constant(1)), 0)
+
+    with pytest.raises(Unconvertible, match="Bitcast"):
+        _converted(lowest)
