@@ -8,8 +8,8 @@ measure used here: ``distance``, by channel where a channel has enough elements.
 float16 was off by 7e-4, 1.4 u of float16, since there sums are kept in float32. So an output passes
 that is off by no more than 2^8 u for float32 and float64, 2^4 u for float16 and bfloat16: 11 times
 that. (An attribute, such as an epsilon, is a float32 in a model of float64 as well: with one, it
-passes up to 2^-24.) Wrong conversions gave 0.18 and more, and the least that a converter gets wrong,
-an epsilon of 1e-5 for 1e-3 at a variance of 1, gives 5e-4.
+passes up to 2^-24.) Wrong conversions gave 0.18 and more, and the least that a converter gets
+wrong, an epsilon of 1e-5 for 1e-3 at a variance of 1, gives 5e-4.
 
 What is further off, as a deep model or one that cancels may be, is compared with what rounding does
 to that very graph (``folding.equivalence.rounding``): it may be four times as much. An output in
