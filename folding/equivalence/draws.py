@@ -46,6 +46,8 @@ def draws(
         stop = start + prod(shapes[name])
         draw, each, shift = noise_inputs(name)
         feed[draw] = shared[start:stop].reshape(shapes[name])
-        feed[each] = np.asarray(size / _MOST, wide)
+        # What is too little to be drawn from is the least number: there roundings are absolute.
+        least = np.where(size > 0, np.finfo(wide).smallest_subnormal, 0)
+        feed[each] = np.maximum(np.asarray(size / _MOST, wide), least.astype(wide))
         feed[shift] = np.asarray(size * rng.uniform(-1, 1, size.shape), wide)
     return feed

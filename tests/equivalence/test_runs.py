@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from files import conv_net, kept_net, make, put_apart, save, save_apart
-from graphs import BOOL, FLOAT, INT64, Net
+from graphs import BOOL, DOUBLE, FLOAT, INT64, Net
 from inprocess import any_verdict, compared, job_for, opened
 from onnx import ModelProto, helper, numpy_helper
 
@@ -341,6 +341,20 @@ def test_outputs_are_not_compared_where_the_sites_are_no_numbers() -> None:
     found = compared(source, folded(source), feeds=[{"x": np.zeros((1, 2, 1, 1), np.float32)}])
 
     assert (found.outputs.status, found.outputs.excused) == (Status.NOT_RUN, True)
+
+
+def test_roundings_of_the_least_numbers_arrive_though_what_all_share_is_taken_away() -> None:
+    """A normalisation takes the mean away, and makes numbers of what is next to nothing."""
+    net = Net(DOUBLE, opset=17)
+    hidden = net.node("MatMul", net.weight(2, 2), net.input(2, 3))
+    scaled = net.node("Mul", hidden, net.weight(2, 1))
+    net.node("LayerNormalization", scaled, net.weight(3), out="y")
+    source = net.model("y")
+    tiny = np.random.default_rng(0).normal(size=(20, 2, 3)) * 2.3e-308
+
+    for x in tiny:
+        found = compared(source, folded(source), feeds=[{"x": x}])
+        assert found.outputs.status is not Status.FAILED, found.outputs
 
 
 # --- engines -------------------------------------------------------------------------------------
