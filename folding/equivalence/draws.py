@@ -48,6 +48,6 @@ def draws(
         feed[draw] = shared[start:stop].reshape(shapes[name])
         # What is too little to be drawn from is the least number: there roundings are absolute.
         least = np.where(size > 0, np.finfo(wide).smallest_subnormal, 0)
-        feed[each] = np.maximum(np.asarray(size / _MOST, wide), least.astype(wide))
+        feed[each] = np.asarray(np.maximum(size / _MOST, least), wide)
         feed[shift] = np.asarray(size * rng.uniform(-1, 1, size.shape), wide)
     return feed
