@@ -141,6 +141,8 @@ def _kind_of_archive(path: Path) -> Kind:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+    # NotImplementedError is zipfile's for a version of the format that it does not know, ValueError
+    # for a directory whose numbers make no sense.
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise BadModel(f"{str(path)!r} is damaged: {error}", hint="Copy it again.") from error
     if set(_KERAS_PARTS[:2]) & set(names):

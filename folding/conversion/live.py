@@ -54,18 +54,19 @@ def converted_here(found: Live, job: Job) -> Product:
         Unconvertible: the framework or the converter failed.
         FoldError: the route has raised it.
     """
-    module, name = LIVE[found.kind].split(":")
-    convert = getattr(importlib.import_module(module), name)
+    module, function = LIVE[found.kind].split(":")
+    convert = getattr(importlib.import_module(module), function)
     before = dict(os.environ)  # PyTorch names a folder there for what it compiles.
     try:
         product: Product = convert(found.model, job)
-    except FoldError:
+    except (FoldError, MemoryError):
         raise
-    except Exception as error:  # frameworks' errors have no common base
+    except Exception as error:  # Frameworks' errors have no common base; the message names it.
         lines = str(error).strip().splitlines() or [""]
         text = f"the {found.name} cannot be converted: {type(error).__name__}: {lines[0]}"
         raise Unconvertible(text) from error
     finally:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
+        os.environ.update(before)
     return product

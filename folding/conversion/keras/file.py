@@ -98,6 +98,7 @@ def _from_zip(path: Path) -> tuple[str, bytes]:
                     f"{str(path)!r} is no .keras file: it has no {missing[0]!r}", hint=_AGAIN
                 )
             about, config = (_part(archive, part) for part in _PARTS[:2])
+    # NotImplementedError is zipfile's for a compression or an encryption that it does not know.
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise BadModel(f"{str(path)!r} is damaged: {error}", hint=_AGAIN) from None
     try:

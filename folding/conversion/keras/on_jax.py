@@ -47,6 +47,7 @@ class OnJax:
                 output_path=str(job.folder / MODEL),
                 **chosen,
             )
+        # What jax2onnx raises for what it cannot do: it has no error of its own.
         except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise Unconvertible(f"jax2onnx cannot convert the model: {reason}") from error

@@ -14,6 +14,7 @@ from folding.conversion.samples import Array, Feed, write_reference
 from folding.errors import BadCall
 from folding.plan import Warned
 
+#: What a module raises on inputs that it does not take, be it PyTorch or the module's own code.
 _FAILURES = (
     ArithmeticError,
     AssertionError,
