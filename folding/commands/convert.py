@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from folding.commands import options
-from folding.commands.output import shown
-from folding.errors import BadCall, VerificationFailed
-from folding.exits import DONE, STRICT, Outcome, guarded, show_safely
+from folding.commands.output import printed_on_failure, shown
+from folding.errors import BadCall
+from folding.exits import DONE, STRICT, Outcome, guarded
 
 if TYPE_CHECKING:
     from folding.model_limits import Limits
@@ -91,31 +91,26 @@ def convert(
     is_piped = target == "-"
     if is_piped and json_path == "-":
         raise BadCall("the model and the report cannot both go to standard output")
-    with Progress(enabled=not quiet) as progress:
-        try:
-            report = converting.convert(
-                source,
-                target,
-                fold=not no_fold,
-                verify=not no_verify,
-                outputs=outputs,
-                freeze=parse_all(freeze),
-                opset=opset,
-                sample_inputs=sample_inputs,
-                trust=trust,
-                keep=keep,
-                allow_growth=allow_growth,
-                limits=limits,
-                run_limits=options.run_limits(time_limit, memory_limit),
-                tolerance=tolerance,
-                digests=json_path is not None,
-                report_to=None if json_path == "-" else json_path,
-                progress=progress,
-            )
-        except VerificationFailed as failure:
-            if json_path == "-":
-                show_safely(functools.partial(print, failure.report.to_json(), end=""))
-            raise
+    with Progress(enabled=not quiet) as progress, printed_on_failure(json_path):
+        report = converting.convert(
+            source,
+            target,
+            fold=not no_fold,
+            verify=not no_verify,
+            outputs=outputs,
+            freeze=parse_all(freeze),
+            opset=opset,
+            sample_inputs=sample_inputs,
+            trust=trust,
+            keep=keep,
+            allow_growth=allow_growth,
+            limits=limits,
+            run_limits=options.run_limits(time_limit, memory_limit),
+            tolerance=tolerance,
+            digests=json_path is not None,
+            report_to=None if json_path == "-" else json_path,
+            progress=progress,
+        )
     is_short = report.fold is not None and report.fold.plan.kept_for_strict
     show = functools.partial(show_conversion, on_error=is_piped)
     return STRICT if strict and is_short else DONE, shown(json_path, report, show, quiet=quiet)

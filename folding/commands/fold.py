@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from folding.commands import options
-from folding.commands.output import shown
+from folding.commands.output import printed_on_failure, shown
 from folding.commands.remote import Server, server_option
-from folding.errors import BadCall, VerificationFailed
-from folding.exits import DONE, STRICT, Outcome, guarded, show_safely
+from folding.errors import BadCall
+from folding.exits import DONE, STRICT, Outcome, guarded
 
 if TYPE_CHECKING:
     from folding.commands.options import Runs
@@ -77,27 +77,22 @@ def fold(
     is_piped = (target or source) == "-"
     if is_piped and json_path == "-":
         raise BadCall("the model and the report cannot both go to standard output")
-    with Progress(enabled=not quiet) as progress:
-        try:
-            report = _run(server)(
-                source,
-                target,
-                verify=not no_verify,
-                freeze=parse_all(freeze),
-                keep=keep,
-                allow_growth=allow_growth,
-                **runs.arguments(),
-                layout=_layout(single_file=single_file, external_data=external_data),
-                follow_links=follow_links,
-                limits=limits,
-                digests=json_path is not None,
-                report_to=None if json_path == "-" else json_path,
-                progress=progress,
-            )
-        except VerificationFailed as failure:
-            if json_path == "-":
-                show_safely(functools.partial(print, failure.report.to_json(), end=""))
-            raise
+    with Progress(enabled=not quiet) as progress, printed_on_failure(json_path):
+        report = _run(server)(
+            source,
+            target,
+            verify=not no_verify,
+            freeze=parse_all(freeze),
+            keep=keep,
+            allow_growth=allow_growth,
+            **runs.arguments(),
+            layout=_layout(single_file=single_file, external_data=external_data),
+            follow_links=follow_links,
+            limits=limits,
+            digests=json_path is not None,
+            report_to=None if json_path == "-" else json_path,
+            progress=progress,
+        )
     code = STRICT if strict and report.plan.kept_for_strict else DONE
     show = functools.partial(show_report, on_error=is_piped)
     return code, shown(json_path, report, show, quiet=quiet)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-from folding.errors import StorageFailed
+from folding.errors import StorageFailed, VerificationFailed
+from folding.exits import show_safely
 
 
 class HasJson(Protocol):
@@ -19,6 +21,17 @@ class HasJson(Protocol):
 
 
 Report = TypeVar("Report", bound=HasJson)
+
+
+@contextmanager
+def printed_on_failure(json_path: str | None) -> Iterator[None]:
+    """Print the report of a model that was not proved, if reports are to be printed."""
+    try:
+        yield
+    except VerificationFailed as failure:
+        if json_path == "-":
+            show_safely(functools.partial(print, failure.report.to_json(), end=""))
+        raise
 
 
 def shown(
