@@ -5,7 +5,7 @@ Constants are recognised and what nothing reads is left out, or the lints would 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.graph import Scope
 from folding.modelfile import Model
-from folding.plan import Folded, Kept, Kind
+from folding.plan import Folded, Kept, Kind, Reason
 from folding.planner import Planned, Seen, untouched
 from folding.protos import subgraphs, title
 from folding.recognise import Recogniser, Step
@@ -56,6 +56,14 @@ class Graph:
     def outcome(self, chain: Chain) -> Folded | Kept | None:
         """What the planner decided."""
         return self.seen.outcomes.get(chain)
+
+    def obstacle(self, chain: Chain, reasons: Collection[Reason]) -> Kept | None:
+        """What keeps a run, or its shift, from a layer, if it is for one of some reasons."""
+        outcome = self.outcome(chain)
+        kept = outcome.rest if isinstance(outcome, Folded) else outcome
+        while kept is not None and kept.reason not in reasons:
+            kept = kept.below
+        return kept
 
     def norms(self) -> list[Chain]:
         """The affines that are a batch normalisation, written as one node or as several."""

@@ -15,7 +15,7 @@ from folding.chains import Chain
 from folding.lint.finding import Code, Finding
 from folding.lint.graphs import Graph
 from folding.lint.way_up import Place, Way, way_up
-from folding.plan import Folded, Kept, Kind, Reason
+from folding.plan import Kind, Reason
 
 _LAYERS_WITH_BIAS = frozenset({"Conv", "ConvTranspose", "Gemm"})
 _PADDING = frozenset({Reason.PADS, Reason.PADS_ZEROS})
@@ -63,23 +63,13 @@ def _before_padding(graph: Graph, chain: Chain, way: Way) -> Iterator[Finding]:
     """A normalisation of the model's input before a layer that pads it."""
     if not (way.input and way.is_direct and _is_trained(graph, chain)):
         return
-    stop = _stop_below(graph.outcome(chain))
+    stop = graph.obstacle(chain, _PADDING)
     if stop is not None:
         cause = (
             f"it normalises the input {way.input!r}, and {stop.operator} {stop.at!r} pads that"
             " with zeros, which the normalisation does not shift"
         )
         yield Finding(Code.NORM_BEFORE_PADDING, graph.name(chain), cause)
-
-
-def _stop_below(outcome: Folded | Kept | None) -> Kept | None:
-    """What keeps a shift from going down, if it is the padding."""
-    kept = outcome.rest if isinstance(outcome, Folded) else outcome
-    while kept is not None:
-        if kept.reason in _PADDING:
-            return kept
-        kept = kept.below
-    return None
 
 
 def _is_trained(graph: Graph, chain: Chain) -> bool:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from folding.chains import Chain
 from folding.lint.finding import Code, Finding
 from folding.lint.graphs import Graph, count_of
-from folding.plan import Folded, Kept, Kind, Reason
+from folding.plan import Kept, Kind, Reason
 from folding.protos import number
 
 Numbers = npt.NDArray[np.float64]
@@ -120,19 +120,10 @@ def _nonpositive(graph: Graph, chain: Chain, gamma: Numbers | None) -> Iterator[
     if gamma is not None and (gamma == 0).any():
         cause = f"{count_of(np.ravel(gamma == 0))} of it have a scale of 0, so they are constant"
         yield Finding(Code.NONPOSITIVE_SCALE, graph.name(chain), cause)
-    stop = _stop(graph.outcome(chain))
+    stop = graph.obstacle(chain, (Reason.NEGATIVE_SCALE,))
     if stop is not None:
         cause = (
             f"a scale of it is negative, and so it does not pass {stop.operator} {stop.at!r}"
             " on its way to a layer"
         )
         yield Finding(Code.NONPOSITIVE_SCALE, graph.name(chain), cause)
-
-
-def _stop(outcome: Folded | Kept | None) -> Kept | None:
-    kept = outcome.rest if isinstance(outcome, Folded) else outcome
-    while kept is not None:
-        if kept.reason is Reason.NEGATIVE_SCALE:
-            return kept
-        kept = kept.below
-    return None
