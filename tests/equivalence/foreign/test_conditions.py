@@ -9,30 +9,18 @@ import numpy as np
 import pytest
 from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, INT64, Net, feed_for, run
 from onnx import ModelProto, helper
+from pairs import Pair, models, nets
 
 from folding.equivalence.foreign import Matched, NotEstablished
 from folding.equivalence.foreign.check import compare
 from folding.modelfile import in_memory
 
-Pair = tuple[ModelProto, ModelProto]
 PAIRS: list[Callable[[], Pair]] = []
 
 
 def pair(build: Callable[[], Pair]) -> Callable[[], Pair]:
     PAIRS.append(build)
     return build
-
-
-def nets(*shape: int | str, opset: int = 17, elem_type: int = FLOAT) -> tuple[Net, Net]:
-    """Two nets with the input x and the same weights."""
-    both = Net(elem_type, opset=opset), Net(elem_type, opset=opset)
-    for net in both:
-        net.input(*shape)
-    return both
-
-
-def models(one: Net, other: Net) -> Pair:
-    return one.model("y"), other.model("y")
 
 
 @pair

@@ -9,31 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 from graphs import BOOL, FLOAT, HALF, INT64, Net
-from onnx import ModelProto, TypeProto, helper, numpy_helper
+from onnx import TypeProto, helper, numpy_helper
+from pairs import Pair, models, nets
 
 from folding.equivalence.foreign import Matched
 from folding.equivalence.foreign.check import compare
 from folding.modelfile import in_memory
 
-Pair = tuple[ModelProto, ModelProto]
 PAIRS: list[Callable[[], Pair]] = []
 
 
 def pair(build: Callable[[], Pair]) -> Callable[[], Pair]:
     PAIRS.append(build)
     return build
-
-
-def nets(*shape: int | str, opset: int = 17) -> tuple[Net, Net]:
-    """Two nets with the input x and the same weights."""
-    both = Net(opset=opset), Net(opset=opset)
-    for net in both:
-        net.input(*shape)
-    return both
-
-
-def models(one: Net, other: Net) -> Pair:
-    return one.model("y"), other.model("y")
 
 
 @pair

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from graphs import FLOAT, Net, distance, feed_for, run
-from onnx import ModelProto, defs, helper
+from onnx import defs, helper
+from pairs import Pair, models, nets
 
 from folding.equivalence.foreign import Matched
 from folding.equivalence.foreign.attributes import _SAME_SINCE
@@ -20,7 +21,6 @@ from folding.equivalence.foreign.check import compare
 from folding.equivalence.foreign.terms import PAIRED, UNARY
 from folding.modelfile import in_memory
 
-Pair = tuple[ModelProto, ModelProto]
 NORM = ("gamma", "beta", "mean", "var")
 PAIRS: list[Callable[[], Pair]] = []
 
@@ -32,18 +32,6 @@ def pair(build: Callable[[], Pair]) -> Callable[[], Pair]:
 
 def numbers(*shape: int, seed: int = 0) -> npt.NDArray[np.float64]:
     return np.random.default_rng([seed, *shape]).uniform(0.25, 1.75, shape).astype(np.float32)
-
-
-def nets(*shape: int | str, opset: int = 17) -> tuple[Net, Net]:
-    """Two nets with the input x."""
-    both = Net(opset=opset), Net(opset=opset)
-    for net in both:
-        net.input(*shape)
-    return both
-
-
-def models(one: Net, other: Net) -> Pair:
-    return one.model("y"), other.model("y")
 
 
 # --- what only passes or moves elements ----------------------------------------------------------

@@ -1,0 +1,21 @@
+"""Two models of the same inputs and weights, to be held against each other."""
+
+from __future__ import annotations
+
+from graphs import FLOAT, Net
+from onnx import ModelProto
+
+Pair = tuple[ModelProto, ModelProto]
+
+
+def nets(*shape: int | str, opset: int = 17, elem_type: int = FLOAT) -> tuple[Net, Net]:
+    """Two nets with the input x and the same weights."""
+    both = Net(elem_type, opset=opset), Net(elem_type, opset=opset)
+    for net in both:
+        net.input(*shape)
+    return both
+
+
+def models(one: Net, other: Net) -> Pair:
+    """Both as models with the output y."""
+    return one.model("y"), other.model("y")
