@@ -10,7 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from folding.constants import Constants
+from folding.draft import Draft
 from folding.graph import Scope
+from folding.plan import Kept, Reason
+from folding.way import Stop
 
 #: Where a mean comes from. A training flag chooses the batch's or the moving one by an If.
 _MEANS = frozenset({"GlobalAveragePool", "If", "ReduceMean", "ReduceSum", "ReduceSumSquare"})
@@ -88,3 +91,12 @@ def _group(
         return deviations if inputs <= means or inputs <= deviations else None
     scaled = operator in ("Mul", "Div") and not inputs.isdisjoint(deviations)
     return next((g for g in (means, deviations, live) if inputs <= g), live if scaled else None)
+
+
+def statistics_of(draft: Draft, first: Stop) -> Kept:
+    """What every affine of a normalisation that is computed at run time stays for."""
+    data = draft.node(first.node).input[first.slot]
+    at = draft.producer(data)
+    if at is None:
+        return Kept(Reason.LIVE_STATISTICS, data)
+    return Kept(Reason.LIVE_STATISTICS, draft.title(at), draft.node(at).op_type)

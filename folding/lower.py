@@ -20,10 +20,13 @@ from folding.recognise import Recogniser
 from folding.way import Stop, Taken, Turn
 
 
-def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -> dict[str, Taken]:
+def lower(
+    draft: Draft, steps: Recogniser, path: list[Stop], found: Descended
+) -> dict[str, int | None]:
     """Fold the affine of some nodes, the first one first, into all layers behind it.
 
-    Returns the values that are as they were again behind those layers, each with its layer.
+    Returns the values of the source that are as they were again behind those layers, each with the
+    axis of its channels from the right.
     """
     first, last = path[0], path[-1]
     data, out = draft.node(first.node).input[first.slot], draft.node(last.node).output[0]
@@ -58,7 +61,9 @@ def lower(draft: Draft, steps: Recogniser, path: list[Stop], found: Descended) -
             name = "" if draft.producer(behind) in draft.after else name
     for index, given in held:
         draft.let_go(index, given)
-    return ends
+    # A layer that an earlier fold has touched is part of that one's place.
+    known = draft.scope.producers
+    return {v: _output_axis(draft, end) for v, end in ends.items() if v in known}
 
 
 def nodes_below(
@@ -152,7 +157,7 @@ def host_below(draft: Draft, steps: Recogniser, end: Taken) -> tuple[Stop, Doubl
     return None
 
 
-def output_axis(draft: Draft, end: Taken) -> int | None:
+def _output_axis(draft: Draft, end: Taken) -> int | None:
     """Where the channels of a layer's output are, from the right."""
     node = draft.node(end.node)
     shape = draft.shape(node.output[0])

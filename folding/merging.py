@@ -14,15 +14,19 @@ met it may go over it. So this is done when all else is decided, and then all of
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from folding.absorbers import Absorbed
 from folding.absorbers.base import for_channels, refuse
 from folding.affine import ChannelAffine
+from folding.chains import Chain
 from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.layers import DraftLayer
 from folding.plan import Kept, Reason
 from folding.recognise import Step
 from folding.tensors import constant_dims
+from folding.way import Fork, Reached
 
 _SCALE, _BIAS = 1, 2
 
@@ -32,6 +36,13 @@ def acts_along(draft: Draft, step: Step, affine: ChannelAffine) -> bool:
     dims = constant_dims(draft, draft.node(step.node).input[1 - step.slot]) or ()
     wide = [axis - len(dims) for axis, size in enumerate(dims) if size != 1]
     return affine.axis is None or wide in ([], [affine.axis])
+
+
+def hosts(reached: Reached, chain_of: Mapping[int, Chain]) -> Iterable[Chain]:
+    """The affines that a fold has gone into."""
+    ends = (line.end for line in reached.lines)
+    nodes = (end.node for end in ends if not isinstance(end, Fork))
+    return dict.fromkeys(chain_of[node] for node in nodes if node in chain_of)
 
 
 def into_batch_norm(draft: Draft, index: int, affine: ChannelAffine) -> Absorbed | Kept:

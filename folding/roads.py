@@ -96,3 +96,17 @@ class Roads:
             if part is not None and key_of(affine, narrows_to) in part.axes:
                 return part.leads(affine, narrows_to)
         return affine
+
+
+def guard(draft: Draft, value: str, readers: int) -> Kept | None:
+    """What is in the way of changing a value: everything else that can see it."""
+    if value in draft.scope.inputs:
+        return Kept(Reason.GRAPH_INPUT, value)
+    if draft.producer(value) is None:
+        return Kept(Reason.OUTER_VALUE, value)
+    if value in draft.scope.outputs:
+        return Kept(Reason.GRAPH_OUTPUT, value)
+    if value in draft.scope.captured:
+        return Kept(Reason.CAPTURED, value)
+    more = draft.readers(value).count > readers
+    return Kept(Reason.FORKED, value) if more else None

@@ -19,11 +19,14 @@ from folding.absorb import absorb, affines_gone
 from folding.absorbers import ABSORBERS
 from folding.affine import ChannelAffine
 from folding.apart import aside
+from folding.biases import behind_new_biases, with_biases
 from folding.chains import Chain, chains
 from folding.current import affine_at, composed
 from folding.descent import Descended, Descent
 from folding.draft import Draft
-from folding.lower import lower, output_axis
+from folding.live import statistics_of
+from folding.lower import lower
+from folding.merging import hosts
 from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
 from folding.prices import Prices
 from folding.protos import title
@@ -32,7 +35,7 @@ from folding.recognise import Recogniser
 from folding.unread import unread
 from folding.waits import Waits
 from folding.walk import Walker
-from folding.way import Fork, Reached
+from folding.way import Reached
 
 F = TypeVar("F", Reached, Descended)
 
@@ -65,20 +68,17 @@ class Search:
 
     def decide(self) -> list[Decision]:
         """Decide about every affine, in graph order, and fold what can be folded in the draft."""
-        self._decide_all()
-        while self._merge():
-            self._decide_all()
+        is_open = True
+        while is_open:
+            for chain in map(self.chains.__getitem__, self.waits.agenda):
+                if not isinstance(self.outcomes.get(chain), Folded):
+                    self._decide(chain)
+            is_open = self._merge()
         return [
             Decision(self._name(chain), chain.kind, self._titles(chain), self.outcomes[chain])
             for chain in self.chains
             if chain.kind is not Kind.SCALAR or isinstance(self.outcomes[chain], Folded)
         ]
-
-    def _decide_all(self) -> None:
-        for place in self.waits.agenda:
-            chain = self.chains[place]
-            if not isinstance(self.outcomes.get(chain), Folded):
-                self._decide(chain)
 
     def _decide(self, chain: Chain) -> None:
         before = self.outcomes.get(chain), chain in self.costly
@@ -112,9 +112,7 @@ class Search:
 
     def _renew(self, reached: Reached) -> None:
         """Decide again about those that others went into."""
-        ends = (line.end for line in reached.lines)
-        nodes = (end.node for end in ends if not isinstance(end, Fork))
-        for host in dict.fromkeys(self.chain_of[node] for node in nodes if node in self.chain_of):
+        for host in hosts(reached, self.chain_of):
             whole = composed(self.draft, self.steps, host.nodes)
             if host.is_scalar and not (isinstance(whole, Kept) or whole.axis is None):
                 self.grown.add(host)
@@ -123,10 +121,6 @@ class Search:
 
     def _name(self, chain: Chain) -> str:
         return self.draft.scope.makes[chain.nodes[-1]][0]
-
-    def _output(self, chain: Chain) -> str:
-        """What an affine makes, under the name that it has now."""
-        return self.draft.node(chain.nodes[-1]).output[0]
 
     def _is_scalar(self, chain: Chain) -> bool:
         return chain.is_scalar and chain not in self.grown
@@ -153,9 +147,9 @@ class Search:
         if isinstance(down, Descended):
             return self._fold(chain, down)
         if chain.kind is Kind.LIVE_NORM and up.operator not in ABSORBERS:
-            up = self._live(chain)
+            up = statistics_of(self.draft, self.walker.stops(chain)[-1])
         kept = replace(up, below=replace(down, below=None))
-        folded = self._split(chain, whole, kept)
+        folded = self._split(chain, whole, kept) or self._with_biases(chain, whole, kept)
         if folded is None:
             walker = self.walker
             self.waits.watch(chain, walker.met, self.met_below, walker.crowded)
@@ -165,46 +159,53 @@ class Search:
 
     def _split(self, chain: Chain, whole: ChannelAffine, kept: Kept) -> Folded | None:
         """Fold the scale alone if that saves a node; the shift stays as an Add."""
-        if self._is_scalar(chain) or len(chain.nodes) == 1 or whole.is_shift or whole.is_scale:
+        if (
+            self._is_scalar(chain)
+            or len(self.walker.nodes(chain)) == 1
+            or whole.is_shift
+            or whole.is_scale
+        ):
             return None
         scale, shift = whole.parts()
-        up = self.walker.up(chain, scale)
-        found: Reached | Descended | Kept = up
-        if isinstance(up, Reached):
-            found = self._fitting(chain, replace(up, rest=shift))
+        found: Reached | Descended | Kept
+        found = self._fitting(chain, self.walker.up(chain, scale), shift)
         if isinstance(found, Kept) and (before := whole.shift_first()) is not None:
-            down = self._down(chain, scale)
-            found = down
-            if isinstance(down, Descended):
-                found = self._fitting(chain, replace(down, rest=before))
+            found = self._fitting(chain, self._down(chain, scale), before)
         return None if isinstance(found, Kept) else self._fold(chain, found, kept)
 
-    def _live(self, chain: Chain) -> Kept:
-        """What every affine of a normalisation that is computed at run time stays for."""
-        first = self.walker.stops(chain)[-1]
-        data = self.draft.node(first.node).input[first.slot]
-        at = self.draft.producer(data)
-        if at is None:
-            return Kept(Reason.LIVE_STATISTICS, data)
-        return Kept(Reason.LIVE_STATISTICS, self.draft.title(at), self.draft.node(at).op_type)
+    def _with_biases(self, chain: Chain, affine: ChannelAffine, kept: Kept) -> Folded | None:
+        """Fold the affine together with the biases that earlier folds have left before it."""
+        found = None if self._is_scalar(chain) else with_biases(self.walker, chain, affine)
+        if found is None:
+            return None
+        self.walker.biases[chain], whole = found
+        down = self._fitting(chain, self._down(chain, whole))
+        if isinstance(down, Descended):
+            return self._fold(chain, down)
+        folded = self._split(chain, whole, kept)
+        if folded is None:
+            del self.walker.biases[chain]
+        return folded
 
     def _down(self, chain: Chain, affine: ChannelAffine) -> Descended | Kept:
-        return self.descent.down(self._output(chain), affine)
+        return self.descent.down(self.draft.node(chain.nodes[-1]).output[0], affine)
 
     def _below(self, index: int) -> tuple[int, ChannelAffine] | Kept | None:
         """An affine node on the way down, or why it may not be taken along."""
         chain = None if index in self.draft.shifts else self.chain_of.get(index)
         if chain is not None and chain.refusal is None:
             self.met_below[chain] = None
-            objection = self._objection(chain)
-            if objection is not None:
+            if (objection := self._objection(chain)) is not None:
                 return objection
         return affine_at(self.draft, self.steps, index)
 
-    def _fitting(self, chain: Chain, found: F | Kept) -> F | Kept:
-        """What was found, unless the price is too high."""
+    def _fitting(
+        self, chain: Chain, found: F | Kept, rest: ChannelAffine | None = None
+    ) -> F | Kept:
+        """What was found, where ``rest`` stays, unless the price is too high."""
         if isinstance(found, Kept):
             return found
+        found = replace(found, rest=rest)
         is_scalar = self._is_scalar(chain)
         if (refusal := self.prices.refusal(chain, found, is_scalar=is_scalar)) is None:
             return found
@@ -224,17 +225,16 @@ class Search:
                 self.outcomes[taken] = outcome
                 self.waits.disturb(taken, is_gone=True)
         self.waits.has_taken_in(found.takers)
-        name, out = self._name(chain), self._output(chain)
+        known = len(draft.shifts)
+        name, out = self._name(chain), draft.node(chain.nodes[-1]).output[0]
         if isinstance(found, Reached):
             draft.ends[name] = {out: self.steps.axis(chain.nodes)} | aside(draft, found)
             self.walker.roads.pave(absorb(draft, found, out))
         else:
-            ends = lower(draft, self.steps, self.walker.stops(chain)[::-1], found)
-            # A layer that an earlier fold has touched is part of that one's place.
-            known = draft.scope.producers
-            draft.ends[name] = {v: output_axis(draft, end) for v, end in ends.items() if v in known}
+            draft.ends[name] = lower(draft, self.steps, self.walker.stops(chain)[::-1], found)
         self.warnings += range_warnings(chain.nodes, draft.scope, draft.constants)
         self.waits.has_released(draft)
+        self.waits.has_biases(behind_new_biases(draft, known, self.chain_of))
         return outcome
 
     def _objection(self, chain: Chain) -> Kept | None:

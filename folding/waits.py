@@ -65,6 +65,10 @@ class Waits:
         for taker in takers:
             self._again(self._dear.pop(taker, ()))
 
+    def has_biases(self, behind: Iterable[Chain]) -> None:
+        """Some affines have come to stand right behind a bias."""
+        self._again(self.places[chain] for chain in behind)
+
     def has_released(self, draft: Draft) -> None:
         """Some values have fewer readers."""
         for name in draft.released:

@@ -16,7 +16,7 @@ from folding.merging import acts_along, into_batch_norm
 from folding.plan import Kept, Reason
 from folding.protos import is_default_domain, title
 from folding.recognise import Recogniser, Step
-from folding.roads import Roads, as_in_source, narrowed_to
+from folding.roads import Roads, as_in_source, guard, narrowed_to
 from folding.way import Edge, Fork, Line, Passed, Reached, Stop, Stretch, Taken, Turn
 
 #: What stands before an affine: a piece of the way, the end of a line, or what is in the way.
@@ -33,6 +33,7 @@ class Walker:
     be taken along. Of the last walk, ``met`` has the affines it went over or stopped at, and
     ``crowded`` the values whose readers were in the way but may become fewer. ``stretches`` are the
     walks that others may follow. ``merges`` is whether those that stay are changed, not passed.
+    ``biases`` are the Adds of earlier folds that an affine begins with.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Walker:
         self.met: dict[Chain, None] = {}
         self.crowded: list[str] = []
         self.stretches: dict[Chain, Stretch] = {}
+        self.biases: dict[Chain, tuple[int, ...]] = {}
         self.roads = Roads(draft)
         self._last: Stretch | None = None
         self._asks = self._bends = False
@@ -57,9 +59,14 @@ class Walker:
         self.met, self.crowded, self._last = {}, [], None
         self.roads.crowded = self.crowded
 
+    def nodes(self, chain: Chain) -> tuple[int, ...]:
+        """The nodes of an affine, the first one first."""
+        return (*self.biases.get(chain, ()), *chain.nodes)
+
     def stops(self, chain: Chain) -> list[Stop]:
         """The nodes of an affine, the last one first."""
-        return [Stop(i, self._data_slot(i) or 0, is_affine=True) for i in reversed(chain.nodes)]
+        nodes = reversed(self.nodes(chain))
+        return [Stop(i, self._data_slot(i) or 0, is_affine=True) for i in nodes]
 
     def up(self, chain: Chain, start: ChannelAffine, *, follows: bool = False) -> Reached | Kept:
         """Walk up from an affine until layers take it in or something is in the way.
@@ -69,12 +76,13 @@ class Walker:
         """
         narrows_to = narrowed_to(self.draft, self.draft.node(chain.nodes[-1]).output[0])
         before = self._last
-        first = self._line(None, start, narrows_to, chain.nodes[0], self.stops(chain))
+        stops = self.stops(chain)
+        first = self._line(None, start, narrows_to, stops[-1].node, stops)
         if not follows:
             self._last = before
         if isinstance(first, Kept):
             return first
-        return self._branches(first, narrows_to, chain.nodes[0])
+        return self._branches(first, narrows_to, stops[-1].node)
 
     def open_way(self, chain: Chain) -> None:
         """Let those behind an affine that stays follow its last walk."""
@@ -149,7 +157,7 @@ class Walker:
         draft = self.draft
         value = draft.node(last.entry).input[last.slot]
         at = draft.producer(value)
-        obstacle = self._guard(value, at, readers)
+        obstacle = guard(draft, value, readers)
         if at is None or obstacle is not None:
             return obstacle or Kept(Reason.OUTER_VALUE, value)
         node = draft.node(at)
@@ -232,17 +240,3 @@ class Walker:
         ((slot, moved),) = first.affines.items()
         stop = Stop(index, slot, is_affine=False, place=place)
         return Passed(moved, stop, stop)
-
-    def _guard(self, value: str, producer: int | None, readers: int) -> Kept | None:
-        """What is in the way of changing a value: everything else that can see it."""
-        scope = self.draft.scope
-        if value in scope.inputs:
-            return Kept(Reason.GRAPH_INPUT, value)
-        if producer is None:
-            return Kept(Reason.OUTER_VALUE, value)
-        if value in scope.outputs:
-            return Kept(Reason.GRAPH_OUTPUT, value)
-        if value in scope.captured:
-            return Kept(Reason.CAPTURED, value)
-        more = self.draft.readers(value).count > readers
-        return Kept(Reason.FORKED, value) if more else None

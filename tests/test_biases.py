@@ -1,0 +1,99 @@
+"""Affines right behind the biases that earlier folds have left."""
+
+from __future__ import annotations
+
+import pytest
+from graphs import DOUBLE, TYPES, Net, assert_same_function, fold, fold_unverified
+
+from folding.plan import Folded, Reason
+
+
+def behind_a_bias(elem_type: int, *, channels: int = 1) -> Net:
+    """A fold leaves a bias of so many numbers, along another axis, before the value ``u``."""
+    net = Net(elem_type)
+    net.node("Mul", net.input(4, 3), net.weight(4, 1), out="a")
+    net.node("Add", "a", net.weight(4, 1), out="b")
+    net.node("MatMul", net.weight(channels, 4), "b", out="u")
+    return net
+
+
+def two_layers(net: Net, value: str) -> None:
+    """Each of them needs a node for the shift of what stands before it."""
+    net.node("MatMul", value, net.weight(3, 2), out="y")
+    net.node("MatMul", value, net.weight(3, 2), out="z")
+
+
+@pytest.mark.parametrize("elem_type", TYPES)
+def test_a_bias_that_a_fold_has_left_goes_down_with_the_norm_behind_it(elem_type: int) -> None:
+    net = behind_a_bias(elem_type)
+    two_layers(net, net.batch_norm("u", 3, "v"))
+    model = net.model("y", "z")
+
+    result = fold(model)
+
+    assert result.operators == ["MatMul", "MatMul", "Add", "MatMul", "Add"]
+    assert_same_function(model, result.model)
+
+
+def test_what_goes_down_with_a_bias_is_folded_no_further_in_a_second_run() -> None:
+    net = behind_a_bias(DOUBLE)
+    two_layers(net, net.batch_norm("u", 3, "v"))
+    once = fold(net.model("y", "z"))
+
+    assert fold(once.model).model.SerializeToString() == once.model.SerializeToString()
+
+
+@pytest.mark.parametrize("elem_type", TYPES)
+def test_a_shift_that_may_not_go_down_stays_in_the_bias(elem_type: int) -> None:
+    net = Net(elem_type)
+    net.node("Mul", net.input(2, 3, 5), net.weight(5), out="a")
+    net.node("Add", "a", net.weight(5), out="b")
+    net.node("MatMul", "b", net.weight(5, 1), out="u")
+    net.batch_norm("u", 3, "v")
+    net.node("Conv", "v", net.weight(2, 3, 3), out="y", pads=[1, 1])
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.decision("v").is_partial
+    assert result.operators == ["MatMul", "Add", "Conv"]
+    assert_same_function(model, result.model)
+
+
+@pytest.mark.parametrize("output", ["u", ""])
+def test_a_bias_that_others_see_stays_and_what_is_behind_it_too(output: str) -> None:
+    net = behind_a_bias(DOUBLE)
+    two_layers(net, net.batch_norm("u", 3, "v"))
+    model = net.model("y", "z", output or net.node("Relu", "u"))
+
+    outcome = fold(model).decision("v").outcome
+
+    assert not isinstance(outcome, Folded)
+    assert outcome.below is not None
+    assert outcome.below.reason is Reason.MORE_NODES
+
+
+def test_a_bias_along_another_axis_stays_and_what_is_behind_it_too() -> None:
+    net = behind_a_bias(DOUBLE, channels=3)
+    two_layers(net, net.batch_norm("u", 3, "v"))
+    model = net.model("y", "z")
+
+    result = fold_unverified(model)
+
+    assert not result.decision("v").is_folded
+    assert_same_function(model, result.model)
+
+
+def test_an_affine_is_decided_again_when_a_bias_has_come_before_it() -> None:
+    net = Net(DOUBLE)
+    net.batch_norm(net.input(3, 4), 4, "a")
+    net.node("MatMul", net.weight(1, 4), net.node("Transpose", "a"), out="u")
+    net.node("MatMul", "a", net.weight(4, 4), out="w")
+    two_layers(net, net.batch_norm("u", 3, "v"))
+    net.batch_norm("w", 4, "x2")
+    model = net.model("y", "z", "x2")
+
+    result = fold(model)
+
+    assert all(decision.is_folded for decision in result.plan.decisions)
+    assert_same_function(model, result.model)
