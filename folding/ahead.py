@@ -157,16 +157,20 @@ class Saved:
     """Other ways that were offered: the place of the line, what was ahead then, and the other line.
 
     That of operands that ask the same (``is_even``) is tried when the others of its node have
-    failed, and only if some branches have met that asked different things.
+    failed, and only if some branches have met that asked different things. ``limited`` is the first
+    node with more ways than it offers.
     """
 
     others: list[tuple[int, Ahead, Line]] = field(default_factory=list)
     even: list[tuple[int, Ahead, Line]] = field(default_factory=list)
     have_met: bool = False
+    limited: int | None = None
 
     def add(self, place: int, ahead: Ahead, line: Line) -> None:
         """The other ways that the end of a line offers, of which the first is tried first."""
         if isinstance(line.end, Turn):
+            if line.end.moved.is_of_more and self.limited is None:
+                self.limited = line.end.node
             for way in reversed(line.end.others):
                 end = replace(line.end, moved=way, others=())
                 saved = self.even if way.is_even else self.others

@@ -72,7 +72,7 @@ class Walker:
         """Walk up from an affine until layers take it in or something is in the way.
 
         ``start`` is the affine, or the part of it that is to go up; ``follows`` is whether others
-        may follow this walk.
+        may follow this walk. Many ways are not to blame where the scale alone finds none.
         """
         narrows_to = narrowed_to(self.draft, self.draft.node(chain.nodes[-1]).output[0])
         before = self._last
@@ -82,7 +82,11 @@ class Walker:
             self._last = before
         if isinstance(first, Kept):
             return first
-        return self._branches(first, narrows_to, stops[-1].node)
+        found = self._branches(first, narrows_to, stops[-1].node)
+        if isinstance(found, Kept) and found.reason is Reason.TOO_MANY_WAYS and not start.is_scale:
+            alone = self.up(chain, start.parts()[0])
+            return alone if isinstance(alone, Kept) else found
+        return found
 
     def open_way(self, chain: Chain) -> None:
         """Let those behind an affine that stays follow its last walk."""
@@ -114,14 +118,17 @@ class Walker:
             trouble, tries = trouble or line, tries + 1
             other = saved.pop(line)
             if other is None:
-                return trouble
+                return trouble if saved.limited is None else self._many_ways(saved.limited)
             place, ahead, lead = other
             if tries > _MOST_TRIES and isinstance(lead.end, Turn):
-                node = self.draft.node(lead.end.node)
-                return Kept(Reason.TOO_MANY_WAYS, self.draft.title(lead.end.node), node.op_type)
+                return self._many_ways(lead.end.node)
             lines = [*lines[:place], lead]
             ahead.add(lead)
         return Reached(tuple(lines))
+
+    def _many_ways(self, index: int) -> Kept:
+        title, operator = self.draft.title(index), self.draft.node(index).op_type
+        return Kept(Reason.TOO_MANY_WAYS, title, operator)
 
     def _line(
         self,

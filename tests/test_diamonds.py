@@ -388,14 +388,18 @@ def test_more_than_some_diamonds_are_not_passed(monkeypatch: pytest.MonkeyPatch)
 
 def test_more_than_some_ways_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The node is named whose other ways are left."""
-    for tries, reason in ((1, Reason.GRAPH_INPUT), (0, Reason.TOO_MANY_WAYS)):
-        monkeypatch.setattr(walk, "_MOST_TRIES", tries)
-        net = Net()
-        net.input(2, 4, 5)
-        value = net.node("Add", "x", net.node("Relu", "x"), out="b")
-        net.batch_norm(value, 4, "y")
+    net = Net()
+    x = net.input(2, 4, 5)
+    first = net.node("Relu", net.node("Conv", x, net.weight(4, 4, 1)))
+    net.node("Add", first, net.node("Conv", x, net.weight(4, 4, 1)), out="b")
+    net.batch_norm("b", 4, "y")
+    net.stored["y.gamma"] = abs(net.stored["y.gamma"])
+    model = net.model("y")
 
-        assert refusal(net.model("y")) == (reason, "x" if reason is Reason.GRAPH_INPUT else "b")
+    monkeypatch.setattr(walk, "_MOST_TRIES", 0)
+    assert refusal(model) == (Reason.TOO_MANY_WAYS, "b")
+    monkeypatch.setattr(walk, "_MOST_TRIES", 1)
+    assert fold(model).operators == ["Conv", "Relu", "Conv", "Add"]
 
 
 def test_the_values_that_go_on_with_other_content_are_listed() -> None:

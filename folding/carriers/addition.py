@@ -12,7 +12,7 @@ Downward t is multiplied by that weight, and where it comes from several operand
 1. Upward, an operand without the channels takes an affine only if it is the same for all of them,
    and t goes to one that has them; how many it has must be known. A constant operand takes in what
    it is given, and may grow; t goes there if there is one, at no cost. Of many operands only the
-   first few are tried for t.
+   first few are tried for t, and if they do not take it, that is the reason.
 2. A value whose slots cancel out, as in Sub(x, x), takes nothing.
 3. Downward, s must be 1, unless an affine stands before every operand that is no constant. They
    must have the same s; the constants are divided by it: then no scale may be zero.
@@ -77,18 +77,20 @@ def up(affine: ChannelAffine, passage: Passage) -> tuple[Moved, ...] | Kept:
     if not all(total.values()):
         return stay(Reason.UNUSUAL_FORM, passage)
     scaled = dict.fromkeys(range(len(names)), scale_of(affine))
-    choices = [scaled]
+    choices, is_of_more = [scaled], False
     if not affine.is_scale:
         first = {name: slot for slot, name in reversed(list(enumerate(names)))}
-        takers = constants_first(sorted(first.values()), passage)[:_MOST_WAYS]
+        takers = constants_first(sorted(first.values()), passage)
+        is_of_more = len(takers) > _MOST_WAYS
         choices = [
             scaled | dict.fromkeys(twins(passage, slot), _times(affine, 1 / total[names[slot]]))
-            for slot in takers
+            for slot in takers[:_MOST_WAYS]
         ]
     found = ways(choices, passage)
     if isinstance(found, Reason):
         return stay(found, passage)
-    return (*found, *_even(affine, scaled, passage))
+    offered = (*found, *_even(affine, scaled, passage))
+    return tuple(replace(way, is_of_more=True) for way in offered) if is_of_more else offered
 
 
 def _even(

@@ -72,12 +72,14 @@ class Moved:
     ``affines`` has one for each input slot (of one that went up) or each output (of one that went
     down) where there is one now; elsewhere nothing changes. ``constants`` are new values of the
     node's constant inputs. ``is_even`` is whether it is of use only to operands that go back to one
-    value, of which all ask the same then.
+    value, of which all ask the same then, and ``is_of_more`` whether it is one of too many to offer
+    all of them.
     """
 
     affines: Mapping[int, ChannelAffine]
     constants: Mapping[int, Doubled] = field(default_factory=dict)
     is_even: bool = False
+    is_of_more: bool = False
 
 
 #: A single affine is one at the first input (or output); of several ways the first that leads

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import passing
 import pytest
-from graphs import DOUBLE, FLOAT, Array, Net, feed_for, run
+from graphs import DOUBLE, FLOAT, Array, Net, assert_same_function, feed_for, fold, refusal, run
 from onnx import helper
 from oracle import evaluate
 from passing import (
@@ -21,7 +21,7 @@ from passing import (
 
 from folding.affine import ChannelAffine, identity
 from folding.carriers import Moved
-from folding.plan import Reason
+from folding.plan import Folded, Reason
 
 SHAPE = (2, 3, 5, 7)
 Size = int | str | None
@@ -297,6 +297,57 @@ def test_up_a_wide_sum_has_a_few_ways() -> None:
 
     assert_goes_up(net, affine)
     assert len(ways(net, affine)) == 8
+
+
+def branches(taker: int, count: int = 12) -> Net:
+    """A sum whose branches take any scale that is not negative; one takes a shift, too."""
+    net = Net(DOUBLE)
+    x, names = net.input(2, 3, 4), []
+    for number in range(count):
+        layer = net.node("Conv", x, net.weight(3, 3, 1), net.weight(3))
+        names.append(layer if number == taker else net.node("Relu", layer))
+    net.node("Sum", *names, out="v")
+    net.node("Mul", "v", net.positive(3, 1, name="s"), out="u")
+    net.node("Add", "u", net.weight(3, 1), out="y")
+    return net
+
+
+@pytest.mark.parametrize("count", [8, 12])
+def test_a_shift_goes_to_the_one_of_eight_that_takes_it(count: int) -> None:
+    model = branches(7, count).model("y")
+
+    result = fold(model)
+
+    assert result.operators.count("Add") == 0
+    assert_same_function(model, result.model)
+
+
+@pytest.mark.parametrize(
+    ("count", "reason", "at"),
+    [(8, Reason.SHIFT_BLOCKED, "relu1"), (9, Reason.TOO_MANY_WAYS, "v")],
+)
+def test_a_shift_stays_for_the_number_of_operands_if_that_is_why(
+    count: int, reason: Reason, at: str
+) -> None:
+    """One of those that were not tried might have taken it."""
+    model = branches(8, count).model("y")
+
+    result = fold(model)
+
+    outcome = result.decision("y").outcome
+    assert isinstance(outcome, Folded)
+    assert outcome.rest is not None
+    assert (outcome.rest.reason, outcome.rest.at) == (reason, at)
+    assert_same_function(model, result.model)
+
+
+def test_what_stops_the_scale_alone_is_the_reason_and_not_the_number_of_operands() -> None:
+    net = branches(8)
+    net.stored["s"][0] = -0.5
+
+    reason, _ = refusal(net.model("y"))
+
+    assert reason is Reason.NEGATIVE_SCALE
 
 
 @pytest.mark.parametrize("operator", ["Add", "Sub", "Sum", "Mean"])
