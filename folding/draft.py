@@ -132,6 +132,15 @@ class Draft(View):
         """End the hold of a node that was bypassed: others read its data, under whatever name."""
         self.readers(data).remove(index)
 
+    def take_away(self, index: int) -> None:
+        """Take a node away whose results nothing reads."""
+        node = self.node(index)
+        self.vanish(filter(None, node.output))
+        self.nodes[index] = None
+        for slot, name in enumerate(node.input):
+            if name and index in self._slots(index, slot, name):
+                self._stop_reading(name, index, slot)
+
     def spare(self, dims: tuple[int, ...], elem_type: int) -> str | None:
         """The first name of a tensor of this form that lost its readers, which is used again."""
         names = self._spares.get((dims, elem_type), [])

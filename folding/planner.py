@@ -10,6 +10,7 @@ from folding.constants import Constants
 from folding.draft import Draft
 from folding.expressions import Budget
 from folding.graph import Scope, describe, index
+from folding.idle import take_away
 from folding.inference import infer
 from folding.modelfile import Model
 from folding.names import Names
@@ -65,6 +66,7 @@ def plan_model(model: Model, refused: Refused) -> Planned:
         search = Search(draft, refused_in.get(number, {}))
         _keep(search)
         planned.decisions.extend(search.decide())
+        take_away(draft)
         planned.seen.append(Seen(search.steps, search.chains, search.outcomes))
         restore_names(draft)
         planned.warnings.extend(search.warnings)

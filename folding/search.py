@@ -24,6 +24,7 @@ from folding.chains import Chain, chains
 from folding.current import affine_at, composed
 from folding.descent import Descended, Descent
 from folding.draft import Draft
+from folding.idle import overlook
 from folding.live import statistics_of
 from folding.lower import lower
 from folding.merging import hosts
@@ -49,6 +50,7 @@ class Search:
     def __init__(self, draft: Draft, refused: dict[str, Kept]) -> None:
         self.draft, self.refused = draft, refused
         self.steps = Recogniser(draft.scope, draft.constants)
+        overlook(draft, self.steps)
         self.chains = chains(self.steps)
         self.unread = unread(draft.scope)
         self.chain_of = {node: chain for chain in self.chains for node in chain.nodes}
@@ -159,12 +161,8 @@ class Search:
 
     def _split(self, chain: Chain, whole: ChannelAffine, kept: Kept) -> Folded | None:
         """Fold the scale alone if that saves a node; the shift stays as an Add."""
-        if (
-            self._is_scalar(chain)
-            or len(self.walker.nodes(chain)) == 1
-            or whole.is_shift
-            or whole.is_scale
-        ):
+        is_one = len(self.walker.nodes(chain)) == 1
+        if self._is_scalar(chain) or is_one or whole.is_shift or whole.is_scale:
             return None
         scale, shift = whole.parts()
         found: Reached | Descended | Kept

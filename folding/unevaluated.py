@@ -6,9 +6,7 @@ from folding.constants import Constants
 
 #: Operators of a constant expression that are looked through.
 _MOST_NODES = 32
-_RANDOM = frozenset(
-    {"Bernoulli", "Dropout", "Multinomial", "RandomNormalLike", "RandomUniformLike"}
-)
+RANDOM = frozenset({"Bernoulli", "Dropout", "Multinomial", "RandomNormalLike", "RandomUniformLike"})
 
 
 def is_unevaluated(constants: Constants, name: str) -> bool:
@@ -23,7 +21,7 @@ def is_unevaluated(constants: Constants, name: str) -> bool:
         index = scope.producers.get(names.pop())
         if index is None or index in scope.foreign or index in scope.nesting:
             return False
-        if not scope.reads[index] or scope.operators[index] in _RANDOM:
+        if not scope.reads[index] or scope.operators[index] in RANDOM:
             return False
         names.extend(scope.reads[index])
     return False
@@ -37,6 +35,6 @@ def unevaluated(constants: Constants) -> frozenset[str]:
         if not all(name in found or name in constants for name in reads if name):
             continue
         is_own = index not in scope.foreign and index not in scope.nesting
-        if is_own and any(reads) and scope.operators[index] not in _RANDOM:
+        if is_own and any(reads) and scope.operators[index] not in RANDOM:
             found.update(name for name in scope.makes[index] if name not in constants)
     return frozenset(found)

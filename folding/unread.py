@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from itertools import chain
 
 from folding.graph import Scope
 
 
-def unread(scope: Scope) -> set[int]:
-    """The nodes of whose results none is read but by others of them."""
+def unread(scope: Scope, staying: Container[int] = ()) -> set[int]:
+    """The nodes of whose results none is read but by others of them; ``staying`` are none."""
     found: set[int] = set()
     for index in reversed(range(len(scope.nodes))):
-        if not any(_is_read(scope, name, found) for name in scope.makes[index] if name):
+        if index not in staying and not any(
+            _is_read(scope, name, found) for name in scope.makes[index] if name
+        ):
             found.add(index)
     return found
 

@@ -42,7 +42,8 @@ class View:
     for a layer's bias since a fold, ``released`` the names that something stopped reading.
     ``copies`` has what became of constants with several readers. ``ends`` has for each folded
     affine the values that are as they were again behind it, and for each where its channels are,
-    from the right. ``fixed`` has the nodes whose constants no shift may go into.
+    from the right. ``fixed`` has the nodes whose constants no shift may go into, ``idle``
+    those that nothing reads, which do not count as readers of what may change.
     """
 
     scope: Scope
@@ -60,6 +61,7 @@ class View:
     copies: Copies = field(init=False)
     ends: dict[str, dict[str, int | None]] = field(default_factory=dict)
     fixed: set[int] = field(default_factory=set)
+    idle: set[int] = field(default_factory=set)
     _producers: dict[str, int | None] = field(default_factory=dict)
     _readers: dict[str, Slots] = field(default_factory=dict)
     _measurers: dict[str, Slots] = field(default_factory=dict)

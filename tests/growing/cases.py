@@ -98,7 +98,7 @@ def _start(g: Grower) -> str:
 
 
 def _outputs(g: Grower, last: str) -> list[str]:
-    """The last value, those beside the way and at its ends, and perhaps one on it."""
+    """The last value, those beside the way and at its ends but perhaps one, and one on it."""
     if last == "x":
         last = g.add("Relu", last)
     read = {name for node in g.net.nodes for name in node.input}
@@ -106,7 +106,10 @@ def _outputs(g: Grower, last: str) -> list[str]:
     found = [last, *g.outputs, *ends]
     if g.one_in(5):
         found.append(g.pick(*g.floats()))
-    return [name for name in dict.fromkeys(found) if name not in g.feed]
+    names = [name for name in dict.fromkeys(found) if name not in g.feed]
+    if len(names) > 1 and g.one_in(3):
+        names.remove(g.pick(*names[1:]))  # What leads there alone, nothing reads any more.
+    return names
 
 
 def other_batches(case: Case) -> list[Feed]:
