@@ -181,7 +181,7 @@ class Descent:
         if answer is None:
             return absorbed or self._kept(Reason.NO_RULE, index)
         if isinstance(answer, Kept):
-            return answer
+            return absorbed or answer
         (moved,) = ways(answer)  # There are no others down.
         return Turn(index, place, moved), [*self._behind(index, moved)]
 

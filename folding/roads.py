@@ -8,6 +8,7 @@ from folding.affine import ChannelAffine
 from folding.carriers import CARRIERS, Carrier, Moved, Passage, asked, ways
 from folding.carriers.rooted import taken_in
 from folding.draft import Draft
+from folding.layers import DraftLayer
 from folding.plan import Kept, Reason
 from folding.protos import integer, is_default_domain, title
 from folding.way import Road, Stop, key_of
@@ -96,6 +97,14 @@ class Roads:
             if part is not None and key_of(affine, narrows_to) in part.axes:
                 return part.leads(affine, narrows_to)
         return affine
+
+
+def may_carry(draft: Draft, index: int, refusal: Kept | None) -> bool:
+    """Whether a node may let an affine pass that it does not take in, for a reason if it could."""
+    node = draft.node(index)
+    if node.op_type == "Einsum":
+        return len(node.input) == 1
+    return node.op_type in CARRIERS and not (refusal and DraftLayer(draft, index).is_constant(0))
 
 
 def guard(draft: Draft, value: str, readers: int) -> Kept | None:

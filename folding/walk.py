@@ -11,12 +11,12 @@ from folding.carriers import CARRIERS
 from folding.chains import Chain
 from folding.current import affine_of, composed
 from folding.draft import Draft
-from folding.layers import DraftLayer, at_output
+from folding.layers import at_output
 from folding.merging import acts_along, into_batch_norm
 from folding.plan import Kept, Reason
 from folding.protos import is_default_domain, title
 from folding.recognise import Recogniser, Step
-from folding.roads import Roads, as_in_source, guard, narrowed_to
+from folding.roads import Roads, as_in_source, guard, may_carry, narrowed_to
 from folding.way import Edge, Fork, Line, Passed, Reached, Stop, Stretch, Taken, Turn
 
 #: What stands before an affine: a piece of the way, the end of a line, or what is in the way.
@@ -178,7 +178,7 @@ class Walker:
             return Taken(at, absorbed)
         if absorbed is not None:
             refusal = as_in_source(draft, absorbed, at)
-        if node.op_type in CARRIERS and not (refusal and DraftLayer(draft, at).is_constant(0)):
+        if may_carry(draft, at, refusal):
             return self._past(at, [*node.output].index(value), affine, narrows_to)
         no_rule = Kept(Reason.NO_RULE, title(node), node.op_type)
         return refusal or self.steps.refusals.get(at, no_rule)

@@ -70,6 +70,7 @@ CARRIERS: dict[str, Carrier] = {
         split.RULE,
         squeeze.RULE,
         squeeze.UNSQUEEZE,
+        transpose.EINSUM,
         transpose.RULE,
     )
     for operator in carrier.operators

@@ -134,3 +134,69 @@ def test_the_definition_agrees_with_onnxruntime(perm: tuple[int, ...] | None) ->
     feed = feed_for(model)
 
     assert (evaluate(model, feed)[0] == run(model, feed)[0]).all()
+
+
+def einsum(equation: str, *shape: int) -> Net:
+    """An Einsum of one operand."""
+    net = Net(DOUBLE)
+    net.node("Einsum", net.input(*shape), out="y", equation=equation)
+    return net
+
+
+@pytest.mark.parametrize("axis", [-1, -2, -3])
+@pytest.mark.parametrize("made", ["->" + "".join(p) for p in permutations("cab")] + [""])
+def test_an_einsum_of_one_operand_moves_axes_alike(made: str, axis: int) -> None:
+    net = einsum("c ab" + made, 2, 3, 4)
+    shape = evaluate(net.model("y"), feed_for(net.model("y")))[0].shape
+
+    assert_goes_up(net, random_affine(shape[axis], axis))
+    assert_goes_down(net, random_affine((2, 3, 4)[axis], axis))
+
+
+@pytest.mark.parametrize("elem_type", TYPES)
+def test_an_affine_passes_an_einsum_both_ways(elem_type: int) -> None:
+    net = Net(elem_type)
+    net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 1), out="v")
+    net.node("Mul", net.node("Einsum", "v", equation="abc->cab"), net.weight(4), out="u")
+    net.batch_norm("x", 3, "n")
+    net.node("MatMul", net.node("Einsum", "n", equation="abc->acb"), net.weight(3, 2), out="y")
+    model = net.model("u", "y")
+
+    result = fold(model)
+
+    assert result.operators == ["Conv", "Einsum", "Einsum", "MatMul", "Add"]
+    assert_same_function(model, result.model)
+
+
+@pytest.mark.parametrize("affine", [random_affine(3, -1), affine_of(2.0, 0.5, None)])
+@pytest.mark.parametrize("equation", ["abc->ab", "aba->ab", "aba->aba", "...a->...a", ""])
+def test_an_einsum_that_does_more_is_passed_by_nothing(
+    equation: str, affine: ChannelAffine
+) -> None:
+    """It sums, takes a diagonal, or has anything but letters (condition 1)."""
+    model = einsum(equation, 3, 3, 3).model("y")
+
+    for rule in (CARRIERS["Einsum"].up, CARRIERS["Einsum"].down):
+        assert rule is not None
+        answer = rule(affine, Passage(model.graph.node[0], Mock(opset=17)))
+        assert answer == Kept(Reason.UNUSUAL_FORM, "y", "Einsum")
+
+
+def test_an_einsum_of_two_operands_says_as_a_layer_what_it_does_not_take_in() -> None:
+    net = Net()
+    net.node("Einsum", net.input(2, 3, 4), net.weight(4, 5), out="v", equation="abc,cd->abd")
+    net.node("Mul", "v", net.weight(3, 1), out="y")
+
+    result = fold(net.model("y"))
+
+    assert result.kept("y") == (Reason.NOT_OUTPUT_CHANNELS, "v")
+
+
+def test_before_an_einsum_of_two_operands_it_is_the_same() -> None:
+    net = Net()
+    net.batch_norm(net.node("Sigmoid", net.input(2, 3, 4)), 3, "n")
+    net.node("Einsum", "n", net.weight(4, 5), out="y", equation="abc,cd->abd")
+    outcome = fold(net.model("y")).decision("n").outcome
+
+    assert isinstance(outcome, Kept)
+    assert outcome.below == Kept(Reason.NOT_INPUT_CHANNELS, "y", "Einsum")
