@@ -68,7 +68,11 @@ def pieces(proto: ModelProto, parts: Sequence[Piece], inputs: Mapping[str, int])
             node.name = ""  # It may be part of several pieces.
             used.update(node.input)
             node.input[:] = [piece_input(number, n) if n in own else n for n in node.input]
-            node.output[:] = [piece_input(number, n) if n else n for n in node.output]
+            # What a piece is given, it may make again, beside something else.
+            node.output[:] = [
+                piece_input(number, f"{n}:again" if n in part.inputs else n) if n else n
+                for n in node.output
+            ]
         for name in part.inputs:
             kind = inputs[piece_input(number, name)]
             value = helper.make_tensor_value_info(piece_input(number, name), kind, None)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from files import conv_net
-from graphs import BOOL, DOUBLE, FLOAT, HALF, Array, Feed, Net, feed_for, run
+from graphs import BOOL, DOUBLE, FLOAT, HALF, Array, Feed, Net, feed_for, fold, run
 from inprocess import drafts_of
 from onnx import ModelProto, helper
 
@@ -107,6 +107,23 @@ def test_pieces_do_not_see_each_other_s_values() -> None:
     )["b"]
     np.testing.assert_allclose(found[piece_output(0)], one, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found[piece_output(1)], other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_piece_may_make_again_what_it_is_given() -> None:
+    """One part of the Split is what it was, and the other one is not."""
+    net = Net()
+    net.node("Conv", net.input(2, 3, 4), net.weight(2, 3, 1), out="v")
+    net.node("Split", "v", net.integers(1, 1), out="same,other", axis=1)
+    net.node("Concat", "other", "same", out="c", axis=1)
+    net.node("Mul", "c", net.store([[0.5], [1.0]]), out="y")
+    source = net.model("y")
+    made, _ = side_by_side(source)
+    given = np.full((2, 1, 4), 7.0, np.float32)
+
+    found = named(made, {piece_input(0, "x"): feed_for(source)["x"], piece_input(0, "same"): given})
+
+    np.testing.assert_array_equal(found[piece_output(0)][:, 1:], given)
+    assert fold(source).operators == ["Conv", "Split", "Concat"]
 
 
 def test_pieces_have_the_weights_that_they_read_and_no_others() -> None:

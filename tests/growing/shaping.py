@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from graphs import BFLOAT
 
 from growing.grower import Given, Grower, Rule, Unfit
 
@@ -20,7 +21,12 @@ def transpose(g: Grower, x: str) -> str:
     rank = len(g.shape(x, least=2))
     perm = list(range(rank))[::-1] if g.one_in(4) else g.order(rank)
     given: Given = {} if perm == list(range(rank))[::-1] and g.flip() else {"perm": perm}
-    return g.add("Transpose", x, hint=perm.index(g.hints.get(x, 1) % rank), **given)
+    hint = perm.index(g.hints.get(x, 1) % rank)
+    if g.net.elem_type != BFLOAT and g.one_in(4):
+        letters = "abcdefgh"[:rank]
+        made = "".join(letters[axis] for axis in perm)
+        return g.add("Einsum", x, equation=f"{letters}->{made}", hint=hint)
+    return g.add("Transpose", x, hint=hint, **given)
 
 
 def squeeze(g: Grower, x: str) -> str:
