@@ -40,9 +40,11 @@ def with_biases(
             break
         found.append(index)
         data = draft.node(index).input[1 - draft.shifts[index].slot]
+    if not found:
+        return None
     biases = tuple(reversed(found))
     whole = composed(draft, walker.steps, (*biases, *chain.nodes))
-    return None if not biases or isinstance(whole, Kept) else (biases, whole)
+    return None if isinstance(whole, Kept) else (biases, whole)
 
 
 def behind_new_biases(draft: Draft, known: int, chain_of: Mapping[int, Chain]) -> Iterator[Chain]:
