@@ -24,7 +24,7 @@ from onnx import (
 
 from folding import caution
 from folding.modelfile import Model
-from folding.protos import element_bytes, graphs, is_default_domain, tensors
+from folding.protos import element_bytes, graphs, is_default_domain, overridable, tensors
 from folding.skeleton import LEAST
 
 Shape = tuple[int | None, ...]
@@ -74,6 +74,7 @@ def _prepared(model: Model, settled: Settled) -> ModelProto:
     copy.CopyFrom(model.proto)
     for number, graph in enumerate(graphs(copy)):
         _forget(graph, is_body=number > 0)
+        _forget_defaults(graph, copy.ir_version)
         _stand_in(graph)
     for tensor in tensors(copy):
         _show_or_hide(model, tensor)
@@ -110,6 +111,15 @@ def _forget(graph: GraphProto, *, is_body: bool) -> None:
                 # sizes of one name are the same.
                 if dim.dim_value < 0 or dim.WhichOneof("value") != "dim_value":
                     dim.dim_param = f"{value.name}[{axis}]"
+
+
+def _forget_defaults(graph: GraphProto, ir_version: int) -> None:
+    """What a caller may override is not known, though inference takes it for a constant."""
+    if defaults := overridable(graph, ir_version):
+        kept = (tensor for tensor in graph.initializer if tensor.name not in defaults)
+        holder = GraphProto(initializer=kept)
+        del graph.initializer[:]
+        graph.initializer.extend(holder.initializer)
 
 
 def _stand_in(graph: GraphProto) -> None:
