@@ -68,6 +68,8 @@ def _taken(axis: int, passage: Passage) -> _Taken | Kept | None:
     whole = size(passage.node.input[0], axis, passage.around)
     if starts is None or ends is None or steps is None or whole is None:
         return stay(Reason.SIZES_UNKNOWN, passage)
+    if 0 in steps or not len(starts) == len(ends) == len(places) == (len(steps) or len(places)):
+        return stay(Reason.UNUSUAL_FORM, passage)  # No runtime takes it.
     place = places.index(axis)
     step = steps[place] if steps else 1
     return _Taken(_bounds(starts[place], ends[place], step, whole), whole)
