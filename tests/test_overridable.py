@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from graphs import INT64, Array, Net, distance, feed_for, fold, fold_unverified, run
+from graphs import FLOAT, INT64, Array, Net, distance, feed_for, fold, fold_unverified, run
 from onnx import ModelProto
 
 from folding.plan import Folded
@@ -71,10 +71,10 @@ def test_a_caller_may_still_override_the_sizes(
 def test_a_caller_may_give_a_tensor_of_another_shape() -> None:
     """What the default measures says nothing of it."""
     net = Net()
-    v = net.node("Conv", net.input(2, 3, 4, 4), net.weight(4, 3, 1, 1))
+    v = net.node("MatMul", net.input(5, 3), net.weight(3, 2))
     net.weight(4, 1, name="s")
     sizes = net.node("Shape", net.input("n", "m", name="s"))
-    net.node("Mul", v, net.node("Reshape", net.weight(4), sizes), out="y")
+    net.node("Mul", v, net.node("Cast", sizes, to=FLOAT), out="y")
     model = net.model("y")
 
     folded = fold_unverified(model).model
