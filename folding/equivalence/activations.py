@@ -84,7 +84,9 @@ def activations(sessions: Sessions, feed: Feed, sites: Sequence[Site]) -> dict[s
     with sessions.of(key, variant) as session:
         values = session.run_named(feed)
     given = ChainMap(values, feed)
-    return {name: given[name] if name in given else _default(sessions.model, name) for name in names}
+    return {
+        name: given[name] if name in given else _default(sessions.model, name) for name in names
+    }
 
 
 def _default(model: Model, name: str) -> Array:
