@@ -16,6 +16,7 @@ from onnx import AttributeProto, NodeProto
 
 from folding.bounds import ANY, NOTHING, Bound, Bounds, computed, of_integers, of_tensor
 from folding.protos import attribute, integer, integers
+from folding.slices import selected
 
 Rule = Callable[[NodeProto, Bounds], Bound]
 
@@ -66,7 +67,7 @@ def _slice(node: NodeProto, inputs: Bounds) -> Bound:
         (start,), (end,), *rest = given
         step = rest[1][0] if len(rest) > 1 else 1
         if step:
-            return computed(1, len(range(data.dim)[start:end:step]), inputs[:1])
+            return computed(1, len(selected(start, end, step, data.dim)), inputs[:1])
     return computed(data.rank, data.dim, inputs[:1], exact=data.rank > 1)
 
 

@@ -19,6 +19,7 @@ from folding.doubled import Doubled
 from folding.floats import FLOATS
 from folding.protos import attribute, integer, integers
 from folding.reductions import REDUCTIONS
+from folding.slices import as_slice, selected
 
 Value = Doubled | npt.NDArray[Any]
 Inputs = Sequence[Value | None]
@@ -182,7 +183,7 @@ def _slice(node: NodeProto, inputs: Inputs, dims: tuple[int, ...]) -> Value | No
     ):
         if not step:
             return None
-        cut[axis] = slice(start, end, step)
+        cut[axis] = as_slice(selected(start, end, step, inputs[0].shape[axis]))
     return _moved(inputs[0], lambda a: a[tuple(cut)])
 
 

@@ -162,7 +162,8 @@ class Draft(View):
                 continue
             self.changed.pop(name, None)
             if name in self.scope.initializers:
-                self.drop_tensor(name)
+                if name not in self.scope.overridable:  # Else its input would have no default.
+                    self.drop_tensor(name)
             elif (producer := self.producer(name)) is not None:
                 node = self.node(producer)
                 if not any(self.is_read(output) for output in node.output):

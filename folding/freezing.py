@@ -23,14 +23,21 @@ from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
 from folding.conditions import evaluated, stored
 from folding.modelfile import Model
 from folding.preparation import Branch
-from folding.protos import attribute, bodies, is_default_domain, names, subgraphs, title
+from folding.protos import (
+    attribute,
+    bodies,
+    is_default_domain,
+    names,
+    overridable,
+    subgraphs,
+    title,
+)
 from folding.renaming import defined
 from folding.splicing import replace_nodes, splice, store
 from folding.sweeping import called, forget, sweep
 
 Array = npt.NDArray[Any]
 
-_OVERRIDABLE_SINCE_IR = 4
 _BRANCHES = ("then_branch", "else_branch")
 
 
@@ -97,9 +104,9 @@ class _Settling:
         inputs = {value.name for value in graph.input}
         for name in (*inputs, *defined(graph)):
             known[name] = None  # It may hide one of the same name outside.
-        overridable = inputs if self.model.proto.ir_version >= _OVERRIDABLE_SINCE_IR else ()
+        defaults = overridable(graph, self.model.proto.ir_version)
         for tensor in graph.initializer:
-            if tensor.name not in overridable:
+            if tensor.name not in defaults:
                 self._note(known, tensor.name, stored(self.model, tensor))
         for node in graph.node:
             self._node(node, known)

@@ -13,12 +13,12 @@ from folding.assignments import VALUE_HINT, parse_all, parse_freeze
 from folding.equivalence.feeds import dtype_of, fits, shown, tensor_type
 from folding.errors import BadCall
 from folding.floats import FLOATS
+from folding.protos import callers_inputs
 
 __all__ = ["frozen_inputs", "parse_all", "parse_freeze"]
 
 Array = npt.NDArray[Any]
 
-_OVERRIDABLE_SINCE_IR = 4
 _FLOAT_DTYPES = frozenset(float_type.dtype for float_type in FLOATS.values())
 _MOST_ELEMENTS = 1024
 _TRUTHS = {"true": True, "false": False}
@@ -30,9 +30,7 @@ def frozen_inputs(proto: ModelProto, values: Mapping[str, Any]) -> dict[str, Arr
     Raises:
         BadCall: there is no such input, or it takes no such value.
     """
-    stored = {tensor.name for tensor in proto.graph.initializer}
-    fixed = stored if proto.ir_version < _OVERRIDABLE_SINCE_IR else set()
-    inputs = {value.name: value for value in proto.graph.input if value.name not in fixed}
+    inputs = {value.name: value for value in callers_inputs(proto)}
     for name in values:
         if name not in inputs:
             hint = f"Its inputs: {', '.join(inputs) or 'none'}."

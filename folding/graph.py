@@ -19,9 +19,7 @@ from folding.guesses import guess_shapes
 from folding.inference import Settled, Shape, Symbols, Types, infer
 from folding.modelfile import Model
 from folding.plan import Reason
-from folding.protos import MEASURED, children, is_default_domain, opset, subgraphs
-
-_OVERRIDABLE_SINCE_IR = 4
+from folding.protos import MEASURED, children, is_default_domain, opset, overridable, subgraphs
 
 
 @dataclass(slots=True)
@@ -89,7 +87,7 @@ class Scope:
 
     def shape(self, name: str) -> Shape | None:
         """The dimensions of a value, None for each unknown one; None if not even their number."""
-        if name in self.initializers:
+        if name in self.initializers and name not in self.overridable:
             return tuple(self.initializers[name].dims)
         if name in self.shapes or self.parent is None or name in self.producers:
             return self.shapes.get(name)
@@ -162,7 +160,6 @@ def _of_function(function: FunctionProto) -> Scope:
 
 def _enter(graph: GraphProto, parent: Scope | None, model: ModelProto, found: list[Scope]) -> None:
     """Index a graph and the bodies in it."""
-    overriding = model.ir_version >= _OVERRIDABLE_SINCE_IR
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     inputs = frozenset(value.name for value in graph.input)
     scope = Scope(
@@ -172,7 +169,7 @@ def _enter(graph: GraphProto, parent: Scope | None, model: ModelProto, found: li
         initializers,
         parent,
         opset(model.opset_import),
-        overridable=inputs & initializers.keys() if overriding else frozenset(),
+        overridable=overridable(graph, model.ir_version),
     )
     if parent is not None:
         _look_out(scope)
@@ -186,7 +183,7 @@ def _enter(graph: GraphProto, parent: Scope | None, model: ModelProto, found: li
 def _look_out(scope: Scope) -> None:
     """What a body sees of the graphs around it, and whether a name of it hides one of theirs.
 
-    Runtimes read a hidden name differently.
+    Runtimes read a hidden name differently, so it counts as seen.
     """
     own = scope.producers.keys() | scope.inputs | scope.initializers.keys()
     reads = scope.readers.keys() | scope.measurers.keys() | scope.outputs
@@ -194,5 +191,5 @@ def _look_out(scope: Scope) -> None:
     while outer is not None:
         if any(map(outer.has, own)):
             scope.closed = Reason.HIDDEN_NAME
-        outer.captured.update(filter(outer.has, reads - own))
+        outer.captured.update(filter(outer.has, reads | own))
         outer = outer.parent

@@ -6,6 +6,7 @@ inputs, which the runtime enforces, are believed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx import (
     GraphProto,
     ModelProto,
+    NodeProto,
     TensorProto,
     ValueInfoProto,
     checker,
@@ -23,8 +25,9 @@ from onnx import (
 )
 
 from folding import caution
+from folding.einsums import equation_of, may_be_longer
 from folding.modelfile import Model
-from folding.protos import element_bytes, graphs, is_default_domain, tensors
+from folding.protos import element_bytes, graphs, is_default_domain, overridable, tensors
 from folding.skeleton import LEAST
 
 Shape = tuple[int | None, ...]
@@ -43,6 +46,10 @@ FAILURES = (
     RuntimeError,
     ValueError,
 )
+
+
+#: The domain of nodes that inference is not to know.
+_UNKNOWN = "folding.unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +71,49 @@ def infer(model: Model, settled: Settled) -> tuple[ModelProto, str | None]:
         # Given as bytes, so that the copy is gone before the next two are made.
         data = copy.SerializeToString()
         del copy
-        return shape_inference.infer_shapes(data, data_prop=data_prop), None
+        return _inferred(data, data_prop=data_prop), None
     except FAILURES as error:
         return model.proto, " ".join(str(error).split()) or type(error).__name__
+
+
+def _inferred(data: bytes, *, data_prop: bool) -> ModelProto:
+    """What inference finds, without what it cannot know of an Einsum."""
+    inferred = shape_inference.infer_shapes(data, data_prop=data_prop)
+    for are_all in (False, True):
+        hidden = set(_misjudged(inferred))
+        if not hidden:
+            break
+        copy = ModelProto.FromString(data)
+        for graph in graphs(copy):
+            _hide(node for node in graph.node if are_all or hidden.intersection(node.output))
+        inferred = shape_inference.infer_shapes(copy, data_prop=data_prop)
+    return inferred
+
+
+def _hide(nodes: Iterable[NodeProto]) -> None:
+    """Let inference say nothing of the Einsums among some nodes."""
+    for node in filter(_is_einsum, nodes):
+        node.domain = _UNKNOWN
+
+
+def _is_einsum(node: NodeProto) -> bool:
+    return node.op_type == "Einsum" and is_default_domain(node)
+
+
+def _misjudged(inferred: ModelProto) -> Iterator[str]:
+    """The results of Einsums that may be longer than inference says."""
+    nodes = [node for graph in graphs(inferred) for node in graph.node if _is_einsum(node)]
+    if not nodes:
+        return
+    types, shapes = Types(), dict[str, Shape | None]()
+    for graph in graphs(inferred):
+        for value in (*graph.value_info, *graph.input, *graph.output):
+            found = types.of(value)
+            shapes[value.name] = found[1] if found else None
+        shapes |= {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for node in nodes:
+        if may_be_longer(equation_of(node), [shapes.get(name) for name in node.input]):
+            yield node.output[0]
 
 
 def _prepared(model: Model, settled: Settled) -> ModelProto:
@@ -74,9 +121,12 @@ def _prepared(model: Model, settled: Settled) -> ModelProto:
     copy.CopyFrom(model.proto)
     for number, graph in enumerate(graphs(copy)):
         _forget(graph, is_body=number > 0)
+        _forget_defaults(graph, copy.ir_version)
         _stand_in(graph)
     for tensor in tensors(copy):
         _show_or_hide(model, tensor)
+    for function in copy.functions:
+        _hide(function.node)  # It is not known with which shapes they are called.
     _settle(copy.graph, settled)
     return copy
 
@@ -110,6 +160,15 @@ def _forget(graph: GraphProto, *, is_body: bool) -> None:
                 # sizes of one name are the same.
                 if dim.dim_value < 0 or dim.WhichOneof("value") != "dim_value":
                     dim.dim_param = f"{value.name}[{axis}]"
+
+
+def _forget_defaults(graph: GraphProto, ir_version: int) -> None:
+    """What a caller may override is not known, though inference takes it for a constant."""
+    if defaults := overridable(graph, ir_version):
+        kept = (tensor for tensor in graph.initializer if tensor.name not in defaults)
+        holder = GraphProto(initializer=kept)
+        del graph.initializer[:]
+        graph.initializer.extend(holder.initializer)
 
 
 def _stand_in(graph: GraphProto) -> None:

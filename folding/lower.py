@@ -58,6 +58,8 @@ def lower(
         else:
             behind = _take(draft, steps, reader.becomes, (name, out))
             ends[behind] = reader.becomes
+            others = draft.node(reader.node).output[1:]  # The last states of a recurrent layer.
+            ends |= dict.fromkeys(filter(None, others), reader.becomes)
             name = "" if draft.producer(behind) in draft.after else name
     for index, given in held:
         draft.let_go(index, given)

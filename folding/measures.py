@@ -49,7 +49,10 @@ def partly_known(
     data = reads if node.op_type == "Concat" else reads[:1]
     if not any(name in known for name in data):
         return None
-    given = [known[n] if n in known and n in data else _constant(n, constants) for n in reads]
+    given = [
+        known[n] if n in known and slot < len(data) else _constant(n, constants)
+        for slot, n in enumerate(reads)
+    ]
     if any(value is None for value, name in zip(given, reads, strict=True) if name):
         return None
     found = evaluate(node, given, _dims(scope, node))

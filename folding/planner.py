@@ -15,12 +15,11 @@ from folding.inference import infer
 from folding.modelfile import Model
 from folding.names import Names
 from folding.plan import Decision, Folded, Kept, Reason, Warned
+from folding.protos import INITIALIZERS_ALONE_SINCE_IR
 from folding.recognise import Recogniser
 from folding.search import Search
 from folding.settling import settled
 from folding.tensors import restore_names
-
-_INPUTS_HOLD_INITIALIZERS_BELOW_IR = 4
 
 #: Affines that may not be folded, by scope and name, and why.
 Refused = dict[tuple[int, str], Kept]
@@ -83,7 +82,7 @@ def _drafts(model: Model) -> tuple[list[Draft], str | None]:
     scopes, problem, known = _indexed(model)
     budget = known[id(scopes[0])].budget if known else Budget()
     names = Names(scopes)
-    old = model.proto.ir_version < _INPUTS_HOLD_INITIALIZERS_BELOW_IR
+    old = model.proto.ir_version < INITIALIZERS_ALONE_SINCE_IR
     drafts = []
     for scope in scopes:
         if id(scope) not in known:

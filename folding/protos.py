@@ -13,6 +13,7 @@ from onnx import (
     NodeProto,
     OperatorSetIdProto,
     TensorProto,
+    ValueInfoProto,
     defs,
 )
 
@@ -45,6 +46,8 @@ BITS: dict[int, int] = {
     TensorProto.INT2: 2,
 }
 
+#: Since when an initializer need not be an input too; one that is has become a caller's default.
+INITIALIZERS_ALONE_SINCE_IR = 4
 #: Operators that see no values, only their shape.
 SHAPE_READERS = frozenset({"Shape", "Size"})
 #: The input slots in which an operator sees no values, only their shape or their type.
@@ -175,6 +178,22 @@ def bodies(graph: GraphProto) -> Iterator[GraphProto]:
 def graphs(model: ModelProto) -> list[GraphProto]:
     """The main graph and the bodies in it, each before those within."""
     return [model.graph, *bodies(model.graph)]
+
+
+def callers_inputs(proto: ModelProto) -> list[ValueInfoProto]:
+    """The inputs that a caller may give: below IR 4 those of initializers are none."""
+    graph = proto.graph
+    stored = {tensor.name for tensor in graph.initializer}
+    fixed = stored - overridable(graph, proto.ir_version)
+    return [value for value in graph.input if value.name not in fixed]
+
+
+def overridable(graph: GraphProto, ir_version: int) -> frozenset[str]:
+    """The initializers that are only the defaults of inputs: below IR 4 each was one of them."""
+    if ir_version < INITIALIZERS_ALONE_SINCE_IR:
+        return frozenset()
+    given = {value.name for value in graph.input}
+    return frozenset(tensor.name for tensor in graph.initializer if tensor.name in given)
 
 
 def names(graph: GraphProto) -> Iterator[str]:

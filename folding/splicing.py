@@ -16,10 +16,14 @@ from collections.abc import Set as AbstractSet
 
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
-from folding.protos import attribute, graphs, is_default_domain, subgraphs
+from folding.protos import (
+    INITIALIZERS_ALONE_SINCE_IR,
+    attribute,
+    graphs,
+    is_default_domain,
+    subgraphs,
+)
 from folding.renaming import Fresh, defined, fresh_values, own_names, rename
-
-_INITIALIZERS_NEED_NO_INPUT_SINCE_IR = 4
 
 
 def splice(proto: ModelProto) -> None:
@@ -32,7 +36,7 @@ def store(proto: ModelProto, graph: GraphProto, tensors: Iterable[TensorProto]) 
 
     Those nodes are to be put before the ones that read them.
     """
-    if proto.ir_version >= _INITIALIZERS_NEED_NO_INPUT_SINCE_IR:
+    if proto.ir_version >= INITIALIZERS_ALONE_SINCE_IR:
         graph.initializer.extend(tensors)
         return []
     holder = GraphProto()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from graphs import BOOL, INT64, TYPES, Net, assert_same_function, fold, refusal
+from graphs import BOOL, INT64, TYPES, Net, assert_same_function, fold, plan, refusal
 from onnx import ModelProto
 
 from folding import ahead, apart
@@ -16,7 +16,7 @@ from folding.equivalence.sites import find_sites
 from folding.equivalence.verdict import Status
 from folding.inmemory import inlined
 from folding.modelfile import in_memory
-from folding.plan import Reason
+from folding.plan import Kept, Reason
 from folding.planner import plan_model
 
 
@@ -252,6 +252,8 @@ def other(net: Net, kind: str) -> str:
         "another domain": lambda: net.node(
             "Slice", "v", net.integers(4), *lists, domain="elsewhere"
         ),
+        "a step of zero": lambda: cut(net, 4, 6, step=0),
+        "more starts than ends": lambda: net.node("Slice", "v", net.integers(4, 4), *lists),
         "itself": lambda: "v",
         "a body": lambda: captured(net),
     }
@@ -275,6 +277,8 @@ OTHERS = {
     "gathers unknown ones": Reason.FORKED,
     "all": Reason.FORKED,
     "another domain": Reason.FORKED,
+    "a step of zero": Reason.FORKED,
+    "more starts than ends": Reason.FORKED,
     "itself": Reason.GRAPH_OUTPUT,
     "a body": Reason.CAPTURED,
 }
@@ -285,9 +289,10 @@ def test_who_may_take_the_same_channels_keeps_all(kind: str) -> None:
     net = Net()
     conv(net)
     net.batch_norm(cut(net, 0, 4), 4, out="y")
-    model = net.model("y", other(net, kind))
+    (decision,) = plan(net.model("y", other(net, kind)))
 
-    assert refusal(model) == (OTHERS[kind], "v")
+    assert isinstance(decision.outcome, Kept)
+    assert (decision.outcome.reason, decision.outcome.at) == (OTHERS[kind], "v")
 
 
 @pytest.mark.parametrize("who", ["the reader itself", "a number for all"])
@@ -368,7 +373,16 @@ def test_what_others_take_is_compared_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["overlaps", "gathers one of them", "another axis", "unknown", "all"]
+    "kind",
+    [
+        "overlaps",
+        "gathers one of them",
+        "another axis",
+        "unknown",
+        "all",
+        "a step of zero",
+        "more starts than ends",
+    ],
 )
 def test_a_plan_that_takes_others_for_apart_is_found(
     kind: str, monkeypatch: pytest.MonkeyPatch

@@ -97,6 +97,7 @@ FLOAT_CASES: list[tuple[str, list[Any], dict[str, Any], Any]] = [
         {},
         A[:, ::-1],
     ),
+    ("Slice", [B, np.array([-9]), np.array([-12]), np.array([0]), np.array([-1])], {}, B[:1]),
     ("Cast", [A], {"to": TensorProto.DOUBLE}, A),
     ("Cast", [np.array([0.1])], {"to": HALF}, np.array([0.1]).astype(np.float16).astype(float)),
     ("Cast", [np.array([3, -4])], {"to": FLOAT}, np.array([3.0, -4.0])),
@@ -328,6 +329,16 @@ def test_all_that_says_what_a_slice_takes_of_a_shape_must_be_known() -> None:
     net.node("Slice", "s", net.integers(0), net.integers(3), net.integers(0), steps, out="k")
 
     assert "k" not in constants(net, "k", INT64)
+
+
+def test_a_shape_that_picks_from_itself_must_be_known() -> None:
+    """Which of its numbers are not known does not say which ones are picked."""
+    for batch, is_constant in ((1, True), ("n", False)):
+        net = Net()
+        net.node("Shape", net.input(batch, 2, 1), out="s")
+        net.node("Gather", "s", "s", out="k")
+
+        assert ("k" in constants(net, "k", INT64)) == is_constant
 
 
 def test_the_size_of_a_static_value_is_a_constant() -> None:

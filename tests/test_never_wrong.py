@@ -246,3 +246,26 @@ def test_a_caller_that_overrides_a_parameter_gets_what_it_asked_for() -> None:
     before, after = (run(m, feed)[0] for m in (model, fold(model).model))
 
     np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_weight_whose_name_a_body_takes_for_its_own_is_copied(*, is_read: bool) -> None:
+    """Runtimes do not agree on what such a name means, so the stored numbers stay."""
+    net = Net()
+    v = net.node("Conv", net.input(2, 3, 5), net.weight(SIDE, 3, 1, name="w"))
+    net.batch_norm(v, SIDE, "y")
+    body = Net(seed=1)
+    body.weight(SIDE, 3, 1, name="w")
+    body.node("Identity", "w" if is_read else body.weight(1, name="b"), out="o")
+    condition = net.input(name="condition", elem_type=BOOL)
+    graph = body.graph("o")
+    net.node("If", condition, out="z", then_branch=graph, else_branch=graph)
+    model = net.model("y", "z")
+
+    result = fold(model)
+
+    assert isinstance(result.decision("y").outcome, Folded)
+    np.testing.assert_array_equal(result.tensors.get("w", net.stored["w"]), net.stored["w"])
+    feed = feed_for(model)
+    for before, after in zip(run(model, feed), run(result.model, feed), strict=True):
+        assert distance(before, after) < 1e-5

@@ -91,6 +91,11 @@ def cubes(net: Net) -> None:
     net.node("ReduceSum", power, net.integers(1), out="n")
 
 
+def powers_of_two_exponents(net: Net) -> None:
+    exponents = net.store([2.0] * 40 + [3.0])
+    net.node("ReduceSum", net.node("Pow", net.weight(*SHAPE), exponents), net.integers(1), out="n")
+
+
 def a_product(net: Net) -> None:
     product = net.node("Mul", net.weight(*SHAPE), net.weight(*SHAPE))
     net.node("ReduceSum", product, net.integers(1), out="n")
@@ -123,7 +128,17 @@ def without_axes(net: Net) -> None:
 
 @pytest.mark.parametrize(
     "made",
-    [cubes, a_product, a_sum, a_mean, a_small_one, of_integers, of_a_computed_one, without_axes],
+    [
+        cubes,
+        powers_of_two_exponents,
+        a_product,
+        a_sum,
+        a_mean,
+        a_small_one,
+        of_integers,
+        of_a_computed_one,
+        without_axes,
+    ],
 )
 def test_anything_else_is_evaluated_node_by_node(made: Any) -> None:
     net = Net()

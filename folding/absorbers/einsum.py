@@ -39,9 +39,9 @@ from folding.absorbers.base import (
 )
 from folding.affine import ChannelAffine
 from folding.doubled import Doubled
+from folding.einsums import equation_of
 from folding.factor import Factor, along
 from folding.plan import Kept, Reason
-from folding.protos import attribute
 
 _TERMS = 2
 _ELLIPSIS = "..."
@@ -119,8 +119,7 @@ def _dense(layer: Layer, slot: int) -> Dense | Kept:
 
 def _letters(layer: Layer, slot: int) -> tuple[str, str, str] | None:
     """The terms of the constant and of the other operand, and the result's; None in other forms."""
-    equation = attribute(layer.node, "equation")
-    text = equation.s.decode("ascii", "replace").replace(" ", "") if equation else ""
+    text = equation_of(layer.node)
     given, arrow, result = text.partition("->")
     terms = given.split(",")
     if len(terms) != _TERMS:

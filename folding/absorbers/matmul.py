@@ -55,6 +55,8 @@ def at_output(layer: Layer, affine: ChannelAffine) -> Absorbed | Kept:
     other = layer.shape(layer.node.input[1 - slot])
     if (other is None or len(other) < _MATRIX) and (slot, axis) != (1, -1):
         return refuse(Reason.NOT_OUTPUT_CHANNELS, layer)
+    if axis < -_MATRIX and weight.dims[axis] == 1 != affine.channels:
+        return refuse(Reason.OPERAND_GROWS, layer)
     channels = for_channels(affine, layer, axis, weight.dims[axis])
     if isinstance(channels, Kept):
         return channels

@@ -31,7 +31,7 @@ _RANK_OF_W = 3
 
 def at_input(layer: Layer, affine: ChannelAffine, slot: int) -> Absorbed | Kept:
     if slot != _X:
-        return refuse(Reason.NOT_INPUT_CHANNELS, layer)
+        return refuse(Reason.NO_RULE, layer)
     weight = layer.weight(_W)
     if isinstance(weight, Kept):
         return weight

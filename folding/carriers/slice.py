@@ -30,6 +30,7 @@ from folding.carriers.axes import axes_from_right, size
 from folding.carriers.base import Carrier, Passage, stay
 from folding.plan import Kept, Reason
 from folding.protos import integers
+from folding.slices import selected
 
 _INPUTS = 10
 
@@ -68,17 +69,11 @@ def _taken(axis: int, passage: Passage) -> _Taken | Kept | None:
     whole = size(passage.node.input[0], axis, passage.around)
     if starts is None or ends is None or steps is None or whole is None:
         return stay(Reason.SIZES_UNKNOWN, passage)
+    if 0 in steps or not len(starts) == len(ends) == len(places) == (len(steps) or len(places)):
+        return stay(Reason.UNUSUAL_FORM, passage)  # No runtime takes it.
     place = places.index(axis)
     step = steps[place] if steps else 1
-    return _Taken(_bounds(starts[place], ends[place], step, whole), whole)
-
-
-def _bounds(start: int, end: int, step: int, whole: int) -> range:
-    """The channels from start to end, by the clamping of the specification."""
-    start, end = (value + whole if value < 0 else value for value in (start, end))
-    if step < 0:
-        return range(min(max(start, 0), whole - 1), min(max(end, -1), whole - 1), step)
-    return range(min(max(start, 0), whole), min(max(end, 0), whole), step)
+    return _Taken(selected(starts[place], ends[place], step, whole), whole)
 
 
 def channels(axis: int, passage: Passage) -> range | None:

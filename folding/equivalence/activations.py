@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from folding.equivalence.feeds import Feed
 from folding.equivalence.sessions import Sessions
 from folding.equivalence.sites import Site
 from folding.equivalence.variants import shape_name, with_outputs
+from folding.modelfile import Model
 
 Array = npt.NDArray[Any]
 Values = Mapping[str, Any]
@@ -81,4 +83,13 @@ def activations(sessions: Sessions, feed: Feed, sites: Sequence[Site]) -> dict[s
     variant = partial(with_outputs, sessions.model.proto, tuple(names), shapes=())
     with sessions.of(key, variant) as session:
         values = session.run_named(feed)
-    return {name: values[name] if name in values else feed[name] for name in names}
+    given = ChainMap(values, feed)
+    return {
+        name: given[name] if name in given else _default(sessions.model, name) for name in names
+    }
+
+
+def _default(model: Model, name: str) -> Array:
+    """What an input is that no caller gives."""
+    tensor = next(t for t in model.proto.graph.initializer if t.name == name)
+    return model.array(tensor)

@@ -94,6 +94,8 @@ class Balance:
         found: _Taken = {}
         if starts is None or ends is None or axes is None or steps is None:
             return found
+        if 0 in steps or len({len(given) for given in (starts, ends, axes, steps) if given}) > 1:
+            return found  # No runtime takes it.
         for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
             axis = axes[place] % len(shape) if axes else place
             step, size = steps[place] if steps else 1, shape[axis]

@@ -79,10 +79,10 @@ def deviation(
         kind: the coarsest type in the site.
     """
     value, size = (
-        np.asarray(a, np.float64).reshape(-1, channels) for a in (exact.value, exact.magnitude)
+        _by_channel(np.asarray(a, np.float64), channels) for a in (exact.value, exact.magnitude)
     )
     ours, theirs = (
-        np.asarray(a).astype(np.float64).reshape(-1, channels) for a in (reference, candidate)
+        _by_channel(np.asarray(a).astype(np.float64), channels) for a in (reference, candidate)
     )
     with np.errstate(all="ignore"):
         # Where the way to it may overflow, or where the exact result is no number, nothing is said.
@@ -105,6 +105,11 @@ def deviation(
     return Deviation(float(worst[channel]) if channels else 0.0, channel, half, overflows, compared)
 
 
+def _by_channel(values: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]:
+    """One row for each place; there may be no channels."""
+    return values.reshape(values.size // max(channels, 1), channels)
+
+
 def by_its_own(
     exact: Sampled,
     own: Sampled,
@@ -123,8 +128,8 @@ def by_its_own(
         found = deviation(both, reference, own.value, channels, kind)
         apart = np.abs(np.asarray(candidate).astype(np.float64) - np.asarray(own.value, np.float64))
         allowed = _MOST_OF_ITS_OWN * kind.roundoff * (np.asarray(size, np.float64) + kind.tiny)
-        loosest = np.nan_to_num(apart / allowed, nan=np.inf).reshape(-1, channels)
-    noise = apart.reshape(-1, channels).max(0, initial=0.0)
+        loosest = _by_channel(np.nan_to_num(apart / allowed, nan=np.inf), channels)
+    noise = _by_channel(apart, channels).max(0, initial=0.0)
     if loosest.max(initial=0.0) <= 1:
         return replace(found, half=found.half + noise)
     channel = int(loosest.max(0).argmax())

@@ -28,12 +28,11 @@ from folding.calls import takes
 from folding.conditions import evaluated, stored
 from folding.equivalence.verdict import Check, Status
 from folding.modelfile import Model, token
-from folding.protos import attribute, is_default_domain, since
+from folding.protos import attribute, is_default_domain, overridable, since
 from folding.survey import by_key, key_of
 
 Array = npt.NDArray[Any]
 _Names = ChainMap[str, int]
-_OVERRIDABLE_SINCE_IR = 4
 #: The number of an input that is left out.
 _NOTHING = -1
 
@@ -92,7 +91,7 @@ class _Reader:
 
     def outputs(self) -> list[int]:
         graph = self.model.proto.graph
-        is_fixed = self.model.proto.ir_version < _OVERRIDABLE_SINCE_IR
+        open_ = overridable(graph, self.model.proto.ir_version)
         defaults = {t.name: self.tensor(t) for t in graph.initializer}
         around = _Around(ChainMap(), {}, _versions(self.model.proto.opset_import))
         for value in graph.input:
@@ -100,7 +99,7 @@ class _Reader:
             if name in self.frozen:
                 tensor = numpy_helper.from_array(self.frozen[name], name)
                 around.names[name] = self.tensor(tensor)
-            elif default is None or not is_fixed:
+            elif default is None or name in open_:
                 around.names[name] = self.numbers.of("input", name, default)
         return self.graph(graph, around)
 

@@ -20,7 +20,7 @@ from folding.freezing import freeze
 from folding.lint.finding import Code, Finding
 from folding.lint.truths import is_truth
 from folding.modelfile import Model
-from folding.protos import is_default_domain, subgraphs
+from folding.protos import callers_inputs, is_default_domain, subgraphs
 
 #: What a condition is computed with from a flag.
 _FOLLOWING = frozenset(
@@ -28,7 +28,6 @@ _FOLLOWING = frozenset(
     | {"Unsqueeze", "Where", "Xor"}
 )
 _MOST_FLAGS = 8
-_OVERRIDABLE_SINCE_IR = 4
 
 #: Whether a model normalises by batches, or draws at random.
 IsTraining = Callable[[Model], bool]
@@ -88,9 +87,7 @@ def _default(model: Model, flag: str) -> Array:
 
 def _flags(proto: ModelProto) -> list[str]:
     """The inputs of one truth value that conditions, or the modes of dropouts, depend on."""
-    inputs = {v.name for v in proto.graph.input if is_truth(v)}
-    if proto.ir_version < _OVERRIDABLE_SINCE_IR:
-        inputs -= _stored(proto)
+    inputs = {v.name for v in callers_inputs(proto) if is_truth(v)}
     behind = {name: {name} for name in inputs}
     steering: dict[str, None] = {}
     if inputs:

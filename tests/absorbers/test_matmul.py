@@ -222,7 +222,7 @@ def test_a_batch_axis_of_length_one_in_the_constant_stays() -> None:
     net.node("MatMul", net.input(4, 3, 5), net.weight(1, 5, 4), out="v")
     net.node("Mul", "v", net.weight(4, 1, 1), out="y")
 
-    assert refusal(net.model("y")) == (Reason.BAD_LAYER, "v")
+    assert refusal(net.model("y")) == (Reason.OPERAND_GROWS, "v")
 
 
 def test_two_run_time_operands_are_refused() -> None:

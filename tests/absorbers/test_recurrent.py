@@ -12,7 +12,11 @@ from onnx import TensorProto
 from oracle import evaluate
 from passing import affine_of, feed_of, random_affine
 
+from folding.edits import apply
+from folding.equivalence.sites import find_sites
+from folding.modelfile import in_memory
 from folding.plan import Reason
+from folding.planner import plan_model
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 STEPS, BATCH, SIZE, HIDDEN = 4, 3, 5, 2
@@ -117,7 +121,7 @@ def test_before_any_other_input_nothing_goes_in(slot: int) -> None:
     made = net("LSTM")
     made.nodes[0].input.append("")
 
-    assert_refused(made, affine_of(2.0, 0.0, None), Reason.NOT_INPUT_CHANNELS, slot)
+    assert_refused(made, affine_of(2.0, 0.0, None), Reason.NO_RULE, slot)
 
 
 def test_a_w_computed_at_run_time_is_refused() -> None:
@@ -168,3 +172,22 @@ def test_the_definition_is_that_of_onnxruntime(operator: str) -> None:
 
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
         assert model.graph.output[0].type.tensor_type.elem_type == TensorProto.FLOAT
+
+
+@pytest.mark.parametrize("operator", GATES)
+@pytest.mark.parametrize("outputs", [",h", "all,h", "all,,c", ",h,c"])
+def test_the_last_states_are_places_of_the_fold_too(operator: str, outputs: str) -> None:
+    """Where only they are read, their noise is that of the outputs."""
+    if "c" in outputs and operator != "LSTM":
+        outputs = outputs.replace(",c", "")
+    made = behind_batch_norm(operator)
+    made.nodes[-1].output[:] = outputs.split(",")
+    read = [name for name in outputs.split(",") if name in ("h", "c")] or ["all"]
+    model = made.model(*(made.node("Mul", name, made.store(1.5)) for name in read))
+    reference = in_memory(model)
+    drafts = plan_model(reference, {}).drafts
+
+    sites, missing = find_sites(drafts[0], apply(reference, drafts)[0].proto.graph)
+
+    assert ({site.name for site in sites}, missing) == ({*filter(None, outputs.split(","))}, [])
+    assert operator in fold(model).operators

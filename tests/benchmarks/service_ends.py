@@ -79,6 +79,24 @@ def tcp_sink() -> None:
                 connection.send(b"!")
 
 
+def tcp_store(folder: str) -> None:
+    """Read what comes, write it to a file and hash it, with nothing else around that."""
+    room = bytearray(1 << 20)
+    path = Path(folder, "taken")
+    with socket.create_server((_HOST, 0)) as server:
+        _say(server.getsockname()[1])
+        while True:
+            connection, _ = server.accept()
+            digest = hashlib.sha256()
+            with connection, path.open("wb", buffering=0) as file:
+                while size := connection.recv_into(room):
+                    piece = memoryview(room)[:size]
+                    file.write(piece)
+                    digest.update(piece)
+                connection.send(b"!")
+            path.unlink()
+
+
 def tcp_send(port: str, path: str, chunk: str) -> None:
     """Send a file as it is, and wait until it has been read."""
     with socket.create_connection((_HOST, int(port))) as connection:
@@ -150,6 +168,7 @@ def _tell(measured: object) -> None:
 _ENDS: tuple[Callable[..., None], ...] = (
     grpc_sink,
     tcp_sink,
+    tcp_store,
     tcp_send,
     grpc_send,
     health,

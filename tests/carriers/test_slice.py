@@ -228,3 +228,25 @@ def test_the_definition_agrees_with_onnxruntime(cut: Any, opset: int) -> None:
     feed = feed_for(model)
 
     np.testing.assert_allclose(evaluate(model, feed)[0], run(model, feed)[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("down", [False, True])
+@pytest.mark.parametrize(
+    "lists",
+    [
+        ([6], [0], [1], [0]),
+        ([1, 2], [5], [1], [1]),
+        ([1], [5, 6], [1], [1]),
+        ([1], [5], [1, 2], [1]),
+        ([1], [5], [1], [1, 1]),
+    ],
+)
+def test_lists_that_no_runtime_takes_are_refused(
+    lists: tuple[list[int], ...], *, down: bool
+) -> None:
+    """A step of zero, or lists of different lengths."""
+    net = Net(DOUBLE)
+    net.input(2, 7, 5)
+    net.node("Slice", "x", *(net.integers(*values) for values in lists), out="y")
+
+    assert_stays(net, random_affine(7, -2), Reason.UNUSUAL_FORM, down=down)

@@ -182,3 +182,10 @@ def test_what_the_runtime_rounds_is_noise_behind_the_site() -> None:
 
 def test_a_candidate_that_is_no_number_is_off() -> None:
     assert not own(1.0, float("nan")).worst <= 1
+
+
+def test_a_layer_without_channels_is_off_by_nothing() -> None:
+    found = of([], [], [], channels=0)
+
+    assert found.worst == 0
+    assert found.compared == 0

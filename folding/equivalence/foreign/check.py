@@ -21,8 +21,8 @@ from folding.equivalence.verdict import Check, Status
 from folding.errors import BadModel
 from folding.inference import Shape
 from folding.modelfile import Model
+from folding.protos import INITIALIZERS_ALONE_SINCE_IR, callers_inputs
 
-_OVERRIDABLE_SINCE_IR = 4
 #: What the default of a function's attribute is seen to hold.
 _PLAIN = frozenset(
     {AttributeProto.FLOAT, AttributeProto.INT, AttributeProto.STRING}
@@ -85,16 +85,14 @@ def lenient(model: Model) -> Model:
     """The model as one whose initializers need not be inputs, as runtimes take it for."""
     copy = ModelProto()
     copy.CopyFrom(model.proto)
-    copy.ir_version = max(copy.ir_version, _OVERRIDABLE_SINCE_IR)
+    copy.ir_version = max(copy.ir_version, INITIALIZERS_ALONE_SINCE_IR)
     return replace(model, proto=copy)
 
 
 def _called_alike(candidate: Model, reference: Model) -> Model:
     """The candidate as it is when nobody overrides what is no input of the reference."""
     stored = {tensor.name for tensor in candidate.proto.graph.initializer}
-    given = {value.name for value in reference.proto.graph.input}
-    if reference.proto.ir_version < _OVERRIDABLE_SINCE_IR:
-        given -= {tensor.name for tensor in reference.proto.graph.initializer}
+    given = {value.name for value in callers_inputs(reference.proto)}
     inputs = candidate.proto.graph.input
     kept = [value for value in inputs if value.name in given or value.name not in stored]
     if len(kept) == len(inputs):

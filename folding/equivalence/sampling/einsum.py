@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from onnx import NodeProto
 
+from folding.einsums import equation_of
 from folding.equivalence.sampling.contraction import Weight, contract
 from folding.equivalence.sampling.numbers import ravelled, unravelled
 from folding.equivalence.sampling.pull import Pull
 from folding.equivalence.sampling.values import Coordinates, Dims, Sampled, require, zeros
-from folding.protos import attribute
 
 _TERMS = 2
 _ELLIPSIS = "..."
@@ -53,8 +53,7 @@ def einsum(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampl
 
 def _terms(pull: Pull, node: NodeProto) -> tuple[list[_Operand], str]:
     """The operands and the letters of the result; an ellipsis is replaced by digits."""
-    equation = attribute(node, "equation")
-    text = equation.s.decode("ascii", "replace").replace(" ", "") if equation else ""
+    text = equation_of(node)
     left, arrow, result = text.partition("->")
     terms = left.split(",")
     require(len(terms) == len(node.input) == _TERMS, "not supported: Einsum of other than two")

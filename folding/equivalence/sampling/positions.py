@@ -45,7 +45,8 @@ def _places(dims: Dims, rng: np.random.Generator, positions: int) -> npt.NDArray
     total = prod(dims)
     if total <= positions:
         return np.arange(total)
-    corners = ravelled(_corners(dims, positions), dims)
+    # All corners may be padding: some places are never left to them.
+    corners = ravelled(_corners(dims, (positions + 1) // 2), dims)
     borders = ravelled(_borders(dims, rng, positions), dims)
     inner = rng.choice(total, min(total, positions), replace=False)
     candidates = np.concatenate((corners, borders[: (positions - len(corners)) // 2], inner))
