@@ -49,7 +49,7 @@ FAILURES = (
 
 
 #: The domain of nodes that inference is not to know.
-_UNKNOWN = "folding.unknown"
+_UNKNOWN = helper.make_opsetid("folding.unknown", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ def _inferred(data: bytes, *, data_prop: bool) -> ModelProto:
         if not hidden:
             break
         copy = ModelProto.FromString(data)
+        copy.opset_import.append(_UNKNOWN)
         for graph in graphs(copy):
             _hide(node for node in graph.node if are_all or hidden.intersection(node.output))
         inferred = shape_inference.infer_shapes(copy, data_prop=data_prop)
@@ -93,7 +94,7 @@ def _inferred(data: bytes, *, data_prop: bool) -> ModelProto:
 def _hide(nodes: Iterable[NodeProto]) -> None:
     """Let inference say nothing of the Einsums among some nodes."""
     for node in filter(_is_einsum, nodes):
-        node.domain = _UNKNOWN
+        node.domain = _UNKNOWN.domain
 
 
 def _is_einsum(node: NodeProto) -> bool:
@@ -126,6 +127,7 @@ def _prepared(model: Model, settled: Settled) -> ModelProto:
     for tensor in tensors(copy):
         _show_or_hide(model, tensor)
     for function in copy.functions:
+        function.opset_import.append(_UNKNOWN)
         _hide(function.node)  # It is not known with which shapes they are called.
     _settle(copy.graph, settled)
     return copy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from graphs import Net, distance, feed_for, fold, fold_unverified, run
+from graphs import FLOAT, Net, distance, feed_for, fold, fold_unverified, run
 from onnx import helper
 
 from folding.einsums import may_be_longer
@@ -63,10 +63,11 @@ def test_what_a_result_in_doubt_leads_to_is_in_doubt_too() -> None:
     """The second length is only in doubt since the first is."""
     net = Net()
     v = net.node("Einsum", net.weight(1, 3), net.input(2, "n", 2), equation="bz,abc->abz")
-    v = net.node("Reshape", v, net.integers(2, -1, 3))
+    v = net.node("Reshape", net.node("Cast", v, to=FLOAT), net.integers(2, -1, 3))
     v = net.node("Einsum", net.weight(1, 3), v, equation="bz,abz->abz")
+    v = net.node("MatMul", v, net.weight(3, 4))
     total = net.node("ReduceSum", v, net.integers(1), keepdims=0)
-    net.node("Add", net.node("Mul", total, net.weight(3)), net.weight(3), out="y")
+    net.node("Add", net.node("Mul", total, net.weight(4)), net.weight(4), out="y")
     model = net.model("y")
 
     folded = fold_unverified(model).model
