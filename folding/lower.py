@@ -38,12 +38,32 @@ def lower(
     for index, given in held:
         draft.bypass(index, given)
     draft.vanish(made.values())
-    now, ends = {out: data}, {}
+    now = {out: data}
     if found.rest is not None:
         now[out] = _stay(draft, found.rest, keeper, (last.node, data), (name, out))
         name = ""
     for stop in path:
         draft.point_shapes(made.get(stop.node, out), data)
+    ends = _follow(draft, steps, found, (made, now), (name, out))
+    for index, given in held:
+        draft.let_go(index, given)
+    return ends
+
+
+def _follow(
+    draft: Draft,
+    steps: Recogniser,
+    found: Descended,
+    called: tuple[dict[int, str], dict[str, str]],
+    named: tuple[str, str],
+) -> dict[str, int | None]:
+    """Let all that reads an affine's value read what was before, and layers take it in.
+
+    ``called`` has what the affine nodes made, and the new names of values on the way. Returns what
+    is as it was again.
+    """
+    (made, now), (name, out) = called, named
+    ends: dict[str, Taken] = {}
     for reader in found.readers:
         if isinstance(reader.becomes, Stop):
             behind = made[reader.node]
@@ -61,8 +81,6 @@ def lower(
             others = draft.node(reader.node).output[1:]  # The last states of a recurrent layer.
             ends |= dict.fromkeys(filter(None, others), reader.becomes)
             name = "" if draft.producer(behind) in draft.after else name
-    for index, given in held:
-        draft.let_go(index, given)
     # A layer that an earlier fold has touched is part of that one's place.
     known = draft.scope.producers
     return {v: _output_axis(draft, end) for v, end in ends.items() if v in known}

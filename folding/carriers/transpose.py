@@ -20,8 +20,9 @@ from onnx import NodeProto
 
 from folding.affine import ChannelAffine
 from folding.carriers.base import Carrier, Passage, stay
+from folding.einsums import equation_of
 from folding.plan import Kept, Reason
-from folding.protos import attribute, integers
+from folding.protos import integers
 
 
 def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
@@ -53,9 +54,7 @@ def _perm(affine: ChannelAffine, passage: Passage) -> tuple[int, ...] | Reason:
 
 
 def _of_terms(node: NodeProto) -> tuple[int, ...] | Reason:
-    equation = attribute(node, "equation")
-    text = equation.s.decode("ascii", "replace").replace(" ", "") if equation else ""
-    given, arrow, made = text.partition("->")
+    given, arrow, made = equation_of(node).partition("->")
     made = made if arrow else "".join(sorted(given))
     is_moved = given.isalpha() and len(set(given)) == len(given) and sorted(given) == sorted(made)
     return tuple(map(given.index, made)) if is_moved else Reason.UNUSUAL_FORM

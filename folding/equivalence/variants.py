@@ -69,10 +69,8 @@ def pieces(proto: ModelProto, parts: Sequence[Piece], inputs: Mapping[str, int])
             used.update(node.input)
             node.input[:] = [piece_input(number, n) if n in own else n for n in node.input]
             # What a piece is given, it may make again, beside something else.
-            node.output[:] = [
-                piece_input(number, f"{n}:again" if n in part.inputs else n) if n else n
-                for n in node.output
-            ]
+            results = (f"{n}:again" if n in part.inputs else n for n in node.output)
+            node.output[:] = [piece_input(number, n) if n else n for n in results]
         for name in part.inputs:
             kind = inputs[piece_input(number, name)]
             value = helper.make_tensor_value_info(piece_input(number, name), kind, None)
