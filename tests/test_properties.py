@@ -65,7 +65,9 @@ def test_a_folded_model_is_the_same_function_in_onnxruntime(case: Case) -> None:
         except _CANNOT_RUN:
             continue
         for one, other in zip(before, run(folded, feed), strict=True):
-            assert distance(one, other) <= TOLERANCES[case.elem_type]
+            finite = np.isfinite(one)  # The least of nothing, in another batch, is infinite.
+            assert (one[~finite] == other[~finite]).all()
+            assert distance(one[finite], other[finite]) <= TOLERANCES[case.elem_type]
 
 
 @given(cases())
