@@ -241,6 +241,7 @@ def other(net: Net, kind: str) -> str:
     lists = [net.integers(n) for n in (6, 1)]
     readers: dict[str, Callable[[], str]] = {
         "overlaps": lambda: cut(net, 3, 6),
+        "overlaps, told from the end": lambda: cut(net, -6, -2),
         "gathers one of them": lambda: picked(net, 5, -3),
         "another axis": lambda: cut(net, 2, 4, axis=2),
         "gathers on another axis": lambda: picked(net, 4, axis=2),
@@ -268,6 +269,7 @@ def captured(net: Net) -> str:
 
 OTHERS = {
     "overlaps": Reason.FORKED,
+    "overlaps, told from the end": Reason.FORKED,
     "gathers one of them": Reason.FORKED,
     "another axis": Reason.FORKED,
     "gathers on another axis": Reason.FORKED,
@@ -372,6 +374,7 @@ def test_what_others_take_is_compared_too() -> None:
     "kind",
     [
         "overlaps",
+        "overlaps, told from the end",
         "gathers one of them",
         "another axis",
         "unknown",
