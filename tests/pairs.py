@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from graphs import FLOAT, Net
 from onnx import ModelProto
 
@@ -10,6 +12,15 @@ from folding.equivalence.foreign.result import Result
 from folding.modelfile import in_memory
 
 Pair = tuple[ModelProto, ModelProto]
+Build = Callable[[], Pair]
+
+
+class Pairs(list[Build]):
+    """Those that a module decorates with it, in order."""
+
+    def __call__(self, build: Build) -> Build:
+        self.append(build)
+        return build
 
 
 def nets(*shape: int | str, opset: int = 17, elem_type: int = FLOAT) -> tuple[Net, Net]:

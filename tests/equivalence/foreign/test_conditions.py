@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, INT64, Net, feed_for, run
 from onnx import ModelProto, helper
-from pairs import Pair, judged, models, nets
+from pairs import Build, Pair, Pairs, judged, models, nets
 
 from folding.equivalence.foreign import Matched, NotEstablished
 from folding.equivalence.foreign.check import compare
 from folding.modelfile import in_memory
 
-PAIRS: list[Callable[[], Pair]] = []
-
-
-def pair(build: Callable[[], Pair]) -> Callable[[], Pair]:
-    PAIRS.append(build)
-    return build
+pair = Pairs()
 
 
 @pair
@@ -120,8 +114,8 @@ def axis_among_those_of_the_result() -> Pair:
     return models(one, other)
 
 
-@pytest.mark.parametrize("build", PAIRS, ids=lambda build: build.__name__)
-def test_it_does_not_match(build: Callable[[], Pair]) -> None:
+@pytest.mark.parametrize("build", pair, ids=lambda build: build.__name__)
+def test_it_does_not_match(build: Build) -> None:
     """Another function does not match, whichever of both is the reference."""
     one, other = map(in_memory, build())
     assert not isinstance(compare(one, other), Matched)

@@ -10,18 +10,13 @@ import numpy as np
 import pytest
 from graphs import BOOL, FLOAT, HALF, INT64, Net
 from onnx import TypeProto, helper, numpy_helper
-from pairs import Pair, models, nets
+from pairs import Build, Pair, Pairs, models, nets
 
 from folding.equivalence.foreign import Matched
 from folding.equivalence.foreign.check import compare
 from folding.modelfile import in_memory
 
-PAIRS: list[Callable[[], Pair]] = []
-
-
-def pair(build: Callable[[], Pair]) -> Callable[[], Pair]:
-    PAIRS.append(build)
-    return build
+pair = Pairs()
 
 
 @pair
@@ -619,8 +614,8 @@ def test_inputs_that_are_no_tensors_must_be_of_one_type(made: Callable[[Any], Ty
     assert not isinstance(compare(found[0], found[2]), Matched)
 
 
-@pytest.mark.parametrize("build", PAIRS, ids=lambda build: build.__name__)
-def test_it_does_not_match(build: Callable[[], Pair]) -> None:
+@pytest.mark.parametrize("build", pair, ids=lambda build: build.__name__)
+def test_it_does_not_match(build: Build) -> None:
     """Another function does not match, whichever of both is the reference; each matches itself."""
     reference, candidate = build()
     one, other = in_memory(reference), in_memory(candidate)
