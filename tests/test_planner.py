@@ -945,8 +945,8 @@ def test_a_model_without_affines_comes_back_byte_for_byte() -> None:
 def _named_axes() -> ModelProto:
     net = Net()
     net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 5), out="v")
-    net.node("Squeeze", "v", net.integers(2, name="axes"), out="i")
-    net.inputs.append(helper.make_tensor_value_info("axes", INT64, [1]))
+    axes = net.input(1, name="axes", elem_type=INT64)
+    net.node("Slice", "v", net.integers(0), net.integers(2), axes, out="i")
     net.batch_norm("i", 4, "y")
     return net.model("y")
 
