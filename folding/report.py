@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,11 @@ from folding.equivalence.verdict import Verdict, VerdictName
 from folding.errors import NotEquivalent, Unproven
 from folding.plan import Plan, Warned
 from folding.preparation import NOTHING, Preparation
+
+
+def as_text(report: Mapping[str, Any]) -> str:
+    """A JSON report of any kind as a file has it: strict, and laid out for people."""
+    return json.dumps(report, indent=2, allow_nan=False) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class Report:
 
     def to_json(self) -> str:
         """The JSON report as text."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        return as_text(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON report; ``report.schema.json`` describes it."""

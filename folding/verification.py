@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from folding._version import __version__
 from folding.equivalence.verdict import Verdict
-from folding.report import FileFacts
+from folding.report import FileFacts, as_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Verification:
 
     def to_json(self) -> str:
         """The JSON report as text."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        return as_text(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON report; ``verification.schema.json`` describes it."""

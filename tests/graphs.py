@@ -252,3 +252,10 @@ def _coarsest(model: ModelProto) -> int:
     kinds = {tensor.data_type for tensor in model.graph.initializer}
     kinds |= {value.type.tensor_type.elem_type for value in model.graph.input}
     return max((k for k in kinds if k in TOLERANCES), key=lambda kind: TOLERANCES[kind])
+
+
+def assert_folds_to(model: ModelProto, *operators: str) -> None:
+    """The folded model has these operators, and is the same function."""
+    result = fold(model)
+    assert result.operators == [*operators]
+    assert_same_function(model, result.model)

@@ -13,6 +13,7 @@ from graphs import (
     HALF,
     TYPES,
     Net,
+    assert_folds_to,
     assert_same_function,
     feed_for,
     fold,
@@ -117,12 +118,8 @@ def test_it_folds_before_a_layer_too(spelling: Spelling) -> None:
     net = Net()
     relu = net.node("Relu", net.input(2, WIDE, 5))
     net.node("Conv", net.batch_norm(relu, WIDE), spelling(net), out="y")
-    model = net.model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Relu", "Conv"]
-    assert_same_function(model, result.model)
+    assert_folds_to(net.model("y"), "Relu", "Conv")
 
 
 def test_the_folded_numbers_are_rounded_once() -> None:

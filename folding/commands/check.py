@@ -3,7 +3,6 @@
 # ruff: noqa: PLC0415 - nothing of onnx is imported for a --help
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,10 @@ from folding.commands import options
 from folding.commands.output import shown
 from folding.errors import FoldError
 from folding.exits import BAD, DONE, STRICT, Outcome, complain, fault, guarded
+from folding.report import as_text
 
 if TYPE_CHECKING:
-    from folding.guards import Limits
+    from folding.model_limits import Limits
     from folding.plan import Decision
     from folding.show import Progress
 
@@ -55,7 +55,7 @@ class Findings:
     def to_json(self) -> str:
         """The JSON report as text; ``check.schema.json`` describes it."""
         report = {"version": __version__, "files": [file.to_dict() for file in self.files]}
-        return json.dumps(report, indent=2, allow_nan=False) + "\n"
+        return as_text(report)
 
 
 @click.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,7 +11,7 @@ from folding.conversion.agreement import Agreed, Agreement
 from folding.conversion.job import Port
 from folding.errors import NotEquivalent, Unproven
 from folding.plan import Warned
-from folding.report import FileFacts, Report
+from folding.report import FileFacts, Report, as_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class ConversionReport:
 
     def to_json(self) -> str:
         """The JSON report as text."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        return as_text(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON report; ``conversion.schema.json`` describes it."""

@@ -9,7 +9,6 @@ a framework has saved is converted first (``folding.conversion.linting``).
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -22,16 +21,17 @@ from folding._version import __version__
 from folding.clock import Clock, Progress
 from folding.conversion.protobufs import is_onnx
 from folding.conversion.request import Request, Samples
-from folding.equivalence.inputs import Inputs
+from folding.equivalence.feeds import Inputs
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.errors import BadCall
-from folding.guards import LIMITS, Limits
 from folding.lint.finding import Finding
 from folding.lint.looking import lint_model
 from folding.lint.running import ran
 from folding.lint.unconverted import unconverted
+from folding.model_limits import LIMITS, Limits
 from folding.modelfile import open_model
 from folding.preparing import prepare_if_asked
+from folding.report import as_text
 from folding.spool import STANDARD, standard_input
 
 AnyPath = str | os.PathLike[str]
@@ -53,7 +53,7 @@ class Linted:
             "findings": [finding.to_dict() for finding in self.findings],
             "unrun": self.unrun or None,
         }
-        return json.dumps(report, indent=2, allow_nan=False) + "\n"
+        return as_text(report)
 
 
 def lint(

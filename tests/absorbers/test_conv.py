@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from graphs import DOUBLE, FLOAT, TYPES, Net, assert_same_function, fold, refusal
+from graphs import DOUBLE, FLOAT, TYPES, Net, assert_folds_to, assert_same_function, fold, refusal
 
 from folding.plan import Reason
 
@@ -23,12 +23,8 @@ def test_a_batch_norm_disappears_into_weight_and_bias(
     inputs = [net.weight(12, 6 // group, *[2] * axes)] + [net.weight(12)] * has_bias
     net.node("Conv", x, *inputs, out="v", group=group, strides=[2] * axes, pads=[1, 0] * axes)
     net.batch_norm("v", 12, "y", epsilon=0.125)
-    model = net.model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Conv"]
-    assert_same_function(model, result.model)
+    assert_folds_to(net.model("y"), "Conv")
 
 
 @pytest.mark.parametrize("elem_type", TYPES)
@@ -39,12 +35,8 @@ def test_dilations_and_uneven_pads_do_not_matter(elem_type: int) -> None:
         "Conv", x, net.weight(6, 2, 2, 3), out="v", group=2, dilations=[2, 1], pads=[0, 1, 2, 3]
     )
     net.batch_norm("v", 6, "y")
-    model = net.model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Conv"]
-    assert_same_function(model, result.model)
+    assert_folds_to(net.model("y"), "Conv")
 
 
 @pytest.mark.parametrize("elem_type", TYPES)
@@ -53,12 +45,8 @@ def test_depthwise_with_two_outputs_for_each_input_folds(elem_type: int) -> None
     x = net.input(2, 3, 5)
     net.node("Conv", x, net.weight(6, 1, 3), net.weight(6), out="v", group=3)
     net.batch_norm("v", 6, "y")
-    model = net.model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Conv"]
-    assert_same_function(model, result.model)
+    assert_folds_to(net.model("y"), "Conv")
 
 
 def test_a_scale_alone_creates_no_bias() -> None:
@@ -77,12 +65,8 @@ def test_a_bias_named_by_the_empty_string_is_absent() -> None:
     net = Net()
     net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 3), "", out="v")
     net.batch_norm("v", 4, "y")
-    model = net.model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Conv"]
-    assert_same_function(model, result.model)
+    assert_folds_to(net.model("y"), "Conv")
 
 
 def test_a_scalar_scale_and_shift_apply_to_every_channel() -> None:
@@ -90,12 +74,8 @@ def test_a_scalar_scale_and_shift_apply_to_every_channel() -> None:
     net.node("Conv", net.input(2, 3, 5), net.weight(4, 3, 3), net.weight(4), out="v")
     net.node("Mul", "v", net.store(-1.5), out="w")
     net.node("Add", "w", net.weight(4, 1), out="y")
-    model = net.model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Conv"]
-    assert_same_function(model, result.model)
+    assert_folds_to(net.model("y"), "Conv")
 
 
 def test_an_affine_along_a_spatial_axis_of_the_same_length_stays() -> None:
@@ -237,12 +217,8 @@ def test_a_small_computed_weight_is_stored_in_its_place() -> None:
     net.node("Mul", net.weight(4, 3, 3), net.store(0.5), out="w")
     net.node("Conv", net.input(2, 3, 5), "w", out="v")
     net.batch_norm("v", 4, "y")
-    model = net.model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Conv"]
-    assert_same_function(model, result.model)
+    assert_folds_to(net.model("y"), "Conv")
 
 
 @pytest.mark.parametrize("elem_type", [FLOAT, DOUBLE])
@@ -250,12 +226,8 @@ def test_the_batch_may_be_unknown(elem_type: int) -> None:
     net = Net(elem_type)
     net.node("Conv", net.input("n", 3, "h"), net.weight(4, 3, 2), out="v", pads=[1, 1])
     net.batch_norm("v", 4, "y")
-    model = net.model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Conv"]
-    assert_same_function(model, result.model)
+    assert_folds_to(net.model("y"), "Conv")
 
 
 def test_the_weight_may_be_behind_a_transpose() -> None:
@@ -263,9 +235,5 @@ def test_the_weight_may_be_behind_a_transpose() -> None:
     net.node("Transpose", net.weight(3, 5, 4), out="w", perm=[2, 0, 1])
     net.node("Conv", net.input(2, 3, 6), "w", out="v")
     net.batch_norm("v", 4, "y")
-    model = net.model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Conv"]
-    assert_same_function(model, result.model)
+    assert_folds_to(net.model("y"), "Conv")

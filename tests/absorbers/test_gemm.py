@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import TYPES, Net, assert_same_function, fold, refusal
+from graphs import TYPES, Net, assert_folds_to, assert_same_function, fold, refusal
 from onnx import helper
 
 from folding.plan import Reason
@@ -33,12 +33,8 @@ def test_a_batch_norm_disappears_into_b_and_c(
     at, bt = transposed
     dense(net, net.weight(*shape), at=at, bt=bt, alpha=-0.5, beta=beta)
     net.batch_norm("v", WIDTH, "y")
-    model = net.model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Gemm"]
-    assert_same_function(model, result.model)
+    assert_folds_to(net.model("y"), "Gemm")
 
 
 @pytest.mark.parametrize("elem_type", TYPES)
@@ -46,12 +42,8 @@ def test_a_c_that_is_absent_is_created(elem_type: int) -> None:
     net = Net(elem_type)
     dense(net, bt=1, alpha=2.0, beta=0.5)
     net.batch_norm("v", WIDTH, "y")
-    model = net.model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Gemm"]
-    assert_same_function(model, result.model)
+    assert_folds_to(net.model("y"), "Gemm")
 
 
 def test_a_scale_alone_creates_no_c() -> None:
@@ -95,12 +87,8 @@ def test_a_matrix_used_as_both_b_and_c_is_copied() -> None:
     square = net.weight(WIDTH, WIDTH, name="b")
     net.node("Gemm", net.input(WIDTH, WIDTH), square, square, out="v")
     net.batch_norm("v", WIDTH, "y")
-    model = net.model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Gemm"]
-    assert_same_function(model, result.model)
+    assert_folds_to(net.model("y"), "Gemm")
 
 
 def test_a_b_computed_at_run_time_is_refused_although_a_is_constant() -> None:

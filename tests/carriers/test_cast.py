@@ -13,6 +13,7 @@ from graphs import (
     HALF,
     INT64,
     Net,
+    assert_folds_to,
     assert_same_function,
     fold,
     fold_unverified,
@@ -39,12 +40,8 @@ def network(narrow: int, wide: int) -> Net:
 
 @pytest.mark.parametrize("elem_type", [FLOAT, DOUBLE, HALF])
 def test_from_a_type_to_itself_it_is_passed(elem_type: int) -> None:
-    model = network(elem_type, elem_type).model("u")
 
-    result = fold(model)
-
-    assert result.operators == ["Conv", "Cast"]
-    assert_same_function(model, result.model)
+    assert_folds_to(network(elem_type, elem_type).model("u"), "Conv", "Cast")
 
 
 @pytest.mark.parametrize(("narrow", "wide"), WIDENING)
@@ -63,12 +60,8 @@ def test_all_readers_may_narrow() -> None:
     net = network(HALF, FLOAT)
     net.node("Cast", "u", out="y", to=HALF)
     net.node("Cast", "u", out="z", to=HALF)
-    model = net.model("y", "z")
 
-    result = fold(model)
-
-    assert result.operators == ["Conv", "Cast", "Cast", "Cast"]
-    assert_same_function(model, result.model)
+    assert_folds_to(net.model("y", "z"), "Conv", "Cast", "Cast", "Cast")
 
 
 def test_widening_is_refused_if_the_result_is_an_output() -> None:

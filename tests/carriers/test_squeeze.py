@@ -12,6 +12,7 @@ from graphs import (
     INT64,
     TYPES,
     Net,
+    assert_folds_to,
     assert_same_function,
     feed_for,
     fold,
@@ -71,12 +72,12 @@ def network(
 def test_squeeze_is_passed(
     before: tuple[int, ...], axes: list[int], vector: tuple[int, ...], opset: int
 ) -> None:
-    model = network("Squeeze", before, axes, vector, Net(opset=opset, ir_version=7)).model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Conv", "Squeeze"]
-    assert_same_function(model, result.model)
+    assert_folds_to(
+        network("Squeeze", before, axes, vector, Net(opset=opset, ir_version=7)).model("y"),
+        "Conv",
+        "Squeeze",
+    )
 
 
 @pytest.mark.parametrize("opset", [11, 13])
@@ -84,24 +85,22 @@ def test_squeeze_is_passed(
 def test_unsqueeze_is_passed(
     before: tuple[int, ...], axes: list[int], vector: tuple[int, ...], opset: int
 ) -> None:
-    model = network("Unsqueeze", before, axes, vector, Net(opset=opset, ir_version=7)).model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Conv", "Unsqueeze"]
-    assert_same_function(model, result.model)
+    assert_folds_to(
+        network("Unsqueeze", before, axes, vector, Net(opset=opset, ir_version=7)).model("y"),
+        "Conv",
+        "Unsqueeze",
+    )
 
 
 @pytest.mark.parametrize("elem_type", TYPES)
 @pytest.mark.parametrize("operator", ["Squeeze", "Unsqueeze"])
 def test_the_formula_is_right_in_float64_too(elem_type: int, operator: str) -> None:
     before, vector = ((2, 3, 1, 5), (4, 1)) if operator == "Squeeze" else ((2, 3, 5), (4, 1, 1))
-    model = network(operator, before, [2], vector, Net(elem_type)).model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Conv", operator]
-    assert_same_function(model, result.model)
+    assert_folds_to(
+        network(operator, before, [2], vector, Net(elem_type)).model("y"), "Conv", operator
+    )
 
 
 @pytest.mark.parametrize("opset", [11, 13])
@@ -110,10 +109,7 @@ def test_a_squeeze_without_axes_drops_those_of_length_one(opset: int) -> None:
         "y"
     )
 
-    result = fold(model)
-
-    assert result.operators == ["Conv", "Squeeze"]
-    assert_same_function(model, result.model)
+    assert_folds_to(model, "Conv", "Squeeze")
 
 
 def test_axes_may_be_a_constant_computed_from_others() -> None:
@@ -164,12 +160,8 @@ def test_one_channel_may_be_squeezed_away() -> None:
     net.node("Conv", net.input(2, 3, 5), net.weight(1, 3, 1), net.weight(1), out="v")
     net.node("Squeeze", "v", net.integers(1), out="w")
     net.node("Mul", "w", net.weight(1), out="y")
-    model = net.model("y")
 
-    result = fold(model)
-
-    assert result.operators == ["Conv", "Squeeze"]
-    assert_same_function(model, result.model)
+    assert_folds_to(net.model("y"), "Conv", "Squeeze")
 
 
 def test_a_vector_on_the_new_axis_makes_the_data_grow_and_stays() -> None:

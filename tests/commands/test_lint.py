@@ -58,11 +58,11 @@ def test_the_exit_code_says_what_came_of_it(words: str, code: int) -> None:
 
 def test_each_finding_is_a_line() -> None:
     """With its code, its place, its cause and its remedy; then their number."""
-    line, number = call("late.onnx").output.splitlines()
+    line, number = call("late.onnx").stdout.splitlines()
     assert line.startswith("ACTIVATION_BEFORE_NORM: 'batchnormalization2': the activation Relu ")
     assert line.endswith("; put the normalisation between the layer and its activation")
     assert number == "1 finding"
-    assert call("plain.onnx").output == "no findings\n"
+    assert call("plain.onnx").stdout == "no findings\n"
     assert call("late.onnx", "--quiet").output == ""
 
 
@@ -70,7 +70,7 @@ def test_the_report_follows_its_schema(folder: Path) -> None:
     """Printed or written."""
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     for name, count in (("late.onnx", 1), ("plain.onnx", 0)):
-        report = json.loads(call(name, "--json", "-").output)
+        report = json.loads(call(name, "--json", "-").stdout)
         jsonschema.validate(report, SCHEMA)
         assert (report["source"], len(report["findings"])) == (name, count)
         assert call(name, "--json", "report.json").exit_code == 0
@@ -82,8 +82,8 @@ def test_a_model_that_is_not_run_is_said_to_be() -> None:
     net = Net()
     noise = net.node("RandomNormalLike", image(net))
     save(net.model(noise), Path("random.onnx"))
-    assert call("random.onnx").output.endswith("not run: RandomNormalLike is random\n")
-    assert "not run" not in call("random.onnx", "--no-run").output
+    assert call("random.onnx").stdout.endswith("not run: RandomNormalLike is random\n")
+    assert "not run" not in call("random.onnx", "--no-run").stdout
 
 
 def test_the_report_does_not_replace_the_model(folder: Path) -> None:

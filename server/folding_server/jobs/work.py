@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,14 +11,15 @@ import onnx
 import onnxruntime
 
 from folding import __version__, pipeline, verifying
+from folding.assignments import parse_all
 from folding.digests import sha256
 from folding.equivalence.limits import CPU_PROVIDER, RUN_LIMITS, RunLimits
 from folding.equivalence.running import Wish
 from folding.errors import VerificationFailed
-from folding.frozen_inputs import parse_all
-from folding.guards import LIMITS, Limits
+from folding.layout import Layout
+from folding.model_limits import LIMITS, Limits
+from folding.report import as_text
 from folding.source import SourceFile
-from folding.writing import Layout
 from folding_server.jobs.outcome import facts_of
 from folding_server.jobs.places import REPORT, Places
 from folding_server.jobs.runner import FileSpec, JobSpec, Kind
@@ -45,8 +45,7 @@ def perform(spec: JobSpec, places: Places, memory: int, progress: Progress) -> d
     out = Path(places.out)
     out.mkdir()
     report = places.shown(_REPORTS[spec.kind](spec, places, memory, progress))
-    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
-    (out / REPORT).write_text(text, encoding="utf-8")
+    (out / REPORT).write_text(as_text(report), encoding="utf-8")
     facts = facts_of(report)
     if spec.kind is Kind.EXPLAIN:
         facts["verdict"] = None

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, INT64, Net, feed_for, run
 from onnx import ModelProto, helper
-from pairs import Pair, models, nets
+from pairs import Build, Pair, Pairs, judged, models, nets
 
 from folding.equivalence.foreign import Matched, NotEstablished
 from folding.equivalence.foreign.check import compare
 from folding.modelfile import in_memory
 
-PAIRS: list[Callable[[], Pair]] = []
-
-
-def pair(build: Callable[[], Pair]) -> Callable[[], Pair]:
-    PAIRS.append(build)
-    return build
+pair = Pairs()
 
 
 @pair
@@ -120,8 +114,8 @@ def axis_among_those_of_the_result() -> Pair:
     return models(one, other)
 
 
-@pytest.mark.parametrize("build", PAIRS, ids=lambda build: build.__name__)
-def test_it_does_not_match(build: Callable[[], Pair]) -> None:
+@pytest.mark.parametrize("build", pair, ids=lambda build: build.__name__)
+def test_it_does_not_match(build: Build) -> None:
     """Another function does not match, whichever of both is the reference."""
     one, other = map(in_memory, build())
     assert not isinstance(compare(one, other), Matched)
@@ -144,8 +138,8 @@ def test_padding_that_cannot_be_halved_is_longer_where_the_name_says(
     named, right, wrong = padded(auto_pad=mode), padded(pads=pads), padded(pads=pads[::-1])
     feed = feed_for(named)
     assert np.array_equal(run(named, feed)[0], run(right, feed)[0])
-    assert isinstance(compare(in_memory(named), in_memory(right)), Matched)
-    assert not isinstance(compare(in_memory(named), in_memory(wrong)), Matched)
+    assert isinstance(judged(named, right), Matched)
+    assert not isinstance(judged(named, wrong), Matched)
 
 
 def test_a_value_of_a_third_type_is_not_narrowed() -> None:
@@ -154,6 +148,6 @@ def test_a_value_of_a_third_type_is_not_narrowed() -> None:
     narrow.node("Relu", narrow.node("Cast", "x", to=HALF), out="y")
     relu = wide.node("Relu", wide.node("Cast", "x", to=FLOAT))
     wide.node("Cast", relu, to=HALF, out="y")
-    found = compare(*map(in_memory, models(narrow, wide)))
+    found = judged(*models(narrow, wide))
     assert isinstance(found, NotEstablished)
     assert found.why == "where the reference has Relu 'y', the candidate has Cast 'y'"

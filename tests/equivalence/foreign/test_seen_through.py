@@ -5,7 +5,6 @@ Each pair is the same function, which is shown by running it, and matches only b
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from graphs import FLOAT, Net, distance, feed_for, run
 from onnx import defs, helper
-from pairs import Pair, models, nets
+from pairs import Build, Pair, Pairs, judged, models, nets
 
 from folding.equivalence.foreign import Matched
 from folding.equivalence.foreign.attributes import _SAME_SINCE
@@ -22,12 +21,7 @@ from folding.equivalence.foreign.terms import PAIRED, UNARY
 from folding.modelfile import in_memory
 
 NORM = ("gamma", "beta", "mean", "var")
-PAIRS: list[Callable[[], Pair]] = []
-
-
-def pair(build: Callable[[], Pair]) -> Callable[[], Pair]:
-    PAIRS.append(build)
-    return build
+pair = Pairs()
 
 
 def numbers(*shape: int, seed: int = 0) -> npt.NDArray[np.float64]:
@@ -642,7 +636,7 @@ def test_transpositions_are_moved_past_it(operator: str) -> None:
     reference, candidate = models(one, other)
     feed = feed_for(reference)
     assert (run(reference, feed)[0] == run(candidate, feed)[0]).all()
-    assert isinstance(compare(in_memory(reference), in_memory(candidate)), Matched)
+    assert isinstance(judged(reference, candidate), Matched)
 
 
 @pytest.mark.parametrize("operator", sorted(_SAME_SINCE))
@@ -662,23 +656,23 @@ def test_later_versions_only_take_more_types(operator: str) -> None:
     assert len(forms) == 1
 
 
-@pytest.mark.parametrize("build", PAIRS, ids=lambda build: build.__name__)
-def test_it_matches(build: Callable[[], Pair]) -> None:
+@pytest.mark.parametrize("build", pair, ids=lambda build: build.__name__)
+def test_it_matches(build: Build) -> None:
     """Two ways to write the same function match, and are the same function."""
     reference, candidate = build()
     feed = feed_for(reference)
     for one, other in zip(run(reference, feed), run(candidate, feed), strict=True):
         assert distance(one, other) <= 1e-5
-    found = compare(in_memory(reference), in_memory(candidate))
+    found = judged(reference, candidate)
     assert isinstance(found, Matched), found
     assert found.worst <= 1
 
 
-@pytest.mark.parametrize("build", PAIRS, ids=lambda build: build.__name__)
-def test_it_matches_the_other_way_round(build: Callable[[], Pair]) -> None:
+@pytest.mark.parametrize("build", pair, ids=lambda build: build.__name__)
+def test_it_matches_the_other_way_round(build: Build) -> None:
     """It does not matter which of both is the reference."""
     candidate, reference = build()
-    assert isinstance(compare(in_memory(reference), in_memory(candidate)), Matched)
+    assert isinstance(judged(reference, candidate), Matched)
 
 
 def test_a_split_of_a_length_that_one_side_knows_is_the_same() -> None:
