@@ -189,14 +189,26 @@ def test_a_backend_that_is_not_there_is_named(saved: Saved, tmp_path: Path) -> N
 def test_live_models_are_converted_and_left_alone(
     library: str, backend: str, tmp_path: Path
 ) -> None:
-    """A model of the caller's program, functional or a subclass, keeps every weight it has."""
+    """A model of the caller's program keeps every weight it has, and is of any batch.
+
+    It may be functional or a subclass, whose inputs and outputs are in dictionaries and lists.
+    """
     script = str(HERE / "live_keras.py")
     legacy = {"TF_USE_LEGACY_KERAS": "1"} if library == "tf_keras" else {}
     run([script, library, str(tmp_path)], {"KERAS_BACKEND": backend, **legacy})
     said = json.loads((tmp_path / "said.json").read_text())
-    for name in ("functional", "subclass", "dictionary"):
+    for name in ("functional", "subclass", "dictionary", "nested", "keyed"):
         Answer(tmp_path / name, said[name]).folded()
+        assert len(said[name]["references"]) == 3  # At a batch of 1, 3 and 8.
     assert [port["source"] for port in said["dictionary"]["outputs"]] == ["p", "q"]
     assert said["learns"] == ["Unconvertible", "unchanged"]
     assert said["uncalled"][0] == "BadCall"
-    assert "Call it once" in said["uncalled"][1]
+    assert "Call it once" in said["uncalled"][2]
+    assert said["several"][:2] == [
+        "BadCall",
+        "the model 'several' takes several arguments: 'one', 'other'",
+    ]
+    for name in ("nested", "keyed"):
+        names = {(port["source"], port["graph"]) for port in said[name]["inputs"]}
+        assert names == {("one", "one"), ("pair.0", "pair.0"), ("pair.1", "pair.1")}
+    assert [port["graph"] for port in said["nested"]["outputs"]] == ["sums.0", "sums.1"]
