@@ -19,6 +19,7 @@ import onnx
 
 from folding.conversion.function import Function
 from folding.conversion.job import MODEL, Job
+from folding.conversion.opsets import TORCH, require_by
 from folding.conversion.samples import Array, Feed, Spec
 from folding.errors import Unconvertible
 
@@ -44,10 +45,12 @@ class OnTorch:
             What the ONNX model takes: perhaps one batch size only.
 
         Raises:
+            BadCall: PyTorch does not write the operator set.
             Unconvertible: no exporter takes it.
         """
         from torch.onnx import errors
 
+        require_by(TORCH, job.opset)
         faults = (errors.OnnxExporterError, RuntimeError, TypeError, ValueError)
         given, module = self.function.inputs, _module(self.function)
         try:
