@@ -43,32 +43,52 @@ def main(name: str, folder: Path) -> None:
             hidden = self.dense(tensor)
             return {"p": self.norm(hidden), "q": hidden}
 
+    class Keyed(Own):
+        """Three inputs in a dictionary, one of them in a list in it, and outputs in another."""
+
+        def call(self, inputs: Any) -> Any:
+            first, second = inputs["pair"]
+            return {"sums": [self.norm(self.dense(inputs["one"] + first)), first + second]}
+
+    class Several(Own):
+        """Two inputs as two arguments."""
+
+        def call(self, one: Any, other: Any) -> Any:  # type: ignore[override]  # that is it
+            return self.norm(self.dense(one + other))
+
     image = library.Input((4,), name="image")
     norm = layers.BatchNormalization()(layers.Dense(3)(image))
     learning = layers.BatchNormalization(momentum=0.5)(image, training=True)
-    subclass, dictionary = Own(), Two()
+    subclass, dictionary, nested, several = Own(), Two(), Keyed(), Several()
+    keyed = {"one": library.Input((4,), name="a"), "pair": [image, library.Input((3,), name="b")]}
+    joined = layers.Concatenate()([layers.Dense(3)(keyed["one"]), *keyed["pair"]])
     said: dict[str, Any] = {}
     subclass(np.ones((2, 4), np.float32))
     dictionary(np.ones((2, 4), np.float32))
-    models = {"functional": library.Model(image, norm), "subclass": subclass}
+    row = np.ones((1, 4), np.float32)
+    nested({"one": row, "pair": [row, row]})
+    several(row, row)
+    models = {"functional": library.Model(image, norm), "subclass": subclass, "nested": nested}
+    models |= {"keyed": library.Model(keyed, layers.BatchNormalization()(joined))}
     for each, model in {**models, "dictionary": dictionary}.items():
         said[each] = asdict(convert_model(model, _job(folder / each)))
     said["learns"] = _learns(library.Model(image, learning), folder / "learns")
+    said["several"] = list(_refusal(several, folder / "several"))
     said["uncalled"] = list(_refusal(Own(), folder / "uncalled"))
     (folder / "said.json").write_text(json.dumps(said))
 
 
-def _refusal(model: Any, folder: Path) -> tuple[str, str]:
+def _refusal(model: Any, folder: Path) -> tuple[str, str, str]:
     try:
         convert_model(model, _job(folder))
     except FoldError as error:
-        return type(error).__name__, error.hint
-    return "", ""
+        return type(error).__name__, str(error), error.hint
+    return "", "", ""
 
 
 def _learns(model: Any, folder: Path) -> list[str]:
     before = [variable.numpy().copy() for variable in model.variables]
-    error, _ = _refusal(model, folder)
+    error, *_ = _refusal(model, folder)
     after = [variable.numpy() for variable in model.variables]
     same = all(map(np.array_equal, before, after))
     return [error, "unchanged" if same else "changed"]

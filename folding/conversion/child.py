@@ -1,4 +1,4 @@
-"""The caller's side of a conversion: a private folder, and a process that is killed whole.
+"""The caller's side of a conversion: a process that is killed whole.
 
 A framework may loop, crash, print without end, exhaust the memory or lie about its success. All of
 that happens to a process of its own (``folding.equivalence.worker``), and nothing that it leaves is
@@ -7,54 +7,23 @@ unpickled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from folding.conversion.job import Job, Product
 from folding.conversion.products import Junk, read_product
+from folding.conversion.said import last_words
 from folding.conversion.work import SAID
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.equivalence.process import SILENT
 from folding.equivalence.worker import Worker, WorkerFailed
 from folding.errors import StorageFailed, Unconvertible
-from folding.interrupts import held_back
 
 _WORK = "folding.conversion.work:run"
-#: How much of what was printed is looked at, and how much of a line is told.
-_TAIL, _LONGEST_QUOTE = 1 << 12, 200
 _HINTS = {
     "crash": None,
     "memory": "Raise --memory-limit, or convert it on a larger machine.",
     "time": "Raise --time-limit if it only needs longer.",
 }
-
-
-@contextmanager
-def private_folder() -> Iterator[Path]:
-    """A folder that nobody else can read, gone after the block with all that is in it.
-
-    Raises:
-        StorageFailed: there is no room for it.
-    """
-    made = None
-    try:
-        try:
-            with held_back():
-                made = TemporaryDirectory(prefix="fold-model-", ignore_cleanup_errors=True)
-                for name in ("job", "scratch"):
-                    Path(made.name, name).mkdir()
-        except OSError as error:
-            text = f"cannot keep a conversion in a temporary folder: {error.strerror or error}"
-            hint = "Let TMPDIR name a folder with room."
-            raise StorageFailed(text, hint=hint) from error
-        yield Path(made.name)
-    finally:
-        with held_back():
-            if made is not None:
-                made.cleanup()
 
 
 def converted(job: Job, route: str, name: str, limits: RunLimits = RUN_LIMITS) -> Product:
@@ -75,7 +44,7 @@ def converted(job: Job, route: str, name: str, limits: RunLimits = RUN_LIMITS) -
         try:
             found = worker.call(_WORK, replace(job, freeze=dict(job.freeze)), route, str(scratch))
         except WorkerFailed as failure:
-            raise _failed(name, failure, _last_words(scratch / SAID)) from failure
+            raise _failed(name, failure, last_words(scratch / SAID)) from failure
     try:
         return read_product(found, job.folder)
     except Junk as junk:
@@ -84,18 +53,10 @@ def converted(job: Job, route: str, name: str, limits: RunLimits = RUN_LIMITS) -
 
 
 def _failed(name: str, failure: WorkerFailed, words: str) -> Unconvertible | StorageFailed:
-    said = f"; the last that it said was {words!r}" if words else ""
+    # Where its time or its memory ran out nothing that it said is the reason.
+    said = f"; the last that it said was {words!r}" if words and failure.kind == "crash" else ""
     reason = failure.reason.removesuffix(f" ({SILENT})")
     text = f"{name!r} cannot be converted: {reason}{said}"
     if failure.kind == "start":
         return StorageFailed(text, hint="Let the system start more processes.")
     return Unconvertible(text, hint=_HINTS[failure.kind])
-
-
-def _last_words(path: Path) -> str:
-    """The last line that was printed, as far as it can be shown."""
-    with suppress(OSError), path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL))
-        lines = file.read().decode(errors="replace").strip().splitlines() or [""]
-        return "".join(c if c.isprintable() else "?" for c in lines[-1][:_LONGEST_QUOTE])
-    return ""

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import defs
 
 from folding.conversion.job import Job, Kind
+from folding.conversion.opsets import require_any, require_for
 from folding.equivalence.limits import RUN_LIMITS, RunLimits, check_tolerance
 from folding.errors import BadCall, StorageFailed
 from folding.layout import Layout
@@ -20,9 +20,6 @@ from folding.model_limits import LIMITS, Limits
 
 AnyPath = str | os.PathLike[str]
 Samples = AnyPath | Mapping[str, npt.ArrayLike]
-
-#: The oldest operator set that runtimes have kernels for.
-_OLDEST = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +46,7 @@ class Request:
     digests: bool = False
 
     def __post_init__(self) -> None:
-        newest = defs.onnx_opset_version()
-        if self.opset is not None and not _OLDEST <= self.opset <= newest:
-            text = f"there is no operator set {self.opset} to convert to"
-            raise BadCall(text, hint=f"Give one from {_OLDEST} to {newest}.")
+        require_any(self.opset)
         if isinstance(self.outputs, str):
             raise BadCall("the outputs are a text", hint="Give a list of names.")
         check_tolerance(self.tolerance)
@@ -63,7 +57,12 @@ class Request:
                 raise BadCall(text, hint="Name an .npz with an array for each input.")
 
     def job(self, source: Path, kind: Kind, folder: Path) -> Job:
-        """The job for it, in a private folder."""
+        """The job for it, in a private folder.
+
+        Raises:
+            BadCall: what converts it does not write the operator set.
+        """
+        require_for(kind, self.opset)
         return Job(
             source,
             kind,

@@ -16,8 +16,9 @@ from typing import Any
 
 import onnx
 
+from folding.conversion.opsets import TF2ONNX, require_by
 from folding.conversion.rewriting import REWRITINGS
-from folding.errors import BadCall, Unconvertible
+from folding.errors import Unconvertible
 
 #: What keeps a function in one piece.
 _WHOLE = ("_XlaMustCompile", "_noinline")
@@ -43,7 +44,7 @@ def convert_graph(
     ``inputs`` and ``outputs`` are tensors of it (``X:0``), which the model calls the same unless
     ``renamed`` says otherwise.
     """
-    _require_known(opset)
+    require_by(TF2ONNX, opset)
     return _convert(_inlined(graph_def, inputs, outputs), inputs, outputs, opset, renamed or {})
 
 
@@ -62,17 +63,6 @@ def convert_function(
     )
     graph_def = tf_loader.fix_freezing_errors_part2(frozen.graph.as_graph_def(add_shapes=True))
     return convert_graph(graph_def, inputs, outputs, opset=opset, renamed=renamed)
-
-
-def _require_known(opset: int | None) -> None:
-    from tf2onnx import constants
-
-    known = sorted(constants.OPSET_TO_IR_VERSION)
-    if opset is not None and opset not in known:
-        raise BadCall(
-            f"tf2onnx does not write opset {opset}",
-            hint=f"Give one of {known[0]} to {known[-1]}, or leave the choice to tf2onnx.",
-        )
 
 
 def _inlined(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
@@ -109,7 +99,7 @@ def convert_lite(
     renamed: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
     """The ONNX model of a TensorFlow Lite file, between tensors of it."""
-    _require_known(opset)
+    require_by(TF2ONNX, opset)
     return _convert(None, inputs, outputs, opset, renamed or {}, tflite_path=str(path))
 
 

@@ -173,7 +173,7 @@ def test_options_are_handed_on(source: Path, monkeypatch: pytest.MonkeyPatch) ->
     [
         (["missing.keras"], "No such file"),
         (["net.tflite", "--freeze", "training"], "is not NAME=VALUE"),
-        (["net.tflite", "--opset", "3"], "no operator set 3"),
+        (["net.tflite", "--opset", "3"], "no converter writes operator set 3"),
         (["net.tflite", "--sample-inputs", "none.npz"], "no file 'none.npz' of sample inputs"),
         (["-"], "standard input"),
         (["."], "is no SavedModel"),

@@ -123,6 +123,6 @@ def test_an_opset_that_is_not_written_is_refused() -> None:
     """Before anything is converted."""
     import tensorflow as tf  # noqa: PLC0415
 
-    with pytest.raises(BadCall, match="does not write opset 99") as raised:
+    with pytest.raises(BadCall, match="does not write operator set 99") as raised:
         convert_function(traced(tf.nn.relu), opset=99)
-    assert raised.value.hint == "Give one of 1 to 18, or leave the choice to tf2onnx."
+    assert raised.value.hint == "Give one of 7 to 18, or leave the choice to tf2onnx."

@@ -1,18 +1,26 @@
 """A Keras model of whatever kind as one with a list of inputs and a list of outputs, all named.
 
 A functional model has them; one that is a subclass is called on symbols once. What a layer of it
-was called with, such as ``training=True``, stays.
+was called with, such as ``training=True``, stays. What a dictionary holds is called by its keys.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from itertools import count
 from typing import Any
 
+from folding.conversion.keras.nested import is_shape, leaves, mapped, names_in
 from folding.conversion.samples import Spec
 from folding.errors import BadCall
+
+_INPUT = "input"
+#: Arguments that Keras itself gives.
+_KEPT_BY_KERAS = ("training", "mask")
+#: What a model may raise that cannot be called without knowing the size of the batch.
+_FAULTS = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +33,18 @@ class Flat:
 
     def __call__(self, *tensors: Any) -> list[Any]:
         """Its outputs, as they would be at inference: called without ``training``."""
-        return _listed(self.holder(tensors[0] if len(tensors) == 1 else list(tensors)))
+        result = self.holder(tensors[0] if len(tensors) == 1 else list(tensors))
+        return list(result) if isinstance(result, list | tuple) else [result]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """What a model takes and gives, and their names; none where their layers name them."""
+
+    inputs: list[Any]
+    outputs: list[Any]
+    taken: list[str]
+    given: list[str]
 
 
 def flattened(library: Any, model: Any, wanted: Sequence[str]) -> Flat:
@@ -34,11 +53,13 @@ def flattened(library: Any, model: Any, wanted: Sequence[str]) -> Flat:
     Raises:
         BadCall: it has no such output, or was never called and so has no inputs yet.
     """
-    inputs, outputs, keys = _ends(library, model)
-    specs = {str(tensor.name): _spec(tensor) for tensor in inputs}
-    names = _unique(list(specs), keys or _output_names(library, model, inputs, outputs))
+    ends = _functional(model) if getattr(model, "inputs", None) else _called(library, model)
+    inputs, outputs = ends.inputs, ends.outputs
+    taken = _unique([], ends.taken or [str(tensor.name) for tensor in inputs])
+    names = _unique(taken, ends.given or _layer_names(library, inputs, outputs))
     places = [_place(name, names) for name in wanted] or range(len(names))
     flat = library.Model(_single(inputs), _single([outputs[place] for place in places]))
+    specs = dict(zip(taken, map(_spec, inputs), strict=True))
     return Flat(flat, specs, [names[place] for place in places])
 
 
@@ -53,37 +74,73 @@ def _place(name: str, names: Sequence[str]) -> int:
     return names.index(name)
 
 
-def _listed(result: Any) -> list[Any]:
-    return list(result) if isinstance(result, list | tuple) else [result]
+def _functional(model: Any) -> _Ends:
+    inputs, outputs = list(model.inputs), list(model.outputs)
+    taken = names_in(getattr(model, "input", None), inputs)
+    return _Ends(inputs, outputs, taken, names_in(getattr(model, "output", None), outputs))
 
 
-def _ends(library: Any, model: Any) -> tuple[list[Any], list[Any], list[str]]:
-    """What a model takes and gives, and the keys of the latter if it is a subclass' dictionary."""
-    if getattr(model, "inputs", None):
-        return list(model.inputs), list(model.outputs), []
-    shape = (model.get_build_config() or {}).get("input_shape") if model.built else None
-    if not isinstance(shape, list | tuple) or not all(
-        n is None or isinstance(n, int) for n in shape
-    ):
+def _called(library: Any, model: Any) -> _Ends:
+    """Call a subclass on symbols of what it was called on before, of any batch if it can be."""
+    shapes = (model.get_build_config() or {}).get("input_shape") if model.built else None
+    if not _are_shapes(shapes):
         raise BadCall(
             f"what the model {model.name!r} takes is not known",
-            hint="Call it once on one array before saving it; if it takes several, build it with"
-            " keras.Input.",
+            hint="Call it once on what it takes, or build it with keras.Input.",
         )
-    symbol = library.Input(batch_shape=tuple(shape), name="input")
-    result = model(symbol)
-    if isinstance(result, dict):
-        return [symbol], list(result.values()), [str(key) for key in result]
-    return [symbol], _listed(result), []
+    _refuse_several(model)
+    try:
+        return _called_on(library, model, _with_open_batch(shapes))
+    except _FAULTS:
+        return _called_on(library, model, shapes)
 
 
-def _output_names(library: Any, model: Any, inputs: list[Any], outputs: list[Any]) -> list[str]:
-    """The keys of a dictionary of outputs, otherwise the layers that give them."""
-    named = getattr(model, "output", None) if hasattr(model, "output_names") else None
-    if isinstance(named, dict):
-        keys = {id(tensor): str(key) for key, tensor in named.items()}
-        if all(id(tensor) in keys for tensor in outputs):
-            return [keys[id(tensor)] for tensor in outputs]
+def _called_on(library: Any, model: Any, shapes: Any) -> _Ends:
+    symbols = mapped(shapes, lambda _, sizes: library.Input(batch_shape=tuple(sizes)))
+    result = model(symbols)
+    given = [name for name, _ in leaves(result)] if isinstance(result, dict) else []
+    names = [_named(name, shapes) for name, _ in leaves(shapes)]
+    inputs, outputs = ([leaf for _, leaf in leaves(each)] for each in (symbols, result))
+    return _Ends(inputs, outputs, names, given)
+
+
+def _named(name: str, shapes: Any) -> str:
+    """What an input is called: by its keys, or by its place among what is called input."""
+    if isinstance(shapes, dict):
+        return name
+    return f"{_INPUT}.{name}" if name else _INPUT
+
+
+def _are_shapes(found: Any) -> bool:
+    return bool(found) and all(is_shape(leaf) for _, leaf in leaves(found))
+
+
+def _with_open_batch(shapes: Any) -> Any:
+    """The shapes without the size of the batch that the model was called on."""
+    if len({sizes[0] for _, sizes in leaves(shapes) if sizes}) != 1:
+        return shapes
+    return mapped(shapes, lambda _, sizes: (None, *sizes[1:]) if sizes else sizes)
+
+
+def _refuse_several(model: Any) -> None:
+    """Keras remembers the shapes of the first argument only."""
+    required = [
+        parameter.name
+        for parameter in signature(model.call).parameters.values()
+        if parameter.default is Parameter.empty
+        and parameter.name not in _KEPT_BY_KERAS
+        and parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(required) > 1:
+        named = ", ".join(map(repr, required))
+        raise BadCall(
+            f"the model {model.name!r} takes several arguments: {named}",
+            hint="Let it take them in one dictionary or list, or build it with keras.Input.",
+        )
+
+
+def _layer_names(library: Any, inputs: list[Any], outputs: list[Any]) -> list[str]:
+    """The layers that give the outputs."""
     return [str(name) for name in library.Model(_single(inputs), _single(outputs)).output_names]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from folding.conversion.function import Function
 from folding.conversion.job import MODEL, Job
+from folding.conversion.opsets import JAX2ONNX, require_by
 from folding.conversion.samples import Array, Feed, Spec
 from folding.errors import Unconvertible
 
@@ -32,10 +33,12 @@ class OnJax:
             What the ONNX model takes.
 
         Raises:
+            BadCall: jax2onnx does not write the operator set.
             Unconvertible: jax2onnx leaves an operation.
         """
         import jax2onnx
 
+        require_by(JAX2ONNX, job.opset)
         chosen = {} if job.opset is None else {"opset": job.opset}
         try:
             jax2onnx.to_onnx(

@@ -56,10 +56,21 @@ def samples_of(job: Job, title: str, names: Sequence[str]) -> Feed:
         StorageFailed: they cannot be read.
     """
     if job.samples is None:
-        hint = f"Give sample inputs: arrays for {' and '.join(map(repr, names))}."
-        raise BadCall(f"{title} does not say what shapes it takes", hint=hint)
+        raise BadCall(f"{title} does not say what shapes it takes", hint=_way(job, names))
     try:
         return archive(job.samples)
     except OSError as error:
         text = f"cannot read {str(job.samples)!r}: {error.strerror or error}"
         raise StorageFailed(text) from error
+
+
+def _way(job: Job, names: Sequence[str]) -> str:
+    """How samples are given: by the option of the command, or to the function."""
+    if job.kind is Kind.TORCHSCRIPT:
+        arrays = ", ".join(f"{name}=..." for name in names)
+        return (
+            "Give --sample-inputs FILE.npz (to lint: --inputs FILE.npz), an archive as"
+            f" numpy.savez('FILE.npz', {arrays}) writes it; the first axis is the batch."
+        )
+    arrays = ", ".join(f"{name!r}: ..." for name in names)
+    return f"Give sample_inputs={{{arrays}}}, arrays whose first axis is the batch."

@@ -1,6 +1,7 @@
 """Graphs of TensorFlow 1, as they were trained, made ready for inference without running them.
 
 loading      the graph and its checkpoint, from files
+switched     variables that are flags, as inputs
 flags        the inputs that decide what is computed, and values for them
 training     what these are at inference
 randomness   random numbers, and dropout that drops nothing

@@ -8,7 +8,9 @@ from typing import Any
 
 from folding.conversion.tf1.nodes import Tensor, data, value_of
 
-_PASSING = frozenset({"Identity", "RefIdentity", "StopGradient", "PreventGradient", "Snapshot"})
+_PASSING = frozenset(
+    {"Identity", "PreventGradient", "ReadVariableOp", "RefIdentity", "Snapshot", "StopGradient"}
+)
 
 
 def truth(nodes: Mapping[str, Any], tensor: Tensor) -> bool | None:

@@ -1,7 +1,7 @@
 """The training flags of a graph, and what they and other inputs are at inference.
 
 A flag is a truth value, a whole number or a text that decides which side of a Switch or an If runs:
-a Placeholder, with a default or not.
+a Placeholder, with a default or not, or a variable (``switched``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from onnx import helper
 
 from folding.conversion.tf1.conditions import conditions
 from folding.conversion.tf1.nodes import Graph, data, in_order, parsed, value_of
+from folding.conversion.tf1.variables import VARIABLES
 from folding.errors import BadCall
 from folding.frozen_inputs import frozen_inputs
 
@@ -28,7 +29,7 @@ def flags(graph: Graph, outputs: Iterable[str]) -> list[str]:
     return [
         name
         for name, node in needed.items()
-        if node.op in _INPUTS and name in deciding and (is_truth(node) or _is_mode(node))
+        if node.op in _INPUTS and name in deciding and (is_truth(node) or is_mode(node))
     ]
 
 
@@ -79,7 +80,7 @@ def is_truth(node: Any) -> bool:
         return False
     if node.op == "Const":
         return not node.attr["value"].tensor.tensor_shape.dim
-    return node.op in _INPUTS and shape_of(node) in (None, [])
+    return node.op in _INPUTS | VARIABLES and shape_of(node) in (None, [])
 
 
 def is_text(node: Any) -> bool:
@@ -89,8 +90,8 @@ def is_text(node: Any) -> bool:
     return bool(node.attr["dtype"].type == tf.string.as_datatype_enum)
 
 
-def _is_mode(node: Any) -> bool:
-    """Whether a node is one whole number or text."""
+def is_mode(node: Any) -> bool:
+    """Whether an input or a variable is one whole number or text."""
     import tensorflow as tf
 
     kind = tf.dtypes.as_dtype(node.attr["dtype"].type)

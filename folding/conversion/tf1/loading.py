@@ -8,6 +8,7 @@ from typing import Any
 
 from folding.conversion.job import Job, Kind
 from folding.conversion.tf1.nodes import Graph, first_line
+from folding.conversion.tf1.switched import with_inputs
 from folding.conversion.tf1.variables import Checkpoint
 from folding.errors import BadModel, StorageFailed
 
@@ -17,13 +18,17 @@ _AGAIN = "Check that the file is complete, or save it again."
 
 @dataclass(frozen=True)
 class Loaded:
-    """A graph as it was saved; ``meta`` is a MetaGraphDef where there is one."""
+    """A graph as it was saved; ``meta`` is a MetaGraphDef where there is one.
+
+    In ``graph`` the variables of ``switched`` are inputs: they are training flags.
+    """
 
     graph_def: Any
     graph: Graph
     meta: Any = None
     prefix: str = ""
     checkpoint: Checkpoint | None = None
+    switched: frozenset[str] = frozenset()
 
     @property
     def signed(self) -> list[str]:
@@ -54,9 +59,9 @@ def loaded(job: Job) -> Loaded:
         path = _meta_path(job.source)
         meta = _message(path, meta_graph_pb2.MetaGraphDef())
         prefix = str(path.with_suffix(""))
-    return Loaded(
-        meta.graph_def, Graph.of(meta.graph_def), meta, prefix, _checkpoint(path.name, prefix)
-    )
+    checkpoint = _checkpoint(path.name, prefix)
+    graph, switched = with_inputs(Graph.of(meta.graph_def), checkpoint)
+    return Loaded(meta.graph_def, graph, meta, prefix, checkpoint, switched)
 
 
 def _served(folder: Path) -> tuple[Path, Any]:

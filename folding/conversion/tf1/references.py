@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,13 +42,27 @@ def write_references(job: Job, loaded: Loaded, found: Inference) -> list[str]:
         tensorflow.errors.OpError: it does not run it.
     """
     wanted = {plain(tensor): _there(loaded, found, tensor) for tensor in found.outputs}
-    settled = {f"{name}:0": value for name, value in {**found.flags, **found.defaults}.items()}
+    values = {**found.flags, **found.defaults}
+    settled = {f"{n}:0": value for n, value in values.items() if n not in loaded.switched}
     files: list[str] = []
     with _running(loaded) as session:
+        _assign(session, {name: values[name] for name in values.keys() & loaded.switched})
         for number, feed in enumerate(_feeds(job, found)):
             given = {f"{name}:0": array for name, array in feed.items()} | settled
             files.append(write_reference(job, number, feed, session.run(wanted, given)))
     return files
+
+
+def _assign(session: Any, values: Mapping[str, Any]) -> None:
+    """Set variables: no value can be fed for one everywhere it is read."""
+    import tensorflow as tf
+
+    for name, value in values.items():
+        variable = session.graph.get_tensor_by_name(f"{name}:0")
+        is_handle = variable.dtype == tf.resource
+        assign = tf.raw_ops.AssignVariableOp if is_handle else tf.raw_ops.Assign
+        given = {"resource" if is_handle else "ref": variable}
+        session.run(assign(**given, value=tf.constant(value)))
 
 
 def _there(loaded: Loaded, found: Inference, tensor: Tensor) -> str:

@@ -55,8 +55,10 @@ def without_variables(
     for name, node in graph.nodes.items():
         if node.op in VARIABLES:
             nodes[name] = constant(name, _value(node, checkpoint, restored))
-        elif any(graph.nodes[tensor.node].op in VARIABLES for tensor in data(node)):
-            nodes[name] = _reader(node, {tensor: graph.nodes[tensor.node] for tensor in data(node)})
+        elif node.op in _READS or any(
+            source.op in VARIABLES for source in _sources(graph, node).values()
+        ):
+            nodes[name] = _reader(node, _sources(graph, node))
         else:
             nodes[name] = node
     return Graph(nodes, graph.functions)
@@ -66,11 +68,23 @@ def _value(node: Any, checkpoint: Checkpoint | None, restored: Mapping[str, str]
     if checkpoint is None:
         text = f"the graph is not frozen: it has no value for the variable {node.name!r}"
         raise BadModel(text, hint="Freeze it, or give the .meta beside its checkpoint.")
+    value = found_value(node, checkpoint, restored)
+    if value is None:
+        raise BadModel(f"the checkpoint has no variable {node.name!r}", hint=_SAVE_WHOLE)
+    return value
+
+
+def found_value(node: Any, checkpoint: Checkpoint, restored: Mapping[str, str]) -> Any:
+    """What a checkpoint holds of a variable, or None.
+
+    Raises:
+        BadModel: it is damaged there.
+    """
     shared = node.attr["shared_name"].s.decode()
     for name in (node.name, shared, restored.get(node.name)):
         if name and checkpoint.has_tensor(name):
             return _read(checkpoint, name)
-    raise BadModel(f"the checkpoint has no variable {node.name!r}", hint=_SAVE_WHOLE)
+    return None
 
 
 def _read(checkpoint: Checkpoint, name: str) -> Any:
@@ -84,6 +98,10 @@ def _read(checkpoint: Checkpoint, name: str) -> Any:
         raise BadModel(text, hint=hint) from error
 
 
+def _sources(graph: Graph, node: Any) -> dict[Tensor, Any]:
+    return {tensor: graph.nodes[tensor.node] for tensor in data(node)}
+
+
 def _reader(node: Any, sources: Mapping[Tensor, Any]) -> Any:
     """A node that takes a value where it took a variable."""
     handles = [tensor for tensor, source in sources.items() if source.op == _HANDLE]
@@ -91,7 +109,7 @@ def _reader(node: Any, sources: Mapping[Tensor, Any]) -> Any:
         variable = next(source.name for source in sources.values() if source.op in VARIABLES)
         text = f"the {node.op} {node.name!r} does more to the variable {variable!r} than read it"
         raise Unconvertible(text, hint=_SAVE_WHOLE)
-    if not handles:
+    if node.op not in _READS:
         return node
     copy = type(node)(name=node.name, op=_READS[node.op], input=node.input)
     kind = node.attr["dtype"]

@@ -111,7 +111,8 @@ def test_an_open_length_is_kept_where_it_can_be(saved: Saved, ask: Ask) -> None:
     names = ("recurrent.keras", "open.keras")
     unrolled, open_ = ask("torch", [{"source": saved("keras") / name} for name in names])
     (warning,) = unrolled.said["warnings"]
-    assert "takes arrays of 1x32x3 only" in warning["text"]
+    assert "takes arrays of ?x32x3 only" in warning["text"]
+    assert len(unrolled.said["references"]) == 3  # The batch is open.
     assert not open_.said["warnings"]
     for answer in (unrolled, open_):
         answer.folded()
@@ -120,6 +121,14 @@ def test_an_open_length_is_kept_where_it_can_be(saved: Saved, ask: Ask) -> None:
     assert shorter.shape == (3, 9, 2)
     (kept,) = ask("tensorflow", [{"source": saved("keras") / "recurrent.keras"}])
     assert not kept.said["warnings"]
+
+
+def test_where_no_batch_can_be_left_open_one_is_fixed(saved: Saved, ask: Ask) -> None:
+    """PyTorch's older exporter writes what is no model of a layer that goes both ways."""
+    (answer,) = ask("torch", [{"source": saved("keras") / "turned.keras"}])
+    (warning,) = answer.said["warnings"]
+    assert "takes arrays of 1x32x3 only" in warning["text"]
+    answer.folded()
 
 
 def test_what_tensorflow_cannot_convert_may_go_by_torch(saved: Saved, ask: Ask) -> None:
@@ -189,14 +198,26 @@ def test_a_backend_that_is_not_there_is_named(saved: Saved, tmp_path: Path) -> N
 def test_live_models_are_converted_and_left_alone(
     library: str, backend: str, tmp_path: Path
 ) -> None:
-    """A model of the caller's program, functional or a subclass, keeps every weight it has."""
+    """A model of the caller's program keeps every weight it has, and is of any batch.
+
+    It may be functional or a subclass, whose inputs and outputs are in dictionaries and lists.
+    """
     script = str(HERE / "live_keras.py")
     legacy = {"TF_USE_LEGACY_KERAS": "1"} if library == "tf_keras" else {}
     run([script, library, str(tmp_path)], {"KERAS_BACKEND": backend, **legacy})
     said = json.loads((tmp_path / "said.json").read_text())
-    for name in ("functional", "subclass", "dictionary"):
+    for name in ("functional", "subclass", "dictionary", "nested", "keyed"):
         Answer(tmp_path / name, said[name]).folded()
+        assert len(said[name]["references"]) == 3  # At a batch of 1, 3 and 8.
     assert [port["source"] for port in said["dictionary"]["outputs"]] == ["p", "q"]
     assert said["learns"] == ["Unconvertible", "unchanged"]
     assert said["uncalled"][0] == "BadCall"
-    assert "Call it once" in said["uncalled"][1]
+    assert "Call it once" in said["uncalled"][2]
+    assert said["several"][:2] == [
+        "BadCall",
+        "the model 'several' takes several arguments: 'one', 'other'",
+    ]
+    for name in ("nested", "keyed"):
+        names = {(port["source"], port["graph"]) for port in said[name]["inputs"]}
+        assert names == {("one", "one"), ("pair.0", "pair.0"), ("pair.1", "pair.1")}
+    assert [port["graph"] for port in said["nested"]["outputs"]] == ["sums.0", "sums.1"]

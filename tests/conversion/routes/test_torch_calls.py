@@ -9,7 +9,6 @@ import onnx
 import pytest
 from files import Array
 
-import folding
 from folding.conversion.job import Kind
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.filterwarnings("ignore")]
@@ -218,11 +217,16 @@ def test_the_operator_set_is_the_one_asked_for(tmp_path: Path, route: str, opset
     assert found.version == opset
 
 
-def test_an_operator_set_that_no_exporter_writes_is_refused(tmp_path: Path) -> None:
-    """Not another one is written instead."""
+@pytest.mark.parametrize("opset", [7, 23])
+@pytest.mark.parametrize("route", ["program", "trace", "module"])
+def test_the_oldest_and_the_newest_operator_set_are_written(
+    tmp_path: Path, route: str, opset: int
+) -> None:
+    """They are the ones that refusals name."""
     import torch_files
     import torch_models
 
     module, array = torch_models.trained("classic"), torch_files.rows((1, 8, 8))
-    with pytest.raises(folding.BadModel, match="cannot be converted"):
-        torch_files.of_trace(tmp_path, module, array, opset=26)
+    task, _ = torch_files.ROUTES[route](tmp_path, module, array, opset=opset)
+    (found,) = onnx.load_model(task.folder / "model.onnx").opset_import
+    assert found.version == opset

@@ -121,16 +121,17 @@ def test_a_value_that_an_input_does_not_take_is_refused(
 
 
 def test_a_script_needs_samples(files: dict[Kind, Path], tmp_path: Path) -> None:
-    """It does not say what shapes it takes."""
+    """It does not say what shapes it takes; the option that does is named, with its form."""
     import torch_files
 
     with pytest.raises(folding.BadCall, match="does not say what shapes it takes") as refused:
         run(torch_files.job(tmp_path, files[Kind.TORCHSCRIPT], Kind.TORCHSCRIPT))
-    assert "'input'" in refused.value.hint
+    assert "--sample-inputs FILE.npz" in refused.value.hint
+    assert "numpy.savez('FILE.npz', input=...)" in refused.value.hint
 
 
 def test_a_module_needs_samples(tmp_path: Path) -> None:
-    """Nor does a module."""
+    """Nor does a module, which is converted by a function."""
     import torch_files
     import torch_models
 
@@ -139,7 +140,7 @@ def test_a_module_needs_samples(tmp_path: Path) -> None:
     task = torch_files.job(tmp_path, Path("module"), Kind.EXPORTED_PROGRAM)
     with pytest.raises(folding.BadCall, match="'Sequential' does not say what shapes") as refused:
         convert_module(torch_models.trained("layer_norm"), task)
-    assert "'input'" in refused.value.hint
+    assert "sample_inputs={'input': ...}" in refused.value.hint
 
 
 @pytest.mark.parametrize("route", ["trace", "module"])
