@@ -48,7 +48,7 @@ class Reason(StrEnum):
     CAPTURED = "this value on the way is also read inside a body of a control-flow node"
     FORKED = "this value on the way is also used elsewhere"
     CUSTOM_OPERATOR = "this operator is not one of ONNX's own"
-    NO_RULE = "no affine passes this operator"
+    NO_RULE = "no rule lets an affine pass this operator"
     BEHIND_KEPT = "another affine on the way stays"
     OTHER_AXIS = "another affine on the way acts along another axis"
     CAST_ROUNDS = "this conversion changes the type"
@@ -79,17 +79,12 @@ class Reason(StrEnum):
     POSITIVE_ONLY = "quantised weights take only positive scales"
     OTHER_SCALES = "the scales of this quantised weight differ along another axis"
     ONE_SCALE = "below opset 13 a quantised weight has one scale for all channels"
-    ROUNDS_INPUT = (
-        "with a scale of its own, onnxruntime would round what this layer reads to 8 bits,"
-        " as it does not now"
-    )
+    ROUNDS_INPUT = "with a scale of its own, onnxruntime would round the layer's input to 8 bits"
     SHARED_WEIGHT = "others read this weight too"
     QUANTISED_BIAS = "the bias of this layer is quantised"
     QUANTISED_SUM = "a shift would have to be summed over this quantised weight"
     COPIES = "folding it would store this tensor twice, and copies would grow the file by over 1 %"
-    COMPUTED_COPIES = (
-        "folding it would store what is computed here, and copies would grow the file by over 1 %"
-    )
+    COMPUTED_COPIES = "folding it would store what is computed here, and grow the file by over 1 %"
     # The numbers.
     OVERFLOW = "a folded number would overflow the type that this tensor is stored in"
     FAILED_ITS_RUN = "the folded layer gave other numbers than rounding explains when it was run"

@@ -9,7 +9,7 @@ from folding.carriers import CARRIERS, Carrier, Moved, Passage, asked, ways
 from folding.carriers.rooted import taken_in
 from folding.draft import Draft
 from folding.layers import DraftLayer
-from folding.plan import Kept, Reason
+from folding.plan import Folded, Kept, Reason
 from folding.protos import integer, is_default_domain, title
 from folding.way import Road, Stop, key_of
 
@@ -18,6 +18,18 @@ def as_in_source(draft: Draft, kept: Kept, index: int) -> Kept:
     """A refusal with the culprit's name in the source: an earlier fold may have renamed it."""
     is_node = kept.at == title(draft.node(index))
     return replace(kept, at=draft.title(index)) if is_node else kept
+
+
+def told(draft: Draft, outcome: Folded | Kept) -> Folded | Kept:
+    """What became of an affine, with the names that values have in the source."""
+    if isinstance(outcome, Kept):
+        return _told(draft, outcome)
+    return replace(outcome, rest=_told(draft, outcome.rest)) if outcome.rest else outcome
+
+
+def _told(draft: Draft, kept: Kept) -> Kept:
+    below = _told(draft, kept.below) if kept.below else None
+    return replace(kept, at=draft.source_name(kept.at), below=below)
 
 
 def narrowed_to(draft: Draft, value: str) -> int:

@@ -33,6 +33,7 @@ from folding.prices import Prices
 from folding.protos import title
 from folding.ranges import range_warnings
 from folding.recognise import Recogniser
+from folding.roads import told
 from folding.unread import unread
 from folding.waits import Waits
 from folding.walk import Walker
@@ -77,9 +78,9 @@ class Search:
                     self._decide(chain)
             is_open = self._merge()
         return [
-            Decision(self._name(chain), chain.kind, self._titles(chain), self.outcomes[chain])
-            for chain in self.chains
-            if chain.kind is not Kind.SCALAR or isinstance(self.outcomes[chain], Folded)
+            Decision(self._name(chain), chain.kind, self._titles(chain), told(self.draft, outcome))
+            for chain, outcome in ((chain, self.outcomes[chain]) for chain in self.chains)
+            if chain.kind is not Kind.SCALAR or isinstance(outcome, Folded)
         ]
 
     def _decide(self, chain: Chain) -> None:

@@ -366,3 +366,20 @@ def test_a_scale_of_zero_needs_no_shift_as_large_as_what_it_makes_nothing_of() -
 
     assert result.operators == ["MatMul", "Add"]
     assert_same_function(model, result.model)
+
+
+def test_what_stays_names_values_as_the_source_does() -> None:
+    """Also where an earlier fold has given a value in between another name."""
+    net = Net()
+    net.node("MatMul", net.input(2, 5, 6), net.weight(6, 9), out="v")
+    net.node("Reshape", "v", net.integers(2, 5, 3, 3), out="r")
+    net.node("Transpose", "r", perm=[2, 0, 1, 3], out="t")
+    parts = [net.node("Gather", "t", net.integers(n), axis=0) for n in range(3)]
+    net.node("Mul", parts[0], net.store(0.5), out="first")
+    net.node("Mul", parts[2], net.weight(3), out="last")
+    model = net.model("first", parts[1], "last")
+
+    result = fold(model)
+
+    assert result.decision("first").is_folded
+    assert result.kept("last") == (Reason.FORKED, "t")

@@ -203,7 +203,7 @@ def test_one_reader_that_cannot_take_it_keeps_all() -> None:
     assert (outcome.reason, outcome.at) == (Reason.GRAPH_INPUT, "x")
     assert outcome.below is not None
     assert (outcome.below.reason, outcome.below.at) == (Reason.NO_RULE, "wall")
-    assert "behind it, no affine passes this operator (Sigmoid 'wall')" in str(outcome)
+    assert "behind it, no rule lets an affine pass this operator (Sigmoid 'wall')" in str(outcome)
 
 
 @pytest.mark.parametrize("who", ["output", "body"])
