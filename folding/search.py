@@ -42,7 +42,8 @@ from folding.way import Reached
 F = TypeVar("F", Reached, Descended)
 
 #: Reasons that another affine, composed with this one, may not share.
-_MAY_CHANGE = frozenset({Reason.CAST_ROUNDS, Reason.OVERFLOW, Reason.UNDERFLOW, Reason.OTHER_AXIS})
+_NUMBERS = {Reason.CAST_ROUNDS, Reason.OVERFLOW, Reason.UNDERFLOW}
+_MAY_CHANGE = _NUMBERS | {Reason.OTHER_AXIS, Reason.UNREAD}
 
 
 class Search:
@@ -166,8 +167,8 @@ class Search:
         if self._is_scalar(chain) or is_one or whole.is_shift or whole.is_scale:
             return None
         scale, shift = whole.parts()
-        found: Reached | Descended | Kept
-        found = self._fitting(chain, self.walker.up(chain, scale), shift)
+        up = self.walker.up(chain, scale)
+        found: Reached | Descended | Kept = self._fitting(chain, up, shift)
         if isinstance(found, Kept) and (before := whole.shift_first()) is not None:
             found = self._fitting(chain, self._down(chain, scale), before)
         return None if isinstance(found, Kept) else self._fold(chain, found, kept)

@@ -191,6 +191,23 @@ def test_an_affine_that_nothing_reads_is_in_the_way_and_stays() -> None:
     assert result.kept("y") == (Reason.FORKED, "v")
 
 
+def test_an_affine_that_nothing_reads_goes_with_the_one_before_it() -> None:
+    """Whichever of them is decided first; so folding twice changes nothing."""
+    net = Net()
+    net.node("Sub", net.store(0.5), net.node("Relu", net.input(2, 4)), out="v")
+    net.batch_norm("v", 4, "dead")
+    net.node("Gemm", "v", net.weight(4, 3), net.weight(1), out="g")
+    net.batch_norm("g", 3, "y")
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.operators == ["Relu", "Gemm"]
+    assert result.decision("dead").is_folded
+    assert_same_function(model, result.model)
+    assert fold(result.model).model.SerializeToString() == result.model.SerializeToString()
+
+
 def test_another_output_of_a_node_may_not_change_under_a_node_that_stays() -> None:
     """Where all are equal, the first place is another."""
     net = layer()

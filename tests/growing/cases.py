@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from graphs import BFLOAT, DOUBLE, FLOAT, HALF, Feed, Net
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
-from onnx import ModelProto, TensorShapeProto, helper
+from onnx import ModelProto, TensorShapeProto, helper, numpy_helper
 
 from growing.affines import AFFINES
 from growing.bodies import BODIES
@@ -21,6 +21,7 @@ from growing.shaping import SHAPING
 from growing.windows import WINDOWS
 
 BATCH = 2
+_OLD_IR = 3
 OPSETS = (8, 9, 10, 11, 13, 17, 18, 21, 23)
 #: Their kernels' types begin there.
 _BFLOAT_OPSETS = (22, 23)
@@ -52,12 +53,16 @@ _PLANS: tuple[tuple[tuple[Rule, ...], ...], ...] = (
 
 @dataclass(frozen=True)
 class Case:
-    """A model, what to feed it, its type, and the nodes that must be in exactly one decision."""
+    """A model, what to feed it, its type, and the nodes that must be in exactly one decision.
+
+    ``overridden`` are numbers that a caller may give instead of stored ones.
+    """
 
     model: ModelProto
     feed: Feed
     elem_type: int
     counted: tuple[str, ...]
+    overridden: Feed = field(default_factory=dict)
 
 
 @st.composite
@@ -70,7 +75,7 @@ def grown(g: Grower, types: tuple[int, ...]) -> Case:
     """A model of one of these types."""
     elem_type = g.pick(*types)
     opset = g.pick(*(_BFLOAT_OPSETS if elem_type == BFLOAT else OPSETS))
-    g.net = Net(elem_type, opset, 3 if g.one_in(6) else 8, seed=g.upto(2**16))
+    g.net = Net(elem_type, opset, _OLD_IR if g.one_in(6) else 8, seed=g.upto(2**16))
     x = _start(g)
     for _ in range(g.upto(6, 2)):
         if g.one_in(8):
@@ -85,7 +90,24 @@ def grown(g: Grower, types: tuple[int, ...]) -> Case:
                 TensorShapeProto.Dimension() for _ in g.values[value.name].shape
             )
             value.type.tensor_type.elem_type = g.kind(value.name)
+    if g.net.ir_version > _OLD_IR and model.graph.initializer and g.one_in(6):
+        # Not each of those whose constants a caller may override is known for an affine.
+        return Case(model, g.feed, elem_type, (), _overridden(g, model))
     return Case(model, g.feed, elem_type, tuple(g.counted))
+
+
+def _overridden(g: Grower, model: ModelProto) -> Feed:
+    """Make inputs of some stored tensors; other floats for them, as other integers rarely fit."""
+    found: Feed = {}
+    stored = model.graph.initializer
+    for tensor in g.random.sample(list(stored), g.upto(min(3, len(stored)), 1)):
+        value = numpy_helper.to_array(tensor)
+        model.graph.input.append(
+            helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        )
+        if tensor.data_type == g.net.elem_type:
+            found[tensor.name] = (value.astype(np.float64) * 1.25).astype(value.dtype)
+    return found
 
 
 def _start(g: Grower) -> str:
@@ -123,7 +145,8 @@ def other_batches(case: Case) -> list[Feed]:
 
 
 def feeds(case: Case) -> list[Feed]:
-    """The numbers that the model grew with, and the same for other truths."""
-    if "condition" not in case.feed:
-        return [case.feed]
-    return [case.feed | {"condition": np.array(truth)} for truth in (True, False)]
+    """The numbers that the model grew with, the same for other truths, and what is overridden."""
+    found = [case.feed]
+    if "condition" in case.feed:
+        found = [case.feed | {"condition": np.array(truth)} for truth in (True, False)]
+    return [*found, found[0] | case.overridden] if case.overridden else found
