@@ -21,7 +21,7 @@ from folding.carriers import slice as slicing
 from folding.carriers.gather import gathered
 from folding.draft import Draft
 from folding.protos import is_default_domain
-from folding.way import Fork, Reached
+from folding.way import Fork, Reached, Turn
 
 #: A value with more readers than that is not asked for those that are apart.
 MOST_READERS = 32
@@ -69,11 +69,15 @@ def own_part(draft: Draft, fork: Fork) -> Fork | None:
 
 
 def aside(draft: Draft, reached: Reached) -> dict[str, int | None]:
-    """What is made by those who read a value on the way of a fold but take other channels of it.
+    """What is made of other channels than those on the way of a fold, by who reads a value on it.
 
-    Where the channels are in it does not matter: none of them changes. What those on the way make
-    is not as it was then, and no end.
+    That may be a Split on the way. Where the channels are in it does not matter: none of them
+    changes. What those on the way make is not as it was then, and no end.
     """
     values = {line.end.value for line in reached.lines if isinstance(line.end, Fork)}
     nodes = (index for value in sorted(values) for index in draft.readers(value))
-    return {draft.node(index).output[0]: None for index in nodes}
+    found: dict[str, int | None] = {draft.node(index).output[0]: None for index in nodes}
+    for turn in (line.end for line in reached.lines if isinstance(line.end, Turn)):
+        parts = draft.node(turn.node).output
+        found |= dict.fromkeys(filter(None, parts if len(parts) > 1 else ()))
+    return found

@@ -400,3 +400,23 @@ def test_a_plan_that_takes_others_for_apart_is_found(
 
     assert check.status is Status.FAILED
     assert "lets a value go on as another one" in check.why
+
+
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+def test_the_other_parts_of_a_split_are_compared_too(*, joined: bool, first: bool) -> None:
+    """They have the noise of what went into the layer before."""
+    net = Net()
+    x = net.node("Add", net.node("Mul", net.input(2, 3), net.weight(3)), net.weight(3))
+    net.node("MatMul", x, net.weight(3, 6))
+    net.node("Split", net.nodes[-1].output[0], net.integers(3, 3), out="a,b", axis=1)
+    part, rest = ("a", "b") if first else ("b", "a")
+    if joined:
+        part = net.node("Concat", net.node("Relu", part), net.node("Relu", part), axis=0)
+    net.node("Mul", part, net.positive(3), out="y")
+    _, candidate, drafts = planned_fold(net.model("y", rest))
+
+    sites, missing = find_sites(drafts[0], candidate.graph)
+
+    assert ({site.name for site in sites}, missing) == ({"y", rest}, [])
+    assert fold(net.model("y", rest)).decision("y").is_folded
