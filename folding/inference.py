@@ -48,8 +48,8 @@ FAILURES = (
 )
 
 
-#: The domain of nodes that inference is not to know.
-_UNKNOWN = helper.make_opsetid("folding.unknown", 1)
+#: The name of a value that there is not, so that inference does not know it.
+_UNKNOWN = "folding:unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,6 @@ def _inferred(data: bytes, *, data_prop: bool) -> ModelProto:
         if not hidden:
             break
         copy = ModelProto.FromString(data)
-        copy.opset_import.append(_UNKNOWN)
         for graph in graphs(copy):
             _hide(node for node in graph.node if are_all or hidden.intersection(node.output))
         inferred = shape_inference.infer_shapes(copy, data_prop=data_prop)
@@ -92,9 +91,9 @@ def _inferred(data: bytes, *, data_prop: bool) -> ModelProto:
 
 
 def _hide(nodes: Iterable[NodeProto]) -> None:
-    """Let inference say nothing of the Einsums among some nodes."""
+    """Let inference know the type alone of what the Einsums among some nodes make."""
     for node in filter(_is_einsum, nodes):
-        node.domain = _UNKNOWN.domain
+        node.CopyFrom(helper.make_node("Reshape", [node.input[0], _UNKNOWN], node.output))
 
 
 def _is_einsum(node: NodeProto) -> bool:
@@ -127,7 +126,6 @@ def _prepared(model: Model, settled: Settled) -> ModelProto:
     for tensor in tensors(copy):
         _show_or_hide(model, tensor)
     for function in copy.functions:
-        function.opset_import.append(_UNKNOWN)
         _hide(function.node)  # It is not known with which shapes they are called.
     _settle(copy.graph, settled)
     return copy

@@ -8,6 +8,8 @@ from graphs import FLOAT, Net, distance, feed_for, fold, fold_unverified, run
 from onnx import helper
 
 from folding.einsums import may_be_longer
+from folding.graph import index
+from folding.modelfile import in_memory
 
 
 @pytest.mark.parametrize(
@@ -85,3 +87,12 @@ def test_an_einsum_without_doubt_keeps_its_shape() -> None:
     result = fold(net.model("y"))
 
     assert result.decision("y").is_folded
+
+
+def test_the_type_of_an_einsum_in_doubt_is_known() -> None:
+    net = Net()
+    net.node("Einsum", net.weight(1, 3), net.input("a", "n", 2), equation="bz,abc->abz", out="y")
+
+    (scope,), problem = index(in_memory(net.model("y")))
+
+    assert (scope.type("y"), scope.shape("y"), problem) == (FLOAT, None, None)
