@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from folding.equivalence.feeds import Feed
 from folding.equivalence.given import load
 from folding.equivalence.inputs import Inputs
 from folding.equivalence.jobs import CPU, ModelPlace
@@ -24,8 +25,11 @@ def ran(
     limits: RunLimits,
     inputs: Inputs | None,
     shapes: Mapping[str, Sequence[int]] | None,
+    steered: Feed,
 ) -> tuple[list[Finding], str]:
     """What running a model shows, and why it was not run if it was not.
+
+    ``steered`` has what flags are at inference, where inputs are made up.
 
     Raises:
         BadCall: the inputs or shapes do not fit the model.
@@ -39,7 +43,7 @@ def ran(
     if why or source.path is None:
         return [], why
     place = ModelPlace(source.path, source.data)
-    trial = Trial(place, nesting, feeds, sizes, dict(prepared.frozen))
+    trial = Trial(place, nesting, feeds, sizes, dict(prepared.frozen), steered)
     try:
         with Worker(limits, warm=("folding.lint.runs",)) as worker:
             found = worker.call(_TRIED, trial)

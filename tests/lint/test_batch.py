@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from graphs import INT64, Net
+from graphs import FLOAT, INT64, Net
 from linting import codes, conv, image, lints
 
 BATCH = "BATCH_STATISTICS"
@@ -245,3 +245,20 @@ def test_axes_may_be_an_input() -> None:
         mean = net.node("ReduceMean", net.node("Mul", y, y), axes)
         out = net.node("Div", y, net.node("Sqrt", mean))
         assert codes(net.model(out)) == ([BATCH] if known else [])
+
+
+def test_an_operator_of_another_domain_is_no_mean() -> None:
+    """Whatever it is called."""
+    net = Net()
+    y = conv(net, image(net))
+    mean = net.node("ReduceMean", net.node("Mul", y, y), axes=(0, 2, 3), domain="own")
+    assert codes(net.model(net.node("Div", y, net.node("Sqrt", mean)))) == []
+
+
+def test_a_mean_of_whole_numbers_is_no_statistic() -> None:
+    """Data that are normalised are floats, and so are their means."""
+    net = Net()
+    y = conv(net, image(net))
+    mean = net.node("ReduceMean", net.node("Cast", y, to=INT64), axes=(0, 2, 3))
+    root = net.node("Sqrt", net.node("Cast", mean, to=FLOAT))
+    assert codes(net.model(net.node("Div", y, root))) == []
