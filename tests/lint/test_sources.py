@@ -132,6 +132,27 @@ def test_what_source_and_graph_say_is_said_once(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("operator", "name", "expected"),
+    [
+        ("Relu", "bn/batchnorm/mul", []),
+        ("BatchNormalization", "", []),
+        ("Relu", "batchnormal/Relu", ["NORM_ABSENT"]),
+    ],
+)
+def test_a_normalisation_by_computed_statistics_is_not_called_absent(
+    operator: str, name: str, expected: list[str], tmp_path: Path
+) -> None:
+    """The source declares it and has no statistics for it, but what is converted computes it."""
+    net = Net()
+    parameters = [net.positive(4) for _ in range(4)] if operator != "Relu" else []
+    y = net.node(operator, conv(net, image(net)), *parameters, name=name)
+    model = tmp_path / "model.onnx"
+    model.write_bytes(net.model(y).SerializeToString())
+    found = of_product(product(), model, Request(), run=False)
+    assert [finding.code.name for finding in found.findings] == expected
+
+
 @pytest.mark.parametrize("from_zero", [True, False])
 def test_corrected_statistics_are_what_was_averaged(*, from_zero: bool) -> None:
     """By simulating the averages of a batch that is always the same."""
