@@ -70,7 +70,7 @@ def _begun(
     truths = {flag: o for flag, o in choices.items() if o[0].dtype.kind == "b"}
     values = {flag: options[0] for flag, options in truths.items()}
     level = training(_frozen(model, values)) if choices else 0
-    if level and needed & truths.keys():  # Some flags are true at inference.
+    if level:  # Some flags are true at inference.
         turned = {flag: o[flag in needed] for flag, o in truths.items()}
         other = training(_frozen(model, turned))
         if other < level:

@@ -34,8 +34,7 @@ def branch(x: str, *, nested: bool) -> GraphProto:
     out = normalised(body, x, (0,))
     if nested:
         inner, body = body.graph(out, name="inner"), Net()
-        true = body.store(True, "always", 0)
-        out = body.node("If", true, then_branch=inner, else_branch=inner)
+        out = body.node("If", "positive", then_branch=inner, else_branch=inner)
     return body.graph(out, name="body")
 
 
@@ -45,7 +44,7 @@ def test_what_a_body_reads_from_outside_may_be_of_a_layer(*, nested: bool) -> No
     net = Net()
     y = net.node("MatMul", net.input("N", 6), net.weight(6, 5, name="weight"))
     top = net.node("ReduceMax", y, keepdims=0)
-    positive = net.node("Greater", top, net.store(0.0, "zero"))
+    positive = net.node("Greater", top, net.store(0.0, "zero"), out="positive")
     body = branch(y, nested=nested)
     out = net.node("If", positive, then_branch=body, else_branch=body)
     assert set(codes(net.model(net.node("Relu", out)))) == {BATCH}
@@ -55,7 +54,7 @@ def test_what_a_body_makes_of_a_layer_is_learned_too() -> None:
     """Behind an If the statistics need no gamma either."""
     net = Net()
     y = net.node("MatMul", net.input("N", 6), net.weight(6, 5))
-    positive = net.node("Greater", net.node("ReduceMax", y, keepdims=0), net.store(0.0))
+    positive = net.node("Greater", net.node("ReduceMax", "x", keepdims=0), net.store(0.0))
     bodies = []
     for operator in ("Neg", "Abs"):
         value = helper.make_tensor_value_info(operator, FLOAT, ("N", 5))

@@ -56,21 +56,34 @@ def test_a_pooling_whose_result_is_added_to_what_follows_is_silent() -> None:
     assert ended(net, net.node("Add", short, inner)) == []
 
 
-def residual(net: Net, *, is_sum: bool) -> str:
+def residual(net: Net, joined: Callable[[Net, str, str], str]) -> str:
     """A first block: the norm behind the pooling is read by the layers, and by the shortcut."""
     pooled = net.node("MaxPool", conv(net, image(net)), kernel_shape=[2, 2])
     begun = net.node("Relu", normed(net, pooled))
     short = conv(net, begun, inner=4)
     inner = net.node("Relu", normed(net, conv(net, begun, inner=4)))
-    inner = net.node("Conv", inner, net.weight(4, 4, 1, 1))
-    return net.node("Add" if is_sum else "Mul", short, inner)
+    return joined(net, short, net.node("Conv", inner, net.weight(4, 4, 1, 1)))
+
+
+def summed(net: Net, short: str, inner: str) -> str:
+    return net.node("Add", short, inner)
+
+
+def multiplied(net: Net, short: str, inner: str) -> str:
+    return net.node("Mul", short, inner)
+
+
+def summed_apart(net: Net, short: str, inner: str) -> str:
+    """Each with something else."""
+    other = net.input("N", 4, 1, 1, name="other")
+    return net.node("Mul", net.node("Add", short, other), net.node("Add", inner, other))
 
 
 def test_a_pooling_before_the_first_block_of_a_residual_network_is_silent() -> None:
     """Its shortcut begins behind the norm; where the ways meet in no sum it is another."""
-    for is_sum in (True, False):
+    for joined, expected in ((summed, []), (multiplied, [POOLING]), (summed_apart, [POOLING])):
         net = Net()
-        assert ended(net, residual(net, is_sum=is_sum)) == [POOLING] * (not is_sum)
+        assert ended(net, residual(net, joined)) == expected
 
 
 def test_a_global_pooling_is_silent() -> None:
