@@ -20,6 +20,7 @@ Arrays = Mapping[str, npt.NDArray[np.float64]]
 
 #: How much of the beginning may be left in an average.
 _WARM = 0.01
+_ROUNDING = 1e-4
 
 
 def in_source(product: Product, folder: Path) -> list[Finding]:
@@ -44,7 +45,7 @@ def of_source(statistics: Statistics, arrays: Arrays) -> Iterator[Finding]:
     begun: list[Finding] = []
     if mean is not None and variance is not None:
         begun = list(of_statistics(at, mean, variance, epsilon))
-    yield from begun or _of_average(statistics)
+    yield from begun or _of_average(statistics, variance)
     if variance is not None and epsilon is not None:
         yield from of_epsilon(at, variance, epsilon)
     yield from _of_formula(statistics)
@@ -54,19 +55,33 @@ def of_source(statistics: Statistics, arrays: Arrays) -> Iterator[Finding]:
         yield Finding(Code.NONPOSITIVE_SCALE, at, cause)
 
 
-def _of_average(statistics: Statistics) -> Iterator[Finding]:
-    """An average that still holds what it began with."""
+def _of_average(
+    statistics: Statistics, variance: npt.NDArray[np.float64] | None
+) -> Iterator[Finding]:
+    """An average that still holds what it began with.
+
+    A variance that is below what is left of the 1 it began with did not begin there: it was trained
+    before the steps that are counted.
+    """
     left = beginning_left(statistics)
     if left is None:
         if statistics.averages_from_zero:
             cause = "its statistics are averages that began at 0 and were not corrected for it"
             yield Finding(Code.AVERAGE_FROM_ZERO, statistics.name, cause)
-    elif left > _WARM:
+    elif left > _WARM and not _is_below(statistics, variance, left):
         cause = (
             f"after {statistics.steps} steps of momentum {statistics.momentum:g} its statistics"
             f" are {1 - left:.2f} of the true ones and {left:.2f} of what they began with"
         )
         yield Finding(Code.AVERAGE_BARELY_WARM, statistics.name, cause)
+
+
+def _is_below(
+    statistics: Statistics, variance: npt.NDArray[np.float64] | None, left: float
+) -> bool:
+    if statistics.averages_from_zero or variance is None:
+        return False
+    return bool((variance < left * (1 - _ROUNDING)).any())
 
 
 def _of_formula(statistics: Statistics) -> Iterator[Finding]:

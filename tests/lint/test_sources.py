@@ -64,7 +64,14 @@ def test_a_cold_average_is_found(steps: int, *, is_cold: bool) -> None:
     """After n steps ``momentum ** n`` of the beginning is left: a hundredth is little enough."""
     for from_zero in (True, False):
         statistics = replace(SOUND, averages_from_zero=from_zero, steps=steps)
-        assert codes(statistics) == ["AVERAGE_BARELY_WARM"] * is_cold
+        assert codes(statistics, variance=[2.0, 0.75]) == ["AVERAGE_BARELY_WARM"] * is_cold
+
+
+def test_statistics_that_were_trained_before_the_steps_are_silent() -> None:
+    """A variance of 0.5 has not 0.74 of the 1 that it would have begun with; of 0 it may have."""
+    tuned = replace(SOUND, steps=30)
+    assert codes(tuned) == []
+    assert codes(replace(tuned, averages_from_zero=True)) == ["AVERAGE_BARELY_WARM"]
 
 
 def test_how_warm_it_is_is_said() -> None:
