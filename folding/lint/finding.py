@@ -25,7 +25,10 @@ class Code(Enum):
         " in UPDATE_OPS), and train again"
     )
     AVERAGE_FROM_ZERO = "correct the averages for their start, as zero_debias does, or train longer"
-    AVERAGE_BARELY_WARM = "train longer, lower the momentum, or ask for the corrected statistics"
+    AVERAGE_BARELY_WARM = (
+        "train longer or lower the momentum; of a TensorFlow 1 checkpoint, convert with"
+        " --correct-averages takes the beginning away"
+    )
     NORM_ABSENT = "see whether the layers really go through the normalisation"
     # What it computes.
     UNUSUAL_EPSILON = "see whether it was meant: frameworks begin at 0.001 or 0.00001"

@@ -101,19 +101,18 @@ def beginning_left(statistics: Statistics) -> float | None:
     return float(momentum**steps)
 
 
-def corrected(statistics: Statistics, arrays: Arrays) -> Arrays:
+def corrected(statistics: Statistics, arrays: Arrays) -> Arrays | None:
     """The arrays with mean and variance as they would be without what they began with.
 
-    Averages begin at 0; of a layer's own, the variance begins at 1.
-
-    Raises:
-        ValueError: it is not known how much of that is left, or it is all that there is.
+    Averages begin at 0; of a layer's own, the variance begins at 1. None if it is not known how
+    much of that is left, if it is all that there is, or if they did not begin there.
     """
-    left = beginning_left(statistics)
-    if left is None or left == 1:
-        raise ValueError(f"the averages of {statistics.name!r} cannot be corrected")
+    left, variance = beginning_left(statistics), arrays.get("variance")
+    if left is None or left == 1 or _is_below(statistics, variance, left):
+        return None
     begun = {"mean": 0.0, "variance": 0.0 if statistics.averages_from_zero else 1.0}
-    return {
+    found = {
         name: (array - left * begun[name]) / (1 - left) if name in begun else array
         for name, array in arrays.items()
     }
+    return {n: np.maximum(a, 0) if n == "variance" else a for n, a in found.items()}
