@@ -23,6 +23,7 @@ _NAMED = re.compile(r"(^|/)iter(ation)?(:0)?$")
 #: What it is called in a SavedModel, and the weight of new statistics in an update.
 _COUNTERS = ("optimizer/_iterations", "optimizer/iter", "global_step", "step")
 _DECAY = "AssignMovingAvg/decay"
+_FACTOR = "exponential_avg_factor"
 #: Larger weights are not read once more for a lint.
 _MOST_BYTES = 1 << 29
 
@@ -80,14 +81,21 @@ def served_history(folder: Path) -> tuple[float | None, int | None]:
     import tensorflow as tf
 
     decays = {
-        float(node.attr["value"].tensor.float_val[0])
+        weight
         for graph in graphs_of(folder)
         for function in graph.graph_def.library.function
-        for node in function.node_def
-        if node.name.endswith(_DECAY) and node.attr["value"].tensor.float_val
+        for weight in filter(None, map(_weight_of_new, function.node_def))
     }
     momentum = float(str(np.float32(1 - decays.pop()))) if len(decays) == 1 else None
     variables = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     keys = (f"{name}/.ATTRIBUTES/VARIABLE_VALUE" for name in _COUNTERS)
     counts = [int(variables.get_tensor(key)) for key in keys if variables.has_tensor(key)]
     return momentum, max(counts, default=0) or None
+
+
+def _weight_of_new(node: Any) -> float | None:
+    """How much of an average a node for training takes from each batch."""
+    if node.name.endswith(_DECAY):
+        return next(iter(node.attr["value"].tensor.float_val), None)
+    weight = node.attr[_FACTOR].f if node.op.startswith("FusedBatchNorm") else 1
+    return weight if 0 < weight < 1 else None
