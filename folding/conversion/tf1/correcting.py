@@ -43,7 +43,8 @@ def with_corrected(
             nodes.append(constant(norm.nodes[role], new))
         write_statistics(job, number, arrays)
         statistics.append(replace(one, averages_from_zero=False, steps=None))
-        text = f"its mean and variance are without the {beginning_left(one):.2f} of their beginning"
+        left = f"{beginning_left(one):.2f}"
+        text = f"its mean and variance have lost the {left} that was left of what they began with"
         warnings.append(Warned("AVERAGES_CORRECTED", one.name, f"{one.name!r}: {text}"))
     if not warnings:
         text = "no averages can be corrected: it is unknown what is left of their beginning"
