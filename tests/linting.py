@@ -15,7 +15,7 @@ from folding.modelfile import in_memory
 
 def lints(model: ModelProto) -> list[Finding]:
     """All findings that need no run, notes included."""
-    return lint_model(in_memory(model))
+    return lint_model(in_memory(model)).findings
 
 
 def codes(model: ModelProto) -> list[str]:

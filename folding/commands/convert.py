@@ -44,6 +44,11 @@ if TYPE_CHECKING:
     help="What to run on: an .npz with an array for each input; the first axis is the batch.",
 )
 @options.trust
+@click.option(
+    "--correct-averages",
+    is_flag=True,
+    help="Take from the moving averages of a TensorFlow 1 checkpoint what they began with.",
+)
 @options.strict
 @click.option("--no-verify", is_flag=True, help="Write without proving anything.")
 @options.keep
@@ -65,6 +70,7 @@ def convert(
     json_path: str | None,
     sample_inputs: str | None,
     trust: bool,
+    correct_averages: bool,
     strict: bool,
     no_verify: bool,
     keep: tuple[str, ...],
@@ -102,6 +108,7 @@ def convert(
             opset=opset,
             sample_inputs=sample_inputs,
             trust=trust,
+            correct_averages=correct_averages,
             keep=keep,
             allow_growth=allow_growth,
             limits=limits,

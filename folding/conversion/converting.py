@@ -26,6 +26,7 @@ def convert(
     opset: int | None = None,
     sample_inputs: Samples | None = None,
     trust: bool = False,
+    correct_averages: bool = False,
     keep: Sequence[str] = (),
     allow_growth: bool = False,
     layout: Layout = Layout.AS_SOURCE,
@@ -52,6 +53,8 @@ def convert(
         sample_inputs: what to run both on: arrays by the source's input names, or an .npz of them.
             Their first axis is the batch.
         trust: whether code that the source holds may run.
+        correct_averages: whether the moving averages of a TensorFlow 1 checkpoint lose what they
+            began with, which changes what the model computes.
         keep: affines that are to stay, as for ``fold``.
         allow_growth: whether copies may grow the model, as for ``fold``.
         layout: where the target keeps its big tensors.
@@ -80,6 +83,7 @@ def convert(
         opset=opset,
         sample_inputs=sample_inputs,
         trust=trust,
+        correct_averages=correct_averages,
         keep=keep,
         allow_growth=allow_growth,
         layout=layout,

@@ -45,7 +45,7 @@ class Job:
     its own. ``freeze`` has values for training flags and other inputs by name; an ``opset`` of None
     leaves the choice to the converter. With ``trust`` code of the source may run. ``samples`` is a
     .npz of inputs by the source's names, whose first axis is the batch; without, some are made up
-    from ``seed``.
+    from ``seed``. With ``correct_averages`` statistics lose what their averages began with.
     """
 
     source: Path
@@ -58,6 +58,7 @@ class Job:
     samples: Path | None = None
     batches: Sequence[int] = BATCHES
     seed: int = 0
+    correct_averages: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,13 @@ from folding.conversion.sources import opened_source
 from folding.lint.finding import Code
 from folding.lint.linting import Linted, lint
 from folding.lint.sources import in_source
+from folding.modelfile import open_model
+from folding.protos import graphs, title
 from folding.report import Report
+
+_OPERATOR = "BatchNormalization"
+#: What TensorFlow calls the nodes of one.
+_NAMED = re.compile(r"(^|/)(batchnorm|FusedBatchNorm\w*)(/|$)")
 
 
 def linted(
@@ -53,10 +60,22 @@ def of_product(product: Product, model: Path, request: Request, *, run: bool) ->
     What both say of is said once, of the source.
     """
     source = in_source(product, model.parent)
+    if any(finding.code is Code.NORM_ABSENT for finding in source) and _normalises(model, request):
+        source = [finding for finding in source if finding.code is not Code.NORM_ABSENT]
     said = {finding.code for finding in source}
     found = lint(model, run=run, limits=request.limits, run_limits=request.run_limits)
     others = (finding for finding in found.findings if finding.code not in said)
     return replace(found, findings=[*source, *others])
+
+
+def _normalises(model: Path, request: Request) -> bool:
+    """Whether a normalisation of the source is there, though its statistics are computed.
+
+    Converters keep the names of nodes.
+    """
+    with open_model(model, nesting=request.limits.nesting) as opened:
+        nodes = (node for graph in graphs(opened.proto) for node in graph.node)
+        return any(n.op_type == _OPERATOR or _NAMED.search(title(n)) is not None for n in nodes)
 
 
 def without_lints(report: Report) -> Report:

@@ -37,6 +37,7 @@ class Request:
     opset: int | None = None
     sample_inputs: Samples | None = None
     trust: bool = False
+    correct_averages: bool = False
     keep: Sequence[str] = ()
     allow_growth: bool = False
     layout: Layout = Layout.AS_SOURCE
@@ -60,9 +61,11 @@ class Request:
         """The job for it, in a private folder.
 
         Raises:
-            BadCall: what converts it does not write the operator set.
+            BadCall: what converts it does not write the operator set, or corrects no averages.
         """
         require_for(kind, self.opset)
+        if self.correct_averages and kind not in (Kind.META_GRAPH, Kind.SAVED_MODEL):
+            raise no_averages_of(f"a {kind.value}")
         return Job(
             source,
             kind,
@@ -72,6 +75,7 @@ class Request:
             self.opset,
             self.trust,
             self._samples(folder),
+            correct_averages=self.correct_averages,
         )
 
     def _samples(self, folder: Path) -> Path | None:
@@ -87,3 +91,9 @@ class Request:
         except OSError as error:
             raise StorageFailed(f"cannot keep the sample inputs: {error.strerror}") from error
         return path
+
+
+def no_averages_of(source: str) -> BadCall:
+    """The refusal to correct averages whose beginning no source but a checkpoint tells."""
+    text = f"the averages of {source} cannot be corrected, but those of a TensorFlow 1 checkpoint"
+    return BadCall(text, hint="Leave out --correct-averages, or train longer.")

@@ -12,8 +12,8 @@ axis is time. So there it takes a gamma or a beta, or a mean over all axes of an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,35 +26,47 @@ from folding.plan import Kept, Reason
 from folding.protos import integers
 
 _REDUCTIONS = frozenset({"ReduceMean", "ReduceSum", "ReduceSumSquare"})
+_BODIES = frozenset({"If", "Loop", "Scan"})
 _STATISTICS = slice(3, 5)
 _SCALING, _SHIFTING = ("Div", "Mul"), ("Add", "Sub")
 #: How many axes an image has, with its batch and its channels.
 _IMAGES = 4
 
 
-@dataclass(slots=True)
-class _Values:
+class _Values(NamedTuple):
     """Values of one graph: what layers had a part in, means over the batch, and their roots.
 
     Of means and roots those are ``bare`` that may be of data that are prepared.
     """
 
-    learned: set[str] = field(default_factory=set)
-    means: set[str] = field(default_factory=set)
-    roots: set[str] = field(default_factory=set)
-    bare: set[str] = field(default_factory=set)
+    learned: set[str]
+    means: set[str]
+    roots: set[str]
+    bare: set[str]
 
 
-def batch_statistics(graph: Graph) -> Iterator[Finding]:
-    """Every normalisation that the other examples of a batch have a part in."""
-    values = _Values()
-    for index in range(len(graph.scope.nodes)):
-        if index in graph.dead:
-            continue
-        cause = _cause(graph, index, values)
-        if cause:
-            yield Finding(Code.BATCH_STATISTICS, graph.title(index), cause)
-        _sort(graph, index, values)
+def batch_statistics(graphs: Iterable[Graph]) -> Iterator[Finding]:
+    """Every normalisation that the other examples of a batch have a part in; outer graphs first."""
+    known: dict[int, _Values] = {}
+    for graph in graphs:
+        values = known[id(graph)] = _begun(graph, known)
+        for index in graph.live():
+            cause = _cause(graph, index, values)
+            if cause:
+                yield Finding(Code.BATCH_STATISTICS, graph.title(index), cause)
+            _sort(graph, index, values)
+
+
+def _begun(graph: Graph, known: Mapping[int, _Values]) -> _Values:
+    """What the values are that a body reads from outside."""
+    begun = _Values(set(), set(), set(), set())
+    outside = {name for name in graph.scope.readers if not graph.scope.has(name)}
+    outer = graph.outer
+    while outer is not None:
+        for names, found in zip(begun, known[id(outer)], strict=True):
+            names.update(outside & found)
+        outer = outer.outer
+    return begun
 
 
 def _cause(graph: Graph, index: int, values: _Values) -> str:
@@ -81,7 +93,8 @@ def _sort(graph: Graph, index: int, values: _Values) -> None:
     scope = graph.scope
     operator, made = scope.operators[index], [name for name in scope.makes[index] if name]
     reads = [name for name in scope.reads[index] if name and name not in graph.constants]
-    if operator in LAYERS or not values.learned.isdisjoint(reads):
+    is_around = operator in _BODIES and values.learned
+    if is_around or operator in LAYERS or not values.learned.isdisjoint(reads):
         values.learned.update(made)
     if not reads or index in scope.foreign:
         return

@@ -16,7 +16,7 @@ class Code(Enum):
     # How it was exported.
     BATCH_STATISTICS = "export it again in inference mode, with training off"
     BATCH_DEPENDENT = "look for layers in training mode, and export it again with training off"
-    TRAINING_FLAG = "freeze the flag, as --freeze NAME=false does, or export without it"
+    TRAINING_FLAG = "freeze the flag to what it is at inference, or export without it"
     RANDOM_AT_INFERENCE = "export it with dropout and noise off, unless it is to draw at random"
     UNCONVERTED_OPERATOR = "convert it by another route, or write this part with other operators"
     # How its statistics came about.
@@ -25,7 +25,10 @@ class Code(Enum):
         " in UPDATE_OPS), and train again"
     )
     AVERAGE_FROM_ZERO = "correct the averages for their start, as zero_debias does, or train longer"
-    AVERAGE_BARELY_WARM = "train longer, lower the momentum, or ask for the corrected statistics"
+    AVERAGE_BARELY_WARM = (
+        "train longer or lower the momentum; of a TensorFlow 1 checkpoint, convert with"
+        " --correct-averages takes the beginning away"
+    )
     NORM_ABSENT = "see whether the layers really go through the normalisation"
     # What it computes.
     UNUSUAL_EPSILON = "see whether it was meant: frameworks begin at 0.001 or 0.00001"
@@ -48,16 +51,20 @@ class Code(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that looks wrong, at a node, value or input; ``cause`` is a clause about it."""
+    """One thing that looks wrong, at a node, value or input; ``cause`` is a clause about it.
+
+    ``advice`` is a remedy for this place alone.
+    """
 
     code: Code
     at: str
     cause: str
+    advice: str = ""
 
     @property
     def remedy(self) -> str:
         """What to do."""
-        return self.code.value
+        return self.advice or self.code.value
 
     @property
     def warned(self) -> Warned:

@@ -22,27 +22,40 @@ _LARGEST_EPSILON = 0.5
 
 def formulas(graph: Graph) -> Iterator[Finding]:
     """Every root of a vector of constants, which a normalisation divides by."""
+    read = _read_by_norms(graph)
     for index in graph.constants.expressions:
-        if index not in graph.dead and _is_root(graph, index):
+        if index in read and _is_root(graph, index):
             yield from _root(graph, index)
+
+
+def _read_by_norms(graph: Graph) -> set[int]:
+    """The nodes that compute what normalisations scale and shift by."""
+    scope, found = graph.scope, set[int]()
+    expressions = set(graph.constants.expressions)
+    waiting = [index for chain in graph.norms() for index in chain.nodes]
+    while waiting:
+        for name in scope.reads[waiting.pop()]:
+            index = scope.producers.get(name)
+            if index in expressions and index not in found:
+                found.add(index)
+                waiting.append(index)
+    return found
 
 
 def _root(graph: Graph, index: int) -> Iterator[Finding]:
     """What is so at ``sqrt(...)``."""
     name, below = graph.scope.makes[index][0], graph.scope.reads[index][0]
-    for reader in graph.scope.readers.get(name, ()):
+    inside = _added_below(graph, below)
+    for reader in graph.scope.readers.get(name, ()) if inside is None else ():
         epsilon = _added(graph, reader, name)
-        if epsilon is not None and _added_below(graph, below) is None:
+        if epsilon is not None:
             cause = f"its epsilon of {epsilon:.3g} is added to the root {name!r}, not below it"
             yield Finding(Code.EPSILON_OUTSIDE_ROOT, graph.title(reader), cause)
-    inside = _added_below(graph, below)
-    if inside is None:
-        return
-    spread, epsilon = inside
+    spread, epsilon = inside or (below, 0.0)
     if _is_square(graph, spread):
-        cause = f"what is added to epsilon below the root is the square {spread!r}"
+        cause = f"what is below the root is the square {spread!r}"
         yield Finding(Code.VARIANCE_SQUARED, graph.title(index), cause)
-    elif (variance := graph.numbers(spread)) is not None and (variance.high >= 0).all():
+    elif inside and (variance := graph.numbers(spread)) is not None and (variance.high >= 0).all():
         yield from of_epsilon(graph.title(index), variance.high, epsilon)
 
 

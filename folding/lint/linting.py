@@ -113,12 +113,13 @@ def lint(
             soundness.check(model, name)
         prepared = prepare_if_asked(clock, model, freeze, ())
         with clock.stage("lint"):
-            found = lint_model(prepared.model)
+            looked = lint_model(prepared.model)
         if not run:
-            return Linted(name, found)
+            return Linted(name, looked.findings)
         with clock.stage("run"):
-            seen, unrun = ran(prepared, limits.nesting, run_limits, inputs, shapes)
-        return Linted(name, [*found, *seen], unrun)
+            steered = dict(looked.required)
+            seen, unrun = ran(prepared, limits.nesting, run_limits, inputs, shapes, steered)
+        return Linted(name, [*looked.findings, *seen], unrun)
 
 
 def _samples(inputs: Inputs | None, shapes: Mapping[str, Sequence[int]] | None) -> Samples | None:

@@ -14,6 +14,7 @@ from itertools import takewhile
 from folding.chains import Chain
 from folding.lint.finding import Code, Finding
 from folding.lint.graphs import Graph
+from folding.lint.residual import begins_residual
 from folding.lint.way_up import Place, Way, way_up
 from folding.plan import Kind, Reason
 
@@ -38,24 +39,33 @@ def _before(graph: Graph, chain: Chain, way: Way) -> Iterator[Finding]:
 
     A pooling that others read as well ends a block of a network that normalises at the beginning of
     each (He et al., Identity Mappings in Deep Residual Networks, 2016; DenseNet): that is meant.
+    So it is where the first block's shortcut begins behind the normalisation.
     """
     name = graph.name(chain)
     if way.activation is not None and way.layer is not None:
         cause = f"the activation {_called(way.activation)} stands before the normalisation"
         yield Finding(Code.ACTIVATION_BEFORE_NORM, name, cause)
-    if way.pooling is not None and way.layer is not None and _is_read_once(way.pooling):
+    if way.pooling is None or way.layer is None or not _is_read_once(way.pooling):
+        return
+    if not begins_residual(graph, name):
         cause = f"the pooling {_called(way.pooling)} stands before the normalisation"
         yield Finding(Code.POOLING_BEFORE_NORM, name, cause)
 
 
 def _wrong_axis(graph: Graph, chain: Chain, way: Way) -> Iterator[Finding]:
-    wanted = way.channel_axis
-    if way.layer is None or way.axis is None or wanted is None or way.axis == wanted:
+    if way.layer is None or not way.is_across:
         return
-    cause = (
-        f"it acts along axis {way.axis} of what {_called(way.layer)} makes,"
-        f" whose channels are on axis {wanted}"
-    )
+    layer = _called(way.layer)
+    if way.axis is not None:
+        cause = (
+            f"it acts along axis {way.axis} of what {layer} makes,"
+            f" whose channels are on axis {way.channel_axis}"
+        )
+    else:
+        cause = (
+            f"it acts along axis {way.begun} of its input,"
+            f" where the channels of {layer} are on axis {way.channels_below}"
+        )
     yield Finding(Code.WRONG_AXIS, graph.name(chain), cause)
 
 
@@ -105,10 +115,11 @@ def _bias(graph: Graph, chain: Chain, way: Way) -> Iterator[Finding]:
     """
     if way.layer is None or not way.is_direct:
         return
-    first = Place(graph, chain.nodes[0])
-    private = takewhile(_is_read_once, (*way.passed, way.layer))
-    places = (first, *private)
-    found = next((place for place in places if _is_bias(place) or _has_bias(place)), None)
+    private = list(takewhile(lambda one: _is_read_once(one.place), way.passed))
+    places = [(Place(graph, chain.nodes[0]), way.begun), *((p.place, p.axis) for p in private)]
+    found = next((place for place, axis in places if _is_bias(place, axis, way)), None)
+    if len(private) == len(way.passed) and _is_read_once(way.layer) and not way.is_across:
+        found = found or (way.layer if _has_bias(way.layer) else None)
     if found is not None:
         cause = f"{_called(found)} adds a bias, which the normalisation takes away again"
         yield Finding(Code.REDUNDANT_BIAS, graph.name(chain), cause)
@@ -120,13 +131,17 @@ def _is_read_once(place: Place) -> bool:
     return len(scope.readers.get(name, ())) == 1 and not seen
 
 
-def _is_bias(place: Place) -> bool:
-    """Whether a node adds a number to each channel."""
+def _is_bias(place: Place, axis: int | None, way: Way) -> bool:
+    """Whether a node adds a number along an axis, that of the normalisation."""
     graph = place.graph
     if not graph.scope.is_own(place.node, "Add"):
         return False
     name = next((n for n in graph.scope.reads[place.node] if n in graph.constants), None)
-    return name is not None and _is_vector(graph, name)
+    if name is None or not _is_vector(graph, name):
+        return False
+    dims = graph.constants.dims(name) or ()
+    along = next((at - len(dims) for at, size in enumerate(dims) if size > 1), None)
+    return not way.is_across if axis is None or along is None else along == axis
 
 
 def _has_bias(layer: Place) -> bool:

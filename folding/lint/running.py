@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from folding.equivalence.feeds import Inputs
+from folding.equivalence.feeds import Feed, Inputs
 from folding.equivalence.given import load
 from folding.equivalence.jobs import CPU, ModelPlace
 from folding.equivalence.limits import RunLimits
@@ -24,8 +24,11 @@ def ran(
     limits: RunLimits,
     inputs: Inputs | None,
     shapes: Mapping[str, Sequence[int]] | None,
+    steered: Feed,
 ) -> tuple[list[Finding], str]:
     """What running a model shows, and why it was not run if it was not.
+
+    ``steered`` has what flags are at inference, where inputs are made up.
 
     Raises:
         BadCall: the inputs or shapes do not fit the model.
@@ -39,7 +42,7 @@ def ran(
     if why or source.path is None:
         return [], why
     place = ModelPlace(source.path, source.data)
-    trial = Trial(place, nesting, feeds, sizes, dict(prepared.frozen))
+    trial = Trial(place, nesting, feeds, sizes, dict(prepared.frozen), steered)
     try:
         with Worker(limits, warm=("folding.lint.runs",)) as worker:
             found = worker.call(_TRIED, trial)

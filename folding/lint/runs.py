@@ -30,13 +30,17 @@ _CHANGED, _SAME = 1e-2, 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A model to run; ``feeds`` are the user's, if any, and ``frozen`` what is frozen besides."""
+    """A model to run; ``feeds`` are the user's, if any, and ``frozen`` what is frozen besides.
+
+    ``steered`` has what inputs are that are not made up.
+    """
 
     model: ModelPlace
     nesting: int
     feeds: list[Feed] | None = None
     shapes: dict[str, list[int]] = field(default_factory=dict)
     frozen: Feed = field(default_factory=dict)
+    steered: Feed = field(default_factory=dict)
 
 
 def tried(trial: Trial) -> dict[str, Any]:
@@ -90,7 +94,7 @@ def _accepted(session: Session, proto: ModelProto, trial: Trial) -> tuple[Feed, 
             refused = RuntimeRefused(made)
             continue
         try:
-            feed = {**made.arrays, **trial.frozen}
+            feed = {**made.arrays, **trial.steered, **trial.frozen}
             return feed, session.run_named(feed)
         except RuntimeRefused as refusal:
             refused = refusal

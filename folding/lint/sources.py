@@ -20,6 +20,7 @@ Arrays = Mapping[str, npt.NDArray[np.float64]]
 
 #: How much of the beginning may be left in an average.
 _WARM = 0.01
+_ROUNDING = 1e-4
 
 
 def in_source(product: Product, folder: Path) -> list[Finding]:
@@ -44,7 +45,7 @@ def of_source(statistics: Statistics, arrays: Arrays) -> Iterator[Finding]:
     begun: list[Finding] = []
     if mean is not None and variance is not None:
         begun = list(of_statistics(at, mean, variance, epsilon))
-    yield from begun or _of_average(statistics)
+    yield from begun or _of_average(statistics, variance)
     if variance is not None and epsilon is not None:
         yield from of_epsilon(at, variance, epsilon)
     yield from _of_formula(statistics)
@@ -54,19 +55,33 @@ def of_source(statistics: Statistics, arrays: Arrays) -> Iterator[Finding]:
         yield Finding(Code.NONPOSITIVE_SCALE, at, cause)
 
 
-def _of_average(statistics: Statistics) -> Iterator[Finding]:
-    """An average that still holds what it began with."""
+def _of_average(
+    statistics: Statistics, variance: npt.NDArray[np.float64] | None
+) -> Iterator[Finding]:
+    """An average that still holds what it began with.
+
+    A variance that is below what is left of the 1 it began with did not begin there: it was trained
+    before the steps that are counted.
+    """
     left = beginning_left(statistics)
     if left is None:
         if statistics.averages_from_zero:
             cause = "its statistics are averages that began at 0 and were not corrected for it"
             yield Finding(Code.AVERAGE_FROM_ZERO, statistics.name, cause)
-    elif left > _WARM:
+    elif left > _WARM and not _is_below(statistics, variance, left):
         cause = (
             f"after {statistics.steps} steps of momentum {statistics.momentum:g} its statistics"
             f" are {1 - left:.2f} of the true ones and {left:.2f} of what they began with"
         )
         yield Finding(Code.AVERAGE_BARELY_WARM, statistics.name, cause)
+
+
+def _is_below(
+    statistics: Statistics, variance: npt.NDArray[np.float64] | None, left: float
+) -> bool:
+    if statistics.averages_from_zero or variance is None:
+        return False
+    return bool((variance < left * (1 - _ROUNDING)).any())
 
 
 def _of_formula(statistics: Statistics) -> Iterator[Finding]:
@@ -86,19 +101,18 @@ def beginning_left(statistics: Statistics) -> float | None:
     return float(momentum**steps)
 
 
-def corrected(statistics: Statistics, arrays: Arrays) -> Arrays:
+def corrected(statistics: Statistics, arrays: Arrays) -> Arrays | None:
     """The arrays with mean and variance as they would be without what they began with.
 
-    Averages begin at 0; of a layer's own, the variance begins at 1.
-
-    Raises:
-        ValueError: it is not known how much of that is left, or it is all that there is.
+    Averages begin at 0; of a layer's own, the variance begins at 1. None if it is not known how
+    much of that is left, if it is all that there is, or if they did not begin there.
     """
-    left = beginning_left(statistics)
-    if left is None or left == 1:
-        raise ValueError(f"the averages of {statistics.name!r} cannot be corrected")
+    left, variance = beginning_left(statistics), arrays.get("variance")
+    if left is None or left == 1 or _is_below(statistics, variance, left):
+        return None
     begun = {"mean": 0.0, "variance": 0.0 if statistics.averages_from_zero else 1.0}
-    return {
+    found = {
         name: (array - left * begun[name]) / (1 - left) if name in begun else array
         for name, array in arrays.items()
     }
+    return {n: np.maximum(a, 0) if n == "variance" else a for n, a in found.items()}

@@ -1,4 +1,4 @@
-"""Inputs that are one truth value: what may be a flag."""
+"""Inputs that are one truth value, or one number: what may be a flag, or a mode."""
 
 from __future__ import annotations
 
@@ -6,18 +6,28 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from folding.protos import graphs
 
+#: Of what type a number is that people choose a mode by.
+_NUMBERS = frozenset({TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64})
+
 
 def is_truth(value: ValueInfoProto) -> bool:
     """Whether an input is a single truth value."""
+    return value.type.tensor_type.elem_type == TensorProto.BOOL and _is_single(value)
+
+
+def is_number(value: ValueInfoProto) -> bool:
+    """Whether an input is a single number, which may be a mode."""
+    return value.type.tensor_type.elem_type in _NUMBERS and _is_single(value)
+
+
+def _is_single(value: ValueInfoProto) -> bool:
     tensor = value.type.tensor_type
-    if tensor.elem_type != TensorProto.BOOL or not tensor.HasField("shape"):
-        return False
-    return all(dim.dim_value == 1 for dim in tensor.shape.dim)
+    return tensor.HasField("shape") and all(dim.dim_value == 1 for dim in tensor.shape.dim)
 
 
 def may_be_steered(proto: ModelProto) -> bool:
     """Whether a model has an input that may be a flag, or an If, so that it is worth a look."""
-    if any(map(is_truth, proto.graph.input)):
+    if any(is_truth(value) or is_number(value) for value in proto.graph.input):
         return True
     return any(node.op_type == "If" for graph in graphs(proto) for node in graph.node)
 

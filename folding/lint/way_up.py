@@ -14,6 +14,7 @@ from math import prod
 from typing import NamedTuple
 
 from folding.inference import Shape
+from folding.lint.activations import activated
 from folding.lint.graphs import Graph
 from folding.protos import integers
 
@@ -21,10 +22,6 @@ LAYERS = frozenset(
     {"Conv", "ConvInteger", "ConvTranspose", "Einsum", "Gemm", "MatMul", "QLinearConv"}
 )
 _CONVOLUTIONS = frozenset({"Conv", "ConvInteger", "ConvTranspose", "QLinearConv"})
-_ACTIVATIONS = frozenset(
-    {"Celu", "Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu"}
-    | {"Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Swish", "Tanh", "ThresholdedRelu"}
-)
 _POOLINGS = frozenset({"AveragePool", "LpPool", "MaxPool"})
 _PASSED = frozenset(
     {"Add", "Cast", "CastLike", "DequantizeLinear", "Div", "Dropout", "Identity", "Mul", "Pad"}
@@ -50,17 +47,30 @@ class Place(NamedTuple):
         return self.graph.title(self.node)
 
 
+class Passed(NamedTuple):
+    """A node that was passed, the shapes of what it makes and of its data, and an axis.
+
+    That is the one the walk began with in what the node makes, from the right, if it is known.
+    """
+
+    place: Place
+    made: Shape | None
+    read: Shape | None
+    axis: int | None
+
+
 @dataclass(slots=True)
 class Way:
     """What a walk met: nodes nearest first, the ``layer`` it ended at, or a graph's ``input``.
 
-    ``axis`` is where the axis that it began with is in what the layer makes, from the right;
-    None if that is not known. ``rank`` is how many axes that has.
+    ``axis`` is where the axis that it began with, ``begun``, is in what the layer makes, from the
+    right; None if that is not known. ``rank`` is how many axes that has.
     """
 
+    begun: int | None
     activation: Place | None = None
     pooling: Place | None = None
-    passed: list[Place] = field(default_factory=list)
+    passed: list[Passed] = field(default_factory=list)
     layer: Place | None = None
     input: str = ""
     axis: int | None = None
@@ -80,10 +90,26 @@ class Way:
             return -1
         return None if self.rank is None else 1 - self.rank
 
+    @property
+    def channels_below(self) -> int | None:
+        """Where these channels are in what the walk began with, from the right."""
+        axis = self.channel_axis
+        for place, made, read, _ in reversed(self.passed):
+            if axis is not None:
+                axis = _down(place, made, read, axis)
+        return axis
+
+    @property
+    def is_across(self) -> bool:
+        """Whether it is known that the axis is another one than that of the channels."""
+        if self.axis is not None:
+            return self.channel_axis not in (None, self.axis)
+        return self.begun is not None and self.channels_below not in (None, self.begun)
+
 
 def way_up(graph: Graph, name: str, axis: int | None) -> Way:
     """Walk from a value towards the inputs of the model."""
-    way = Way(axis=axis)
+    way = Way(begun=axis, axis=axis)
     while len(way.passed) < _FARTHEST:
         found = _producer(graph, name)
         if isinstance(found, str):
@@ -101,9 +127,10 @@ def way_up(graph: Graph, name: str, axis: int | None) -> Way:
         data = _data(found)
         if data is None:
             return way
-        if way.axis is not None:
-            way.axis = _axis(found, shape, graph.scope.shape(data), way.axis)
         _note(way, found)
+        way.passed.append(Passed(found, shape, graph.scope.shape(data), way.axis))
+        if way.axis is not None:
+            way.axis = _axis(*way.passed[-1][:3], way.axis)
         name = data
     return way
 
@@ -122,45 +149,29 @@ def _producer(graph: Graph, name: str) -> Place | str | None:
 
 
 def _note(way: Way, place: Place) -> None:
-    operator = place.operator
-    if operator in _POOLINGS:
-        way.pooling = way.pooling or (place if way.activation is None else None)
-    elif operator in _ACTIVATIONS or _is_gate(place):
-        way.activation = way.activation or (place if way.pooling is None else None)
-    way.passed.append(place)
+    """Keep the activation or the pooling that comes first."""
+    if not way.is_direct:
+        return
+    if place.operator in _POOLINGS:
+        way.pooling = place
+    elif activated(place.graph, place.node) is not None:
+        way.activation = place
 
 
 def _data(place: Place) -> str | None:
     """The one input of a node with data that the walk follows."""
     scope, operator = place.graph.scope, place.operator
     reads = scope.reads[place.node]
-    if operator in _ACTIVATIONS | _POOLINGS | _MOVING or operator == "Transpose":
+    if (data := activated(place.graph, place.node)) is not None:
+        return data
+    if operator in _POOLINGS | _MOVING or operator == "Transpose":
         return reads[0]
     if operator not in _PASSED:
         return None
     if operator in ("Add", "Div", "Mul", "Sub"):
-        if (gated := _gated(place)) is not None:
-            return gated
         live = [name for name in reads if name not in place.graph.constants]
         return live[0] if len(live) == 1 else None
     return reads[0]
-
-
-def _is_gate(place: Place) -> bool:
-    return place.operator == "Mul" and _gated(place) is not None
-
-
-def _gated(place: Place) -> str | None:
-    """The x of ``x * sigmoid(x)``, as exporters write Swish, HardSwish and Mish."""
-    if place.operator != "Mul":
-        return None
-    scope, reads = place.graph.scope, place.graph.scope.reads[place.node]
-    for data, gate in (reads, reads[::-1]):
-        index = scope.producers.get(gate)
-        is_gate = index is not None and scope.is_own(index, "HardSigmoid", "Sigmoid")
-        if index is not None and is_gate and scope.reads[index][0] == data:
-            return data
-    return None
 
 
 def _axis(place: Place, made: Shape | None, read: Shape | None, axis: int) -> int | None:
@@ -174,6 +185,19 @@ def _axis(place: Place, made: Shape | None, read: Shape | None, axis: int) -> in
         order = integers(node, "perm") or tuple(reversed(range(len(made))))
         return order[axis + len(order)] - len(order)
     return _moved(made, read, axis)
+
+
+def _down(place: Place, made: Shape | None, read: Shape | None, axis: int) -> int | None:
+    """Where an axis of what a node reads is in what it makes, both from the right."""
+    operator, node = place.operator, place.graph.scope.nodes[place.node]
+    if operator not in _MOVING and operator != "Transpose":
+        return axis
+    if made is None or read is None:
+        return None
+    if operator == "Transpose":
+        order = integers(node, "perm") or tuple(reversed(range(len(made))))
+        return order.index(axis + len(order)) - len(order)
+    return _moved(read, made, axis)
 
 
 def _moved(made: Shape, read: Shape, axis: int) -> int | None:

@@ -150,6 +150,7 @@ def test_options_are_handed_on(source: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     words = "--output a --output b --freeze training=false --opset 17 --trust --no-verify --keep n"
     more = "--tolerance 0.5 --time-limit 7 --memory-limit 9 --max-nesting 5 --allow-growth"
+    more = f"{more} --correct-averages"
     result = call(
         monkeypatch, "good", source, *words.split(), *more.split(), "--sample-inputs", "s.npz"
     )
@@ -157,6 +158,7 @@ def test_options_are_handed_on(source: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert result.exit_code == 130
     assert found["outputs"] == ("a", "b")
     assert found["freeze"] == {"training": False}
+    assert found["correct_averages"]
     assert (found["opset"], found["trust"], found["verify"], found["fold"]) == (
         17,
         True,
@@ -173,6 +175,7 @@ def test_options_are_handed_on(source: Path, monkeypatch: pytest.MonkeyPatch) ->
     [
         (["missing.keras"], "No such file"),
         (["net.tflite", "--freeze", "training"], "is not NAME=VALUE"),
+        (["net.tflite", "--correct-averages"], "cannot be corrected"),
         (["net.tflite", "--opset", "3"], "no converter writes operator set 3"),
         (["net.tflite", "--sample-inputs", "none.npz"], "no file 'none.npz' of sample inputs"),
         (["-"], "standard input"),

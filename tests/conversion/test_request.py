@@ -41,6 +41,16 @@ def test_a_job_has_the_wishes(tmp_path: Path) -> None:
     assert (job.folder, job.samples) == (tmp_path / "job", None)
 
 
+def test_averages_are_corrected_of_checkpoints_alone(tmp_path: Path) -> None:
+    """Other sources do not say what their averages began with."""
+    request = Request(correct_averages=True)
+    for kind in (Kind.META_GRAPH, Kind.SAVED_MODEL):
+        assert request.job(tmp_path / "m", kind, tmp_path).correct_averages
+    for kind in (Kind.KERAS, Kind.FROZEN_GRAPH, Kind.TORCHSCRIPT):
+        with pytest.raises(BadCall, match=f"averages of a {kind.value} cannot be corrected"):
+            request.job(tmp_path / "m", kind, tmp_path)
+
+
 def test_a_path_of_samples_is_known_wherever_the_route_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

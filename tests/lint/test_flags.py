@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from files import save
 from graphs import BOOL, Net
 from linting import codes, conv, image, lints, normed
 from onnx import ModelProto, helper
+
+from folding.lint import lint
+from folding.modelfile import in_memory
+from folding.preparing import prepare
 
 FLAG, BATCH = "TRAINING_FLAG", "BATCH_STATISTICS"
 
@@ -68,6 +75,27 @@ def test_a_flag_may_be_true_at_inference() -> None:
     assert codes(switched(inverted=True)) == [FLAG]
 
 
+@pytest.mark.parametrize(
+    ("changed", "value"),
+    [({}, "false"), ({"inverted": True}, "true"), ({"default": True}, "false")],
+)
+def test_the_remedy_names_the_value_at_inference(changed: dict[str, bool], value: str) -> None:
+    """Frozen to the other one the model would train."""
+    found = next(one for one in lints(switched(**changed)) if one.code.name == FLAG)
+    assert f"--freeze flag={value} " in found.remedy
+    assert found.remedy in found.warned.text
+    frozen = switched(**changed)
+    prepared = prepare(in_memory(frozen), {"flag": value == "true"}).model
+    assert codes(prepared.proto) == []
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_the_model_is_run_as_it_is_at_inference(tmp_path: Path, *, inverted: bool) -> None:
+    """Not with the batch's statistics, which hang on the other examples."""
+    path = save(switched(inverted=inverted), tmp_path / "m.onnx")
+    assert [found.code.name for found in lint(path).findings] == [FLAG]
+
+
 def test_a_default_that_trains_is_found_as_such() -> None:
     """Nobody has to set the flag for the statistics of the batch to be used."""
     assert codes(switched(default=True)) == sorted([FLAG, BATCH])
@@ -117,7 +145,7 @@ def test_an_if_that_is_computed_stays() -> None:
     nodes = [*data, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    assert FLAG not in codes(model)
+    assert codes(model) == [BATCH]
 
 
 def test_no_more_than_eight_flags_are_looked_at() -> None:

@@ -64,7 +64,12 @@ def squared_by_a_power(net: Net) -> str:
     return net.node("Sqrt", net.node("Add", net.store(1e-3), square))
 
 
-@pytest.mark.parametrize("make", [squared, squared_by_a_power])
+def squared_without_epsilon(net: Net) -> str:
+    v = variance(net)
+    return net.node("Sqrt", net.node("Mul", v, v))
+
+
+@pytest.mark.parametrize("make", [squared, squared_by_a_power, squared_without_epsilon])
 def test_a_squared_variance_is_found(make: Callable[[Net], str]) -> None:
     """By a product with itself, or a power of 2."""
     net = Net()
@@ -79,11 +84,23 @@ def test_a_square_is_not_compared_with_the_epsilon() -> None:
     assert normalised(net, root) == ["VARIANCE_SQUARED"]
 
 
+def test_a_root_that_no_normalisation_divides_by_is_silent() -> None:
+    """A weight that is divided by its own size is a sign, whatever else it scales."""
+    net = Net()
+    w = net.weight(4, 1, 1)
+    root = net.node("Sqrt", net.node("Add", net.node("Mul", w, w), net.store(1e-6)))
+    y = net.node("Mul", conv(net, image(net)), net.node("Div", w, root))
+    assert codes(net.model(net.node("Relu", y))) == []
+
+
 def test_an_epsilon_outside_of_the_root_is_found() -> None:
     """``sqrt(v) + epsilon``, but not where there is one below the root, too."""
     net = Net()
     root = net.node("Sqrt", variance(net))
     assert normalised(net, net.node("Add", root, net.store(1e-3))) == ["EPSILON_OUTSIDE_ROOT"]
+    twice = Net()
+    root = twice.node("Add", squared_without_epsilon(twice), twice.store(1e-3))
+    assert normalised(twice, root) == ["EPSILON_OUTSIDE_ROOT", "VARIANCE_SQUARED"]
     both = Net()
     root = as_it_should_be(both)
     assert normalised(both, both.node("Add", root, both.store(1e-3))) == []

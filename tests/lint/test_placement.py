@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 from graphs import Net
 from linting import codes, conv, image, lints, normed
@@ -34,17 +33,6 @@ def test_an_activation_between_layer_and_normalisation_is_found(operator: str) -
     assert "'act'" in found.cause
 
 
-def test_a_gate_is_an_activation() -> None:
-    """``x * sigmoid(x)``; but not a product of two ways."""
-    net = Net()
-    y = conv(net, image(net))
-    assert ended(net, normed(net, net.node("Mul", net.node("Sigmoid", y), y))) == [ACTIVATION]
-    gated = Net()
-    x = image(gated)
-    y, other = conv(gated, x), conv(gated, x)
-    assert ended(gated, normed(gated, gated.node("Mul", gated.node("Sigmoid", other), y))) == []
-
-
 @pytest.mark.parametrize("operator", ["AveragePool", "MaxPool"])
 def test_a_pooling_between_layer_and_normalisation_is_found(operator: str) -> None:
     """Of maxima or means; what comes first on the way is told."""
@@ -54,6 +42,9 @@ def test_a_pooling_between_layer_and_normalisation_is_found(operator: str) -> No
     both = Net()
     y = both.node(operator, both.node("Relu", conv(both, image(both))), kernel_shape=[2, 2])
     assert ended(both, normed(both, y)) == [POOLING]
+    turned = Net()
+    y = turned.node("MaxPool", conv(turned, image(turned)), kernel_shape=[2, 2])
+    assert ended(turned, normed(turned, turned.node("Relu", y))) == [ACTIVATION]
 
 
 def test_a_pooling_whose_result_is_added_to_what_follows_is_silent() -> None:
@@ -63,6 +54,36 @@ def test_a_pooling_whose_result_is_added_to_what_follows_is_silent() -> None:
     inner = conv(net, net.node("Relu", normed(net, pooled)))
     short = net.node("Expand", net.node("ReduceMean", pooled), net.node("Shape", inner))
     assert ended(net, net.node("Add", short, inner)) == []
+
+
+def residual(net: Net, joined: Callable[[Net, str, str], str]) -> str:
+    """A first block: the norm behind the pooling is read by the layers, and by the shortcut."""
+    pooled = net.node("MaxPool", conv(net, image(net)), kernel_shape=[2, 2])
+    begun = net.node("Relu", normed(net, pooled))
+    short = conv(net, begun, inner=4)
+    inner = net.node("Relu", normed(net, conv(net, begun, inner=4)))
+    return joined(net, short, net.node("Conv", inner, net.weight(4, 4, 1, 1)))
+
+
+def summed(net: Net, short: str, inner: str) -> str:
+    return net.node("Add", short, inner)
+
+
+def multiplied(net: Net, short: str, inner: str) -> str:
+    return net.node("Mul", short, inner)
+
+
+def summed_apart(net: Net, short: str, inner: str) -> str:
+    """Each with something else."""
+    other = net.input("N", 4, 1, 1, name="other")
+    return net.node("Mul", net.node("Add", short, other), net.node("Add", inner, other))
+
+
+def test_a_pooling_before_the_first_block_of_a_residual_network_is_silent() -> None:
+    """Its shortcut begins behind the norm; where the ways meet in no sum it is another."""
+    for joined, expected in ((summed, []), (multiplied, [POOLING]), (summed_apart, [POOLING])):
+        net = Net()
+        assert ended(net, residual(net, joined)) == expected
 
 
 def test_a_global_pooling_is_silent() -> None:
@@ -155,6 +176,23 @@ def test_a_dense_layer_has_its_channels_last() -> None:
         assert ended(net, affine(net, y, *dims)) == expected
 
 
+def test_the_channels_are_followed_where_the_axis_is_not() -> None:
+    """A dense layer of sequences is one of rows for some converters, which then are taken apart."""
+    for dims, expected in (((5,), [BIAS]), ((7, 1), [AXIS])):
+        net = Net()
+        rows = net.node("Reshape", net.input("N", 7, 3), net.integers(-1, 3))
+        y = net.node("MatMul", rows, net.weight(3, 5))
+        y = net.node("Reshape", y, net.integers(-1, 7, 5))
+        y = net.node("Add", y, net.weight(5))
+        assert ended(net, affine(net, y, *dims)) == expected
+    moved = Net()
+    rows = moved.node("Reshape", moved.input("N", 7, 3), moved.integers(-1, 3))
+    y = moved.node("MatMul", rows, moved.weight(3, 5))
+    y = moved.node("Reshape", y, moved.integers(-1, 7, 5))
+    y = moved.node("Transpose", y, perm=[1, 2, 0])
+    assert ended(moved, affine(moved, y, 5, 1)) == []
+
+
 def padded(net: Net, y: str, pads: list[int]) -> list[str]:
     return codes(net.model(conv(net, y, inner=3, pads=pads)))
 
@@ -193,35 +231,3 @@ def test_a_trained_normalisation_taken_apart_is_told_from_that() -> None:
     y = rooted.node("Mul", image(rooted), rooted.node("Div", rooted.positive(3, 1, 1), root))
     y = rooted.node("Add", y, rooted.weight(3, 1, 1))
     assert padded(rooted, y, [1] * 4) == [PADDING]
-
-
-def biased(net: Net, values: np.ndarray) -> str:
-    weight = net.weight(4, 3, 3, 3)
-    return net.node("Conv", image(net), weight, net.store(values), name="layer")
-
-
-def test_a_bias_before_the_normalisation_is_noted() -> None:
-    """In the layer, or as an Add; one of zeros is none."""
-    net = Net()
-    (found,) = lints(net.model(net.node("Tanh", normed(net, biased(net, np.ones(4))))))
-    assert (found.code.name, found.code.is_note) == (BIAS, True)
-    assert "'layer'" in found.cause
-    none = Net()
-    assert ended(none, normed(none, biased(none, np.zeros(4)))) == []
-    added = Net()
-    y = added.node("MatMul", added.input("N", 3), added.weight(3, 4))
-    assert ended(added, affine(added, added.node("Add", y, added.weight(4)), 4)) == [BIAS]
-    cast = Net()
-    y = cast.node("MatMul", cast.input("N", 3), cast.weight(3, 4))
-    y = cast.node("Identity", cast.node("Add", y, cast.weight(4)))
-    assert ended(cast, affine(cast, y, 4)) == [BIAS]
-
-
-def test_a_bias_that_something_else_needs_is_silent() -> None:
-    """The normalisation takes it away from itself alone; nor does it behind an activation."""
-    net = Net()
-    y = biased(net, np.ones(4))
-    assert codes(net.model(net.node("Tanh", normed(net, y)), y)) == []
-    used = Net()
-    y = used.node("Relu", biased(used, np.ones(4)))
-    assert ended(used, normed(used, y)) == [ACTIVATION]

@@ -62,3 +62,18 @@ def test_what_draws_in_a_body_that_runs_is_found() -> None:
     condition = dead.node("IsNaN", dead.node("ReduceMax", x, keepdims=0))
     dead.node("If", condition, **bodies)
     assert codes(dead.model(dead.node("Relu", x))) == []
+
+
+def test_what_draws_in_a_body_within_one_that_does_not_run_is_silent() -> None:
+    """Nothing reads the outer If, so the one within it is not run either."""
+    net = Net()
+    x = image(net)
+    drawing = Net()
+    drawing.node("RandomNormalLike", x, out="drawn", dtype=1)
+    drawn = drawing.graph("drawn")
+    within = Net()
+    within.node("If", "unknown", out="inner", then_branch=drawn, else_branch=drawn)
+    around = within.graph("inner")
+    net.node("IsNaN", net.node("ReduceMax", x, keepdims=0), out="unknown")
+    net.node("If", "unknown", then_branch=around, else_branch=around)
+    assert codes(net.model(net.node("Relu", x))) == []

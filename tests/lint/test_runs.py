@@ -71,6 +71,17 @@ def test_what_may_be_a_length_is_no_batch(tmp_path: Path) -> None:
     assert ran(fixed.model(centred(fixed, dense(fixed, 6))), tmp_path)["dependent"] == []
 
 
+def test_inputs_of_several_sizes_have_no_batch_in_common(tmp_path: Path) -> None:
+    """Which of their first axes it is, nobody knows."""
+    net = Net()
+    y = centred(net, dense(net))
+    z = net.node("Relu", net.input("M", 5, name="z"))
+    random = np.random.default_rng(0)
+    sizes = {"x": 4, "z": 3}
+    feed = {name: random.normal(size=(n, 5)).astype(np.float32) for name, n in sizes.items()}
+    assert ran(net.model(y, z), tmp_path, feeds=[feed])["dependent"] == []
+
+
 def test_an_output_without_the_batch_is_silent(tmp_path: Path) -> None:
     """A sum over all examples is meant to be one."""
     net = Net()

@@ -7,11 +7,13 @@ It stands in the graph, beside a constant that has the values of such a variable
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from folding.conversion.job import Job, Statistics
+from folding.conversion.keras.steps import served_history
 from folding.conversion.samples import Array, write_statistics
 from folding.conversion.tf1.nodes import Graph, value_of
 from folding.conversion.tf1.statistics import Normalisations
@@ -46,8 +48,12 @@ def statistics(function: Any, job: Job) -> list[Statistics]:
     by_name = {variable.name.partition(":")[0]: variable for variable in function.graph.variables}
     ending = f"/{_ARRAYS['mean']}"
     layers = [name.removesuffix(ending) for name in by_name if name.endswith(ending)]
-    computed = _computed(function) if layers else []
-    return [_of(layer, by_name, job, number, computed) for number, layer in enumerate(layers)]
+    if not layers:
+        return []
+    computed = _computed(function)
+    momentum, steps = served_history(job.source)
+    found = (_of(layer, by_name, job, number, computed) for number, layer in enumerate(layers))
+    return [replace(one, momentum=momentum, steps=steps) for one in found]
 
 
 def _of(

@@ -11,6 +11,7 @@ from typing import Any
 
 from folding.conversion.effects import RESTORING, require_contained
 from folding.conversion.job import MODEL, Job, Port, Product
+from folding.conversion.tf1.correcting import with_corrected
 from folding.conversion.tf1.inference import Inference, inference
 from folding.conversion.tf1.loading import Loaded, loaded
 from folding.conversion.tf1.nodes import Tensor, first_line, plain
@@ -38,10 +39,13 @@ def run(job: Job) -> Product:
     outputs = chosen_outputs(source.graph, job.outputs, source.signed)
     _require_contained(job, source, outputs)
     found = inference(source, outputs, job.freeze)
+    statistics, warnings = write_all(job, source, found), list(_warnings(found))
+    if job.correct_averages:
+        found, statistics, corrected = with_corrected(job, found, statistics)
+        warnings += corrected
     ready = _graph_def(source, found)
     names = {tensor: plain(tensor) for tensor in found.outputs}
     _write(job, ready, found, names)
-    statistics = write_all(job, source, found)
     references, unchecked = _references(job, source, found, ready)
     return Product(
         f"TensorFlow {tf.__version__}",
@@ -52,7 +56,7 @@ def run(job: Job) -> Product:
         unchecked,
         statistics,
         bool(statistics) or declares_normalisation(source.graph),
-        list(_warnings(found)),
+        warnings,
     )
 
 
@@ -109,7 +113,7 @@ def _shown(value: Any) -> str:
 
 
 def _references(job: Job, source: Loaded, found: Inference, ready: Any) -> tuple[list[str], str]:
-    """What TensorFlow computes, or why nobody knows.
+    """What TensorFlow computes, or why nobody knows; with the averages that were corrected.
 
     It does not run every graph that it has frozen: then it runs what is left of that.
     """
@@ -119,7 +123,8 @@ def _references(job: Job, source: Loaded, found: Inference, ready: Any) -> tuple
         return [], "it computes with random numbers, so no two runs agree"
     bare = Inference(found.graph, found.inputs, found.outputs, {}, {})
     why = ""
-    for candidate, settled in ((source, found), (Loaded(ready, found.graph), bare)):
+    candidates = [(source, found), (Loaded(ready, found.graph), bare)]
+    for candidate, settled in candidates[1 if job.correct_averages else 0 :]:
         try:
             return write_references(job, candidate, settled), ""
         except (ValueError, tf.errors.OpError) as error:

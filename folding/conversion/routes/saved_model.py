@@ -14,6 +14,7 @@ from folding.conversion.function import Source, product
 from folding.conversion.job import Job, Product
 from folding.conversion.keras.served import statistics
 from folding.conversion.on_tensorflow import OnTensorFlow
+from folding.conversion.request import no_averages_of
 from folding.conversion.routes import graph_def
 from folding.conversion.samples import Spec
 from folding.conversion.tf1.loading import graphs_of, is_of_first
@@ -32,6 +33,8 @@ def run(job: Job) -> Product:
     """
     if is_of_first(job.source):
         return graph_def.run(job)
+    if job.correct_averages:
+        raise no_averages_of("a SavedModel of TensorFlow 2")
     _require_contained(job)
     loaded = _loaded(job)
     function = _function(job, loaded)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conversion.routes.conftest import WAYS, Converted
 from keras_programs import ARGUMENTS, ARGUMENTS_2, PROGRAMS, PROGRAMS_2, VIRTUAL
+from keras_saving import STEPS
 
 pytestmark = pytest.mark.frameworks
 
@@ -79,11 +80,26 @@ def test_statistics_are_those_of_the_layers(way: str, name: str, converted: Conv
     for each, channels in zip(answer.statistics, (8, 6), strict=True):
         assert each["epsilon"] == own.get("epsilon", 1e-3)
         assert each["momentum"] == own.get("momentum", 0.8)
+        assert each["steps"] == STEPS
         assert ("gamma" in each) == own.get("scale", True)
         assert ("beta" in each) == own.get("center", True)
         assert each["mean"].shape == each["variance"].shape == (channels,)
         assert np.abs(each["mean"]).max() > 1e-4
         assert np.abs(each["variance"] - 1).max() > 1e-4
+
+
+@pytest.mark.parametrize("way", ["tensorflow", "keras2"])
+def test_an_h5_has_the_steps_of_its_optimizer(way: str, converted: Converted) -> None:
+    """Keras 2 and 3 call the count by different names."""
+    answer = converted(way, "channels_last.h5")
+    assert [each["steps"] for each in answer.statistics] == [STEPS] * 2
+
+
+def test_a_saved_model_has_the_history_of_its_averages(converted: Converted) -> None:
+    """Keras 2 saves the functions for training with it, and the optimizer; Keras 3 does not."""
+    for way, momentum, steps in (("saved_model2", 0.8, STEPS), ("saved_model", None, None)):
+        for each in converted(way, "channels_last").statistics:
+            assert (each["momentum"], each["steps"]) == (momentum, steps)
 
 
 @pytest.mark.parametrize("name", ["channels_last", *ARGUMENTS_2])
