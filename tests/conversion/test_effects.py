@@ -115,7 +115,7 @@ def test_a_graph_in_a_text_is_never_run(tmp_path: Path) -> None:
         return x + tf.raw_ops.DatasetToSingleElement(dataset=made, **more)[0]
 
     source = saved_module(tmp_path / "saved", called)
-    with pytest.raises(BadCall, match="is Dataset(FromGraph|ToSingleElement)"):
+    with pytest.raises(BadCall, match=r"is Dataset(FromGraph|ToSingleElement)"):
         converted(source, Kind.SAVED_MODEL, tmp_path / "refused")
     assert not target.exists()
 
