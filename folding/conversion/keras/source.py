@@ -7,7 +7,8 @@ from typing import Any
 from folding.conversion.function import Source
 from folding.conversion.job import Job
 from folding.conversion.keras.flat import flattened
-from folding.conversion.keras.statistics import all_layers, statistics
+from folding.conversion.keras.layers import all_layers
+from folding.conversion.keras.statistics import statistics
 
 #: Parts of the names of layers that draw random numbers.
 _RANDOM = ("Dropout", "Noise", "Random")
