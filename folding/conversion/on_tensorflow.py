@@ -13,6 +13,7 @@ from folding.conversion import tf2onnx_
 from folding.conversion.function import Function
 from folding.conversion.job import MODEL, Job
 from folding.conversion.samples import Array, Feed, Spec
+from folding.conversion.tf1.nodes import first_line
 from folding.errors import Unconvertible
 
 #: Where TensorFlow says what went wrong in a call, and Keras what went wrong in a layer.
@@ -75,20 +76,31 @@ class OnTensorFlow:
         Raises:
             Unconvertible: tf2onnx or TensorFlow's own freezing leaves an operator.
         """
+        import tensorflow as tf
+
         traced = self._traced().get_concrete_function()
         tensors = [*traced.inputs[: len(self.signature)], *traced.outputs]
         names = [*self.function.inputs, *self.function.outputs]
         renamed = {tensor.name: name for tensor, name in zip(tensors, names, strict=True)}
+        has_flags = bool(job.freeze)
         try:
-            model = tf2onnx_.convert_function(traced, opset=job.opset, renamed=renamed)
-        except ValueError as error:
-            first = str(error).partition("\n")[0]
-            text = f"TensorFlow cannot freeze the model: {first}"
-            raise Unconvertible(text, hint=self._otherwise) from error
+            model = tf2onnx_.convert_function(
+                traced, opset=job.opset, renamed=renamed, has_flags=has_flags
+            )
+        except (ValueError, tf.errors.OpError) as error:
+            text = f"TensorFlow cannot freeze the model: {first_line(error)}"
+            raise Unconvertible(text, hint=self._hint()) from error
         except Unconvertible as error:
             raise Unconvertible(str(error), hint=self._otherwise) from error
         (job.folder / MODEL).write_bytes(model.SerializeToString())
         return self.function.inputs
+
+    def _hint(self) -> str | None:
+        """What to do where a variable cannot be frozen: a side that is for training changes it."""
+        for name, spec in self.function.inputs.items():
+            if np.dtype(spec.dtype).kind == "b" and not spec.shape:
+                return f"If {name!r} is a training flag, give --freeze {name}=false."
+        return self._otherwise
 
     def run(self, feed: Feed) -> list[Array]:
         """What Keras computes. TensorFlow's own kernels lack what its compiler can do on a CPU."""
