@@ -12,7 +12,9 @@ from folding.conversion.handing import named
 from folding.conversion.job import MODEL, Product
 from folding.conversion.request import Request
 from folding.conversion.routing import ROUTES
+from folding.conversion.samples import IN, Feed
 from folding.conversion.sources import opened_source
+from folding.equivalence.input_files import archive
 from folding.lint.finding import Code
 from folding.lint.linting import Linted, lint
 from folding.lint.sources import in_source
@@ -53,9 +55,24 @@ def of_product(product: Product, model: Path, request: Request, *, run: bool) ->
     """
     source = in_source(product, model.parent)
     said = {finding.code for finding in source}
-    found = lint(model, run=run, limits=request.limits, run_limits=request.run_limits)
+    found = lint(
+        model,
+        run=run,
+        inputs=_samples(product, model.parent, request),
+        limits=request.limits,
+        run_limits=request.run_limits,
+    )
     others = (finding for finding in found.findings if finding.code not in said)
     return replace(found, findings=[*source, *others])
+
+
+def _samples(product: Product, folder: Path, request: Request) -> Feed | None:
+    """The user's samples by the names of the graph: the framework was run on the same."""
+    if request.sample_inputs is None or not product.references:
+        return None
+    arrays = archive(folder / product.references[-1])
+    named = {port.graph: arrays[IN + port.graph] for port in product.inputs}
+    return {n: a.astype(object) if a.dtype.kind == "U" else a for n, a in named.items()}
 
 
 def without_lints(report: Report) -> Report:

@@ -11,7 +11,7 @@ import pytest
 from graphs import Net
 from linting import conv, image
 
-from folding.conversion.job import Product, Statistics
+from folding.conversion.job import Port, Product, Statistics
 from folding.conversion.linting import of_product
 from folding.conversion.request import Request
 from folding.lint.sources import arrays_of, corrected, in_source, of_source
@@ -122,6 +122,23 @@ def test_what_source_and_graph_say_is_said_once(tmp_path: Path) -> None:
         ("STATISTICS_AT_INITIAL", True),
         ("ACTIVATION_BEFORE_NORM", False),
     ]
+
+
+def test_runs_are_on_the_samples_of_the_user(tmp_path: Path) -> None:
+    """By the names of the graph, where the framework was run on them, too."""
+    net = Net()
+    x = net.input("N", 4)
+    centred = net.node("Sub", x, net.node("ReduceMean", x, axes=[0]))
+    is_large = net.node("Greater", x, net.store(np.array(50, np.float32)))
+    model = tmp_path / "model.onnx"
+    proto = net.model(net.node("Where", is_large, centred, x))
+    model.write_bytes(proto.SerializeToString())
+    rows = np.random.default_rng(0).uniform(60, 90, (6, 4)).astype(np.float32)
+    np.savez(tmp_path / "reference-0.npz", **{f"in_{x}": rows})
+    made = Product("f", "c", [Port("image", x)], [], references=["reference-0.npz"])
+    for samples, expected in ((None, []), ({"image": rows}, ["BATCH_DEPENDENT"])):
+        found = of_product(made, model, Request(sample_inputs=samples), run=True)
+        assert [finding.code.name for finding in found.findings] == expected
 
 
 @pytest.mark.parametrize("from_zero", [True, False])
