@@ -120,6 +120,23 @@ def test_a_graph_in_a_text_is_never_run(tmp_path: Path) -> None:
     assert not target.exists()
 
 
+def test_each_branch_is_looked_into(tmp_path: Path) -> None:
+    """One of several, as of a Case, is a function like any other."""
+    target = tmp_path / "written"
+
+    def called(tf: Any, x: Any) -> Any:
+        def write() -> Any:
+            with tf.control_dependencies([tf.io.write_file(str(target), "x")]):
+                return x + 1.0
+
+        return tf.switch_case(tf.cast(x[0, 0] > 1e9, tf.int32), [lambda: x, write])
+
+    source = saved_module(tmp_path / "saved", called)
+    with pytest.raises(BadCall, match="is WriteFile"):
+        converted(source, Kind.SAVED_MODEL, tmp_path / "refused")
+    assert not target.exists()
+
+
 def test_a_function_that_stands_for_another_is_looked_into(tmp_path: Path) -> None:
     """TensorFlow takes one of those that say to implement the same, whichever is called."""
     from tensorflow.core.framework import graph_pb2  # noqa: PLC0415
