@@ -44,7 +44,7 @@ class Waiting:
             key = os.urandom(_KEY_BYTES).hex()
             self.path = target.with_name(f".{target.name[:_LONGEST]}.{key}{WAITING}")
             self.descriptor = os.open(self.path, flags, 0o666)
-            if _lock(self.descriptor) is not False and os.fstat(self.descriptor).st_nlink:
+            if lock(self.descriptor) is not False and os.fstat(self.descriptor).st_nlink:
                 break
             os.close(self.descriptor)  # Another run was quicker to remove it than we to lock it.
         with suppress(OSError):
@@ -85,7 +85,7 @@ def _remove_if_dead(path: Path, protected: Container[tuple[int, int]]) -> None:
         descriptor = os.open(path, os.O_RDONLY)
         try:
             state = os.fstat(descriptor)
-            if (state.st_dev, state.st_ino) not in protected and _lock(descriptor):
+            if (state.st_dev, state.st_ino) not in protected and lock(descriptor):
                 path.unlink()
         finally:
             os.close(descriptor)
@@ -103,7 +103,7 @@ def alone_in(folder: Path, seconds: float) -> Iterator[bool | None]:
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
     try:
-        alone = _lock(descriptor, seconds) if descriptor >= 0 else None
+        alone = lock(descriptor, seconds) if descriptor >= 0 else None
         with held_back():
             yield alone
             if descriptor >= 0:
@@ -124,7 +124,7 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _lock(descriptor: int, seconds: float = 0.0) -> bool | None:
+def lock(descriptor: int, seconds: float = 0.0) -> bool | None:
     """Lock an open file until it is closed, even by its process's end; None without locks."""
     if sys.platform == "win32":
         return None

@@ -537,13 +537,14 @@ def test_only_a_run_with_data_to_write_or_remove_waits_for_long(
     """The others need no lock, and a report never asks for one."""
     if old is not None:
         fold(two, out / "f.onnx", old)
-    lock, waits = getattr(waiting, "_lock"), []  # noqa: B009
+    lock = waiting.lock
+    waits: list[float] = []
 
     def watched(descriptor: int, seconds: float = 0.0) -> Any:
         waits.append(seconds)
         return lock(descriptor, seconds)
 
-    monkeypatch.setattr(waiting, "_lock", watched)
+    monkeypatch.setattr(waiting, "lock", watched)
 
     folding.fold(one, out / "f.onnx", layout=layout, verify=False, report_to=out / "report.json")
     folding.explain(one)

@@ -1,4 +1,4 @@
-"""The caller's side of a conversion: a private folder, and a process that is killed whole.
+"""The caller's side of a conversion: a process that is killed whole.
 
 A framework may loop, crash, print without end, exhaust the memory or lie about its success. All of
 that happens to a process of its own (``folding.equivalence.worker``), and nothing that it leaves is
@@ -7,11 +7,7 @@ unpickled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from folding.conversion.job import Job, Product
 from folding.conversion.products import Junk, read_product
@@ -21,7 +17,6 @@ from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.equivalence.process import SILENT
 from folding.equivalence.worker import Worker, WorkerFailed
 from folding.errors import StorageFailed, Unconvertible
-from folding.interrupts import held_back
 
 _WORK = "folding.conversion.work:run"
 _HINTS = {
@@ -29,31 +24,6 @@ _HINTS = {
     "memory": "Raise --memory-limit, or convert it on a larger machine.",
     "time": "Raise --time-limit if it only needs longer.",
 }
-
-
-@contextmanager
-def private_folder() -> Iterator[Path]:
-    """A folder that nobody else can read, gone after the block with all that is in it.
-
-    Raises:
-        StorageFailed: there is no room for it.
-    """
-    made = None
-    try:
-        try:
-            with held_back():
-                made = TemporaryDirectory(prefix="fold-model-", ignore_cleanup_errors=True)
-                for name in ("job", "scratch"):
-                    Path(made.name, name).mkdir()
-        except OSError as error:
-            text = f"cannot keep a conversion in a temporary folder: {error.strerror or error}"
-            hint = "Let TMPDIR name a folder with room."
-            raise StorageFailed(text, hint=hint) from error
-        yield Path(made.name)
-    finally:
-        with held_back():
-            if made is not None:
-                made.cleanup()
 
 
 def converted(job: Job, route: str, name: str, limits: RunLimits = RUN_LIMITS) -> Product:

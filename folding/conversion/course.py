@@ -11,7 +11,8 @@ from typing import Any
 from folding import writing
 from folding.calling import Call, check_places
 from folding.clock import Clock
-from folding.conversion.child import converted, private_folder
+from folding.conversion.child import converted
+from folding.conversion.folders import private_folder
 from folding.conversion.handing import as_it_is, folded, named
 from folding.conversion.job import MODEL, Product
 from folding.conversion.linting import of_product, without_lints

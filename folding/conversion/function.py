@@ -202,9 +202,14 @@ def _fixed(asked: Mapping[str, Spec], taken: Mapping[str, Spec]) -> Sequence[War
         Warned(
             "FIXED_SIZES",
             name,
-            f"the input {name!r} takes arrays of {'x'.join(map(str, taken[name].shape))} only:"
-            " the exporter could not leave its other sizes open",
+            f"the input {name!r} takes arrays of {_shown(taken[name])} only: the exporter could"
+            " not leave its other sizes open",
         )
         for name in asked
         if tuple(asked[name].sizes) != tuple(taken[name].sizes)
     ]
+
+
+def _shown(spec: Spec) -> str:
+    """Its sizes; a question mark is any."""
+    return "x".join("?" if size is None else str(size) for size in spec.sizes)

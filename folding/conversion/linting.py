@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from folding.clock import Clock, Progress
-from folding.conversion.child import converted, private_folder
+from folding.conversion.child import converted
+from folding.conversion.folders import private_folder
 from folding.conversion.handing import named
 from folding.conversion.job import MODEL, Product
 from folding.conversion.request import Request

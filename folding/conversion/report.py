@@ -11,8 +11,15 @@ from folding._version import __version__
 from folding.conversion.agreement import Agreed, Agreement
 from folding.conversion.job import Port
 from folding.errors import NotEquivalent, Unproven
+from folding.lint.finding import Code
 from folding.plan import Warned
 from folding.report import FileFacts, Report
+
+_OTHERWISE = "Give inputs with --sample-inputs, or convert with --no-verify if you can check it."
+_AT_RANDOM = (
+    "Export it with dropout and noise off, or freeze the input that says how much is dropped, as"
+    " --freeze keep_prob=1 does; if it is to draw at random, convert it with --no-verify."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +87,13 @@ def require_same(report: ConversionReport, name: str) -> None:
         raise NotEquivalent(f"{text} computes: {agreement.why}", report, hint=hint)
     if agreement.verdict is Agreed.NOT_COMPARED:
         text = f"whether {report.converter} made of {name!r} what {report.framework} computes"
-        hint = "Give inputs with --sample-inputs, or convert with --no-verify if you can check it."
-        raise Unproven(f"{text} is not known: {agreement.why}", report, hint=hint)
+        why, hint = _unknown(report)
+        raise Unproven(f"{text} is not known: {why}", report, hint=hint)
+
+
+def _unknown(report: ConversionReport) -> tuple[str, str]:
+    """Why nothing could be compared, and what to do."""
+    random = (w for w in report.warnings if w.code == Code.RANDOM_AT_INFERENCE.name)
+    for warning in random:
+        return f"{report.agreement.why} (see {warning.at!r})", _AT_RANDOM
+    return report.agreement.why, _OTHERWISE

@@ -5,6 +5,9 @@
 
 or a BatchNormalization in training mode, or one whose mean is such a mean. A mean over other axes
 alone is that of a layer, group or instance normalisation, which is as it should be.
+
+What is normalised before any layer may be data that are prepared, such as a recording, whose first
+axis is time. So there it takes a gamma or a beta, or a mean over all axes of an image but one.
 """
 
 from __future__ import annotations
@@ -24,15 +27,22 @@ from folding.protos import integers
 
 _REDUCTIONS = frozenset({"ReduceMean", "ReduceSum", "ReduceSumSquare"})
 _STATISTICS = slice(3, 5)
+_SCALING, _SHIFTING = ("Div", "Mul"), ("Add", "Sub")
+#: How many axes an image has, with its batch and its channels.
+_IMAGES = 4
 
 
 @dataclass(slots=True)
 class _Values:
-    """Values of one graph: what layers had a part in, means over the batch, and their roots."""
+    """Values of one graph: what layers had a part in, means over the batch, and their roots.
+
+    Of means and roots those are ``bare`` that may be of data that are prepared.
+    """
 
     learned: set[str] = field(default_factory=set)
     means: set[str] = field(default_factory=set)
     roots: set[str] = field(default_factory=set)
+    bare: set[str] = field(default_factory=set)
 
 
 def batch_statistics(graph: Graph) -> Iterator[Finding]:
@@ -61,7 +71,7 @@ def _cause(graph: Graph, index: int, values: _Values) -> str:
         data = {name for name in reads if name not in graph.constants} - values.roots
         if data and len(data) < len(set(reads)) and not (data & values.means):
             roots = [name for name in reads if name in values.roots]
-            if roots:
+            if roots and (roots[0] not in values.bare or _is_trained(graph, index)):
                 return f"it is scaled by {roots[0]!r}, which is computed from each batch"
     return ""
 
@@ -76,13 +86,16 @@ def _sort(graph: Graph, index: int, values: _Values) -> None:
     if not reads or index in scope.foreign:
         return
     statistics = values.means | values.roots if operator in ROOTS | PASSING else set()
-    if operator in _REDUCTIONS and reads[0] in values.learned and _is_over_batch(graph, index):
-        values.means.update(made)
-    elif operator in ROOTS and statistics.issuperset(reads):
-        values.roots.update(made)
-    elif operator in PASSING and statistics.issuperset(reads):
-        group = values.means if values.means.issuperset(reads) else values.roots
-        group.update(made)
+    if operator in _REDUCTIONS:
+        if _is_over_batch(graph, index):
+            values.means.update(made)
+            if reads[0] not in values.learned and not _is_of_images(graph, index):
+                values.bare.update(made)
+    elif statistics.issuperset(reads):
+        is_mean = operator not in ROOTS and values.means.issuperset(reads)
+        (values.means if is_mean else values.roots).update(made)
+        if not values.bare.isdisjoint(reads) and not _has_vector(graph, index, *_SCALING):
+            values.bare.update(made)
 
 
 def _is_over_batch(graph: Graph, index: int) -> bool:
@@ -94,6 +107,34 @@ def _is_over_batch(graph: Graph, index: int) -> bool:
         return False
     over = {axis % len(shape) for axis in axes}
     return 0 in over and len(over) < len(shape) and shape[0] != 1
+
+
+def _is_of_images(graph: Graph, index: int) -> bool:
+    """Whether a mean is over all axes but one of something with positions."""
+    shape = graph.scope.shape(graph.scope.reads[index][0]) or ()
+    return len(shape) >= _IMAGES and len(_axes(graph, index)) == len(shape) - 1
+
+
+def _is_trained(graph: Graph, index: int) -> bool:
+    """Whether what a node scales is scaled or shifted by a vector of constants after that."""
+    scope = graph.scope
+    for reader in scope.readers.get(scope.makes[index][0], ()):
+        beside = (scope.producers.get(name) for name in scope.reads[reader])
+        if _has_vector(graph, reader, *_SHIFTING, *_SCALING) or (
+            scope.is_own(reader, *_SHIFTING)
+            and any(n is not None and _has_vector(graph, n, *_SHIFTING) for n in beside)
+        ):
+            return True
+    return False
+
+
+def _has_vector(graph: Graph, index: int, *operators: str) -> bool:
+    """Whether a node is one of some operators, and one of its factors or summands a gamma."""
+    if not graph.scope.is_own(index, *operators):
+        return False
+    constants = (name for name in graph.scope.reads[index] if name in graph.constants)
+    sizes = map(graph.constants.dims, constants)
+    return any(size is not None and len(size) - size.count(1) == 1 for size in sizes)
 
 
 def _axes(graph: Graph, index: int) -> tuple[int, ...]:

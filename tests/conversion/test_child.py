@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from converting import KIND, source_in
 
-from folding.conversion.child import converted, private_folder
+from folding.conversion.child import converted
+from folding.conversion.folders import private_folder
 from folding.conversion.job import MODEL, Job, Kind, Port, Product
 from folding.equivalence.limits import RunLimits
 from folding.errors import BadCall, BadModel, FoldError, StorageFailed, Unconvertible

@@ -9,7 +9,8 @@ import pytest
 from converting import KIND, source_in
 from noisy_routes import NOISE
 
-from folding.conversion.child import converted, private_folder
+from folding.conversion.child import converted
+from folding.conversion.folders import private_folder
 from folding.conversion.job import Job
 from folding.conversion.said import last_words
 from folding.equivalence.limits import RunLimits

@@ -118,3 +118,14 @@ def test_an_if_that_is_computed_stays() -> None:
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     assert FLAG not in codes(model)
+
+
+def test_no_more_than_eight_flags_are_looked_at() -> None:
+    """Each is a plan of its own; a model of hundreds would take minutes."""
+    net = Net(opset=17)
+    x = conv(net, image(net))
+    for number in range(10):
+        flag = net.input(name=f"flag{number}", elem_type=BOOL)
+        x = net.node("Dropout", x, net.store(0.5), flag)
+    found = lints(net.model(x))
+    assert [one.code.name for one in found] == [FLAG] * 8

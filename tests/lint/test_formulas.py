@@ -71,6 +71,14 @@ def test_a_squared_variance_is_found(make: Callable[[Net], str]) -> None:
     assert normalised(net, make(net)) == ["VARIANCE_SQUARED"]
 
 
+def test_a_square_is_not_compared_with_the_epsilon() -> None:
+    """It is smaller than that where the variance is not."""
+    net = Net()
+    v = net.store(np.full((4, 1, 1), 0.02))
+    root = net.node("Sqrt", net.node("Add", net.node("Mul", v, v), net.store(1e-3)))
+    assert normalised(net, root) == ["VARIANCE_SQUARED"]
+
+
 def test_an_epsilon_outside_of_the_root_is_found() -> None:
     """``sqrt(v) + epsilon``, but not where there is one below the root, too."""
     net = Net()

@@ -55,6 +55,13 @@ def test_a_first_axis_whose_order_matters_is_no_batch(tmp_path: Path) -> None:
     assert ran(net.model(y), tmp_path)["dependent"] == []
 
 
+def test_what_hangs_on_what_comes_after_it_is_no_batch(tmp_path: Path) -> None:
+    """Sums from the end change with the later examples, but with their order, too."""
+    net = Net()
+    y = net.node("CumSum", dense(net), net.store(np.array(0), "", 0), reverse=1)
+    assert ran(net.model(y), tmp_path)["dependent"] == []
+
+
 def test_what_may_be_a_length_is_no_batch(tmp_path: Path) -> None:
     """With two open axes the first may be either; with none there is no telling."""
     net = Net()

@@ -51,6 +51,14 @@ def test_an_uncorrected_average_is_found() -> None:
     assert codes(replace(SOUND, averages_from_zero=True)) == ["AVERAGE_FROM_ZERO"]
 
 
+def test_statistics_before_the_first_update_are_not_called_cold_too() -> None:
+    """However many steps were counted: what was not updated has nothing of them."""
+    started = replace(SOUND, steps=30)
+    assert codes(started, mean=[0, 0], variance=[1, 1]) == ["STATISTICS_AT_INITIAL"]
+    zero = replace(started, averages_from_zero=True)
+    assert codes(zero, mean=[0, 0], variance=[0, 0]) == ["AVERAGE_FROM_ZERO"]
+
+
 @pytest.mark.parametrize(("steps", "is_cold"), [(30, True), (300, True), (450, True), (500, False)])
 def test_a_cold_average_is_found(steps: int, *, is_cold: bool) -> None:
     """After n steps ``momentum ** n`` of the beginning is left: a hundredth is little enough."""

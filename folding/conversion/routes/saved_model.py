@@ -11,22 +11,16 @@ from typing import Any
 
 from folding.conversion.effects import require_contained
 from folding.conversion.function import Source, product
-from folding.conversion.job import Job, Product, Statistics
+from folding.conversion.job import Job, Product
+from folding.conversion.keras.served import statistics
 from folding.conversion.on_tensorflow import OnTensorFlow
 from folding.conversion.routes import graph_def
-from folding.conversion.samples import Spec, write_statistics
+from folding.conversion.samples import Spec
 from folding.conversion.tf1.loading import graphs_of, is_of_first
 from folding.errors import BadCall, BadModel
 
 #: The signature that everyone writes who writes one.
 _SERVED = "serving_default"
-#: What the variables of a batch normalisation are called, by our names.
-_ARRAYS = {
-    "mean": "moving_mean",
-    "variance": "moving_variance",
-    "gamma": "gamma",
-    "beta": "beta",
-}
 
 
 def run(job: Job) -> Product:
@@ -43,7 +37,7 @@ def run(job: Job) -> Product:
     function = _function(job, loaded)
     signature = _Signature(function, loaded, _inputs(function), _outputs(function, job.outputs))
     variables = list(function.graph.variables)
-    found = Source(signature, statistics=_statistics(variables, job), variables=variables)
+    found = Source(signature, statistics=statistics(function, job), variables=variables)
     return product(found, OnTensorFlow, job)
 
 
@@ -125,17 +119,3 @@ def _outputs(function: Any, wanted: Sequence[str]) -> Sequence[str]:
             has = ", ".join(map(repr, known))
             raise BadCall(f"the SavedModel has no output {name!r}", hint=f"It has {has}.")
     return wanted or known
-
-
-def _statistics(variables: Sequence[Any], job: Job) -> list[Statistics]:
-    """Those of the variables that are called like a batch normalisation's."""
-    by_name = {variable.name.partition(":")[0]: variable for variable in variables}
-    ending = f"/{_ARRAYS['mean']}"
-    layers = [name.removesuffix(ending) for name in by_name if name.endswith(ending)]
-    return [_of(layer, by_name, job, number) for number, layer in enumerate(layers)]
-
-
-def _of(layer: str, by_name: Mapping[str, Any], job: Job, number: int) -> Statistics:
-    found = {ours: by_name.get(f"{layer}/{theirs}") for ours, theirs in _ARRAYS.items()}
-    arrays = {name: variable.numpy() for name, variable in found.items() if variable is not None}
-    return Statistics(layer, write_statistics(job, number, arrays))

@@ -49,7 +49,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
     def trained(library: str) -> Path:
         if library not in found:
             found[library] = tmp_path_factory.mktemp(library)
-            run([str(TESTS / "keras_programs.py"), library, str(found[library])], {})
+            run([str(TESTS / "keras_saving.py"), library, str(found[library])], {})
         return found[library]
 
     return trained

@@ -93,3 +93,20 @@ def test_a_saved_model_shows_its_statistics(name: str, converted: Converted) -> 
     assert {"mean", "variance", "gamma", "beta"} <= first.keys() & second.keys()
     size = 8 if name != VIRTUAL else (1, 1, 1, 1, 8)
     assert first["mean"].shape == (np.atleast_1d(size).shape and np.empty(size).shape)
+
+
+@pytest.mark.parametrize(
+    ("way", "name"),
+    [
+        (way, name)
+        for way in ("saved_model", "saved_model2")
+        for name in ("channels_last", *ARGUMENTS)
+    ]
+    + [("saved_model2", name) for name in ARGUMENTS_2],
+)
+def test_an_epsilon_is_found_in_the_graph(way: str, name: str, converted: Converted) -> None:
+    """It is no variable, but stands beside one, in one node or in several."""
+    said = converted(way, name).statistics
+    assert len(said) == 2
+    expected = ARGUMENTS.get(name, {}).get("epsilon", 1e-3)
+    assert [each["epsilon"] for each in said] == [expected, expected]

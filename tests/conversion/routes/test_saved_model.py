@@ -30,7 +30,7 @@ def test_a_module_of_tensorflow_2(modules: Path, ask: Ask) -> None:
         assert answer.folded().plan.counts["folded"] == 1
         (statistics,) = answer.statistics
         np.testing.assert_allclose(statistics["mean"], [0.1, 0.2, 0.3], rtol=1e-6)
-        assert statistics["name"] == "norm"
+        assert (statistics["name"], statistics["epsilon"]) == ("norm", 1e-3)
 
 
 def test_a_flag_of_a_signature_is_frozen(modules: Path, ask: Ask) -> None:
