@@ -13,12 +13,14 @@ from folding.conversion.handing import named
 from folding.conversion.job import MODEL, Product
 from folding.conversion.request import Request
 from folding.conversion.routing import ROUTES
-from folding.conversion.samples import IN, Feed
+from folding.conversion.samples import IN, Array, Feed
 from folding.conversion.sources import opened_source
 from folding.equivalence.input_files import archive
+from folding.floats import FLOATS
 from folding.lint.finding import Code
 from folding.lint.linting import Linted, lint
 from folding.lint.sources import in_source
+from folding.modelfile import open_model
 from folding.report import Report
 
 
@@ -59,7 +61,7 @@ def of_product(product: Product, model: Path, request: Request, *, run: bool) ->
     found = lint(
         model,
         run=run,
-        inputs=_samples(product, model.parent, request),
+        inputs=_samples(product, model, request),
         limits=request.limits,
         run_limits=request.run_limits,
     )
@@ -67,13 +69,22 @@ def of_product(product: Product, model: Path, request: Request, *, run: bool) ->
     return replace(found, findings=[*source, *others])
 
 
-def _samples(product: Product, folder: Path, request: Request) -> Feed | None:
+def _samples(product: Product, model: Path, request: Request) -> Feed | None:
     """The user's samples by the names of the graph: the framework was run on the same."""
     if request.sample_inputs is None or not product.references:
         return None
-    arrays = archive(folder / product.references[-1])
-    named = {port.graph: arrays[IN + port.graph] for port in product.inputs}
-    return {n: a.astype(object) if a.dtype.kind == "U" else a for n, a in named.items()}
+    arrays = archive(model.parent / product.references[-1])
+    with open_model(model, name=model.name, nesting=request.limits.nesting) as opened:
+        kinds = {v.name: v.type.tensor_type.elem_type for v in opened.proto.graph.input}
+    names = [port.graph for port in product.inputs]
+    return {name: _typed(arrays[IN + name], kinds[name]) for name in names}
+
+
+def _typed(array: Array, kind: int) -> Array:
+    """An array in the type of the graph, which a file of arrays may lack."""
+    if array.dtype.kind == "U":
+        return array.astype(object)
+    return array.astype(FLOATS[kind].dtype, copy=False) if kind in FLOATS else array
 
 
 def without_lints(report: Report) -> Report:

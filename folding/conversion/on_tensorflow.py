@@ -20,6 +20,8 @@ from folding.errors import Unconvertible
 _BEHIND = re.compile(
     r"Error: (?:Exception encountered[^\n]*\n\s*)?(?:\x1b\[1m)?(?P<said>[^\n\x1b]+)"
 )
+#: How lines begin that say where an error was.
+_PLACES = ("Graph execution error", "Detected at node", "Stack trace for", "Traceback", "File ")
 
 
 class OnTensorFlow:
@@ -32,7 +34,9 @@ class OnTensorFlow:
         import tensorflow as tf
 
         self.function = function
-        self._otherwise = otherwise
+        # What TensorFlow has no conversion for, other frameworks may have, but no texts.
+        takes_texts = any(spec.dtype is object for spec in function.inputs.values())
+        self._otherwise = None if takes_texts else otherwise
         self.signature = [
             tf.TensorSpec(spec.sizes, _type(spec.dtype), name=f"input_{place}")
             for place, spec in enumerate(function.inputs.values())
@@ -109,9 +113,32 @@ class OnTensorFlow:
         given = [tf.constant(array) for array in feed.values()]
         try:
             found = self._functions[0](*given)
-        except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
-            found = self._functions[1](*given)
+        except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError) as error:
+            found = self._compiled(given, error)
         return [np.asarray(tensor) for tensor in found]
+
+    def _compiled(self, given: list[Any], fault: Exception) -> list[Any]:
+        """What the compiled function gives. The compiler knows no texts.
+
+        Raises:
+            Unconvertible: there is nothing it gives, either; the reason is the first fault's.
+        """
+        import tensorflow as tf
+
+        try:
+            found: list[Any] = self._functions[1](*given)
+        except (ValueError, tf.errors.OpError):
+            text = f"TensorFlow cannot run the model: {_reason(fault)}"
+            hint = "Give inputs that it takes with --sample-inputs."
+            raise Unconvertible(text, hint=hint) from fault
+        return found
+
+
+def _reason(error: Exception) -> str:
+    """What an error of a graph says, without where in the graph and in what program it was."""
+    said = getattr(error, "message", str(error)).strip().splitlines()
+    reasons = [line.strip() for line in said if line.strip() and not line.startswith((" ", "\t"))]
+    return next((line for line in reasons if not line.startswith(_PLACES)), type(error).__name__)
 
 
 def _type(dtype: Any) -> Any:
