@@ -75,6 +75,7 @@ def main(name: str, folder: Path) -> None:
         said[each] = asdict(convert_model(model, _job(folder / each)))
     said["learns"] = _learns(library.Model(image, learning), folder / "learns")
     said["several"] = list(_refusal(several, folder / "several"))
+    said["stateful"] = list(_refusal(_stateful(library), folder / "stateful"))
     said["told"] = list(_refusal(_augmented(library, told=True), folder / "told"))
     said["uncalled"] = list(_refusal(Own(), folder / "uncalled"))
     (folder / "said.json").write_text(json.dumps(said))
@@ -87,6 +88,12 @@ def _built(library: Any) -> Any:
     model.compile("sgd", "mse")
     model.fit(np.ones((8, 4), np.float32), np.ones((8, 3), np.float32), batch_size=4, verbose=0)
     return model
+
+
+def _stateful(library: Any) -> Any:
+    """A recurrent layer that goes on where the batch before ended."""
+    sequence = library.Input((5, 4), batch_size=2)
+    return library.Model(sequence, library.layers.LSTM(3, stateful=True)(sequence))
 
 
 def _augmented(library: Any, *, told: bool) -> Any:

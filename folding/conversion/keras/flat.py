@@ -13,7 +13,7 @@ from inspect import Parameter, signature
 from itertools import count
 from typing import Any
 
-from folding.conversion.keras.layers import all_layers, is_told_to_train
+from folding.conversion.keras.layers import all_layers, is_stateful, is_told_to_train
 from folding.conversion.keras.nested import is_shape, leaves, mapped, names_in
 from folding.conversion.samples import Spec
 from folding.errors import BadCall
@@ -84,7 +84,8 @@ def _functional(library: Any, model: Any) -> _Ends:
     inputs, outputs = list(model.inputs), list(model.outputs)
     taken = names_in(getattr(model, "input", None), inputs)
     given = names_in(getattr(model, "output", None), outputs)
-    if isinstance(model, library.Sequential) and _batch_of(inputs[0]) and not _is_stateful(model):
+    is_sequence = isinstance(model, library.Sequential)
+    if is_sequence and _batch_of(inputs[0]) and not any(map(is_stateful, all_layers(model))):
         taken = [str(inputs[0].name)]
         given = _layer_names(library, inputs, outputs)
         inputs, outputs = _of_any_batch(library, model)
@@ -93,11 +94,6 @@ def _functional(library: Any, model: Any) -> _Ends:
 
 def _batch_of(tensor: Any) -> int | None:
     return tensor.shape[0] if len(tensor.shape) else None
-
-
-def _is_stateful(model: Any) -> bool:
-    """Whether a layer keeps something for each row of a batch."""
-    return any(getattr(layer, "stateful", False) for layer in all_layers(model))
 
 
 def _of_any_batch(library: Any, model: Any) -> tuple[list[Any], list[Any]]:

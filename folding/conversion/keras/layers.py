@@ -6,10 +6,23 @@ from collections.abc import Iterator, Mapping
 from inspect import signature
 from typing import Any
 
+from folding.conversion.keras.nested import leaves
+
 
 def all_layers(model: Any) -> Iterator[Any]:
     """Every layer of a model that is none itself, once each."""
     yield from model._flatten_layers(include_self=False)  # noqa: SLF001 - wrappers list no layers.
+
+
+def states(model: Any) -> list[Any]:
+    """The variables in which recurrent layers keep what the next batch begins with."""
+    kept = (getattr(layer, "states", None) for layer in all_layers(model) if is_stateful(layer))
+    return [state for each in kept for _, state in leaves(each) if hasattr(state, "assign")]
+
+
+def is_stateful(layer: Any) -> bool:
+    """Whether a layer keeps something for each row of a batch."""
+    return bool(getattr(layer, "stateful", False))
 
 
 def is_told_to_train(model: Any) -> bool:

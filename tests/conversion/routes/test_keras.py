@@ -212,7 +212,8 @@ def test_live_models_are_converted_and_left_alone(
         assert len(said[name]["references"]) == 3  # At a batch of 1, 3 and 8.
     assert [port["source"] for port in said["dictionary"]["outputs"]] == ["p", "q"]
     assert said["learns"] == ["Unconvertible", "unchanged"]
-    assert said["told"][0] == "Unconvertible"
+    assert said["told"][0] == said["stateful"][0] == "Unconvertible"
+    assert "changes" in said["stateful"][1]
     assert said["uncalled"][0] == "BadCall"
     assert "Call it once" in said["uncalled"][2]
     assert said["several"][:2] == [
