@@ -41,11 +41,13 @@ _STATES = re.compile(
     r"|(FIFO|PaddingFIFO|Priority|RandomShuffle)Queue(V2)?"
     r"|Queue(Close|Dequeue|DequeueMany|DequeueUpTo|Enqueue|EnqueueMany|IsClosed|Size)(V2)?"
 )
+#: They take from what others make, of which none is listed. Keras 2 saves them with some layers.
+_TAKERS = re.compile(r"IteratorGetNext(AsOptional|Sync)?")
 #: What they run is looked into.
 _CALLS = re.compile(
     r"(Stateless)?(Case|If|While)|(Stateful)?PartitionedCall|SymbolicGradient|MapDefun"
 )
-_LISTED = (_TEXTS, _NUMBERS, _RANDOM, _STATES, _CALLS)
+_LISTED = (_TEXTS, _NUMBERS, _RANDOM, _STATES, _TAKERS, _CALLS)
 #: Where some may name a file, and what else may stand there.
 _MAY_NAME_A_FILE = {
     "PrintV2": ("output_stream", re.compile(r"|std(err|out)|log\(\w+\)")),

@@ -208,7 +208,9 @@ def test_a_checkpoint_is_restored_by_reading_only(tmp_path: Path) -> None:
         ("DatasetFromGraph", "", ""),
         ("ImmutableConst", "memory_region_name", "/etc/x"),
         ("GenerateVocabRemapping", "", ""),
-        ("IteratorGetNext", "", ""),
+        ("IteratorV2", "", ""),
+        ("OneShotIterator", "", ""),
+        ("MakeIterator", "", ""),
         ("XlaCustomCallV2", "", ""),
         ("PrintV2", "output_stream", "file:///etc/x"),
         ("DecodeProtoV2", "descriptor_source", "/etc/x"),
@@ -236,7 +238,8 @@ def test_operators_that_reach_out(op: str, attribute: str, value: str) -> None:
     [
         *("Snapshot", "ShardedFilename", "Print", "PrintV2", "DecodeProtoV2", "RestoreV2"),
         *("Conv2D", "StringJoin", "VarHandleOp", "HashTableV2", "If", "StatelessRandomUniformV2"),
-        *("StatefulUniform", "TensorListStack", "FixedUnigramCandidateSampler", "Unheard"),
+        *("StatefulUniform", "TensorListStack", "FixedUnigramCandidateSampler", "IteratorGetNext"),
+        *("RngReadAndSkip", "Unheard"),
     ],
 )
 def test_operators_that_stay_within(op: str) -> None:
