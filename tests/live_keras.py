@@ -70,12 +70,40 @@ def main(name: str, folder: Path) -> None:
     several(row, row)
     models = {"functional": library.Model(image, norm), "subclass": subclass, "nested": nested}
     models |= {"keyed": library.Model(keyed, layers.BatchNormalization()(joined))}
+    models |= {"built": _built(library), "augmented": _augmented(library, told=False)}
     for each, model in {**models, "dictionary": dictionary}.items():
         said[each] = asdict(convert_model(model, _job(folder / each)))
     said["learns"] = _learns(library.Model(image, learning), folder / "learns")
     said["several"] = list(_refusal(several, folder / "several"))
+    said["stateful"] = list(_refusal(_stateful(library), folder / "stateful"))
+    said["told"] = list(_refusal(_augmented(library, told=True), folder / "told"))
     said["uncalled"] = list(_refusal(Own(), folder / "uncalled"))
     (folder / "said.json").write_text(json.dumps(said))
+
+
+def _built(library: Any) -> Any:
+    """Layers that learn from data what they take."""
+    layers = library.layers
+    model = library.Sequential([layers.Dense(3), layers.BatchNormalization()])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((8, 4), np.float32), np.ones((8, 3), np.float32), batch_size=4, verbose=0)
+    return model
+
+
+def _stateful(library: Any) -> Any:
+    """A recurrent layer that goes on where the batch before ended."""
+    sequence = library.Input((5, 4), batch_size=2)
+    return library.Model(sequence, library.layers.LSTM(3, stateful=True)(sequence))
+
+
+def _augmented(library: Any, *, told: bool) -> Any:
+    """Layers that train unless they are told not to, and one that may be told to."""
+    layers = library.layers
+    image = library.Input((4, 4, 3))
+    turned = library.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.1)])
+    hidden = layers.BatchNormalization()(layers.Conv2D(2, 3)(turned(image)))
+    more = {"training": True} if told else {}
+    return library.Model(image, layers.Dropout(0.5)(hidden, **more))
 
 
 def _refusal(model: Any, folder: Path) -> tuple[str, str, str]:

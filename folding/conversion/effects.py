@@ -1,33 +1,17 @@
-"""Operators of TensorFlow that reach beyond a graph: to files, to other machines, to foreign code.
+"""Graphs of TensorFlow that reach beyond themselves: to files, other machines, or foreign code.
 
-Running a graph, or only loading one that folds its constants, does whatever these say. What they
-may do is the user's to decide.
+Running a graph, or only loading one that folds its constants, does whatever its operators say.
+What those may do that are not known to stay within it (``contained``) is the user's to decide.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from folding.conversion.contained import is_contained
 from folding.errors import BadCall
 
-_REACHING = re.compile(
-    r"(Experimental)?((?!Sharded).*File.*|.*Reader.*|CacheDataset.*|Snapshot.+|.*SummaryWriter.*|.*SummaryDb.*"
-    r"|Write.*Summary|WriteGraphSummary|ImportEvent|Save.*|Restore.*|MergeV2Checkpoints|Load.*"
-    r"|DistributedSave|TextLineDataset|TFRecordDataset.*|CSVDataset.*|SqlDataset|LMDBDataset"
-    r"|DatasetToTFRecord|RecordInput|ImmutableConst|GenerateVocabRemapping|Debug.*|Dump.*"
-    r"|(Eager)?PyFunc.*|.*PyFunc|Remote.*|.*RpcCall|Rpc.*|.*DataService.*|_?(Host)?(Send|Recv)"
-    r"|TRTEngineOp|.*Bigtable.*|.*BigQuery.*|.*Gcs.*)"
-)
-#: Where the operators that print, and those that know a message's fields, may have a file.
-_MAY_NAME_A_FILE = {
-    "PrintV2": "output_stream",
-    "DecodeProtoV2": "descriptor_source",
-    "EncodeProto": "descriptor_source",
-}
-#: Messages that the program itself was built with.
-_LINKED = "local://"
 #: What brings a checkpoint's arrays in, where nothing else is asked of it.
 RESTORING = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
 
@@ -54,18 +38,12 @@ def require_contained(
     """
     if trust:
         return
+    functions = {found.signature.name for found in graph_def.library.function}
     for node in _run(graph_def, starts):
-        if node.op not in allowed and _reaches(node):
-            text = f"{name!r} uses files, the network or foreign code when it is run: its node"
+        if node.op not in allowed | functions and not is_contained(node):
+            text = f"{name!r} may use files, the network or foreign code when it is run: its node"
             hint = "Convert it with --trust if you know who made it: it is run to compare results."
             raise BadCall(f"{text} {node.name!r} is {node.op}", hint=hint)
-
-
-def _reaches(node: Any) -> bool:
-    if node.op in _MAY_NAME_A_FILE:
-        place = node.attr[_MAY_NAME_A_FILE[node.op]].s.decode(errors="replace")
-        return "/" in place and place != _LINKED
-    return bool(_REACHING.fullmatch(node.op))
 
 
 def _run(graph_def: Any, starts: Iterable[str]) -> Iterator[Any]:
@@ -79,6 +57,8 @@ def _run(graph_def: Any, starts: Iterable[str]) -> Iterator[Any]:
             continue
         seen.add(name)
         bodies = functions[name].node_def if name in functions else ()
+        if name in functions:
+            wanted.extend(_instead(functions[name], functions.values()))
         for node in (*bodies, *((nodes[name],) if name in nodes else ())):
             yield node
             wanted.extend(_called(node, functions))
@@ -94,6 +74,14 @@ def _called(node: Any, functions: Mapping[str, Any]) -> Iterator[str]:
         for function in (value.func, *value.list.func):
             if function.name:
                 yield function.name
+
+
+def _instead(function: Any, functions: Iterable[Any]) -> Iterator[str]:
+    """The functions that TensorFlow may run in its place: those that say to do the same."""
+    said = function.attr["api_implements"].s if "api_implements" in function.attr else b""
+    for other in functions if said else ():
+        if "api_implements" in other.attr and other.attr["api_implements"].s == said:
+            yield other.signature.name
 
 
 def _node_of(reference: str) -> str:

@@ -6,6 +6,7 @@ else is the same for all: it is frozen as asked, converted, and run on the same 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,13 @@ from folding.conversion.samples import Array, Feed, Spec, sample_inputs, write_r
 from folding.errors import BadCall, Unconvertible
 from folding.plan import Warned
 
-_LEFT_ON = "Call the layers in question without training=True, and save the model again."
+_LEFT_ON = "Call the layers in question with training=False, and save the model again."
+_KEEPS_STATE = (
+    "Call a layer that learns with training=False, leave out one that keeps a state, such as a"
+    " stateful recurrent one, and save the model again."
+)
+#: What generators of random numbers call their variables, those of Keras and of TensorFlow.
+_SEED = re.compile(r"seed_generator|\bStateVar\b")
 
 
 class Function(Protocol):
@@ -176,14 +183,14 @@ def _require_inference(source: Source, function: Function, at: Backend, job: Job
     """Refuse a model that is not what it is at inference: it draws random numbers, or learns."""
     feed = next(sample_inputs(job, function.inputs))
     before = [np.array(variable.numpy()) for variable in source.variables]
-    first, second = at.run(feed), at.run(feed)
-    if not all(map(_equal, first, second)):
+    first = at.run(feed)
+    for variable, value in zip(source.variables, before, strict=True):
+        name = str(getattr(variable, "path", variable.name))
+        if not _SEED.search(name) and not _equal(variable.numpy(), value):
+            raise Unconvertible(f"the model changes {name!r} at inference", hint=_KEEPS_STATE)
+    if not all(map(_equal, first, at.run(feed))):
         where = f": see {', '.join(source.random)}" if source.random else ""
         raise Unconvertible(f"the model draws random numbers at inference{where}", hint=_LEFT_ON)
-    for variable, value in zip(source.variables, before, strict=True):
-        if not _equal(variable.numpy(), value):
-            name = getattr(variable, "path", variable.name)
-            raise Unconvertible(f"the model changes {name!r} at inference", hint=_LEFT_ON)
 
 
 def _equal(first: Array, second: Array) -> bool:

@@ -14,7 +14,10 @@ from folding.conversion.handing import named
 from folding.conversion.job import MODEL, Product
 from folding.conversion.request import Request
 from folding.conversion.routing import ROUTES
+from folding.conversion.samples import IN, Array, Feed
 from folding.conversion.sources import opened_source
+from folding.equivalence.input_files import archive
+from folding.floats import FLOATS
 from folding.lint.finding import Code
 from folding.lint.linting import Linted, lint
 from folding.lint.sources import in_source
@@ -63,7 +66,13 @@ def of_product(product: Product, model: Path, request: Request, *, run: bool) ->
     if any(finding.code is Code.NORM_ABSENT for finding in source) and _normalises(model, request):
         source = [finding for finding in source if finding.code is not Code.NORM_ABSENT]
     said = {finding.code for finding in source}
-    found = lint(model, run=run, limits=request.limits, run_limits=request.run_limits)
+    found = lint(
+        model,
+        run=run,
+        inputs=_samples(product, model, request),
+        limits=request.limits,
+        run_limits=request.run_limits,
+    )
     others = (finding for finding in found.findings if finding.code not in said)
     return replace(found, findings=[*source, *others])
 
@@ -76,6 +85,24 @@ def _normalises(model: Path, request: Request) -> bool:
     with open_model(model, nesting=request.limits.nesting) as opened:
         nodes = (node for graph in graphs(opened.proto) for node in graph.node)
         return any(n.op_type == _OPERATOR or _NAMED.search(title(n)) is not None for n in nodes)
+
+
+def _samples(product: Product, model: Path, request: Request) -> Feed | None:
+    """The user's samples by the names of the graph: the framework was run on the same."""
+    if request.sample_inputs is None or not product.references:
+        return None
+    arrays = archive(model.parent / product.references[-1])
+    with open_model(model, name=model.name, nesting=request.limits.nesting) as opened:
+        kinds = {v.name: v.type.tensor_type.elem_type for v in opened.proto.graph.input}
+    names = [port.graph for port in product.inputs]
+    return {name: _typed(arrays[IN + name], kinds[name]) for name in names}
+
+
+def _typed(array: Array, kind: int) -> Array:
+    """An array in the type of the graph, which a file of arrays may lack."""
+    if array.dtype.kind == "U":
+        return array.astype(object)
+    return array.astype(FLOATS[kind].dtype, copy=False) if kind in FLOATS else array
 
 
 def without_lints(report: Report) -> Report:

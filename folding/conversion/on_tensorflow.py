@@ -13,12 +13,15 @@ from folding.conversion import tf2onnx_
 from folding.conversion.function import Function
 from folding.conversion.job import MODEL, Job
 from folding.conversion.samples import Array, Feed, Spec
+from folding.conversion.tf1.nodes import first_line
 from folding.errors import Unconvertible
 
 #: Where TensorFlow says what went wrong in a call, and Keras what went wrong in a layer.
 _BEHIND = re.compile(
     r"Error: (?:Exception encountered[^\n]*\n\s*)?(?:\x1b\[1m)?(?P<said>[^\n\x1b]+)"
 )
+#: How lines begin that say where an error was.
+_PLACES = ("Graph execution error", "Detected at node", "Stack trace for", "Traceback", "File ")
 
 
 class OnTensorFlow:
@@ -31,7 +34,9 @@ class OnTensorFlow:
         import tensorflow as tf
 
         self.function = function
-        self._otherwise = otherwise
+        # What TensorFlow has no conversion for, other frameworks may have, but no texts.
+        takes_texts = any(spec.dtype is object for spec in function.inputs.values())
+        self._otherwise = None if takes_texts else otherwise
         self.signature = [
             tf.TensorSpec(spec.sizes, _type(spec.dtype), name=f"input_{place}")
             for place, spec in enumerate(function.inputs.values())
@@ -75,20 +80,31 @@ class OnTensorFlow:
         Raises:
             Unconvertible: tf2onnx or TensorFlow's own freezing leaves an operator.
         """
+        import tensorflow as tf
+
         traced = self._traced().get_concrete_function()
         tensors = [*traced.inputs[: len(self.signature)], *traced.outputs]
         names = [*self.function.inputs, *self.function.outputs]
         renamed = {tensor.name: name for tensor, name in zip(tensors, names, strict=True)}
+        has_flags = bool(job.freeze)
         try:
-            model = tf2onnx_.convert_function(traced, opset=job.opset, renamed=renamed)
-        except ValueError as error:
-            first = str(error).partition("\n")[0]
-            text = f"TensorFlow cannot freeze the model: {first}"
-            raise Unconvertible(text, hint=self._otherwise) from error
+            model = tf2onnx_.convert_function(
+                traced, opset=job.opset, renamed=renamed, has_flags=has_flags
+            )
+        except (ValueError, tf.errors.OpError) as error:
+            text = f"TensorFlow cannot freeze the model: {first_line(error)}"
+            raise Unconvertible(text, hint=self._hint()) from error
         except Unconvertible as error:
             raise Unconvertible(str(error), hint=self._otherwise) from error
         (job.folder / MODEL).write_bytes(model.SerializeToString())
         return self.function.inputs
+
+    def _hint(self) -> str | None:
+        """What to do where a variable cannot be frozen: a side that is for training changes it."""
+        for name, spec in self.function.inputs.items():
+            if np.dtype(spec.dtype).kind == "b" and not spec.shape:
+                return f"If {name!r} is a training flag, give --freeze {name}=false."
+        return self._otherwise
 
     def run(self, feed: Feed) -> list[Array]:
         """What Keras computes. TensorFlow's own kernels lack what its compiler can do on a CPU."""
@@ -97,9 +113,32 @@ class OnTensorFlow:
         given = [tf.constant(array) for array in feed.values()]
         try:
             found = self._functions[0](*given)
-        except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
-            found = self._functions[1](*given)
+        except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError) as error:
+            found = self._compiled(given, error)
         return [np.asarray(tensor) for tensor in found]
+
+    def _compiled(self, given: list[Any], fault: Exception) -> list[Any]:
+        """What the compiled function gives. The compiler knows no texts.
+
+        Raises:
+            Unconvertible: there is nothing it gives, either; the reason is the first fault's.
+        """
+        import tensorflow as tf
+
+        try:
+            found: list[Any] = self._functions[1](*given)
+        except (ValueError, tf.errors.OpError):
+            text = f"TensorFlow cannot run the model: {_reason(fault)}"
+            hint = "Give inputs that it takes with --sample-inputs."
+            raise Unconvertible(text, hint=hint) from fault
+        return found
+
+
+def _reason(error: Exception) -> str:
+    """What an error of a graph says, without where in the graph and in what program it was."""
+    said = getattr(error, "message", str(error)).strip().splitlines()
+    reasons = [line.strip() for line in said if line.strip() and not line.startswith((" ", "\t"))]
+    return next((line for line in reasons if not line.startswith(_PLACES)), type(error).__name__)
 
 
 def _type(dtype: Any) -> Any:

@@ -13,13 +13,50 @@ _SIGN_BIT = np.iinfo(np.int32).min
 
 
 def without_erfc(graph: Any, nodes: Sequence[Any]) -> list[Any]:
-    """Erfc, which is in every exact GELU of TensorFlow, as 1 - Erf."""
+    """Erfc in the exact GELU of TensorFlow, x · Erfc(-x / √2) / 2, as 1 - Erf.
+
+    The difference loses the tail, which does not matter there: it is times an x that is small
+    beside what the tail lacks. Anywhere else, under a logarithm for one, it would.
+    """
     for node in list(nodes):
-        if node.type == "Erfc":
+        if node.type == "Erfc" and _is_of_gelu(graph, node):
             dtype = graph.get_dtype(node.output[0])
             erf = _before(graph, node, "Erf", [node.input[0]], dtype)
             _replace(graph, node, "Sub", [_constant(graph, 1, dtype), erf])
     return list(graph.get_nodes())
+
+
+def _is_of_gelu(graph: Any, erfc: Any) -> bool:
+    """Whether all that is made of an Erfc is its product with what it was computed of."""
+    number = _unscaled(graph, erfc.input[0])
+    wanted = [erfc.output[0]]
+    while wanted:
+        name = wanted.pop()
+        readers = graph.find_output_consumers(name)
+        for reader in readers:
+            others = [each for each in reader.input if each != name]
+            if reader.type != "Mul" or name in graph.outputs or len(others) != 1:
+                return False
+            other = graph.get_node_by_output(others[0])
+            if other is not None and other.is_const():
+                wanted.append(reader.output[0])
+            elif _unscaled(graph, others[0]) != number:
+                return False
+        if not readers:
+            return False
+    return True
+
+
+def _unscaled(graph: Any, name: str) -> str:
+    """The tensor that a tensor is a multiple of."""
+    node = graph.get_node_by_output(name)
+    while node is not None and node.type in {"Neg", "Mul", "RealDiv"}:
+        rest = [each for each in node.inputs if not each.is_const()]
+        if len(rest) != 1 or (node.type == "RealDiv" and node.inputs[1] is rest[0]):
+            break
+        name = node.input[list(node.inputs).index(rest[0])]
+        node = rest[0]
+    return name
 
 
 def without_sign_bits(graph: Any, nodes: Sequence[Any]) -> list[Any]:

@@ -18,6 +18,7 @@ import onnx
 
 from folding.conversion.opsets import TF2ONNX, require_by
 from folding.conversion.rewriting import REWRITINGS
+from folding.conversion.tf1.functions import settled
 from folding.errors import Unconvertible
 
 #: What keeps a function in one piece.
@@ -49,15 +50,27 @@ def convert_graph(
 
 
 def convert_function(
-    function: Any, *, opset: int | None = None, renamed: Mapping[str, str] | None = None
+    function: Any,
+    *,
+    opset: int | None = None,
+    renamed: Mapping[str, str] | None = None,
+    has_flags: bool = False,
 ) -> onnx.ModelProto:
-    """The ONNX model of a concrete function, whose variables become constants."""
+    """The ONNX model of a concrete function, whose variables become constants.
+
+    ``has_flags`` is whether some of what it decides by is constant, so that sides of it go.
+    """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
     from tf2onnx import tf_loader
 
     captured = {tensor.name for tensor in function.graph.internal_captures}
     inputs = [tensor.name for tensor in function.inputs if tensor.name not in captured]
     outputs = [tensor.name for tensor in function.outputs]
+    left = settled(function) if has_flags else None
+    if left is not None:
+        moved = zip(outputs, left.outputs, strict=True)
+        names = {**(renamed or {}), **{new: (renamed or {}).get(old, old) for old, new in moved}}
+        return convert_graph(left.graph_def, inputs, left.outputs, opset=opset, renamed=names)
     frozen = convert_variables_to_constants_v2(
         function, lower_control_flow=False, aggressive_inlining=True
     )

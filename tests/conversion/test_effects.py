@@ -91,6 +91,69 @@ def test_python_in_a_graph_needs_trust(tmp_path: Path) -> None:
         converted(source, Kind.SAVED_MODEL, tmp_path / "refused")
 
 
+def hidden_graph(tf: Any, target: Path) -> bytes:
+    """A data set that writes a file first, as a message of its own."""
+    with tf.Graph().as_default() as graph:
+        write = tf.raw_ops.WriteFile(filename=str(target), contents="x")
+        with graph.control_dependencies([write]):
+            rows = tf.raw_ops.TensorDataset(components=[tf.constant([1.0])], output_shapes=[[1]])
+        tf.identity(rows, name="rows")
+    graph_def = graph.as_graph_def()
+    end = graph_def.node.add(name="dataset_out", op="_Retval", input=["rows"])
+    end.attr["T"].type = tf.variant.as_datatype_enum
+    message: bytes = graph_def.SerializeToString()
+    return message
+
+
+def test_a_graph_in_a_text_is_never_run(tmp_path: Path) -> None:
+    """A data set can be made of a message, in which nobody sees what it does."""
+    target = tmp_path / "written"
+
+    def called(tf: Any, x: Any) -> Any:
+        made = tf.raw_ops.DatasetFromGraph(graph_def=hidden_graph(tf, target))
+        more = {"output_types": [tf.float32], "output_shapes": [[1]]}
+        return x + tf.raw_ops.DatasetToSingleElement(dataset=made, **more)[0]
+
+    source = saved_module(tmp_path / "saved", called)
+    with pytest.raises(BadCall, match=r"is Dataset(FromGraph|ToSingleElement)"):
+        converted(source, Kind.SAVED_MODEL, tmp_path / "refused")
+    assert not target.exists()
+
+
+def test_each_branch_is_looked_into(tmp_path: Path) -> None:
+    """One of several, as of a Case, is a function like any other."""
+    target = tmp_path / "written"
+
+    def called(tf: Any, x: Any) -> Any:
+        def write() -> Any:
+            with tf.control_dependencies([tf.io.write_file(str(target), "x")]):
+                return x + 1.0
+
+        return tf.switch_case(tf.cast(x[0, 0] > 1e9, tf.int32), [lambda: x, write])
+
+    source = saved_module(tmp_path / "saved", called)
+    with pytest.raises(BadCall, match="is WriteFile"):
+        converted(source, Kind.SAVED_MODEL, tmp_path / "refused")
+    assert not target.exists()
+
+
+def test_a_function_that_stands_for_another_is_looked_into(tmp_path: Path) -> None:
+    """TensorFlow takes one of those that say to implement the same, whichever is called."""
+    from tensorflow.core.framework import graph_pb2  # noqa: PLC0415
+
+    graph = graph_pb2.GraphDef()
+    for name, op in (("shown", "NoOp"), ("hidden", "ReadFile")):
+        function = graph.library.function.add()
+        function.signature.name = name
+        function.attr["api_implements"].s = b"same"
+        function.node_def.add(name="inner", op=op)
+    graph.node.add(name="out", op="StatefulPartitionedCall").attr["f"].func.name = "shown"
+    with pytest.raises(BadCall, match="'inner' is ReadFile"):
+        require_contained("it", graph, ["out"], trust=False)
+    graph.library.function[1].attr["api_implements"].s = b"another"
+    require_contained("it", graph, ["out"], trust=False)
+
+
 def test_a_module_with_variables_needs_no_trust(tmp_path: Path) -> None:
     """Saving and restoring is in every SavedModel, and no part of what it serves."""
     import tensorflow as tf  # noqa: PLC0415
@@ -136,8 +199,23 @@ def test_a_checkpoint_is_restored_by_reading_only(tmp_path: Path) -> None:
         ("InitializeTableFromTextFileV2", "", ""),
         ("TFRecordDataset", "", ""),
         ("DebugIdentity", "", ""),
+        ("FixedLengthRecordDatasetV2", "", ""),
+        ("Skipgram", "filename", "/etc/x"),
+        ("CalibrationStatisticsSaver", "output_file_path", "/etc/x"),
+        ("ListSnapshotChunksDataset", "", ""),
+        ("DTensorRestoreV2", "", ""),
+        ("RegisterDataset", "", ""),
+        ("DatasetFromGraph", "", ""),
+        ("ImmutableConst", "memory_region_name", "/etc/x"),
+        ("GenerateVocabRemapping", "", ""),
+        ("IteratorV2", "", ""),
+        ("OneShotIterator", "", ""),
+        ("MakeIterator", "", ""),
+        ("XlaCustomCallV2", "", ""),
         ("PrintV2", "output_stream", "file:///etc/x"),
         ("DecodeProtoV2", "descriptor_source", "/etc/x"),
+        ("EncodeProto", "descriptor_source", "beside"),
+        ("FixedUnigramCandidateSampler", "vocab_file", "beside"),
     ],
 )
 def test_operators_that_reach_out(op: str, attribute: str, value: str) -> None:
@@ -157,7 +235,12 @@ def test_operators_that_reach_out(op: str, attribute: str, value: str) -> None:
 
 @pytest.mark.parametrize(
     "op",
-    ["Snapshot", "ShardedFilename", "Print", "PrintV2", "DecodeProtoV2", "RestoreV2", "Conv2D"],
+    [
+        *("Snapshot", "ShardedFilename", "Print", "PrintV2", "DecodeProtoV2", "RestoreV2"),
+        *("Conv2D", "StringJoin", "VarHandleOp", "HashTableV2", "If", "StatelessRandomUniformV2"),
+        *("StatefulUniform", "TensorListStack", "FixedUnigramCandidateSampler", "IteratorGetNext"),
+        *("RngReadAndSkip", "Unheard"),
+    ],
 )
 def test_operators_that_stay_within(op: str) -> None:
     """Names that only sound like it, and those that print to where all programs do."""

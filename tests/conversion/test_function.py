@@ -122,7 +122,7 @@ def test_random_numbers_are_refused(job: Job) -> None:
     """A dropout left on has no outputs to be compared with, and is named."""
     with pytest.raises(Unconvertible, match="random numbers at inference: see drop") as error:
         _product(Random(), job, random=["drop"])
-    assert "training=True" in error.value.hint
+    assert "training=False" in error.value.hint
 
 
 def test_not_a_number_is_the_same_twice(job: Job) -> None:
@@ -133,6 +133,25 @@ def test_not_a_number_is_the_same_twice(job: Job) -> None:
             return [tensors[0] * np.nan]
 
     assert _product(Nan(), job).references
+
+
+def test_a_seed_that_changes_is_no_state(job: Job) -> None:
+    """A generator of random numbers keeps one: what draws them is said to draw them."""
+    seed = Variable(np.zeros(2), "dropout/seed_generator/seed_generator_state")
+    with pytest.raises(Unconvertible, match="random numbers"):
+        _product(Counting(seed), job, variables=[seed])
+
+
+class Counting(Doubling):
+    """What gives how often it was run, which it keeps in a variable."""
+
+    def __init__(self, variable: Variable) -> None:
+        super().__init__()
+        self.variable = variable
+
+    def __call__(self, *tensors: Any) -> list[Any]:
+        self.variable.assign(self.variable.value + 1)
+        return [tensors[0] + self.variable.value[0]]
 
 
 def test_what_learns_is_refused_and_put_back(job: Job) -> None:
@@ -146,6 +165,8 @@ def test_what_learns_is_refused_and_put_back(job: Job) -> None:
 
     with pytest.raises(Unconvertible, match="'moving_mean' at inference"):
         _product(Learning(), job, variables=[variable])
+    with pytest.raises(Unconvertible, match="'moving_mean' at inference"):
+        _product(Counting(variable), job, variables=[variable], random=["drop"])
     np.testing.assert_array_equal(variable.value, np.zeros(3))
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from graphs import Net
 from linting import conv, image
+from onnx import TensorProto
 
-from folding.conversion.job import Product, Statistics
+from folding.conversion.job import Port, Product, Statistics
 from folding.conversion.linting import of_product
 from folding.conversion.request import Request
 from folding.lint.sources import arrays_of, corrected, in_source, of_source
@@ -158,6 +159,39 @@ def test_a_normalisation_by_computed_statistics_is_not_called_absent(
     model.write_bytes(net.model(y).SerializeToString())
     found = of_product(product(), model, Request(), run=False)
     assert [finding.code.name for finding in found.findings] == expected
+
+
+def test_runs_are_on_the_samples_of_the_user(tmp_path: Path) -> None:
+    """By the names of the graph, where the framework was run on them, too."""
+    net = Net()
+    x = net.input("N", 4)
+    centred = net.node("Sub", x, net.node("ReduceMean", x, axes=[0]))
+    is_large = net.node("Greater", x, net.store(np.array(50, np.float32)))
+    model = tmp_path / "model.onnx"
+    proto = net.model(net.node("Where", is_large, centred, x))
+    model.write_bytes(proto.SerializeToString())
+    rows = np.random.default_rng(0).uniform(60, 90, (6, 4)).astype(np.float32)
+    np.savez(tmp_path / "reference-0.npz", allow_pickle=False, **{f"in_{x}": rows})
+    made = Product("f", "c", [Port("image", x)], [], references=["reference-0.npz"])
+    for samples, expected in ((None, []), ({"image": rows}, ["BATCH_DEPENDENT"])):
+        found = of_product(made, model, Request(sample_inputs=samples), run=True)
+        assert [finding.code.name for finding in found.findings] == expected
+
+
+def test_samples_are_of_the_type_of_the_graph(tmp_path: Path) -> None:
+    """An .npz has no bfloat16, and texts of another kind."""
+    net = Net()
+    x = net.input("N", 4)
+    proto = net.model(net.node("Relu", x))
+    model = tmp_path / "model.onnx"
+    rows = np.ones((3, 4), np.float32)
+    np.savez(tmp_path / "reference-0.npz", allow_pickle=False, **{f"in_{x}": rows})
+    made = Product("f", "c", [Port("image", x)], [], references=["reference-0.npz"])
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.BFLOAT16
+    model.write_bytes(proto.SerializeToString())
+    found = of_product(made, model, Request(sample_inputs={"image": 0}), run=True)
+    assert found.findings == []
 
 
 @pytest.mark.parametrize("from_zero", [True, False])

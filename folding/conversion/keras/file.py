@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +22,8 @@ _FUNCTIONS = frozenset({"__lambda__", "__tensor__", "function"})
 #: Where classes come from that nobody else wrote; what a notebook defined is not there any more.
 _OWN_PACKAGES = frozenset({"__main__", "builtins", "keras", "tf_keras"})
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+#: HDF5 begins at the beginning, or behind what is not its own: at a power of two from here on.
+_FIRST_OFFSET = 512
 #: What to do about a file that is damaged.
 _AGAIN = "Copy or save it again."
 
@@ -39,27 +41,34 @@ class Layer:
 class KerasFile:
     """A file of either format: the Keras that wrote it, and its layers.
 
-    ``code`` says what of it would run code of the file or import some.
+    ``code`` says what of it would run code of the file or import some, ``files`` what of it would
+    read which other file.
     """
 
     path: Path
     version: str
     layers: tuple[Layer, ...]
     code: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_legacy(self) -> bool:
         """Whether Keras 2 wrote it, and so tf_keras has to read it."""
         return _is_legacy(self.version)
 
-    def require_no_code(self, *, trust: bool) -> None:
-        """Refuse a file that brings code, unless it is trusted."""
+    def require_contained(self, *, trust: bool) -> None:
+        """Refuse a file that brings code or names other files, unless it is trusted."""
         if self.code and not trust:
             hint = (
                 "Converting it runs that code, which can do anything that you can: give"
                 " --trust if you know where the file comes from."
             )
             raise BadCall(f"{self.code[0]} of {str(self.path)!r} holds code", hint=hint)
+        for layer, file in self.files if not trust else ():
+            raise BadCall(
+                f"{layer} of {str(self.path)!r} reads the file {file!r}",
+                hint="Give --trust if it may, or save the model once that is a part of it.",
+            )
 
 
 def _is_legacy(version: str) -> bool:
@@ -72,8 +81,7 @@ def read_keras_file(path: Path) -> KerasFile:
     Raises:
         BadModel: it is damaged, or not the file of a whole model.
     """
-    with path.open("rb") as file:
-        is_hdf5 = file.read(len(_HDF5)) == _HDF5
+    is_hdf5 = _is_hdf5(path)
     if is_hdf5 and zipfile.is_zipfile(path):
         text = f"{str(path)!r} is two files in one, of which each reader sees another"
         raise BadModel(text, hint="Save the model again.")
@@ -82,11 +90,24 @@ def read_keras_file(path: Path) -> KerasFile:
         model = json.loads(config)
         imports = _is_legacy(version)
         code = tuple(_code(model, "the model", imports=imports))
-        return KerasFile(path, version, tuple(_layers(model)), code)
+        layers = tuple(_layers(model))
+        return KerasFile(path, version, layers, code, tuple(_files(layers)))
     except (ValueError, RecursionError) as error:
         raise BadModel(
             f"the description of the layers in {str(path)!r} cannot be read: {error}", hint=_AGAIN
         ) from None
+
+
+def _is_hdf5(path: Path) -> bool:
+    """Whether HDF5 begins anywhere that its readers look."""
+    offset, size = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while offset < size:
+            file.seek(offset)
+            if file.read(len(_HDF5)) == _HDF5:
+                return True
+            offset = 2 * offset or _FIRST_OFFSET
+    return False
 
 
 def _from_zip(path: Path) -> tuple[str, bytes]:
@@ -151,6 +172,14 @@ def _layers(config: Any) -> Iterator[Layer]:
     elif isinstance(config, list):
         for part in config:
             yield from _layers(part)
+
+
+def _files(layers: Sequence[Layer]) -> Iterator[tuple[str, str]]:
+    """The layers that have words, and the file of words that they name where they should."""
+    for layer in layers:
+        words = layer.own.get("vocabulary")
+        if isinstance(words, str):
+            yield f"the {layer.kind} layer {layer.name!r}", words
 
 
 def _code(config: Any, within: str, *, imports: bool) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """A Keras model of whatever kind as one with a list of inputs and a list of outputs, all named.
 
-A functional model has them; one that is a subclass is called on symbols once. What a layer of it
-was called with, such as ``training=True``, stays. What a dictionary holds is called by its keys.
+A functional model has them; one that is a subclass is called on symbols once, and so is one that
+got its inputs from the first data that it was given. What a layer of it was called with, such as
+``training=True``, stays. What a dictionary holds is called by its keys.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from inspect import Parameter, signature
 from itertools import count
 from typing import Any
 
+from folding.conversion.keras.layers import all_layers, is_stateful, is_told_to_train
 from folding.conversion.keras.nested import is_shape, leaves, mapped, names_in
 from folding.conversion.samples import Spec
 from folding.errors import BadCall
@@ -30,10 +32,11 @@ class Flat:
     holder: Any
     inputs: Mapping[str, Spec]
     outputs: Sequence[str]
+    told: Mapping[str, bool]
 
     def __call__(self, *tensors: Any) -> list[Any]:
-        """Its outputs, as they would be at inference: called without ``training``."""
-        result = self.holder(tensors[0] if len(tensors) == 1 else list(tensors))
+        """Its outputs as ``predict`` computes them, but for layers that are told to train."""
+        result = self.holder(tensors[0] if len(tensors) == 1 else list(tensors), **self.told)
         return list(result) if isinstance(result, list | tuple) else [result]
 
 
@@ -53,14 +56,17 @@ def flattened(library: Any, model: Any, wanted: Sequence[str]) -> Flat:
     Raises:
         BadCall: it has no such output, or was never called and so has no inputs yet.
     """
-    ends = _functional(model) if getattr(model, "inputs", None) else _called(library, model)
+    is_built = getattr(model, "inputs", None)
+    ends = _functional(library, model) if is_built else _called(library, model)
     inputs, outputs = ends.inputs, ends.outputs
     taken = _unique([], ends.taken or [str(tensor.name) for tensor in inputs])
     names = _unique(taken, ends.given or _layer_names(library, inputs, outputs))
     places = [_place(name, names) for name in wanted] or range(len(names))
     flat = library.Model(_single(inputs), _single([outputs[place] for place in places]))
     specs = dict(zip(taken, map(_spec, inputs), strict=True))
-    return Flat(flat, specs, [names[place] for place in places])
+    # Keras would tell all layers, those too that were called with training=True.
+    told = {} if is_told_to_train(model) else {"training": False}
+    return Flat(flat, specs, [names[place] for place in places], told)
 
 
 def _single(tensors: Sequence[Any]) -> Any:
@@ -74,10 +80,30 @@ def _place(name: str, names: Sequence[str]) -> int:
     return names.index(name)
 
 
-def _functional(model: Any) -> _Ends:
+def _functional(library: Any, model: Any) -> _Ends:
     inputs, outputs = list(model.inputs), list(model.outputs)
     taken = names_in(getattr(model, "input", None), inputs)
-    return _Ends(inputs, outputs, taken, names_in(getattr(model, "output", None), outputs))
+    given = names_in(getattr(model, "output", None), outputs)
+    is_sequence = isinstance(model, library.Sequential)
+    if is_sequence and _batch_of(inputs[0]) and not any(map(is_stateful, all_layers(model))):
+        taken = [str(inputs[0].name)]
+        given = _layer_names(library, inputs, outputs)
+        inputs, outputs = _of_any_batch(library, model)
+    return _Ends(inputs, outputs, taken, given)
+
+
+def _batch_of(tensor: Any) -> int | None:
+    return tensor.shape[0] if len(tensor.shape) else None
+
+
+def _of_any_batch(library: Any, model: Any) -> tuple[list[Any], list[Any]]:
+    """The ends of a sequence of layers that was built by data: Keras runs it on any batch."""
+    (built,) = model.inputs
+    symbol = library.Input(batch_shape=(None, *built.shape[1:]), dtype=built.dtype)
+    try:
+        return [symbol], [model(symbol)]
+    except _FAULTS:
+        return list(model.inputs), list(model.outputs)
 
 
 def _called(library: Any, model: Any) -> _Ends:

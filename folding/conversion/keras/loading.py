@@ -41,7 +41,7 @@ def load(library: Any, file: KerasFile, *, trust: bool) -> Any:
         BadCall: it holds code, and is not trusted.
         BadModel: it is damaged, or a class of it is unknown here.
     """
-    file.require_no_code(trust=trust)
+    file.require_contained(trust=trust)
     try:
         if not trust:
             _refuse_code()

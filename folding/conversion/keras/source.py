@@ -7,7 +7,8 @@ from typing import Any
 from folding.conversion.function import Source
 from folding.conversion.job import Job
 from folding.conversion.keras.flat import flattened
-from folding.conversion.keras.statistics import all_layers, statistics
+from folding.conversion.keras.layers import all_layers, states
+from folding.conversion.keras.statistics import statistics
 
 #: Parts of the names of layers that draw random numbers.
 _RANDOM = ("Dropout", "Noise", "Random")
@@ -23,7 +24,7 @@ def source(library: Any, model: Any, job: Job) -> Source:
         flattened(library, model, job.outputs),
         f"Keras {library.__version__}",
         statistics(library, model, job),
-        model.non_trainable_variables,
+        [*model.non_trainable_variables, *states(model)],
         [str(layer.name) for layer in all_layers(model) if _is_random(layer)],
     )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from folding.conversion.job import Job, Statistics
+from folding.conversion.keras.layers import all_layers
 from folding.conversion.keras.steps import trained_steps
 from folding.conversion.samples import write_statistics
 
@@ -23,11 +23,6 @@ def statistics(library: Any, model: Any, job: Job) -> list[Statistics]:
     layers = [layer for layer in all_layers(model) if _is_norm(library, layer)]
     steps = trained_steps(model, job) if layers else None
     return [_of(layer, job, number, steps) for number, layer in enumerate(layers)]
-
-
-def all_layers(model: Any) -> Iterator[Any]:
-    """Every layer of a model that is none itself, once each."""
-    yield from model._flatten_layers(include_self=False)  # noqa: SLF001 - wrappers list no layers.
 
 
 def _is_norm(library: Any, layer: Any) -> bool:

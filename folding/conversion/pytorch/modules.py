@@ -112,7 +112,8 @@ def call_of(module: Any, samples: Feed, frozen: Mapping[str, Any]) -> Call:
         raise BadCall(f"the module cannot be called: {error}", hint=_inputs(known)) from error
     found, tree = _pytree.tree_flatten_with_path((bound.args, bound.kwargs))
     positions = list(known.parameters)
-    leaves = tuple(_leaf(_argument_name(path, positions), value) for path, value in found)
+    kind = computed_in(module)
+    leaves = tuple(_leaf(_argument_name(path, positions), value, kind) for path, value in found)
     return Call(leaves, tree).freeze({n: v for n, v in frozen.items() if n in samples})
 
 
@@ -155,12 +156,23 @@ def _argument_name(path: Sequence[Any], positions: Sequence[str]) -> str:
     return ".".join([positions[int(first)] if side == "0" else first, *rest])
 
 
-def _leaf(name: str, value: Any) -> Leaf:
+def computed_in(module: Any) -> Any:
+    """The only type of a module's floats where numpy, and so an .npz, has none like it."""
+    import torch
+
+    arrays = (*module.parameters(), *module.buffers())
+    kinds = {array.dtype for array in arrays if array.is_floating_point()}
+    return torch.bfloat16 if kinds == {torch.bfloat16} else None
+
+
+def _leaf(name: str, value: Any, kind: Any) -> Leaf:
     import numpy as np
     import torch
 
     if isinstance(value, np.ndarray):
-        return Leaf(name, torch.from_numpy(np.array(value)), is_input=True)
+        tensor = torch.from_numpy(np.array(value))
+        is_meant = kind is not None and tensor.is_floating_point()
+        return Leaf(name, tensor.to(kind) if is_meant else tensor, is_input=True)
     return Leaf(name, value, is_input=False)
 
 

@@ -106,7 +106,7 @@ def _warnings(found: Inference) -> Iterator[Warned]:
 
 
 def _shown(value: Any) -> str:
-    plain = value.tolist() if hasattr(value, "tolist") else value
+    plain = value.item() if hasattr(value, "item") else value
     if isinstance(plain, bytes):
         return repr(plain.decode(errors="replace"))
     return str(plain).lower() if isinstance(plain, bool) else str(plain)

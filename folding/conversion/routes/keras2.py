@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from folding.conversion.extras import command
 from folding.conversion.function import product
 from folding.conversion.job import Job, Product
 from folding.conversion.keras.file import read_keras_file
@@ -26,7 +27,7 @@ def run(job: Job) -> Product:
     except ImportError:
         raise BadCall(
             f"{str(job.source)!r} is of Keras {file.version}, which tf_keras reads",
-            hint="python -m pip install 'fold-model[keras]'",
+            hint=f"Install it: {command('tensorflow')}",
         ) from None
     return convert_model(load(tf_keras, file, trust=job.trust), job)
 

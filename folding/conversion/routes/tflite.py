@@ -12,7 +12,10 @@ from folding.conversion import tf2onnx_
 from folding.conversion.function import Source, product
 from folding.conversion.job import MODEL, Job, Product
 from folding.conversion.samples import Array, Feed, Spec
-from folding.errors import BadCall, BadModel
+from folding.errors import BadCall, BadModel, Unconvertible
+
+#: How its interpreter says that a file needs another one.
+_SELECTED = "Select TensorFlow op"
 
 
 def run(job: Job) -> Product:
@@ -36,6 +39,7 @@ class _Lite:
     def __init__(self, job: Job) -> None:
         import tensorflow as tf
 
+        self._name = str(job.source)
         _require_whole(job.source)
         try:
             self._interpreter = tf.lite.Interpreter(model_path=str(job.source))
@@ -68,12 +72,16 @@ class _Lite:
 
     def __call__(self, *tensors: Any) -> list[Any]:
         """What it computes at inference."""
-        for each, tensor in zip(self._given.values(), tensors, strict=True):
-            self._interpreter.resize_tensor_input(each["index"], tensor.shape)
-        self._interpreter.allocate_tensors()
-        for each, tensor in zip(self._given.values(), tensors, strict=True):
-            self._interpreter.set_tensor(each["index"], tensor)
-        self._interpreter.invoke()
+        given = list(zip(self._given.values(), tensors, strict=True))
+        try:
+            for each, tensor in given:
+                self._interpreter.resize_tensor_input(each["index"], tensor.shape)
+            self._interpreter.allocate_tensors()
+            for each, tensor in given:
+                self._interpreter.set_tensor(each["index"], tensor)
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise _not_run(self._name, str(error)) from error
         return [self._interpreter.get_tensor(each["index"]) for each in self._found.values()]
 
     def convert(self, job: Job) -> Mapping[str, Spec]:
@@ -88,6 +96,15 @@ class _Lite:
     def run(self, feed: Feed) -> list[Array]:
         """What the interpreter computes."""
         return self(*feed.values())
+
+
+def _not_run(name: str, said: str) -> Unconvertible:
+    """Why a file is not run: it may need what is not of TensorFlow Lite itself."""
+    if _SELECTED in said:
+        text = f"{name!r} has operators of TensorFlow that TensorFlow Lite has not (SELECT_TF_OPS)"
+        return Unconvertible(text, hint="Convert the model that the file was made of.")
+    first = said.strip().partition("\n")[0]
+    return Unconvertible(f"TensorFlow Lite cannot run {name!r}: {first}")
 
 
 def _require_whole(path: Path) -> None:

@@ -8,16 +8,16 @@ from typing import Any
 
 from folding.conversion.tf1.nodes import Tensor, data, value_of
 
+#: A condition of no known shape gets a Squeeze from TensorFlow.
 _PASSING = frozenset(
     {"Identity", "PreventGradient", "ReadVariableOp", "RefIdentity", "Snapshot", "StopGradient"}
+    | {"Reshape", "Squeeze"}
 )
 
 
 def truth(nodes: Mapping[str, Any], tensor: Tensor) -> bool | None:
     """The value of a scalar condition if constants and logic alone settle it."""
-    node = nodes.get(tensor.node)
-    while node is not None and node.op in _PASSING:
-        node = nodes.get(data(node)[0].node)
+    node = nodes.get(_followed(nodes, tensor))
     if node is None:
         return None
     if node.op == "Const":
@@ -41,9 +41,7 @@ def truth(nodes: Mapping[str, Any], tensor: Tensor) -> bool | None:
 
 def _scalar(nodes: Mapping[str, Any], tensor: Tensor) -> Any:
     """A number or text that is constant, or None."""
-    node = nodes.get(tensor.node)
-    while node is not None and node.op in _PASSING:
-        node = nodes.get(data(node)[0].node)
+    node = nodes.get(_followed(nodes, tensor))
     if node is None or node.op != "Const":
         return None
     values = value_of(node)
@@ -61,6 +59,31 @@ def conditions(nodes: Mapping[str, Any]) -> set[str]:
             if nodes[name].op in _LOGIC:
                 wanted.extend(data(nodes[name])[: _LOGIC[nodes[name].op]])
     return found
+
+
+def cast(nodes: Mapping[str, Any]) -> set[str]:
+    """The nodes whose numbers are made truth values of."""
+    casts = [n for n in nodes.values() if n.op == "Cast" and n.attr["DstT"].type == _BOOL]
+    return {_followed(nodes, data(node)[0]) for node in casts}
+
+
+def compared(nodes: Mapping[str, Any], name: str) -> list[Any]:
+    """The numbers or texts that the only element of a node is compared with."""
+    found: list[Any] = []
+    for node in nodes.values():
+        if node.op in _COMPARISONS:
+            first, second = data(node)
+            for side, other in ((first, second), (second, first)):
+                if _followed(nodes, side) == name:
+                    found.append(_scalar(nodes, other))
+    return [value for value in dict.fromkeys(found) if value is not None]
+
+
+def _followed(nodes: Mapping[str, Any], tensor: Tensor) -> str:
+    name = tensor.node
+    while name in nodes and nodes[name].op in _PASSING:
+        name = data(nodes[name])[0].node
+    return name
 
 
 #: Where the operators that decide have their condition.

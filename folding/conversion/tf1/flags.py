@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from folding.conversion.tf1.conditions import conditions
+from folding.conversion.tf1.conditions import cast, conditions
 from folding.conversion.tf1.nodes import Graph, data, in_order, parsed, value_of
 from folding.conversion.tf1.variables import VARIABLES
 from folding.errors import BadCall
@@ -25,11 +25,12 @@ _INPUTS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 def flags(graph: Graph, outputs: Iterable[str]) -> list[str]:
     """The names of the inputs that decide what some outputs are computed by."""
     needed = {name: graph.nodes[name] for name in in_order(graph, outputs)}
-    deciding = conditions(needed)
+    deciding, made_truth = conditions(needed), cast(needed)
     return [
         name
         for name, node in needed.items()
-        if node.op in _INPUTS and name in deciding and (is_truth(node) or is_mode(node))
+        if node.op in _INPUTS and name in deciding
+        if is_truth(node) or is_mode(node) or (name in made_truth and _is_one(node))
     ]
 
 
@@ -80,7 +81,17 @@ def is_truth(node: Any) -> bool:
         return False
     if node.op == "Const":
         return not node.attr["value"].tensor.tensor_shape.dim
-    return node.op in _INPUTS | VARIABLES and shape_of(node) in (None, [])
+    return node.op in _INPUTS | VARIABLES and _is_one(node)
+
+
+def _is_one(node: Any) -> bool:
+    """Whether a node has one element, as far as is known."""
+    return shape_of(node) in (None, [], [1])
+
+
+def shaped(node: Any, value: Any) -> Any:
+    """A value as an input of one element takes it."""
+    return np.asarray(value).reshape(1) if shape_of(node) == [1] else value
 
 
 def is_text(node: Any) -> bool:
@@ -95,7 +106,7 @@ def is_mode(node: Any) -> bool:
     import tensorflow as tf
 
     kind = tf.dtypes.as_dtype(node.attr["dtype"].type)
-    return bool(kind.is_integer or kind == tf.string) and shape_of(node) in (None, [])
+    return bool(kind.is_integer or kind == tf.string) and _is_one(node)
 
 
 def _text(name: str, value: Any) -> Any:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from folding.conversion.tf1.flags import default_of, flags, frozen, is_text, is_truth
+from folding.conversion.tf1.flags import default_of, flags, frozen, is_text, is_truth, shaped
 from folding.conversion.tf1.loading import Loaded
 from folding.conversion.tf1.nodes import Graph, Tensor, constant, followed, made
 from folding.conversion.tf1.pruning import pruned
 from folding.conversion.tf1.randomness import refuse_dropout, without_idle_dropout
 from folding.conversion.tf1.specialise import specialised
-from folding.conversion.tf1.training import at_inference
+from folding.conversion.tf1.training import at_inference, mode_at_inference
 from folding.conversion.tf1.variables import restored_names, without_variables
 from folding.errors import BadCall, BadModel, Unconvertible
 
@@ -87,14 +87,24 @@ def _told(graph: Graph, found: Sequence[str], outputs: Sequence[Tensor]) -> dict
     nodes = {name: graph.nodes[name] for name in found}
     truths = [name for name, node in nodes.items() if is_truth(node)]
     told = {name: at_inference(graph, name, outputs) for name in truths}
-    given = {name: default_of(graph, node) for name, node in nodes.items()}
-    for values in (told, given):
-        known = {name: value for name, value in values.items() if value is not None}
+    for values in (told, _defaults(graph, nodes, outputs)):
+        known = {name: shaped(nodes[name], v) for name, v in values.items() if v is not None}
         if known:
             return known
     text = f"what is computed depends on {found[0]!r}, and its value at inference is unknown"
     way = f"'{found[0]}=\"VALUE\"'" if is_text(nodes[found[0]]) else f"{found[0]}=VALUE"
     raise BadCall(text, hint=f"Give it with --freeze {way}.")
+
+
+def _defaults(graph: Graph, nodes: Mapping[str, Any], outputs: Sequence[Tensor]) -> dict[str, Any]:
+    """What some flags are if nobody sets them; None where that is not inference."""
+    given = {name: default_of(graph, node) for name, node in nodes.items()}
+    return {
+        name: value
+        if value is None or is_truth(nodes[name])
+        else mode_at_inference(graph, name, value, outputs)
+        for name, value in given.items()
+    }
 
 
 def _with_outputs(

@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
 
+from folding.conversion.tf1.conditions import compared
 from folding.conversion.tf1.nodes import Graph, Tensor, data, followed, in_order, value_of
 from folding.conversion.tf1.randomness import draws
 from folding.conversion.tf1.specialise import specialised
@@ -35,6 +37,33 @@ def at_inference(graph: Graph, flag: str, outputs: Sequence[Tensor]) -> bool | N
     return _by_name(flag) if told is None else told
 
 
+def mode_at_inference(graph: Graph, flag: str, default: Any, outputs: Sequence[Tensor]) -> Any:
+    """The value of a flag that is a number or text, at inference: its default, if that trains not.
+
+    Else it is another that it is compared with, or none of these; None if those differ.
+    """
+    known = compared(graph.nodes, flag)
+    others = [*known, *_unlike([*known, default.item()])]
+    usual = _Side(graph, flag, outputs, default)
+    sides = {value: _Side(graph, flag, outputs, _typed(value, default)) for value in others}
+    found = {value: side for value, side in sides.items() if side.is_inference_of(usual)}
+    if not found:
+        return default
+    run = {frozenset(side.run) for side in found.values()}
+    return _typed(next(iter(found)), default) if len(run) == 1 else None
+
+
+def _typed(value: Any, default: Any) -> Any:
+    return value if isinstance(value, bytes) else np.asarray(value, default.dtype)
+
+
+def _unlike(values: Sequence[Any]) -> list[Any]:
+    """A value that is none of some."""
+    if isinstance(values[0], bytes):
+        return [b"inference"]
+    return [next(number for number in count() if number not in values)]
+
+
 def _by_name(flag: str) -> bool | None:
     words = {word.lower() for word in _WORD.findall(flag.rpartition("/")[2])}
     if words & _NEGATIONS:
@@ -47,7 +76,7 @@ def _by_name(flag: str) -> bool | None:
 def _by_sides(graph: Graph, flag: str, outputs: Sequence[Tensor]) -> bool | None:
     on, off = (_Side(graph, flag, outputs, value) for value in (True, False))
     for one, other, value in ((on, off, False), (off, on, True)):
-        if other.marks < one.marks and one.weights <= other.weights:
+        if other.is_inference_of(one):
             return value
     return None
 
@@ -59,9 +88,14 @@ class _Side:
         self._graph, instead = specialised(graph, {flag: value})
         ends = [followed(instead, output).node for output in outputs]
         living = [name for name in ends if name in self._graph.nodes]
-        run = [self._graph.nodes[name] for name in in_order(self._graph, living)]
-        self.marks = Counter(mark for node in run if (mark := self._mark(node)))
+        self.run = list(in_order(self._graph, living))
+        nodes = map(self._graph.nodes.__getitem__, self.run)
+        self.marks = Counter(mark for node in nodes if (mark := self._mark(node)))
         self.weights = set(self._weights(living))
+
+    def is_inference_of(self, other: _Side) -> bool:
+        """Whether the other does what is done in training only, and reads no other weights."""
+        return self.marks < other.marks and other.weights <= self.weights
 
     def _mark(self, node: Any) -> str:
         """What a node does that is done in training only, or nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from folding.conversion.tf1.nodes import Graph, Tensor, constant, data, first_line, value_of
 from folding.errors import BadModel, Unconvertible
@@ -27,9 +27,19 @@ class Checkpoint(Protocol):
     def get_tensor(self, name: str) -> Any: ...
 
 
-def restored_names(graph: Graph) -> dict[str, str]:
-    """What a checkpoint calls each variable that the graph has an operator to restore."""
-    found: dict[str, str] = {}
+class Stored(NamedTuple):
+    """What a checkpoint calls what it holds of a variable, and which part of that is the variable.
+
+    One that was partitioned is whole in the checkpoint.
+    """
+
+    name: str
+    part: tuple[slice, ...] = ()
+
+
+def restored_names(graph: Graph) -> dict[str, Stored]:
+    """What a checkpoint has of each variable that the graph has an operator to restore."""
+    found: dict[str, Stored] = {}
     for node in graph.nodes.values():
         if node.op in ("Assign", "AssignVariableOp"):
             variable, value = data(node)
@@ -37,13 +47,21 @@ def restored_names(graph: Graph) -> dict[str, str]:
                 value = data(graph.nodes[value.node])[0]
             source = graph.nodes[value.node]
             if source.op == "RestoreV2":
-                names = value_of(graph.nodes[data(source)[1].node])
-                found[variable.node] = names[value.port].decode()
+                names, parts = (value_of(graph.nodes[t.node]) for t in data(source)[1:3])
+                part = _part(parts[value.port].decode())
+                found[variable.node] = Stored(names[value.port].decode(), part)
     return found
 
 
+def _part(text: str) -> tuple[slice, ...]:
+    """What ``16 8 0,8:-`` means: of 16 rows the first 8, of 8 columns all."""
+    ranges = text.rpartition(" ")[2]
+    numbers = ([int(n) for n in one.split(",") if n != "-"] for one in ranges.split(":") if one)
+    return tuple(slice(n[0], sum(n)) if n else slice(None) for n in numbers)
+
+
 def without_variables(
-    graph: Graph, checkpoint: Checkpoint | None, restored: Mapping[str, str]
+    graph: Graph, checkpoint: Checkpoint | None, restored: Mapping[str, Stored]
 ) -> Graph:
     """The graph with the value of each variable in its place.
 
@@ -64,7 +82,7 @@ def without_variables(
     return Graph(nodes, graph.functions)
 
 
-def _value(node: Any, checkpoint: Checkpoint | None, restored: Mapping[str, str]) -> Any:
+def _value(node: Any, checkpoint: Checkpoint | None, restored: Mapping[str, Stored]) -> Any:
     if checkpoint is None:
         text = f"the graph is not frozen: it has no value for the variable {node.name!r}"
         raise BadModel(text, hint="Freeze it, or give the .meta beside its checkpoint.")
@@ -74,16 +92,16 @@ def _value(node: Any, checkpoint: Checkpoint | None, restored: Mapping[str, str]
     return value
 
 
-def found_value(node: Any, checkpoint: Checkpoint, restored: Mapping[str, str]) -> Any:
+def found_value(node: Any, checkpoint: Checkpoint, restored: Mapping[str, Stored]) -> Any:
     """What a checkpoint holds of a variable, or None.
 
     Raises:
         BadModel: it is damaged there.
     """
     shared = node.attr["shared_name"].s.decode()
-    for name in (node.name, shared, restored.get(node.name)):
-        if name and checkpoint.has_tensor(name):
-            return _read(checkpoint, name)
+    for stored in (Stored(node.name), Stored(shared), restored.get(node.name, Stored(""))):
+        if stored.name and checkpoint.has_tensor(stored.name):
+            return _read(checkpoint, stored.name)[stored.part]
     return None
 
 

@@ -65,16 +65,16 @@ def test_code_needs_trust(tmp_path: Path, layer: Any, name: str) -> None:
     """Whatever stands for a Lambda, or is imported for it, is refused, or trusted."""
     file = read_keras_file(_file(tmp_path, DENSE, layer, version="2.15.0"))
     with pytest.raises(BadCall, match=name) as error:
-        file.require_no_code(trust=False)
+        file.require_contained(trust=False)
     assert "--trust" in error.value.hint
-    file.require_no_code(trust=True)
+    file.require_contained(trust=True)
 
 
 def test_what_cannot_be_imported_is_no_code(tmp_path: Path) -> None:
     """It is a layer that is unknown here, which is said when it is loaded."""
     for module in ("__main__", "somebodys_layers.norms", "keras.layers"):
         layer = {"class_name": "Own", "module": module, "config": {"name": "own"}}
-        read_keras_file(_file(tmp_path, layer, version="2.15.0")).require_no_code(trust=False)
+        read_keras_file(_file(tmp_path, layer, version="2.15.0")).require_contained(trust=False)
 
 
 def test_a_file_of_both_formats_is_refused(tmp_path: Path) -> None:
@@ -85,9 +85,34 @@ def test_a_file_of_both_formats_is_refused(tmp_path: Path) -> None:
         read_keras_file(path)
 
 
+def test_a_zip_before_an_hdf5_is_refused_too(tmp_path: Path) -> None:
+    """HDF5 may begin behind something else, and tf_keras goes by the name of the file."""
+    path = tmp_path / "m.keras"
+    for offset in (512, 2048):
+        with zipfile.ZipFile(path, "w") as archive:
+            header = 30 + len("first")
+            archive.writestr("first", bytes(offset - header) + b"\x89HDF\r\n\x1a\n")
+        with pytest.raises(BadModel, match="two files in one"):
+            read_keras_file(path)
+
+
+def test_a_file_that_a_layer_names_needs_trust(tmp_path: Path) -> None:
+    """A lookup reads its words from wherever it says; words of its own need nothing."""
+    own, other = (
+        {"class_name": "StringLookup", "config": {"name": "words", "vocabulary": words}}
+        for words in (["a", "b"], "/etc/hostname")
+    )
+    read_keras_file(_file(tmp_path, own, version="2.15.0")).require_contained(trust=False)
+    file = read_keras_file(_file(tmp_path, DENSE, other, version="2.15.0"))
+    file.require_contained(trust=True)
+    with pytest.raises(BadCall, match=r"'words' of .* reads the file '/etc/hostname'") as raised:
+        file.require_contained(trust=False)
+    assert "--trust" in raised.value.hint
+
+
 def test_layers_without_code_need_no_trust(tmp_path: Path) -> None:
     """Names of Keras' own functions are no code."""
-    read_keras_file(_file(tmp_path, DENSE)).require_no_code(trust=False)
+    read_keras_file(_file(tmp_path, DENSE)).require_contained(trust=False)
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -200,17 +200,20 @@ def test_live_models_are_converted_and_left_alone(
 ) -> None:
     """A model of the caller's program keeps every weight it has, and is of any batch.
 
-    It may be functional or a subclass, whose inputs and outputs are in dictionaries and lists.
+    It may be functional or a subclass, whose inputs and outputs are in dictionaries and lists. It
+    may have been built by data, and have layers that train unless they are told not to.
     """
     script = str(HERE / "live_keras.py")
     legacy = {"TF_USE_LEGACY_KERAS": "1"} if library == "tf_keras" else {}
     run([script, library, str(tmp_path)], {"KERAS_BACKEND": backend, **legacy})
     said = json.loads((tmp_path / "said.json").read_text())
-    for name in ("functional", "subclass", "dictionary", "nested", "keyed"):
+    for name in ("functional", "subclass", "dictionary", "nested", "keyed", "built", "augmented"):
         Answer(tmp_path / name, said[name]).folded()
         assert len(said[name]["references"]) == 3  # At a batch of 1, 3 and 8.
     assert [port["source"] for port in said["dictionary"]["outputs"]] == ["p", "q"]
     assert said["learns"] == ["Unconvertible", "unchanged"]
+    assert said["told"][0] == said["stateful"][0] == "Unconvertible"
+    assert "changes" in said["stateful"][1]
     assert said["uncalled"][0] == "BadCall"
     assert "Call it once" in said["uncalled"][2]
     assert said["several"][:2] == [

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from conversion.routes.conftest import Ask, Converted, Saved
 
-pytestmark = pytest.mark.frameworks
+from folding.conversion.job import Job, Kind
+from folding.errors import Unconvertible
+
+pytestmark = [pytest.mark.frameworks, pytest.mark.filterwarnings("ignore")]
 
 
 def test_the_signature_names_inputs_and_outputs(converted: Converted) -> None:
@@ -36,3 +39,20 @@ def test_half_a_file_is_refused(saved: Saved, ask: Ask, tmp_path: Path) -> None:
     (answer,) = ask("tflite", [{"source": half}])
     assert answer.said["error"] == "BadModel"
     assert "half.tflite" in answer.said["message"]
+
+
+def test_operators_of_tensorflow_itself_are_refused(tmp_path: Path) -> None:
+    """A file may have some that its interpreter only runs with an extension."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    from folding.conversion.routes import tflite  # noqa: PLC0415
+
+    spec = tf.TensorSpec((3, 3), tf.float32, name="x")
+    made = tf.function(tf.linalg.inv, input_signature=[spec]).get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([made])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.SELECT_TF_OPS]
+    source = tmp_path / "inverse.tflite"
+    source.write_bytes(converter.convert())
+    with pytest.raises(Unconvertible, match="SELECT_TF_OPS") as raised:
+        tflite.run(Job(source, Kind.TFLITE, tmp_path))
+    assert raised.value.hint == "Convert the model that the file was made of."

@@ -49,6 +49,21 @@ def test_outputs_are_named_and_chosen(tmp_path: Path, route: str, chosen: tuple[
     assert sizes == {"batch"}
 
 
+def test_samples_of_a_module_in_bfloat16_are_of_its_type(tmp_path: Path) -> None:
+    """No file of arrays can hold any; whole numbers stay what they are."""
+    import torch
+    import torch_files
+
+    from folding.conversion.routes.torch import convert_module
+
+    layers = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.BatchNorm1d(4), torch.nn.ReLU())
+    task = torch_files.job(tmp_path, Path("m"), Kind.EXPORTED_PROGRAM, {"input": X})
+    product = convert_module(layers.eval().bfloat16(), task)
+    graph = onnx.load_model(task.folder / "model.onnx").graph
+    assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.BFLOAT16
+    assert product.references
+
+
 def test_a_flag_of_a_module_is_frozen(tmp_path: Path) -> None:
     """It is an argument then."""
     import torch_calls
