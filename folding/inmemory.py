@@ -12,7 +12,7 @@ from folding import guards, soundness
 from folding._version import __version__
 from folding.clock import Clock
 from folding.equivalence import gate
-from folding.equivalence.inputs import Inputs
+from folding.equivalence.feeds import Inputs
 from folding.equivalence.running import Wish, running
 from folding.equivalence.verdict import Verdict
 from folding.guards import LIMITS, Limits

@@ -32,7 +32,7 @@ from folding.trial import confirmed
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from folding.equivalence.inputs import Inputs
+    from folding.equivalence.feeds import Inputs
 
 AnyPath = str | os.PathLike[str]
 

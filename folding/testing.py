@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from onnx import ModelProto
 
-from folding.equivalence.inputs import Inputs
+from folding.equivalence.feeds import Inputs
 from folding.equivalence.limits import CPU_PROVIDER, RUN_LIMITS, RunLimits
 from folding.equivalence.verdict import Verdict, VerdictName
 from folding.exits import printable

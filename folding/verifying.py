@@ -16,8 +16,8 @@ from folding import guards, soundness
 from folding.clock import Clock, Progress
 from folding.digests import sha256_beside
 from folding.equivalence import gate
+from folding.equivalence.feeds import Inputs
 from folding.equivalence.foreign import lenient
-from folding.equivalence.inputs import Inputs
 from folding.equivalence.limits import CPU_PROVIDER, RUN_LIMITS, RunLimits
 from folding.equivalence.running import AS_USUAL, Wish, running
 from folding.equivalence.verdict import Verdict

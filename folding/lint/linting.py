@@ -22,7 +22,7 @@ from folding._version import __version__
 from folding.clock import Clock, Progress
 from folding.conversion.protobufs import is_onnx
 from folding.conversion.request import Request, Samples
-from folding.equivalence.inputs import Inputs
+from folding.equivalence.feeds import Inputs
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.errors import BadCall
 from folding.guards import LIMITS, Limits
