@@ -14,7 +14,7 @@ from folding.equivalence.feeds import Inputs
 from folding.equivalence.limits import CPU_PROVIDER, RUN_LIMITS, RunLimits
 from folding.equivalence.verdict import Verdict, VerdictName
 from folding.exits import printable
-from folding.guards import LIMITS, Limits
+from folding.model_limits import LIMITS, Limits
 from folding.show import described
 from folding.verifying import AnyModel, AnyPath, verify
 

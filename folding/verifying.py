@@ -22,16 +22,14 @@ from folding.equivalence.limits import CPU_PROVIDER, RUN_LIMITS, RunLimits
 from folding.equivalence.running import AS_USUAL, Wish, running
 from folding.equivalence.verdict import Verdict
 from folding.errors import BadCall
-from folding.guards import LIMITS, Limits
 from folding.junit import to_junit
+from folding.model_limits import LIMITS, Limits
 from folding.modelfile import Model, open_model
 from folding.notes import check_notes, write_notes
 from folding.plan import Warned
 from folding.report import FileFacts
 from folding.spool import STANDARD, kept, standard_input
 from folding.verification import Verification
-
-__all__ = ["AnyModel", "AnyPath", "Verification", "verified", "verify"]
 
 #: A model as callers have it.
 AnyModel = str | os.PathLike[str] | ModelProto

@@ -19,7 +19,7 @@ from folding.equivalence.runs import Answer, answer, compare
 from folding.equivalence.sites import find_sites
 from folding.equivalence.verdict import Verdict
 from folding.equivalence.worker import Worker
-from folding.guards import LIMITS
+from folding.model_limits import LIMITS
 from folding.modelfile import Model, open_model
 from folding.planner import plan_model
 

@@ -22,8 +22,8 @@ from folding.equivalence.running import Wish, running
 from folding.equivalence.verdict import Check, Status, Verdict, VerdictName
 from folding.equivalence.worker import WorkerFailed
 from folding.errors import BadCall, StorageFailed
-from folding.guards import LIMITS
 from folding.inmemory import inlined
+from folding.model_limits import LIMITS
 from folding.modelfile import in_memory
 from folding.plan import Kept, Reason
 from folding.trial import attempt
