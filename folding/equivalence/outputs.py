@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from folding.doubled import Doubles
-from folding.equivalence.activations import First
+from folding.equivalence.activations import First, Values
 from folding.equivalence.decided import Made, decided, has_numbers
 from folding.equivalence.distance import MOST, distance, general_bound
 from folding.equivalence.feeds import Feed
@@ -35,7 +35,7 @@ from folding.equivalence.noise import RATIO, explained, float_type, ratio
 from folding.equivalence.optimised import Optimised
 from folding.equivalence.runtime import RuntimeRefused
 from folding.equivalence.sessions import Sessions
-from folding.equivalence.shaken import Drawn, Shaken, Values
+from folding.equivalence.shaken import Drawn, Shaken
 from folding.equivalence.variants import with_outputs
 from folding.equivalence.verdict import Check, Status
 from folding.plan import Warned
