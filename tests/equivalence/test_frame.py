@@ -471,6 +471,22 @@ def test_the_check_names_the_tensor_that_differs() -> None:
     assert "'k'" in check.why
 
 
+def test_another_type_where_one_was_stated_is_found() -> None:
+    model = net()
+    model.graph.value_info.append(
+        helper.make_tensor_value_info("s", TensorProto.FLOAT, [1, 4, 5, 5])
+    )
+    reference, candidate, drafts = fold(model)
+    right = check_frame(reference, in_memory(candidate), drafts)
+    (stated,) = (value for value in candidate.graph.value_info if value.name == "s")
+    stated.type.tensor_type.shape.dim[0].dim_value = 2
+
+    wrong = check_frame(reference, in_memory(candidate), drafts)
+
+    assert right.status is Status.PASSED
+    assert (wrong.status, wrong.at) == (Status.FAILED, "s")
+
+
 def test_without_a_fold_a_model_is_its_own_frame() -> None:
     model = net()
     reference = in_memory(model)

@@ -105,6 +105,23 @@ def test_what_was_not_to_be_folded_must_still_be_there() -> None:
     assert kept.name is VerdictName.EQUIVALENT
 
 
+def test_of_very_many_sites_some_are_compared_and_the_noise_is_no_measure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gate, "_MOST_SITES", 2)
+    net = Net()
+    x = net.input(1, 3, 5, 5)
+    convs = [net.node("Conv", x, net.weight(4, 3, 1, 1)) for _ in range(3)]
+    model = net.model(*(net.batch_norm(conv, 4) for conv in convs))
+    worker = Here()
+
+    verdict = fold_verdict(model, folded(model), worker=worker)
+
+    (job,) = worker.jobs
+    assert (len(job.sites), len(job.skipped), job.measured) == (2, 1, False)
+    assert verdict.checks[2].why == "2 of 3 compared"
+
+
 def test_folds_in_bodies_are_told_not_to_be_sites_and_the_noise_is_no_measure() -> None:
     inner, net = Net(), Net()
     inner.batch_norm(inner.node("Conv", "x", inner.weight(4, 3, 3, 3)), 4, out="i")

@@ -41,6 +41,22 @@ def product(steps: Steps = (), elem_type: int = FLOAT, width: int = 4) -> ModelP
     return net.model("y")
 
 
+def test_a_constant_that_is_rounded_in_a_coarser_type_is_not_the_exact_one() -> None:
+    """What the reference computes in float16 is off by more than a float32 may be."""
+    computing, storing = Net(), Net()
+    factors = np.full(4, 0.7, np.float16), np.full(4, 0.3, np.float16)
+    half = [computing.store(factor, elem_type=HALF) for factor in factors]
+    computing.node("Cast", computing.node("Mul", *half), out="k", to=FLOAT)
+    storing.store(np.multiply(*(factor.astype(np.float64) for factor in factors)), "k")
+    for net in (computing, storing):
+        net.node("Mul", net.input(2, 4), "k", out="y")
+
+    found = judged(computing.model("y"), storing.model("y"))
+
+    assert isinstance(found, NotEstablished), found
+    assert "rounded" in found.why
+
+
 def there_and_back(number: float) -> Steps:
     return [("Add", number), ("Sub", number)]
 

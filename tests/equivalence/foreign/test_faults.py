@@ -486,6 +486,19 @@ def test_a_shift_that_does_not_reach_a_mean_as_one_is_blamed() -> None:
     assert isinstance(judged(before_its_mean_goes("Sub"), other), Different)
 
 
+def test_a_shift_from_which_the_mean_of_another_value_is_taken_away_is_blamed() -> None:
+    models = []
+    for bias in (0.7, 0.0):
+        net = Net(opset=18)
+        net.input(1, 3, 5, 5)
+        weights = net.weight(4, 3, 3, 3), net.store(np.full(4, bias), name="b")
+        mean = net.node("ReduceMean", "x", net.integers(1, 2, 3))
+        net.node("Sub", net.node("Conv", "x", *weights), mean, out="y")
+        models.append(net.model("y"))
+
+    assert isinstance(judged(*models), Different)
+
+
 # --- wires and attributes ------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "fault",
