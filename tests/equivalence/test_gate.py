@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from files import conv_net, initializer, kept_net, make, save
 from graphs import BOOL, FLOAT, HALF, INT64, Net
-from inprocess import Here, any_verdict, fold_verdict, opened, run_here
+from inprocess import Here, any_verdict, fold_verdict, folded, opened, run_here
 from onnx import ModelProto, helper, numpy_helper
 
 import folding
@@ -30,10 +30,6 @@ from folding.trial import attempt
 
 PASSED, FAILED, NOT_RUN = Status.PASSED, Status.FAILED, Status.NOT_RUN
 NAMES = ("frame", "parameters", "sites", "outputs")
-
-
-def folded(source: ModelProto) -> ModelProto:
-    return folding.fold_model(source, verify=False)[0]
 
 
 def statuses(verdict: Verdict) -> list[Status]:

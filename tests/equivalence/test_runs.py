@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from files import conv_net, kept_net, make, put_apart, save, save_apart
 from graphs import BOOL, DOUBLE, FLOAT, INT64, Net
-from inprocess import any_verdict, compared, job_for, opened
+from inprocess import any_verdict, compared, folded, job_for, opened
 from onnx import ModelProto, helper, numpy_helper
 
 import folding
@@ -21,10 +21,6 @@ from folding.equivalence.runs import answer
 from folding.equivalence.runtime import Session
 from folding.equivalence.verdict import Status
 from folding.errors import BadCall
-
-
-def folded(source: ModelProto) -> ModelProto:
-    return folding.fold_model(source, verify=False)[0]
 
 
 def one_node(operator: str, domain: str = "", opset: int = 17, **attributes: Any) -> ModelProto:

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, Net
 from onnx import ModelProto, helper
+from pairs import judged
 
 from folding.equivalence.foreign import Different, Matched, NotEstablished
-from folding.equivalence.foreign.check import compare
-from folding.equivalence.foreign.result import Result
 from folding.floats import FLOATS
-from folding.modelfile import in_memory
 
 #: Operators, each with the constant on its right.
 Steps = Iterable[tuple[str, float]]
@@ -21,10 +19,6 @@ Steps = Iterable[tuple[str, float]]
 POWER = 2.0**100
 #: What is rounded when it is multiplied by 3.
 TENTHS = float(np.float32(0.7))
-
-
-def judged(reference: ModelProto, candidate: ModelProto) -> Result:
-    return compare(in_memory(reference), in_memory(candidate))
 
 
 def computed(net: Net, name: str, steps: Steps) -> str:

@@ -11,21 +11,18 @@ import numpy.typing as npt
 import pytest
 from files import initializer
 from graphs import BFLOAT, DOUBLE, FLOAT, HALF, INT64, Net
+from inprocess import folded
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from pairs import judged
 
 import folding
 from folding.equivalence.foreign import Different, Matched, NotEstablished, check_foreign
-from folding.equivalence.foreign.check import compare
 from folding.equivalence.foreign.result import Result
 from folding.equivalence.verdict import Status
 from folding.floats import FLOATS
 from folding.modelfile import in_memory
 
 Array = npt.NDArray[Any]
-
-
-def judged(reference: ModelProto, candidate: ModelProto) -> Result:
-    return compare(in_memory(reference), in_memory(candidate))
 
 
 def two_layers(elem_type: int = FLOAT) -> ModelProto:
@@ -37,10 +34,6 @@ def two_layers(elem_type: int = FLOAT) -> ModelProto:
     net.node("Conv", "r", net.weight(5, 4, 3, 3, name="v"), out="d", name="second")
     net.node("Add", "d", net.weight(5, 1, 1, name="shift"), out="y")
     return net.model("y")
-
-
-def folded(model: ModelProto) -> ModelProto:
-    return folding.fold_model(model, verify=False)[0]
 
 
 def change(model: ModelProto, name: str, how: Callable[[Array], Array]) -> None:
