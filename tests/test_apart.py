@@ -241,6 +241,7 @@ def other(net: Net, kind: str) -> str:
     lists = [net.integers(n) for n in (6, 1)]
     readers: dict[str, Callable[[], str]] = {
         "overlaps": lambda: cut(net, 3, 6),
+        "overlaps, told from the end": lambda: cut(net, -6, -2),
         "gathers one of them": lambda: picked(net, 5, -3),
         "another axis": lambda: cut(net, 2, 4, axis=2),
         "gathers on another axis": lambda: picked(net, 4, axis=2),
@@ -266,6 +267,7 @@ def captured(net: Net) -> str:
 
 OTHERS = {
     "overlaps": Reason.FORKED,
+    "overlaps, told from the end": Reason.FORKED,
     "gathers one of them": Reason.FORKED,
     "another axis": Reason.FORKED,
     "gathers on another axis": Reason.FORKED,
@@ -364,7 +366,15 @@ def test_what_others_take_is_compared_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["overlaps", "gathers one of them", "another axis", "unknown", "all"]
+    "kind",
+    [
+        "overlaps",
+        "overlaps, told from the end",
+        "gathers one of them",
+        "another axis",
+        "unknown",
+        "all",
+    ],
 )
 def test_a_plan_that_takes_others_for_apart_is_found(
     kind: str, monkeypatch: pytest.MonkeyPatch
