@@ -16,7 +16,7 @@ from folding.target import HasFiles, check_apart, check_target, identity
 from folding.waiting import remove_stale
 
 if TYPE_CHECKING:
-    from folding.equivalence.inputs import Inputs
+    from folding.equivalence.feeds import Inputs
 
 
 @dataclass(frozen=True, slots=True)

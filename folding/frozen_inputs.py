@@ -9,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, ValueInfoProto
 
-from folding.assignments import VALUE_HINT, parse_all, parse_freeze
+from folding.assignments import VALUE_HINT
 from folding.equivalence.feeds import dtype_of, fits, shown, tensor_type
 from folding.errors import BadCall
 from folding.floats import FLOATS
-
-__all__ = ["frozen_inputs", "parse_all", "parse_freeze"]
 
 Array = npt.NDArray[Any]
 

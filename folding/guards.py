@@ -14,10 +14,8 @@ from collections.abc import Iterator
 from onnx import ModelProto
 
 from folding.errors import BadModel, ExpansionTooLarge, NestingTooDeep, RecursiveFunction
-from folding.model_limits import LIMITS, Limits
+from folding.model_limits import Limits
 from folding.survey import Key, Survey, Surveyor, by_key
-
-__all__ = ["LIMITS", "Limits", "check"]
 
 #: So many bytes of a node in a function cost as much as another node: each call copies them.
 _BYTES_PER_NODE = 1 << 14

@@ -12,10 +12,10 @@ from folding import guards, soundness
 from folding._version import __version__
 from folding.clock import Clock
 from folding.equivalence import gate
-from folding.equivalence.inputs import Inputs
+from folding.equivalence.feeds import Inputs
 from folding.equivalence.running import Wish, running
 from folding.equivalence.verdict import Verdict
-from folding.guards import LIMITS, Limits
+from folding.model_limits import LIMITS, Limits
 from folding.modelfile import Model, in_memory, open_model
 from folding.planner import Refused
 from folding.preparing import Prepared, prepare_if_asked

@@ -25,6 +25,14 @@ _TAKEN = threading.Event()
 _Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
+def name_of(number: int) -> str:
+    """What a signal is called, be it one that this Python has no name for."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def take_one() -> None:
     """From now on a signal raises a KeyboardInterrupt, until one is taken.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from folding import guards, soundness
 from folding.calling import Call, check_places, clear_places
-from folding.guards import Limits
+from folding.model_limits import Limits
 from folding.modelfile import Model, open_model
 from folding.spool import STANDARD, standard_input
 

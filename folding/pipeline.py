@@ -12,14 +12,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from folding import writing
+from folding import beside
 from folding.calling import Call, target_of
 from folding.carrying import carried_out, report_on
 from folding.clock import Clock, Progress
 from folding.equivalence.limits import CPU_PROVIDER, RUN_LIMITS, RunLimits
 from folding.equivalence.verdict import Verdict
-from folding.guards import LIMITS, Limits
 from folding.layout import Layout
+from folding.model_limits import LIMITS, Limits
 from folding.modelfile import Model
 from folding.notes import check_unread
 from folding.opening import opened
@@ -32,7 +32,7 @@ from folding.trial import confirmed
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from folding.equivalence.inputs import Inputs
+    from folding.equivalence.feeds import Inputs
 
 AnyPath = str | os.PathLike[str]
 
@@ -175,7 +175,7 @@ def explained(
         model.check_unchanged()
         report = report_on(call, prepared, sha256, done.plan, Verdict())
     if note is not None:
-        with writing.noted(report.to_json(), note) as waiting:
+        with beside.noted(report.to_json(), note) as waiting:
             waiting.replace()
     return report
 

@@ -49,6 +49,11 @@ BITS: dict[int, int] = {
 SHAPE_READERS = frozenset({"Shape", "Size"})
 #: The input slots in which an operator sees no values, only their shape or their type.
 MEASURED = {"Shape": (0,), "Size": (0,), "CastLike": (1,)}
+#: Operators that draw other numbers in each run.
+RANDOM = frozenset(
+    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike"}
+    | {"RandomUniform", "RandomUniformLike"}
+)
 _BODIES = frozenset({AttributeProto.GRAPH, AttributeProto.GRAPHS})
 _TENSORS = frozenset({AttributeProto.TENSOR, AttributeProto.TENSORS, AttributeProto.SPARSE_TENSOR})
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from onnx import ModelProto
 
-from folding.equivalence.inputs import Inputs
+from folding.equivalence.feeds import Inputs
 from folding.equivalence.limits import CPU_PROVIDER, RUN_LIMITS, RunLimits
 from folding.equivalence.verdict import Verdict, VerdictName
 from folding.exits import printable
-from folding.guards import LIMITS, Limits
+from folding.model_limits import LIMITS, Limits
 from folding.show import described
 from folding.verifying import AnyModel, AnyPath, verify
 

@@ -16,22 +16,20 @@ from folding import guards, soundness
 from folding.clock import Clock, Progress
 from folding.digests import sha256_beside
 from folding.equivalence import gate
+from folding.equivalence.feeds import Inputs
 from folding.equivalence.foreign import lenient
-from folding.equivalence.inputs import Inputs
 from folding.equivalence.limits import CPU_PROVIDER, RUN_LIMITS, RunLimits
 from folding.equivalence.running import AS_USUAL, Wish, running
 from folding.equivalence.verdict import Verdict
 from folding.errors import BadCall
-from folding.guards import LIMITS, Limits
 from folding.junit import to_junit
+from folding.model_limits import LIMITS, Limits
 from folding.modelfile import Model, open_model
 from folding.notes import check_notes, write_notes
 from folding.plan import Warned
 from folding.report import FileFacts
 from folding.spool import STANDARD, kept, standard_input
 from folding.verification import Verification
-
-__all__ = ["AnyModel", "AnyPath", "Verification", "verified", "verify"]
 
 #: A model as callers have it.
 AnyModel = str | os.PathLike[str] | ModelProto

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from folding import sink, skeleton
-from folding.beside import begun, noted
+from folding.beside import begun
 from folding.errors import ModelTooLarge
 from folding.interrupts import held_back
 from folding.layout import Layout
@@ -17,8 +17,6 @@ from folding.protos import graphs
 from folding.source import Content, Span
 from folding.target import Target, storage
 from folding.waiting import Waiting
-
-__all__ = ["Layout", "copied", "noted", "written"]
 
 #: What protobuf can read as one message.
 _PROTOBUF_LIMIT = (1 << 31) - 1

@@ -30,6 +30,7 @@ from specimens import DATA, specimens
 
 from folding import graph, guards, skeleton, soundness
 from folding.errors import BadModel, FoldError
+from folding.model_limits import LIMITS
 from folding.modelfile import Model, open_model
 from folding.skeleton import TOKEN, Hole, external, put_in, take_out
 
@@ -149,7 +150,7 @@ def opened(data: bytes, folder: Path) -> str:
     try:
         with open_model(path) as model:
             assert TOKEN.encode() not in written(model)
-            guards.check(model.proto, path.name, guards.LIMITS)
+            guards.check(model.proto, path.name, LIMITS)
             soundness.check(model, path.name)
             graph.index(model)
     except FoldError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,19 +11,45 @@ from typing import Any, cast
 
 from onnx import ModelProto
 
+import folding
+from folding import edits
 from folding.draft import Draft
+from folding.equivalence.frame import check_frame
 from folding.equivalence.gate import verify_any, verify_fold
 from folding.equivalence.jobs import Job, ModelPlace
 from folding.equivalence.running import Running
 from folding.equivalence.runs import Answer, answer, compare
 from folding.equivalence.sites import find_sites
-from folding.equivalence.verdict import Verdict
+from folding.equivalence.verdict import Check, Verdict
 from folding.equivalence.worker import Worker
-from folding.guards import LIMITS
-from folding.modelfile import Model, open_model
+from folding.inmemory import inlined
+from folding.model_limits import LIMITS
+from folding.modelfile import Model, in_memory, open_model
 from folding.planner import plan_model
 
 AnyModel = ModelProto | Path
+
+
+def folded(source: ModelProto) -> ModelProto:
+    """What it folds to."""
+    return folding.fold_model(source, verify=False)[0]
+
+
+Fold = tuple[Model, ModelProto, list[Draft]]
+
+
+def planned_fold(source: ModelProto, fault: Callable[[Draft], Any] = lambda _: None) -> Fold:
+    """A source, what it folds to, and the plan for that, after ``fault`` had its way with it."""
+    reference = in_memory(source)
+    drafts = plan_model(reference, {}).drafts
+    fault(drafts[0])
+    return reference, inlined(edits.apply(reference, drafts)[0]).proto, drafts
+
+
+def planned_frame(source: ModelProto, fault: Callable[[Draft], Any] = lambda _: None) -> Check:
+    """What the frame says of such a fold."""
+    reference, candidate, drafts = planned_fold(source, fault)
+    return check_frame(reference, in_memory(candidate), drafts)
 
 
 class Here:

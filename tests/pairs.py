@@ -5,6 +5,10 @@ from __future__ import annotations
 from graphs import FLOAT, Net
 from onnx import ModelProto
 
+from folding.equivalence.foreign.check import compare
+from folding.equivalence.foreign.result import Result
+from folding.modelfile import in_memory
+
 Pair = tuple[ModelProto, ModelProto]
 
 
@@ -19,3 +23,8 @@ def nets(*shape: int | str, opset: int = 17, elem_type: int = FLOAT) -> tuple[Ne
 def models(one: Net, other: Net) -> Pair:
     """Both as models with the output y."""
     return one.model("y"), other.model("y")
+
+
+def judged(reference: ModelProto, candidate: ModelProto) -> Result:
+    """What can be told of both without a run."""
+    return compare(in_memory(reference), in_memory(candidate))

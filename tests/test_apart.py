@@ -7,17 +7,15 @@ from typing import Any
 
 import pytest
 from graphs import BOOL, INT64, TYPES, Net, assert_same_function, fold, refusal
+from inprocess import planned_fold
 from onnx import ModelProto
 
 from folding import ahead, apart
-from folding.edits import apply
 from folding.equivalence.frame import check_frame
 from folding.equivalence.sites import find_sites
 from folding.equivalence.verdict import Status
-from folding.inmemory import inlined
 from folding.modelfile import in_memory
 from folding.plan import Reason
-from folding.planner import plan_model
 
 
 def conv(net: Net, channels: int = 6) -> str:
@@ -243,6 +241,7 @@ def other(net: Net, kind: str) -> str:
     lists = [net.integers(n) for n in (6, 1)]
     readers: dict[str, Callable[[], str]] = {
         "overlaps": lambda: cut(net, 3, 6),
+        "overlaps, told from the end": lambda: cut(net, -6, -2),
         "gathers one of them": lambda: picked(net, 5, -3),
         "another axis": lambda: cut(net, 2, 4, axis=2),
         "gathers on another axis": lambda: picked(net, 4, axis=2),
@@ -268,6 +267,7 @@ def captured(net: Net) -> str:
 
 OTHERS = {
     "overlaps": Reason.FORKED,
+    "overlaps, told from the end": Reason.FORKED,
     "gathers one of them": Reason.FORKED,
     "another axis": Reason.FORKED,
     "gathers on another axis": Reason.FORKED,
@@ -358,17 +358,23 @@ def test_what_others_take_is_compared_too() -> None:
     conv(net)
     net.batch_norm(cut(net, 0, 4), 4, out="y")
     cut(net, 4, 6)
-    reference = in_memory(net.model("y", net.nodes[-1].output[0]))
-    drafts = plan_model(reference, {}).drafts
-    candidate = inlined(apply(reference, drafts)[0])
+    _, candidate, drafts = planned_fold(net.model("y", net.nodes[-1].output[0]))
 
-    sites, missing = find_sites(drafts[0], candidate.proto.graph)
+    sites, missing = find_sites(drafts[0], candidate.graph)
 
     assert ([site.name for site in sites], missing) == (["y", net.nodes[-1].output[0]], [])
 
 
 @pytest.mark.parametrize(
-    "kind", ["overlaps", "gathers one of them", "another axis", "unknown", "all"]
+    "kind",
+    [
+        "overlaps",
+        "overlaps, told from the end",
+        "gathers one of them",
+        "another axis",
+        "unknown",
+        "all",
+    ],
 )
 def test_a_plan_that_takes_others_for_apart_is_found(
     kind: str, monkeypatch: pytest.MonkeyPatch
@@ -380,11 +386,10 @@ def test_a_plan_that_takes_others_for_apart_is_found(
     model = net.model("y", other(net, kind))
     monkeypatch.setattr(ahead, "own_part", lambda *given: given[1])
     monkeypatch.setattr(ahead, "is_apart", lambda *_: True)
-    reference = in_memory(model)
-    drafts = plan_model(reference, {}).drafts
+    reference, candidate, drafts = planned_fold(model)
     assert "v" in drafts[0].renamed
 
-    check = check_frame(reference, inlined(apply(reference, drafts)[0]), drafts)
+    check = check_frame(reference, in_memory(candidate), drafts)
 
     assert check.status is Status.FAILED
     assert "lets a value go on as another one" in check.why

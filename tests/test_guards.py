@@ -22,6 +22,7 @@ from onnx import (
 import folding
 from folding import Limits, guards
 from folding.errors import BadModel, ExpansionTooLarge, NestingTooDeep, RecursiveFunction
+from folding.model_limits import LIMITS
 
 DOMAIN = "local"
 
@@ -66,7 +67,7 @@ def row(levels: int) -> ModelProto:
 
 
 def check(model: ModelProto, limits: Limits | None = None) -> None:
-    guards.check(model, "m.onnx", limits or guards.LIMITS)
+    guards.check(model, "m.onnx", limits or LIMITS)
 
 
 def test_functions_that_double_are_refused_at_once(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ import folding
 from folding import spool
 from folding.equivalence import gate
 from folding.equivalence.limits import RunLimits
-from folding.verifying import Verification, verified
+from folding.verification import Verification
+from folding.verifying import verified
 
 
 @pytest.fixture

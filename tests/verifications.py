@@ -5,7 +5,7 @@ from __future__ import annotations
 from folding.equivalence.verdict import Check, Status, Verdict
 from folding.plan import Warned
 from folding.report import FileFacts
-from folding.verifying import Verification
+from folding.verification import Verification
 
 #: A name that would break lines, terminals and XML, and how it may be shown.
 HOSTILE = "a\n\x1b[2J\x00<&\"'>\ud800\ufffe]]>"

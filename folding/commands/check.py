@@ -18,7 +18,7 @@ from folding.errors import FoldError
 from folding.exits import BAD, DONE, STRICT, Outcome, complain, fault, guarded
 
 if TYPE_CHECKING:
-    from folding.guards import Limits
+    from folding.model_limits import Limits
     from folding.plan import Decision
     from folding.show import Progress
 

@@ -11,8 +11,8 @@ from folding.conversion.course import Course
 from folding.conversion.report import ConversionReport
 from folding.conversion.request import AnyPath, Request, Samples
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
-from folding.guards import LIMITS, Limits
 from folding.layout import Layout
+from folding.model_limits import LIMITS, Limits
 
 
 def convert(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from folding import writing
+from folding import beside
 from folding.calling import Call, check_places
 from folding.clock import Clock
 from folding.conversion.child import converted, private_folder
@@ -155,7 +155,7 @@ class Course:
         if self._note is None:
             return
         try:
-            with writing.noted(report.to_json(), self._note) as waiting:
+            with beside.noted(report.to_json(), self._note) as waiting:
                 waiting.replace()
         except StorageFailed as error:
             if report.target is None:

@@ -15,8 +15,8 @@ from onnx import defs
 from folding.conversion.job import Job, Kind
 from folding.equivalence.limits import RUN_LIMITS, RunLimits, check_tolerance
 from folding.errors import BadCall, StorageFailed
-from folding.guards import LIMITS, Limits
 from folding.layout import Layout
+from folding.model_limits import LIMITS, Limits
 
 AnyPath = str | os.PathLike[str]
 Samples = AnyPath | Mapping[str, npt.ArrayLike]

@@ -10,7 +10,7 @@ from folding.conversion.job import MODEL, Product
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.equivalence.worker import Worker, WorkerFailed
 from folding.errors import BadModel, Unconvertible
-from folding.guards import LIMITS
+from folding.model_limits import LIMITS
 
 _EXAMINED = "folding.conversion.compared:examined"
 _LOST = "rounding alone changes all outputs by a tenth or more on these inputs"

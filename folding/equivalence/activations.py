@@ -8,14 +8,11 @@ from functools import partial
 from math import prod
 from typing import Any
 
-import numpy.typing as npt
-
-from folding.equivalence.feeds import Feed
+from folding.equivalence.feeds import Array, Feed
 from folding.equivalence.sessions import Sessions
 from folding.equivalence.sites import Site
 from folding.equivalence.variants import shape_name, with_outputs
 
-Array = npt.NDArray[Any]
 Values = Mapping[str, Any]
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from folding.equivalence.distance import distance
 from folding.equivalence.noise import flipped
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +43,18 @@ def decided(one: Any, other: Any, made: Made, bound: float, noisy: Callable[[], 
     is_near = isinstance(found, float) and found <= bound
     if made.exact or (made.alike and made.measured):
         why = "nothing before it rounds" if made.exact else "what it is made from does not"
-        return "" if is_near and is_float(one) else f"{_differs(one, other)}, though {why}"
+        return "" if is_near and is_float(one) else f"{_told(found, one, other)}, though {why}"
     draws = noisy() if isinstance(one, np.ndarray) and isinstance(other, np.ndarray) else []
     if draws:
         return flipped(one, other, draws)
     if isinstance(found, str):
         # What was chosen may be chosen otherwise, numbers and all.
         return "" if is_float(one) and np.shape(one) == np.shape(other) else found
-    return "" if is_near or is_float(one) else _differs(one, other)
+    return "" if is_near or is_float(one) else _told(found, one, other)
 
 
-def _differs(one: Any, other: Any) -> str:
-    found = distance(one, other)
+def _told(found: float | str, one: Any, other: Any) -> str:
+    """That two values differ, and in how many elements if their distance is a number."""
     if isinstance(found, str) or not isinstance(one, np.ndarray):
         return "it differs"
     count = np.count_nonzero(one != other)

@@ -27,10 +27,10 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from onnx import ModelProto
 
 from folding.doubled import Doubles
+from folding.equivalence.feeds import Array
 from folding.equivalence.noise import form, pieces
 from folding.floats import FLOATS
 from folding.protos import graphs
@@ -42,8 +42,6 @@ MOST = 0.1
 _SMALLEST = 64.0
 #: What integers differ by at least that differ.
 _LEAST = 2.0**-63
-
-Array = npt.NDArray[Any]
 
 
 def distance(one: Any, other: Any, *, by_channel: bool = False) -> float | str:

@@ -16,9 +16,10 @@ from folding.doubled import Doubles
 from folding.equivalence.feeds import Feed
 from folding.equivalence.variants import noise_inputs, wide_type
 
-_MOST = 127
+#: The largest number that is drawn, and the least but for its sign.
+MOST = 127
 #: Values share their draws, each from another place on, so that there are few of them in memory.
-_SLACK = 1 << 12
+SLACK = 1 << 12
 
 
 def draws(
@@ -36,9 +37,9 @@ def draws(
         rng: what is drawn from.
     """
     largest = max((prod(shapes[name]) for name in sizes), default=0)
-    count = largest + _SLACK + len(sizes)
-    shared = rng.integers(-_MOST, _MOST, count, np.int8, endpoint=True)
-    starts = rng.permutation(_SLACK + len(sizes))[: len(sizes)]
+    count = largest + SLACK + len(sizes)
+    shared = rng.integers(-MOST, MOST, count, np.int8, endpoint=True)
+    starts = rng.permutation(SLACK + len(sizes))[: len(sizes)]
     feed = Feed()
     for (name, size), start in zip(sizes.items(), starts.tolist(), strict=True):
         is_double = wide_type(types[name]) == TensorProto.DOUBLE
@@ -48,6 +49,6 @@ def draws(
         feed[draw] = shared[start:stop].reshape(shapes[name])
         # What is too little to be drawn from is the least number: there roundings are absolute.
         least = np.where(size > 0, np.finfo(wide).smallest_subnormal, 0)
-        feed[each] = np.asarray(np.maximum(size / _MOST, least), wide)
+        feed[each] = np.asarray(np.maximum(size / MOST, least), wide)
         feed[shift] = np.asarray(size * rng.uniform(-1, 1, size.shape), wide)
     return feed

@@ -16,10 +16,8 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from folding.equivalence.feeds import Array, Feed, required
-from folding.equivalence.input_paths import check_kind, files, input_folders, numbered
+from folding.equivalence.input_paths import check_kind, input_folders, numbered
 from folding.errors import BadCall, StorageFailed
-
-__all__ = ["files", "read"]
 
 #: What numpy, zipfile and onnx raise for files that are not what they seem.
 _DAMAGED = (

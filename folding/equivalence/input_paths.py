@@ -13,7 +13,7 @@ _HINT = "Name an .npz file, or a folder with input_0.pb and so on."
 
 
 def files(path: Path) -> list[Path]:
-    """The files that ``read`` reads, as far as they can be listed."""
+    """The files that ``input_files.read`` reads, as far as they can be listed."""
     with suppress(OSError, ValueError):
         if path.is_dir():
             folders = [path, *(place for place in path.iterdir() if place.is_dir())]

@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from folding.doubled import Doubles
 
 #: Differing arrays are looked at once, so as many elements at a time as keep the copies small.
 _PIECE = 1 << 16
-
-Array = npt.NDArray[Any]
 
 
 def mismatch(one: Any, other: Any, bound: float) -> tuple[str, ...]:

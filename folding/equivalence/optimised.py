@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from folding.equivalence.activations import Values
 from folding.equivalence.distance import MOST, ROUNDINGS, distance
 from folding.equivalence.feeds import Feed
 from folding.equivalence.mismatch import mismatch
 from folding.equivalence.runtime import RuntimeRefused
 from folding.equivalence.sessions import Sessions
 from folding.equivalence.verdict import Check, Status
-
-Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

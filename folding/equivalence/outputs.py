@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from folding.doubled import Doubles
-from folding.equivalence.activations import First
+from folding.equivalence.activations import First, Values
 from folding.equivalence.decided import Made, decided, has_numbers
 from folding.equivalence.distance import MOST, distance, general_bound
 from folding.equivalence.feeds import Feed
@@ -35,7 +35,7 @@ from folding.equivalence.noise import RATIO, explained, float_type, ratio
 from folding.equivalence.optimised import Optimised
 from folding.equivalence.runtime import RuntimeRefused
 from folding.equivalence.sessions import Sessions
-from folding.equivalence.shaken import Drawn, Shaken, Values
+from folding.equivalence.shaken import Drawn, Shaken
 from folding.equivalence.variants import with_outputs
 from folding.equivalence.verdict import Check, Status
 from folding.plan import Warned
@@ -111,23 +111,24 @@ class OutputCheck:
         drawn: Drawn,
     ) -> None:
         for ours, theirs in pairs:
-            what = (
-                f"output {output!r}" if ours == output else f"{ours!r}, behind which is {output!r},"
-            )
+            is_itself = ours == output
+            what = f"output {ours!r}" if is_itself else f"{ours!r}, behind which is {output!r},"
             one, other = expected[ours], given[theirs]
             if self.measured and self.tolerance is None and float_type(one) is not None:
                 self._note_ratio(what, ours, one, other, [d[ours] for d in drawn()] or [one])
             else:
                 self._note_distance(what, ours, one, other, drawn)
         if (output, output) not in pairs:
-            alike = all(np.array_equal(expected[o], given[t]) for o, t in pairs) and bool(pairs)
-            made = Made(exact=output in self.exact, alike=alike, measured=self.measured)
-            one, noisy = expected[output], partial(self._noisy, output, drawn)
-            apart = decided(one, given[output], made, self._bound(), noisy)
-            self.has_evidence |= has_numbers(one)
-            if apart:
-                lines = mismatch(one, given[output], 0.0)
-                self._fail(f"output {output!r}: {apart}", output, mismatch=lines)
+            same = [np.array_equal(expected[ours], given[theirs]) for ours, theirs in pairs]
+            is_alike = bool(same) and all(same)
+            self._note_decided(output, expected[output], given[output], drawn, is_alike=is_alike)
+
+    def _note_decided(self, at: str, one: Any, other: Any, drawn: Drawn, *, is_alike: bool) -> None:
+        made = Made(exact=at in self.exact, alike=is_alike, measured=self.measured)
+        apart = decided(one, other, made, self._bound(), partial(self._noisy, at, drawn))
+        self.has_evidence |= has_numbers(one)
+        if apart:
+            self._fail(f"output {at!r}: {apart}", at, mismatch=mismatch(one, other, 0.0))
 
     def _note_ratio(self, what: str, at: str, one: Any, other: Any, noisy: list[Any]) -> None:
         kind = float_type(one)

@@ -14,6 +14,7 @@ from typing import cast
 
 from folding.equivalence.child import LONGEST_ANSWER, SIZE, read, write
 from folding.equivalence.limits import NO_MEMORY
+from folding.interrupts import name_of
 
 #: What runs there. Nothing of the user's own program does.
 _PROGRAM = """\
@@ -180,10 +181,7 @@ class Death:
             return "closed its pipe"
         if self._code >= 0:
             return f"ended without an answer, with exit code {self._code}"
-        try:
-            name = signal.Signals(-self._code).name
-        except ValueError:
-            name = f"signal {-self._code}"
+        name = name_of(-self._code)
         aborted = sys.platform != "win32" and self._code == -signal.SIGABRT
         return f"ended with {name} ({self.last_words})" if aborted else f"ended with {name}"
 

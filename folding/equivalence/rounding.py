@@ -25,16 +25,14 @@ from math import prod
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
+from folding.equivalence.draws import MOST, SLACK
 from folding.equivalence.feeds import Array, Feed
-from folding.equivalence.variants import wide_type
+from folding.equivalence.variants import clean_name, wide_type, with_nodes_behind
 from folding.floats import FLOATS
 from folding.protos import measured_slots, names, subgraphs
 
 _MARK = "fold-model:rounding:"
 _ROUNDINGS = 8.0
-_MOST = 127
-#: Values share their draws, each from another place on, so that there are few of them in memory.
-_SLACK = 1 << 12
 #: Types whose numbers can be made noisy here and in the runtime.
 _KINDS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
 
@@ -68,22 +66,14 @@ def with_rounding(proto: ModelProto, types: Mapping[str, int]) -> ModelProto:
         proto: the model.
         types: the element types of those values.
     """
-    copy, nodes = ModelProto(), list(proto.graph.node)
-    copy.CopyFrom(proto)
-    del copy.graph.node[:]
-    for node in nodes:
-        added = copy.graph.node.add()
-        added.CopyFrom(node)
-        for slot, name in enumerate(node.output):
-            if name in types:
-                added.output[slot] = f"{_MARK}clean:{name}"
-                copy.graph.node.extend(_noisy(name, types[name]))
-                given = helper.make_tensor_value_info(_draw(name), TensorProto.INT8, None)
-                copy.graph.input.append(given)
+    noisy = with_nodes_behind(proto, {name: _noisy(name, kind) for name, kind in types.items()})
+    for name in types:
+        given = helper.make_tensor_value_info(_draw(name), TensorProto.INT8, None)
+        noisy.graph.input.append(given)
     for kind in sorted(set(types.values())):
         given = helper.make_tensor_value_info(_unit(kind), wide_type(kind), [])
-        copy.graph.input.append(given)
-    return copy
+        noisy.graph.input.append(given)
+    return noisy
 
 
 def rounding_feed(
@@ -98,14 +88,14 @@ def rounding_feed(
         rng: what is drawn from.
     """
     largest = max(map(prod, (shapes[name] for name in types)), default=0)
-    shared = rng.integers(-_MOST, _MOST, largest + _SLACK, np.int8, endpoint=True)
+    shared = rng.integers(-MOST, MOST, largest + SLACK, np.int8, endpoint=True)
     found = {name: _shaken(array, rng) for name, array in feed.items()}
     for name in types:
-        start = int(rng.integers(_SLACK))
+        start = int(rng.integers(SLACK))
         found[_draw(name)] = shared[start : start + prod(shapes[name])].reshape(shapes[name])
     for kind in set(types.values()):
         wide = np.float64 if wide_type(kind) == TensorProto.DOUBLE else np.float32
-        found[_unit(kind)] = np.asarray(_ROUNDINGS * FLOATS[kind].roundoff / _MOST, wide)
+        found[_unit(kind)] = np.asarray(_ROUNDINGS * FLOATS[kind].roundoff / MOST, wide)
     return found
 
 
@@ -128,13 +118,13 @@ def _unit(kind: int) -> str:
 
 
 def _noisy(name: str, elem_type: int) -> Iterator[NodeProto]:
-    clean, number, part, value, change, both = (
-        f"{_MARK}{what}:{name}" for what in ("clean", "number", "part", "value", "change", "both")
+    number, part, value, change, both = (
+        f"{_MARK}{what}:{name}" for what in ("number", "part", "value", "change", "both")
     )
     wide = wide_type(elem_type)
     yield helper.make_node("Cast", [_draw(name)], [number], to=wide)
     yield helper.make_node("Mul", [number, _unit(elem_type)], [part])
-    yield helper.make_node("Cast", [clean], [value], to=wide)
+    yield helper.make_node("Cast", [clean_name(name)], [value], to=wide)
     yield helper.make_node("Mul", [value, part], [change])
     yield helper.make_node("Add", [value, change], [both])
     yield helper.make_node("Cast", [both], [name], to=elem_type)

@@ -7,13 +7,9 @@ from onnx import ModelProto
 
 from folding.equivalence.jobs import Engine
 from folding.errors import BadCall
-from folding.protos import graphs, is_default_domain, opset
+from folding.protos import RANDOM, graphs, is_default_domain, opset
 
 _KERNELS_SINCE = 7
-_RANDOM = frozenset(
-    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
-    | {"Bernoulli"}
-)
 _KNOWN_DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 
 
@@ -24,7 +20,7 @@ def cannot_run(model: ModelProto, engine: Engine) -> str:
     local = {(function.domain, function.name) for function in model.functions}
     for graph in graphs(model):
         for node in graph.node:
-            if node.op_type in _RANDOM and is_default_domain(node):
+            if node.op_type in RANDOM and is_default_domain(node):
                 return f"{node.op_type} is random"
             known = node.domain in _KNOWN_DOMAINS or engine.custom_ops is not None
             if not known and (node.domain, node.op_type) not in local:

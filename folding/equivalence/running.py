@@ -11,7 +11,7 @@ from types import NoneType
 
 from onnx import ModelProto
 
-from folding.equivalence import input_files
+from folding.equivalence import input_paths
 from folding.equivalence.feeds import Array, Feed, Inputs
 from folding.equivalence.given import load
 from folding.equivalence.jobs import CPU, Engine
@@ -59,7 +59,7 @@ class Wish:
         """The files that it names, which are read."""
         found = [] if self.custom_ops is None else [Path(self.custom_ops)]
         if isinstance(self.inputs, (str, os.PathLike)):
-            found += input_files.files(Path(self.inputs))
+            found += input_paths.files(Path(self.inputs))
         return found
 
 

@@ -6,6 +6,7 @@ or crashes it costs no more than an answer (``worker``).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ from folding.equivalence.runtime import NotLoaded, RuntimeRefused
 from folding.equivalence.sessions import Sessions
 from folding.equivalence.shaken import Shaken
 from folding.equivalence.site_check import SiteCheck
-from folding.equivalence.trying import SEED, accepted_inputs
+from folding.equivalence.trying import SEED, Tried, accepted_inputs
 from folding.equivalence.verdict import Check, Status
 from folding.errors import BadCall
 from folding.graph import index
@@ -99,7 +100,6 @@ def _compared(job: Job, ours: Sessions, theirs: Sessions, original: Original | N
     constants = Constants(ours.model, scopes[0], None)
     sites = SiteCheck(ours, theirs, job.sites, constants)
     outputs = _output_check(job, ours, theirs, constants)
-
     nodes = ours.model.proto.graph.node if job.feeds is None else ()
     pools = open_pools(nodes, constants.scope.shape)
     shaped = dict.fromkeys((*sites.values, *(pool.source for pool in pools)))
@@ -109,27 +109,33 @@ def _compared(job: Job, ours: Sessions, theirs: Sessions, original: Original | N
         check_fit(pools, found.shapes)
         return found if original is None else original.instead(feed, found)
 
-    labels: list[str] = []
-    seeds: list[int] = []
     try:
-        for label, seed, feed, found in accepted_inputs(job, ours.model, first):
-            sites.run(feed, found.shapes, SEED)
-            overflows = sites.found.overflows
-            labels.append(f"{label} (not its outputs, which overflow)" if overflows else label)
-            seeds.append(seed)
-            if sites.found.guilty and job.matched:
-                outputs.skipped = "a site failed"
-                break
-            if not overflows:
-                outputs.run(feed, found, sites.found.noise)
+        ran_on = _run(job, accepted_inputs(job, ours.model, first), sites, outputs)
+    except NotLoaded:
+        raise
     except RuntimeRefused as refusal:
-        if isinstance(refusal, NotLoaded):
-            raise
         if job.feeds is not None or job.shapes:
             raise BadCall(f"the source does not run on these inputs: {refusal}") from refusal
         why = f"the source does not run on made-up inputs: {refusal}"
         return _only_loaded(theirs, _left_to_proof(job, why), excused=job.is_ours)
-    return _answer(job, sites, outputs, labels, seeds)
+    return _answer(job, sites, outputs, ran_on)
+
+
+def _run(
+    job: Job, inputs: Iterable[Tried], sites: SiteCheck, outputs: OutputCheck
+) -> list[tuple[str, int]]:
+    """Compare both models on each input, until a site fails; what they ran on, and its seed."""
+    ran_on: list[tuple[str, int]] = []
+    for label, seed, feed, first in inputs:
+        sites.run(feed, first.shapes, SEED)
+        overflows = sites.found.overflows
+        ran_on.append((f"{label} (not its outputs, which overflow)" if overflows else label, seed))
+        if sites.found.guilty and job.matched:
+            outputs.skipped = "a site failed"
+            break
+        if not overflows:
+            outputs.run(feed, first, sites.found.noise)
+    return ran_on
 
 
 def _output_check(job: Job, ours: Sessions, theirs: Sessions, constants: Constants) -> OutputCheck:
@@ -159,7 +165,7 @@ def _output_check(job: Job, ours: Sessions, theirs: Sessions, constants: Constan
 
 
 def _answer(
-    job: Job, sites: SiteCheck, outputs: OutputCheck, labels: list[str], seeds: list[int]
+    job: Job, sites: SiteCheck, outputs: OutputCheck, ran_on: Sequence[tuple[str, int]]
 ) -> Answer:
     """What all inputs together say."""
     checked, ended = sites.check(job.skipped), outputs.check()
@@ -171,8 +177,8 @@ def _answer(
     return Answer(
         checked,
         ended,
-        "; ".join(dict.fromkeys(labels)),
-        tuple(dict.fromkeys(seeds)),
+        "; ".join(dict.fromkeys(label for label, _ in ran_on)),
+        tuple(dict.fromkeys(seed for _, seed in ran_on)),
         tuple(dict.fromkeys(guilty)) if checked.status is Status.FAILED else (),
         tuple(outputs.warnings),
     )

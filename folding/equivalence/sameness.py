@@ -21,17 +21,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy.typing as npt
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, numpy_helper
 
 from folding.calls import takes
 from folding.conditions import evaluated, stored
+from folding.equivalence.feeds import Array
 from folding.equivalence.verdict import Check, Status
 from folding.modelfile import Model, token
 from folding.protos import attribute, is_default_domain, since
 from folding.survey import by_key, key_of
 
-Array = npt.NDArray[Any]
 _Names = ChainMap[str, int]
 _OVERRIDABLE_SINCE_IR = 4
 #: The number of an input that is left out.

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 from onnx import ModelProto
 
 from folding.doubled import Doubles
-from folding.equivalence.activations import Shapes
+from folding.equivalence.activations import Shapes, Values
 from folding.equivalence.draws import draws
 from folding.equivalence.feeds import Feed
 from folding.equivalence.rounding import rounding_feed, with_rounding
@@ -24,7 +23,6 @@ _DRAWS, _MORE_DRAWS = 2, 8
 _SEED = 0
 _FEW_ELEMENTS, _FEW_BYTES = 1 << 14, 1 << 22
 
-Values = Mapping[str, Any]
 Noise = Mapping[str, Doubles]
 #: Some runs with noise, made when they are first asked for.
 Drawn = Callable[[], list[Values]]

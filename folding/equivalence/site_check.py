@@ -18,9 +18,9 @@ from onnx import TensorProto, helper
 
 from folding.constants import Constants
 from folding.doubled import Doubles
-from folding.equivalence.activations import Array, activations, grouped
+from folding.equivalence.activations import activations, grouped
 from folding.equivalence.deviations import ROUNDINGS, Deviation, by_its_own, deviation
-from folding.equivalence.feeds import Feed
+from folding.equivalence.feeds import Array, Feed
 from folding.equivalence.mismatch import mismatch
 from folding.equivalence.runtime import RuntimeRefused
 from folding.equivalence.sampling import (

@@ -103,20 +103,36 @@ def with_noise(proto: ModelProto, types: Mapping[str, int]) -> ModelProto:
         proto: the model.
         types: the element types of those values.
     """
-    copy, nodes = _copy(proto), list(proto.graph.node)
+    noisy = with_nodes_behind(proto, {name: _noisy(name, kind) for name, kind in types.items()})
+    for name, kind in types.items():
+        kinds = (TensorProto.INT8, wide_type(kind), wide_type(kind))
+        for given, elem_type in zip(noise_inputs(name), kinds, strict=True):
+            noisy.graph.input.append(helper.make_tensor_value_info(given, elem_type, None))
+    return noisy
+
+
+def with_nodes_behind(proto: ModelProto, added: Mapping[str, Iterable[NodeProto]]) -> ModelProto:
+    """A model in which some values of its main graph are made anew of what they were.
+
+    Args:
+        proto: the model.
+        added: the nodes that make each of them, of its ``clean_name``.
+    """
+    copy = _copy(proto)
     del copy.graph.node[:]
-    for node in nodes:
-        added = copy.graph.node.add()
-        added.CopyFrom(node)
+    for node in proto.graph.node:
+        own = copy.graph.node.add()
+        own.CopyFrom(node)
         for slot, name in enumerate(node.output):
-            if name in types:
-                added.output[slot] = f"{_MARK}clean:{name}"
-                wide = wide_type(types[name])
-                copy.graph.node.extend(_noisy(name, types[name], wide))
-                kinds = (TensorProto.INT8, wide, wide)
-                for given, kind in zip(noise_inputs(name), kinds, strict=True):
-                    copy.graph.input.append(helper.make_tensor_value_info(given, kind, None))
+            if name in added:
+                own.output[slot] = clean_name(name)
+                copy.graph.node.extend(added[name])
     return copy
+
+
+def clean_name(name: str) -> str:
+    """What a value is called as it was before it was made anew."""
+    return f"{_MARK}clean:{name}"
 
 
 def wide_type(elem_type: int) -> int:
@@ -124,16 +140,16 @@ def wide_type(elem_type: int) -> int:
     return TensorProto.DOUBLE if elem_type == TensorProto.DOUBLE else TensorProto.FLOAT
 
 
-def _noisy(name: str, elem_type: int, wide: int) -> Iterable[NodeProto]:
+def _noisy(name: str, elem_type: int) -> Iterable[NodeProto]:
     draw, size, shift = noise_inputs(name)
-    clean, number, product, both, noise = (
-        f"{_MARK}{part}:{name}" for part in ("clean", "number", "product", "both", "noise")
+    number, product, both, noise = (
+        f"{_MARK}{part}:{name}" for part in ("number", "product", "both", "noise")
     )
-    yield helper.make_node("Cast", [draw], [number], to=wide)
+    yield helper.make_node("Cast", [draw], [number], to=wide_type(elem_type))
     yield helper.make_node("Mul", [number, size], [product])
     yield helper.make_node("Add", [product, shift], [both])
     yield helper.make_node("Cast", [both], [noise], to=elem_type)
-    yield helper.make_node("Add", [clean, noise], [name])
+    yield helper.make_node("Add", [clean_name(name), noise], [name])
 
 
 def _copy(proto: ModelProto) -> ModelProto:

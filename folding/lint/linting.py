@@ -22,14 +22,14 @@ from folding._version import __version__
 from folding.clock import Clock, Progress
 from folding.conversion.protobufs import is_onnx
 from folding.conversion.request import Request, Samples
-from folding.equivalence.inputs import Inputs
+from folding.equivalence.feeds import Inputs
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.errors import BadCall
-from folding.guards import LIMITS, Limits
 from folding.lint.finding import Finding
 from folding.lint.looking import lint_model
 from folding.lint.running import ran
 from folding.lint.unconverted import unconverted
+from folding.model_limits import LIMITS, Limits
 from folding.modelfile import open_model
 from folding.preparing import prepare_if_asked
 from folding.spool import STANDARD, standard_input

@@ -8,12 +8,8 @@ import numpy as np
 
 from folding.lint.finding import Code, Finding
 from folding.lint.graphs import Graph
-from folding.protos import integer
+from folding.protos import RANDOM, integer
 
-_RANDOM = frozenset(
-    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike"}
-    | {"RandomUniform", "RandomUniformLike"}
-)
 #: Since then the mode of a Dropout is an input, since before that it never drops anything.
 _MODE_IS_INPUT_SINCE, _NEVER_SINCE = 12, 7
 
@@ -21,7 +17,7 @@ _MODE_IS_INPUT_SINCE, _NEVER_SINCE = 12, 7
 def randomness(graph: Graph) -> Iterator[Finding]:
     """Every node whose results are read and drawn."""
     for index in graph.live():
-        if graph.scope.is_own(index, *_RANDOM):
+        if graph.scope.is_own(index, *RANDOM):
             cause = f"{graph.scope.operators[index]} draws other numbers in each run"
             yield Finding(Code.RANDOM_AT_INFERENCE, graph.title(index), cause)
         elif graph.scope.is_own(index, "Dropout") and _is_active(graph, index):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from folding.equivalence.feeds import Inputs
 from folding.equivalence.given import load
-from folding.equivalence.inputs import Inputs
 from folding.equivalence.jobs import CPU, ModelPlace
 from folding.equivalence.limits import RunLimits
 from folding.equivalence.runnable import cannot_run

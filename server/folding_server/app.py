@@ -17,14 +17,14 @@ from grpc_reflection.v1alpha import reflection
 from folding.interrupts import SIGNALS
 from folding.v1.folding_pb2_grpc import add_FoldingServiceServicer_to_server
 from folding_server import logs, malloc
-from folding_server.addresses import check_privacy, check_scrapes, parse_address
+from folding_server.addresses import Address, check_privacy, check_scrapes, parse_address
 from folding_server.auth import Tokens
 from folding_server.binding import bind, settings
 from folding_server.gate import Gates
 from folding_server.interceptors import Front
 from folding_server.jobs.local import LocalRunner
 from folding_server.jobs.runner import JobRunner
-from folding_server.keys import read_keys
+from folding_server.keys import Keys, read_keys
 from folding_server.metrics import Metrics
 from folding_server.readiness import SERVICE, Readiness
 from folding_server.serve import Options
@@ -49,13 +49,7 @@ async def run(options: Options) -> None:
         BadCall: an option is wrong.
         StorageFailed: the spool cannot be used.
     """
-    addresses = [parse_address(text) for text in options.listen]
-    scraped = parse_address(options.metrics) if options.metrics else None
-    if scraped is not None:
-        check_scrapes(scraped, is_insecure=options.insecure)
-    keys = read_keys(options.tls_cert, options.tls_key, options.client_ca)
-    for address in addresses:
-        check_privacy(address, is_encrypted=keys is not None, is_insecure=options.insecure)
+    addresses, scraped, keys = _ways_in(options)
     begin_to_log = logs.to_stderr()
     signals, metrics = _signals(), Metrics()
     tokens = Tokens(options.tokens) if options.tokens else None
@@ -80,6 +74,18 @@ async def run(options: Options) -> None:
             begin_to_log()
             await _first_of(None, readiness.watch(), _give_back(front, gates), signals.get())
             await _drain(front, readiness, options.limits.grace_seconds, signals)
+
+
+def _ways_in(options: Options) -> tuple[list[Address], Address | None, Keys | None]:
+    """Where calls come in and where scrapes do, and the keys for TLS; raises as ``run``."""
+    addresses = [parse_address(text) for text in options.listen]
+    scraped = parse_address(options.metrics) if options.metrics else None
+    if scraped is not None:
+        check_scrapes(scraped, is_insecure=options.insecure)
+    keys = read_keys(options.tls_cert, options.tls_key, options.client_ca)
+    for address in addresses:
+        check_privacy(address, is_encrypted=keys is not None, is_insecure=options.insecure)
+    return addresses, scraped, keys
 
 
 def _signals() -> asyncio.Queue[int]:

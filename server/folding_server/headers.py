@@ -162,7 +162,7 @@ def _target(target: str, model: ModelSpec) -> str:
 
 def _fold_options(told: FoldOptions) -> dict[str, Any]:
     _check_names(told.freeze, lambda: list(told.freeze), "header.options.freeze")
-    _check_number(told.keep, "header.options.keep")
+    _check_few(told.keep, "header.options.keep")
     return {
         "freeze": dict(told.freeze),
         "keep": list(told.keep),
@@ -232,7 +232,7 @@ def _number(value: float, field: str) -> float:
 
 def _check_names(named: Sized, names_of: Callable[[], Sequence[str]], field: str) -> None:
     """See that there are not too many before any is looked at."""
-    _check_number(named, field)
+    _check_few(named, field)
     names = names_of()
     if "" in names:
         raise _bad(field, "has an empty name")
@@ -240,7 +240,7 @@ def _check_names(named: Sized, names_of: Callable[[], Sequence[str]], field: str
         raise _bad(field, "has a name twice")
 
 
-def _check_number(named: Sized, field: str) -> None:
+def _check_few(named: Sized, field: str) -> None:
     if len(named) > _MOST_NAMES:
         raise _bad(field, f"has more than {_MOST_NAMES} names")
 

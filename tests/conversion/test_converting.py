@@ -322,7 +322,7 @@ def test_a_report_that_cannot_be_written_does_not_hide_the_model(
     def refuse(*_: object) -> None:
         raise StorageFailed("cannot write the report")
 
-    monkeypatch.setattr("folding.conversion.course.writing.noted", refuse)
+    monkeypatch.setattr("folding.conversion.course.beside.noted", refuse)
 
     with pytest.raises(StorageFailed, match=r"net\.folded\.onnx' is written, but its report"):
         convert_by(monkeypatch, "good", source, report_to=tmp_path / "report.json")

@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inprocess import planned_fold, planned_frame
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from quantising import INT8, UINT8, net_of, quantised
 
-from folding import edits
 from folding.draft import Draft
 from folding.equivalence.frame import check_frame
 from folding.equivalence.parameters import check_parameters
 from folding.equivalence.verdict import Status
-from folding.inmemory import inlined
-from folding.modelfile import Model, in_memory
-from folding.planner import plan_model
+from folding.modelfile import in_memory
 from folding.repeated import Repeated
 
 
@@ -36,12 +34,6 @@ def net(scales: tuple[int, ...] = (), *, downward: bool = False) -> ModelProto:
     return net.model("y", "z", "k")
 
 
-def folded(model: ModelProto) -> tuple[Model, ModelProto, list[Draft]]:
-    reference = in_memory(model)
-    drafts = plan_model(reference, {}).drafts
-    return reference, inlined(edits.apply(reference, drafts)[0]).proto, drafts
-
-
 def dequantizers(nodes: Any) -> list[NodeProto]:
     return [n for n in nodes if n is not None and n.op_type == "DequantizeLinear"]
 
@@ -49,7 +41,7 @@ def dequantizers(nodes: Any) -> list[NodeProto]:
 @pytest.mark.parametrize("scales", [(), (4,)])
 @pytest.mark.parametrize("downward", [False, True])
 def test_the_right_fold_passes(scales: tuple[int, ...], *, downward: bool) -> None:
-    reference, candidate, drafts = folded(net(scales, downward=downward))
+    reference, candidate, drafts = planned_fold(net(scales, downward=downward))
 
     assert check_frame(reference, in_memory(candidate), drafts).why == ""
     assert check_parameters(in_memory(candidate), drafts).status is Status.PASSED
@@ -85,7 +77,7 @@ FAULTS: dict[str, Callable[[list[NodeProto]], Any]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_at_a_dequantizer_is_found(fault: str) -> None:
-    reference, candidate, drafts = folded(net())
+    reference, candidate, drafts = planned_fold(net())
     FAULTS[fault](dequantizers(candidate.graph.node))
 
     assert check_frame(reference, in_memory(candidate), drafts).status is Status.FAILED
@@ -111,35 +103,25 @@ PLANS: dict[str, Callable[[Draft], Any]] = {
 
 @pytest.mark.parametrize("fault", PLANS)
 def test_a_fault_of_the_plan_itself_is_found(fault: str) -> None:
-    reference = in_memory(net())
-    drafts = plan_model(reference, {}).drafts
-    PLANS[fault](drafts[0])
-    candidate = inlined(edits.apply(reference, drafts)[0])
-
-    assert check_frame(reference, candidate, drafts).status is Status.FAILED
+    assert planned_frame(net(), PLANS[fault]).status is Status.FAILED
 
 
 @pytest.mark.parametrize("scales", [(4,)])
 def test_a_plan_that_turns_the_scales_to_another_axis_is_found(scales: tuple[int, ...]) -> None:
-    reference = in_memory(net(scales))
-    drafts = plan_model(reference, {}).drafts
-    (node,) = dequantizers(drafts[0].nodes.values())
-    set_axis(node, 1)
-    candidate = inlined(edits.apply(reference, drafts)[0])
+    def turn(draft: Draft) -> None:
+        (node,) = dequantizers(draft.nodes.values())
+        set_axis(node, 1)
 
-    assert check_frame(reference, candidate, drafts).status is Status.FAILED
+    assert planned_frame(net(scales), turn).status is Status.FAILED
 
 
 def test_a_plan_that_gives_each_channel_its_own_zero_point_is_found() -> None:
-    reference = in_memory(net((4,)))
-    drafts = plan_model(reference, {}).drafts
-    (node,) = dequantizers(drafts[0].nodes.values())
-    zero = node.input[2]
-    scale = drafts[0].changed[node.input[1]]
-    drafts[0].changed[zero] = type(scale)(zero, INT8, Repeated(np.zeros(4, np.int8)), zero, {})
-    candidate = inlined(edits.apply(reference, drafts)[0])
+    def spread(draft: Draft) -> None:
+        (node,) = dequantizers(draft.nodes.values())
+        zero, scale = node.input[2], draft.changed[node.input[1]]
+        draft.changed[zero] = type(scale)(zero, INT8, Repeated(np.zeros(4, np.int8)), zero, {})
 
-    assert check_frame(reference, candidate, drafts).status is Status.FAILED
+    assert planned_frame(net((4,)), spread).status is Status.FAILED
 
 
 @pytest.mark.parametrize("kind", [INT8, UINT8, TensorProto.INT4, TensorProto.FLOAT8E4M3FN])
@@ -148,7 +130,7 @@ def test_another_zero_point_than_planned_is_found(kind: int) -> None:
     zero = None if kind == TensorProto.FLOAT8E4M3FN else 3
     weight = quantised(net, 5, 4, 2, kind=kind, zero=3 if zero else 0)
     net.node("Mul", net.node("Conv", net.input(2, 4, 5), weight), net.positive(5, 1), out="y")
-    _, candidate, drafts = folded(net.model("y"))
+    _, candidate, drafts = planned_fold(net.model("y"))
     (node,) = dequantizers(candidate.graph.node)
     (tensor,) = (t for t in candidate.graph.initializer if t.name == node.input[2])
     assert check_parameters(in_memory(candidate), drafts).status is Status.PASSED

@@ -145,7 +145,8 @@ def test_no_elements_are_no_deviation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "overflows"), [(F32.largest / 20, False), (F32.largest / 8, True)]
+    ("size", "overflows"),
+    [(F32.largest / 20, False), (F32.largest / 8, True), (np.inf, True), (np.nan, True)],
 )
 def test_it_is_told_whether_numbers_may_overflow(size: float, overflows: bool) -> None:  # noqa: FBT001
     assert of([1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [1.0, size]).overflows is overflows

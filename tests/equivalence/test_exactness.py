@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from graphs import BOOL, FLOAT, INT64, Net
+from onnx import helper
 
 from folding.equivalence.exactness import exact_outputs
 from folding.graph import index
@@ -69,3 +70,16 @@ def test_a_type_that_is_not_known_may_be_a_float() -> None:
     net.node("Mul", net.input(2, 3), net.store(2.0), out="y")
 
     assert not exact_outputs(net.model("y").graph, lambda _: 0)
+
+
+def test_what_a_body_decides_may_be_decided_by_what_rounds_in_it() -> None:
+    """Only the flag is seen to go in, and only an index to come out."""
+    inner = Net()
+    inner.node("ArgMax", inner.node("Sigmoid", "x"), out="i")
+    index_out = helper.make_tensor_value_info("i", INT64, None)
+    body = helper.make_graph(inner.nodes, "b", [], [index_out])
+    net = Net()
+    net.input(2, 3)
+    net.node("If", net.input(name="f", elem_type=BOOL), then_branch=body, else_branch=body, out="y")
+
+    assert not exact_outputs(net.model("y").graph, {"f": BOOL, "y": INT64}.__getitem__)

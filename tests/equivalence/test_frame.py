@@ -10,16 +10,14 @@ import numpy as np
 import pytest
 from files import conv_net, initializer, make, node, norm_constants, norm_node, save
 from graphs import Net
-from inprocess import fold_verdict
+from inprocess import fold_verdict, planned_fold, planned_frame
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 import folding
-from folding import edits
 from folding.draft import Draft
 from folding.equivalence.frame import check_frame
 from folding.equivalence.verdict import Check, Status, VerdictName
-from folding.inmemory import inlined
-from folding.modelfile import Model, in_memory
+from folding.modelfile import in_memory
 from folding.planner import plan_model
 
 Fault = Callable[[ModelProto], Any]
@@ -107,18 +105,8 @@ def net(*, folds_in_bodies: bool = False) -> ModelProto:
     return model
 
 
-Folded = tuple[Model, ModelProto, list[Draft]]
-
-
-def fold(model: ModelProto) -> Folded:
-    """The reference, the folded model and what the folds are."""
-    reference = in_memory(model)
-    drafts = plan_model(reference, {}).drafts
-    return reference, inlined(edits.apply(reference, drafts)[0]).proto, drafts
-
-
 def checked(fault: Fault) -> Check:
-    reference, candidate, drafts = fold(net())
+    reference, candidate, drafts = planned_fold(net())
     before = candidate.SerializeToString()
     fault(candidate)
     assert candidate.SerializeToString() != before, "the fault changed nothing"
@@ -126,7 +114,7 @@ def checked(fault: Fault) -> Check:
 
 
 def test_the_right_fold_of_all_shapes_passes() -> None:
-    reference, candidate, drafts = fold(net())
+    reference, candidate, drafts = planned_fold(net())
 
     check = check_frame(reference, in_memory(candidate), drafts)
 
@@ -136,7 +124,7 @@ def test_the_right_fold_of_all_shapes_passes() -> None:
 
 
 def test_the_right_fold_of_bodies_passes() -> None:
-    reference, candidate, drafts = fold(net(folds_in_bodies=True))
+    reference, candidate, drafts = planned_fold(net(folds_in_bodies=True))
 
     check = check_frame(reference, in_memory(candidate), drafts)
 
@@ -403,12 +391,7 @@ PLANS: dict[str, PlanFault] = {
 
 @pytest.mark.parametrize("fault", PLANS)
 def test_a_fault_of_the_plan_itself_is_found(fault: str) -> None:
-    reference = in_memory(net())
-    drafts = plan_model(reference, {}).drafts
-    PLANS[fault](drafts[0])
-    candidate = inlined(edits.apply(reference, drafts)[0])
-
-    assert check_frame(reference, candidate, drafts).status is Status.FAILED
+    assert planned_frame(net(), PLANS[fault]).status is Status.FAILED
 
 
 def test_a_plan_that_lets_a_gemm_scale_its_bias_is_found() -> None:
@@ -419,24 +402,19 @@ def test_a_plan_that_lets_a_gemm_scale_its_bias_is_found() -> None:
     initializer(model, "w").CopyFrom(constant("w", 5, 8))
     gemm = helper.make_node("Gemm", ["x", "w", "b"], ["c"], name="gemm", beta=0.5)
     model.graph.node.insert(0, gemm)
-    reference = in_memory(model)
-    drafts = plan_model(reference, {}).drafts
-    right = check_frame(reference, inlined(edits.apply(reference, drafts)[0]), drafts)
-    planned(drafts[0], "gemm").attribute[0].f = 0.5
 
-    wrong = check_frame(reference, inlined(edits.apply(reference, drafts)[0]), drafts)
+    wrong = planned_frame(model, lambda d: setattr(planned(d, "gemm").attribute[0], "f", 0.5))
 
-    assert [right.status, wrong.status] == [Status.PASSED, Status.FAILED]
+    assert planned_frame(model).status is Status.PASSED
+    assert wrong.status is Status.FAILED
 
 
 @pytest.mark.parametrize("rest", [2, 1])
 def test_a_plan_that_loses_an_input_is_found(rest: int) -> None:
-    reference = in_memory(conv_net())
-    drafts = plan_model(reference, {}).drafts
-    del planned(drafts[0], "conv").input[rest:]
-    candidate = inlined(edits.apply(reference, drafts)[0])
+    def lose(draft: Draft) -> None:
+        del planned(draft, "conv").input[rest:]
 
-    assert check_frame(reference, candidate, drafts).status is Status.FAILED
+    assert planned_frame(conv_net(), lose).status is Status.FAILED
 
 
 IN_BODIES: dict[str, Fault] = {
@@ -451,7 +429,7 @@ IN_BODIES: dict[str, Fault] = {
 
 @pytest.mark.parametrize("fault", IN_BODIES)
 def test_a_fault_in_a_fold_of_a_body_is_found(fault: str) -> None:
-    reference, candidate, drafts = fold(net(folds_in_bodies=True))
+    reference, candidate, drafts = planned_fold(net(folds_in_bodies=True))
     IN_BODIES[fault](candidate)
 
     assert check_frame(reference, in_memory(candidate), drafts).status is Status.FAILED
@@ -469,6 +447,22 @@ def test_the_check_names_the_tensor_that_differs() -> None:
 
     assert check.at == "k"
     assert "'k'" in check.why
+
+
+def test_another_type_where_one_was_stated_is_found() -> None:
+    model = net()
+    model.graph.value_info.append(
+        helper.make_tensor_value_info("s", TensorProto.FLOAT, [1, 4, 5, 5])
+    )
+    reference, candidate, drafts = planned_fold(model)
+    right = check_frame(reference, in_memory(candidate), drafts)
+    (stated,) = (value for value in candidate.graph.value_info if value.name == "s")
+    stated.type.tensor_type.shape.dim[0].dim_value = 2
+
+    wrong = check_frame(reference, in_memory(candidate), drafts)
+
+    assert right.status is Status.PASSED
+    assert (wrong.status, wrong.at) == (Status.FAILED, "s")
 
 
 def test_without_a_fold_a_model_is_its_own_frame() -> None:
@@ -576,15 +570,8 @@ def keep_name(draft: Draft) -> None:
 
 
 def test_another_value_under_its_old_name_is_found() -> None:
-    reference = in_memory(carried_down())
-    checks = []
-    for fault in (lambda _: None, keep_name):
-        drafts = plan_model(reference, {}).drafts
-        fault(drafts[0])
-        candidate = inlined(edits.apply(reference, drafts)[0])
-        checks.append(check_frame(reference, candidate, drafts))
+    wrong = planned_frame(carried_down(), keep_name)
 
-    right, wrong = checks
-    assert right.status is Status.PASSED
+    assert planned_frame(carried_down()).status is Status.PASSED
     assert wrong.status is Status.FAILED
     assert "lets a value go on as another one" in wrong.why

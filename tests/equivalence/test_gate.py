@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from files import conv_net, initializer, kept_net, make, save
 from graphs import BOOL, FLOAT, HALF, INT64, Net
-from inprocess import Here, any_verdict, fold_verdict, opened, run_here
+from inprocess import Here, any_verdict, fold_verdict, folded, opened, run_here
 from onnx import ModelProto, helper, numpy_helper
 
 import folding
@@ -22,18 +22,14 @@ from folding.equivalence.running import Wish, running
 from folding.equivalence.verdict import Check, Status, Verdict, VerdictName
 from folding.equivalence.worker import WorkerFailed
 from folding.errors import BadCall, StorageFailed
-from folding.guards import LIMITS
 from folding.inmemory import inlined
+from folding.model_limits import LIMITS
 from folding.modelfile import in_memory
 from folding.plan import Kept, Reason
 from folding.trial import attempt
 
 PASSED, FAILED, NOT_RUN = Status.PASSED, Status.FAILED, Status.NOT_RUN
 NAMES = ("frame", "parameters", "sites", "outputs")
-
-
-def folded(source: ModelProto) -> ModelProto:
-    return folding.fold_model(source, verify=False)[0]
 
 
 def statuses(verdict: Verdict) -> list[Status]:
@@ -103,6 +99,23 @@ def test_what_was_not_to_be_folded_must_still_be_there() -> None:
 
     assert gone.name is VerdictName.DIFFERENT
     assert kept.name is VerdictName.EQUIVALENT
+
+
+def test_of_very_many_sites_some_are_compared_and_the_noise_is_no_measure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gate, "_MOST_SITES", 2)
+    net = Net()
+    x = net.input(1, 3, 5, 5)
+    convs = [net.node("Conv", x, net.weight(4, 3, 1, 1)) for _ in range(3)]
+    model = net.model(*(net.batch_norm(conv, 4) for conv in convs))
+    worker = Here()
+
+    verdict = fold_verdict(model, folded(model), worker=worker)
+
+    (job,) = worker.jobs
+    assert (len(job.sites), len(job.skipped), job.measured) == (2, 1, False)
+    assert verdict.checks[2].why == "2 of 3 compared"
 
 
 def test_folds_in_bodies_are_told_not_to_be_sites_and_the_noise_is_no_measure() -> None:

@@ -14,7 +14,7 @@ import pytest
 from files import conv_net, make, refer, save
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from folding.equivalence import given, input_files
+from folding.equivalence import given, input_paths
 from folding.equivalence.feeds import Feed, Inputs
 from folding.errors import BadCall, FoldError, StorageFailed
 
@@ -213,10 +213,10 @@ def test_the_files_of_a_folder_and_of_those_in_it_are_known(
     put(tmp_path / "a", [1, 2], [3, 4])
     put(tmp_path, [1, 2])
 
-    names = {file.relative_to(tmp_path).as_posix() for file in input_files.files(tmp_path)}
+    names = {file.relative_to(tmp_path).as_posix() for file in input_paths.files(tmp_path)}
 
     assert names == {"input_0.pb", "a/input_0.pb", "a/input_1.pb"}
-    assert input_files.files(tmp_path / "x.npz") == [tmp_path / "x.npz"]
+    assert input_paths.files(tmp_path / "x.npz") == [tmp_path / "x.npz"]
 
 
 def test_a_folder_of_folders_holds_several_sets_in_the_order_of_counting(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,6 +61,20 @@ def test_two_inputs_of_one_shape_are_not_the_same_numbers() -> None:
 
     assert isinstance(made, Made)
     assert (made.arrays["x"] != made.arrays["y"]).any()
+
+
+def test_one_seed_makes_the_same_numbers_each_time() -> None:
+    one, other = (made_up(reading(x=[4, 4]), NORMAL, 0) for _ in range(2))
+
+    assert isinstance(one, Made)
+    assert isinstance(other, Made)
+    np.testing.assert_array_equal(one.arrays["x"], other.arrays["x"])
+
+
+def test_inputs_are_made_up_without_the_runtime() -> None:
+    code = "import sys, folding.equivalence.made_up; sys.exit('onnxruntime' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_initializers_are_not_made_up() -> None:

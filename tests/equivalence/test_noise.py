@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from onnx import TensorProto
 
-from folding.equivalence.noise import RATIO, Ratio, flipped, ratio
+from folding.equivalence.noise import RATIO, Ratio, explained, flipped, ratio
 from folding.floats import FLOATS
 
 Array = npt.NDArray[Any]
@@ -123,6 +123,38 @@ def test_nan_and_inf_are_where_they_were_and_of_the_same_sign(
     assert found.why == ("" if passes else "NaN or Inf elsewhere")
 
 
+def test_a_candidate_may_overflow_where_the_reference_nearly_does() -> None:
+    """With its sign; and not where the reference is far from it."""
+    near, far = 3e4, 3e1
+
+    assert of([1, near], [1, INF], 0.0, np.float16).why == ""
+    assert of([1, near], [1, -INF], 0.0, np.float16).why
+    assert of([1, far], [1, INF], 0.0, np.float16).why
+
+
+def test_special_numbers_that_noise_puts_elsewhere_do_not_count() -> None:
+    """Four times as many as each draw moves, or any number where all draws move most of them."""
+    everywhere, nowhere = np.full(10, INF, np.float32), ones(10)
+    drawn = [np.where(np.arange(10) == place, everywhere, nowhere) for place in range(10)]
+    kind = FLOATS[TensorProto.FLOAT]
+
+    assert ratio(nowhere, everywhere, drawn, kind).why == ""
+    assert ratio(nowhere, everywhere, drawn[:5], kind).why
+    assert ratio(nowhere, np.where(np.arange(10) < 4, INF, nowhere), drawn[6:], kind).why == ""
+
+
+@pytest.mark.parametrize("noisy", [[], [ones(3)], [ones(2), ones(3)]])
+def test_noise_of_another_shape_explains_nothing(noisy: list[Array]) -> None:
+    assert explained(ones(2), ones(2), noisy) is None
+
+
+def test_what_differs_by_no_more_than_the_noise_is_explained() -> None:
+    shaken = [ones(2) + NOISE, ones(2) - NOISE]
+
+    assert explained(ones(2), ones(2) + NOISE, shaken) == pytest.approx(1, rel=1e-3)
+    assert explained(ones(2), ones(2) + 9 * NOISE, shaken) is None
+
+
 @pytest.mark.parametrize(
     ("dtype", "size"),
     [(np.float64, 1e200), (np.float64, 1e-200), (np.float64, 1e-100), (np.float32, 1e37)],
@@ -176,6 +208,16 @@ def test_what_was_decided_is_the_same_where_noise_decides_nothing(
 ) -> None:
     """But for one element in a hundred."""
     found = flipped(draw_of(), given, draws)
+
+    assert found.startswith(what)
+    assert bool(found) is bool(what)
+
+
+@pytest.mark.parametrize(("draws", "what"), [(1, ""), (3, ""), (4, "1 elements differ")])
+def test_one_of_a_few_elements_may_differ_by_chance_where_noise_was_drawn_a_few_times(
+    draws: int, what: str
+) -> None:
+    found = flipped(draw_of(size=10), draw_of(3, size=10), [draw_of(size=10)] * draws)
 
     assert found.startswith(what)
     assert bool(found) is bool(what)

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from files import conv_net, initializer, make, node
 from graphs import BOOL, DOUBLE, FLOAT, HALF, INT64, Net
-from inprocess import compared
+from inprocess import compared, folded
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-import folding
 from folding.equivalence import shaken
 from folding.equivalence.distance import general_bound
 from folding.equivalence.noise import RATIO
@@ -186,10 +185,6 @@ def behind(*operators: tuple[str, dict[str, Any]], kind: int = FLOAT) -> ModelPr
     operator, attributes = operators[-1]
     net.node(operator, hidden, out="y", **attributes)
     return net.model("y")
-
-
-def folded(source: ModelProto) -> ModelProto:
-    return folding.fold_model(source, verify=False)[0]
 
 
 def outcome(source: ModelProto, candidate: ModelProto | None = None, **more: Any) -> Check:

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from files import DTYPES, conv_net, initializer
+from inprocess import planned_fold
 from onnx import ModelProto, TensorProto, numpy_helper
 
-from folding import edits
 from folding.equivalence.parameters import check_parameters
 from folding.equivalence.verdict import Check, Status
-from folding.inmemory import inlined
 from folding.modelfile import in_memory
-from folding.planner import plan_model
 
 CHANNELS = 8
 FLOAT, DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
@@ -49,9 +47,7 @@ def set_values(model: ModelProto, **values: Any) -> None:
 
 def check(source: ModelProto, change: Callable[[ModelProto], None] | None = None) -> Check:
     """What is said of a fold, after something was done to the folded model."""
-    reference = in_memory(source)
-    drafts = plan_model(reference, {}).drafts
-    candidate = inlined(edits.apply(reference, drafts)[0]).proto
+    _, candidate, drafts = planned_fold(source)
     if change is not None:
         change(candidate)
     return check_parameters(in_memory(candidate), drafts)

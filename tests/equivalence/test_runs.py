@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from files import conv_net, kept_net, make, put_apart, save, save_apart
 from graphs import BOOL, DOUBLE, FLOAT, INT64, Net
-from inprocess import any_verdict, compared, job_for, opened
+from inprocess import any_verdict, compared, folded, job_for, opened
 from onnx import ModelProto, helper, numpy_helper
 
 import folding
@@ -21,10 +21,6 @@ from folding.equivalence.runs import answer
 from folding.equivalence.runtime import Session
 from folding.equivalence.verdict import Status
 from folding.errors import BadCall
-
-
-def folded(source: ModelProto) -> ModelProto:
-    return folding.fold_model(source, verify=False)[0]
 
 
 def one_node(operator: str, domain: str = "", opset: int = 17, **attributes: Any) -> ModelProto:
@@ -223,13 +219,15 @@ def test_a_source_that_refuses_normal_numbers_is_run_on_others() -> None:
     assert "normal" not in found.ran_on
 
 
-def test_of_several_flags_each_is_tried_alone() -> None:
-    """Or a constant would pass for their exclusive or."""
+@pytest.mark.parametrize("alone", "abc")
+def test_of_several_flags_each_is_tried_alone(alone: str) -> None:
+    """Or what is never true would pass for what is true of one flag alone."""
     net, other = Net(), Net()
-    for made, operator in ((net, "Xor"), (other, "And")):
-        flags = [made.input(name=name, elem_type=BOOL) for name in "ab"]
-        flag = made.node(operator, *flags)
-        if operator == "And":
+    for made in (net, other):
+        flags = {name: made.input(name=name, elem_type=BOOL) for name in "abc"}
+        rest = [made.node("Not", flag) for name, flag in flags.items() if name != alone]
+        flag = made.node("And", flags[alone], made.node("And", *rest))
+        if made is other:
             flag = made.node("And", flag, made.node("Not", flag))
         made.node("Cast", flag, out="y", to=FLOAT)
 

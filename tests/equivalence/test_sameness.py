@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from branching import Branching, random_functions
-from graphs import BOOL, FLOAT, Net
-from onnx import ModelProto, helper, numpy_helper
+from graphs import BOOL, FLOAT, INT64, Net
+from onnx import GraphProto, ModelProto, helper, numpy_helper
 
 import folding
 from folding.equivalence.sameness import check_preparation
@@ -202,3 +202,82 @@ def test_without_a_preparation_there_is_no_such_check() -> None:
     _, report = folding.fold_model(net.model("y"))
 
     assert [check.name for check in report.verification.checks][:2] == ["frame", "parameters"]
+
+
+def compared(before: ModelProto, after: ModelProto) -> Status:
+    return check_preparation(in_memory(before), in_memory(after), {}).status
+
+
+def loops(read: str) -> ModelProto:
+    """A loop in a loop, whose body reads its own state ``b``, or that of the outer one, ``a``."""
+
+    def body(name: str, nodes: list[Any], *values: tuple[str, int]) -> GraphProto:
+        infos = [helper.make_tensor_value_info(n, kind, None) for n, kind in values]
+        return helper.make_graph(nodes, name, infos[:3], infos[3:])
+
+    flags, states = ("c", BOOL), ("b", FLOAT)
+    inner = [helper.make_node("Identity", ["c"], ["d"]), helper.make_node("Neg", [read], ["z"])]
+    within = body("inner", inner, ("j", INT64), flags, states, ("d", BOOL), ("z", FLOAT))
+    outer = [
+        helper.make_node("Identity", ["k"], ["l"]),
+        helper.make_node("Loop", ["times", "k", "a"], ["r"], body=within),
+    ]
+    around = body(
+        "outer", outer, ("i", INT64), ("k", BOOL), ("a", FLOAT), ("l", BOOL), ("r", FLOAT)
+    )
+    net = Net()
+    net.input(2, 3)
+    times, on = net.store(np.array(3), "times", INT64), net.store(np.array(1), "on", BOOL)
+    net.node("Loop", times, on, "x", body=around, out="y")
+    return net.model("y")
+
+
+def test_the_state_of_a_loop_is_not_that_of_the_loop_around_it() -> None:
+    assert compared(loops("b"), loops("b")) is Status.PASSED
+    assert compared(loops("b"), loops("a")) is Status.FAILED
+
+
+def test_an_operator_that_is_asked_for_more_outputs_may_be_another_one() -> None:
+    """Before version 14, that makes a normalisation one in training."""
+    plain, training = (Net(opset=9) for _ in range(2))
+    for net, out in ((plain, "y"), (training, "y,mean,var,m,v")):
+        norm = [net.store(np.ones(4), name) for name in ("gamma", "beta", "mean_", "var_")]
+        net.node("BatchNormalization", net.input(2, 4, 5), *norm, out=out)
+
+    assert compared(plain.model("y"), training.model("y")) is Status.FAILED
+
+
+@pytest.mark.parametrize(("version", "status"), [(3, Status.PASSED), (8, Status.FAILED)])
+def test_a_condition_that_nobody_can_override_is_known(version: int, status: Status) -> None:
+    """Before version 4, initializers are inputs in name alone."""
+    out = helper.make_tensor_value_info("b", FLOAT, None)
+    branches: dict[str, Any] = {
+        f"{which}_branch": helper.make_graph(
+            [helper.make_node(operator, ["x"], ["b"])], which, [], [out]
+        )
+        for which, operator in (("then", "Relu"), ("else", "Abs"))
+    }
+    chosen, taken = (Net(opset=8, ir_version=version) for _ in range(2))
+    for net in (chosen, taken):
+        net.input(2, 3)
+        net.store(np.array(1), "flag", BOOL)
+        if version > 3:
+            net.input(name="flag", elem_type=BOOL)
+    chosen.node("If", "flag", out="y", **branches)
+    taken.node("Relu", "x", out="y")
+
+    assert compared(chosen.model("y"), taken.model("y")) is status
+
+
+def test_another_text_is_another_value() -> None:
+    models = []
+    for text in ("a", "b"):
+        net = Net()
+        net.input(2, 3)
+        net.node("Identity", "text", out="y")
+        model = net.model("y")
+        model.graph.initializer.append(numpy_helper.from_array(np.array([text], object), "text"))
+        models.append(model)
+
+    assert compared(models[0], models[0]) is Status.PASSED
+    assert compared(*models) is Status.FAILED

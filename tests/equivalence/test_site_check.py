@@ -9,18 +9,13 @@ import numpy as np
 import pytest
 from files import conv_net, initializer, kept_net
 from graphs import BOOL, DOUBLE, FLOAT, HALF, Array, Feed, Net, feed_for, run
-from inprocess import compared
+from inprocess import compared, folded
 from onnx import ModelProto, helper, numpy_helper
 
-import folding
 from folding.equivalence import activations, site_check
 from folding.equivalence.runs import Answer
 from folding.equivalence.sampling import Unsupported
 from folding.equivalence.verdict import Status
-
-
-def folded(source: ModelProto) -> ModelProto:
-    return folding.fold_model(source, verify=False)[0]
 
 
 def edited(source: ModelProto, name: str, edit: Callable[[Array], Array]) -> ModelProto:

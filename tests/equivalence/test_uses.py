@@ -325,6 +325,20 @@ def test_integers_that_a_body_reads_stay_small() -> None:
     assert set(np.unique(values(model, Kind.LARGE))) <= {0, 1}
 
 
+def test_integers_that_a_body_gives_back_stay_small() -> None:
+    """Who reads what it gives may choose by them."""
+    body = helper.make_graph(
+        [node("Identity", "i", "b")], "b", [], [helper.make_tensor_value_info("b", INT64, None)]
+    )
+    flag = helper.make_tensor_value_info("f", TensorProto.BOOL, [])
+    branch = helper.make_node("If", ["f"], ["s"], then_branch=body, else_branch=body)
+    model = model_of(
+        [branch, node("Gather", "t,s")], constants={"t": table(2)}, more=[flag], shape=(3,)
+    )
+
+    assert set(np.unique(values(model, Kind.LARGE))) <= {0, 1}
+
+
 def encoder(**attributes: Any) -> ModelProto:
     """A LabelEncoder behind an Identity."""
     nodes = [node("Identity", "i", "k"), node("LabelEncoder", "k", domain="ai.onnx.ml")]

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
 from files import conv_net, initializer, save, save_apart
-from serving import Server, serving
+from serving import Server
 from wire import ask, model_of, refusal
 
 import folding
 from folding.v1 import folding_pb2 as pb
 from folding.v1.folding_pb2_grpc import FoldingServiceStub
 from folding_server.limits import ServerLimits
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One for all calls: none may leave anything that another one notices."""
-    with serving(tmp_path_factory.mktemp("server")) as server:
-        yield server
-    assert [line for line in server.lines() if '"level": "error"' in line] == []
-
-
-@pytest.fixture
-def stub(server: Server) -> Iterator[FoldingServiceStub]:
-    with server.stub() as stub:
-        yield stub
 
 
 def test_a_fold_gives_the_bytes_of_a_local_one(stub: FoldingServiceStub, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,6 @@ from folding.v1.folding_pb2_grpc import FoldingServiceStub
 
 #: The fork server, and what watches over what processes share.
 IDLE = 2
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One for all of them."""
-    with serving(tmp_path_factory.mktemp("server")) as server:
-        yield server
-    assert [line for line in server.lines() if '"level": "error"' in line] == []
 
 
 def processes(server: Server) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
-from serving import Server, serving
+from serving import Server
 from wire import Refusal, declared, refusal
 
 from folding.v1 import folding_pb2 as pb
@@ -18,20 +18,6 @@ from folding.v1.folding_pb2_grpc import FoldingServiceStub
 DATA = b"no model at all"
 FOLD = "/folding.v1.FoldingService/Fold"
 INFO = "/folding.v1.FoldingService/GetServerInfo"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One for all calls: none may leave anything that another one notices."""
-    with serving(tmp_path_factory.mktemp("server")) as server:
-        yield server
-    assert [line for line in server.lines() if '"level": "error"' in line] == []
-
-
-@pytest.fixture
-def stub(server: Server) -> Iterator[FoldingServiceStub]:
-    with server.stub() as stub:
-        yield stub
 
 
 def refused(method: Any, *requests: Any, **more: Any) -> Refusal:

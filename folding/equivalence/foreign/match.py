@@ -37,18 +37,10 @@ from folding.equivalence.foreign.terms import FORMAL, Call, Term, Value
 from folding.equivalence.foreign.unlike import said_of, unlike
 from folding.equivalence.foreign.unseen import is_unseen
 from folding.equivalence.foreign.widened import Narrowed, narrowed
+from folding.protos import RANDOM
 
-_RANDOM = frozenset(
-    {
-        "Bernoulli",
-        "Dropout",
-        "Multinomial",
-        "RandomNormal",
-        "RandomNormalLike",
-        "RandomUniform",
-        "RandomUniformLike",
-    }
-)
+#: A Dropout that is left draws: others are seen through.
+_DRAWING = RANDOM | {"Dropout"}
 
 
 class _Mismatch(Exception):
@@ -140,7 +132,7 @@ class Match:
         if (bias := lost_in_bias(one, other)) is not None:
             lost = Fault(bias, bias, ours, nan)
             self.faults.append(replace(lost, doubt=self._doubt(lost)))
-        if one.domain or one.is_own(FORMAL, *_RANDOM):
+        if one.domain or one.is_own(FORMAL, *_DRAWING):
             self._only(one, other)
         if ours.name and theirs.name:
             self.values.setdefault(ours.name, theirs.name)

@@ -148,22 +148,21 @@ class _Reading:
         )
         if is_constant and all(names.constant(name) is not None for name in made):
             return
+        self._name(names, node, made, self._call(names, node, title, within))
+
+    def _call(self, names: Names, node: NodeProto, title: str, within: _Bodies) -> Call:
+        draft = names.draft
         inputs = [names.value(name) if name else None for name in node.input]
         while inputs and inputs[-1] is None:
             inputs.pop()
         domain = "" if node.domain == "ai.onnx" else node.domain
         version = self.imports.get(domain, 0)
+        shapes = [shape_of(value) for value in inputs]
         bodies = tuple(self._body(said, number, names) for said, number in sorted(within))
-        call = Call(
+        return Call(
             node.op_type,
             tuple(inputs),
-            attributes_of(
-                node,
-                draft.constants.model,
-                domain,
-                version,
-                [shape_of(value) for value in inputs],
-            ),
+            attributes_of(node, draft.constants.model, domain, version, shapes),
             tuple(_outcome(draft, name) for name in node.output),
             title,
             domain,
@@ -171,7 +170,6 @@ class _Reading:
             bodies,
             node.overload,
         )
-        self._name(names, node, made, call)
 
     def _name(self, names: Names, node: NodeProto, made: list[str], call: Call) -> None:
         call, taken = settled(without_zeros(call)), _taken(call)

@@ -118,6 +118,5 @@ def contract(
     for low in range(0, len(places), step):
         part = _contract(weight, fetch(unravelled(places[low : low + step], dims)), wanted)
         mine = np.flatnonzero((which >= low) & (which < low + step))
-        found.value[mine] = part.value[channel[mine], which[mine] - low]
-        found.magnitude[mine] = part.magnitude[channel[mine], which[mine] - low]
+        found[mine] = part[channel[mine], which[mine] - low]
     return found

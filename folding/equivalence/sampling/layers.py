@@ -37,8 +37,7 @@ def _read(pull: Pull, name: str, weight: Weight, batch: Coordinates, sources: So
     coords[..., 2:] = where[place, tap]
     found = pull.at(name, coords.reshape(-1, coords.shape[-1]))
     read = zeros((len(channels), taps, len(batch)), pull.wide)
-    read.value[:, tap, place] = found.value.reshape(coords.shape[:2])
-    read.magnitude[:, tap, place] = found.magnitude.reshape(coords.shape[:2])
+    read[:, tap, place] = found.reshape(*coords.shape[:2])
     return read.reshape(groups, inputs, taps, len(batch))
 
 

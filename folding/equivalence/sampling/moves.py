@@ -65,8 +65,7 @@ def concat(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampl
     for name, shape in zip(node.input, shapes, strict=True):
         stop = start + shape[axis]
         mine = np.flatnonzero((coords[:, axis] >= start) & (coords[:, axis] < stop))
-        part = pull.at(name, _moved(coords[mine], axis, -start))
-        found.value[mine], found.magnitude[mine] = part.value, part.magnitude
+        found[mine] = pull.at(name, _moved(coords[mine], axis, -start))
         start = stop
     return found
 

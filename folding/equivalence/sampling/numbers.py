@@ -17,13 +17,13 @@ import numpy.typing as npt
 from folding.computed import computed
 from folding.constants import Constants
 from folding.doubled import Doubled
-from folding.equivalence.sampling.values import Coordinates, Dims, Floats, Sampled
+from folding.equivalence.sampling.values import Coordinates, Dims, Floats, Sampled, zeros
 from folding.factor import Factor
 from folding.floats import FLOATS
 from folding.modelfile import Model
 from folding.protos import BITS
 from folding.scratch import ELEMENTS, scratch
-from folding.stored import Stored
+from folding.stored import Stored, load
 
 
 class Numbers(Protocol):
@@ -104,19 +104,7 @@ def stored_numbers(model: Model, stored: Stored, wide: np.dtype[Any]) -> StoredN
     """The numbers of a stored tensor; None if they are of no float type."""
     if stored.tensor.data_type not in FLOATS:
         return None
-    if stored.moves:
-        array = model.array(stored.tensor)
-        for move in stored.moves:
-            array = move(array)
-        moved: npt.NDArray[Any] = array.reshape(-1)
-        return StoredNumbers(stored.dims, wide, lambda a, b: moved[a:b].astype(wide))
-    read = model.reader(stored.tensor)
-
-    def elements(start: int, stop: int) -> Floats:
-        with scratch(1) as (work,):
-            return read(start, stop, work).astype(wide)
-
-    return StoredNumbers(stored.dims, wide, elements)
+    return _at_once(model, stored, wide) if stored.moves else _by_pieces(model, stored, wide)
 
 
 def quantised_numbers(constants: Constants, name: str, wide: np.dtype[Any]) -> StoredNumbers | None:
@@ -124,10 +112,19 @@ def quantised_numbers(constants: Constants, name: str, wide: np.dtype[Any]) -> S
     stored = constants.stored(name)
     if stored is None or stored.tensor.data_type not in BITS:
         return None
-    if stored.moves or BITS[stored.tensor.data_type] % 8:
-        whole = constants.load(stored).reshape(-1)
-        return StoredNumbers(stored.dims, wide, lambda a, b: whole[a:b].astype(wide))
-    read = constants.model.reader(stored.tensor)
+    is_packed = BITS[stored.tensor.data_type] % 8 != 0
+    as_seen = _at_once if stored.moves or is_packed else _by_pieces
+    return as_seen(constants.model, stored, wide)
+
+
+def _at_once(model: Model, stored: Stored, wide: np.dtype[Any]) -> StoredNumbers:
+    """What is not in the file as it is seen, or not in whole bytes."""
+    whole = load(model, stored).reshape(-1)
+    return StoredNumbers(stored.dims, wide, lambda a, b: whole[a:b].astype(wide))
+
+
+def _by_pieces(model: Model, stored: Stored, wide: np.dtype[Any]) -> StoredNumbers:
+    read = model.reader(stored.tensor)
 
     def elements(start: int, stop: int) -> Floats:
         with scratch(1) as (work,):
@@ -154,18 +151,15 @@ def pick(numbers: Numbers, coords: Coordinates, wide: np.dtype[Any]) -> Sampled:
     count = prod(numbers.dims)
     flat = ravelled(coords, numbers.dims)
     if count <= ELEMENTS:
-        whole = numbers.read(0, count)
-        return Sampled(whole.value[flat], whole.magnitude[flat])
+        return numbers.read(0, count)[flat]
     order = np.argsort(flat, kind="stable")
     ordered = flat[order]
-    value, magnitude = np.empty(len(flat), wide), np.empty(len(flat), wide)
+    found = zeros((len(flat),), wide)
     for start in np.unique(ordered // ELEMENTS) * ELEMENTS:
         stop = min(int(start) + ELEMENTS, count)
         low, high = np.searchsorted(ordered, (start, stop))
-        block, here = numbers.read(int(start), stop), ordered[low:high] - start
-        value[order[low:high]] = block.value[here]
-        magnitude[order[low:high]] = block.magnitude[here]
-    return Sampled(value, magnitude)
+        found[order[low:high]] = numbers.read(int(start), stop)[ordered[low:high] - start]
+    return found
 
 
 def ravelled(coords: Coordinates, dims: Dims) -> npt.NDArray[np.int64]:

@@ -52,8 +52,7 @@ def _filled(pull: Pull, node: NodeProto, source: Coordinates, shape: Dims) -> Sa
     found = Sampled(
         np.full(len(source), filling, pull.wide), np.full(len(source), abs(filling), pull.wide)
     )
-    part = pull.at(node.input[0], source[inside])
-    found.value[inside], found.magnitude[inside] = part.value, part.magnitude
+    found[inside] = pull.at(node.input[0], source[inside])
     return found
 
 

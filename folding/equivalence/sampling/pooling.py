@@ -36,9 +36,8 @@ def _pool(pull: Pull, node: NodeProto, coords: Coordinates, reduction: Reduction
     pull.spend(size, len(coords))
     found, step = zeros((len(coords),), pull.wide), max(1, AT_ONCE // max(1, size))
     for low in range(0, len(coords), step):
-        part = _of_windows(pull, node, coords[low : low + step], reduction, frame)
-        found.value[low : low + step] = part.value
-        found.magnitude[low : low + step] = part.magnitude
+        some = slice(low, low + step)
+        found[some] = _of_windows(pull, node, coords[some], reduction, frame)
     return found
 
 
@@ -49,11 +48,10 @@ def _of_windows(
     counts_padding = bool(integer(node, "count_include_pad", 0))
     counted = frame.padded(where) if counts_padding else inside
     row, tap = np.nonzero(inside)
-    found = pull.at(node.input[0], np.column_stack((coords[row, :2], where[row, tap])))
-    value = np.full(inside.shape, reduction.outside, pull.wide)
-    magnitude = np.zeros(inside.shape, pull.wide)
-    value[row, tap], magnitude[row, tap] = found.value, found.magnitude
-    return reduction.finished(reduction.part(Sampled(value, magnitude)), counted.sum(1))
+    read = zeros(inside.shape, pull.wide)
+    read.value[:] = reduction.outside
+    read[row, tap] = pull.at(node.input[0], np.column_stack((coords[row, :2], where[row, tap])))
+    return reduction.finished(reduction.part(read), counted.sum(1))
 
 
 def max_pool(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:

@@ -77,8 +77,7 @@ def _multiply(
     for index in np.unique(matrices):
         mine = np.flatnonzero(matrices == index)
         weight = side.weight(pull, int(index), contracts_rows=not is_left)
-        part = contract(pull, weight, coords[mine], shape, axis, fetch)
-        found.value[mine], found.magnitude[mine] = part.value, part.magnitude
+        found[mine] = contract(pull, weight, coords[mine], shape, axis, fetch)
     return found
 
 

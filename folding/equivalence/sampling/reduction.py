@@ -90,9 +90,8 @@ def over(
     rows, which = distinct(node.input[0], origins, lengths, data)
     found = zeros((len(rows.origins),), pull.wide)
     for some, whole in rows.reduced(pull, reduction.part, reduction.both):
-        part = reduction.finished(whole, np.full(len(whole.value), rows.size))
-        found.value[some], found.magnitude[some] = part.value, part.magnitude
-    return Sampled(found.value[which], found.magnitude[which])
+        found[some] = reduction.finished(whole, np.full(len(whole.value), rows.size))
+    return found[which]
 
 
 def over_axes(reduction: Reduction, since: int) -> Operator:

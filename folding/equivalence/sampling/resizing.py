@@ -188,8 +188,7 @@ def resize(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampl
     found, step = zeros((len(coords),), pull.wide), max(1, AT_ONCE // max(1, size))
     for low in range(0, len(coords), step):
         some = slice(low, low + step)
-        part = _averaged(pull, node.input[0], coords[some], some, taps)
-        found.value[some], found.magnitude[some] = part.value, part.magnitude
+        found[some] = _averaged(pull, node.input[0], coords[some], some, taps)
     return found
 
 

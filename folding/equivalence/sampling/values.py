@@ -47,6 +47,12 @@ class Sampled:
         """Each element times a number that is stored."""
         return Sampled(self.value * number, self.magnitude * abs(number))
 
+    def __getitem__(self, places: Any) -> Sampled:
+        return Sampled(self.value[places], self.magnitude[places])
+
+    def __setitem__(self, places: Any, part: Sampled) -> None:
+        self.value[places], self.magnitude[places] = part.value, part.magnitude
+
     def reshape(self, *dims: int) -> Sampled:
         return Sampled(self.value.reshape(dims), self.magnitude.reshape(dims))
 

@@ -116,6 +116,12 @@ def _given_pads(node: NodeProto, rank: int) -> tuple[Dims, Dims]:
     return pads[:rank], pads[rank:]
 
 
+def _halves(total: Sequence[int], mode: str) -> tuple[list[int], list[int]]:
+    """What of the padding is before and behind; of an odd one, SAME_UPPER puts more behind."""
+    less, more = [size // 2 for size in total], [size - size // 2 for size in total]
+    return (less, more) if mode == "SAME_UPPER" else (more, less)
+
+
 def windows(node: NodeProto, dims: Dims, kernel: Dims) -> Windows:
     """The windows of a convolution or pool."""
     base, mode = _unpadded(node, dims, kernel), _mode(node)
@@ -125,8 +131,7 @@ def windows(node: NodeProto, dims: Dims, kernel: Dims) -> Windows:
         max(0, (-(-size // stride) - 1) * stride + extent - size)
         for size, stride, extent in zip(dims, base.strides, base.extents, strict=True)
     ]
-    less, more = [size // 2 for size in total], [size - size // 2 for size in total]
-    return _padded(base, less, more) if mode == "SAME_UPPER" else _padded(base, more, less)
+    return _padded(base, *_halves(total, mode))
 
 
 def transposed_windows(node: NodeProto, dims: Dims, kernel: Dims) -> tuple[Windows, Dims]:
@@ -146,6 +151,4 @@ def transposed_windows(node: NodeProto, dims: Dims, kernel: Dims) -> tuple[Windo
         return _padded(base, heads, tails), tuple(cut)
     require(len(wanted) == rank, "'output_shape' of ConvTranspose does not fit")
     total = [max(0, f - size) for f, size in zip(full, wanted, strict=True)]
-    less, more = [size // 2 for size in total], [size - size // 2 for size in total]
-    pads = (less, more) if mode == "SAME_UPPER" else (more, less)
-    return _padded(base, *pads), wanted
+    return _padded(base, *_halves(total, mode)), wanted

@@ -9,6 +9,7 @@ from pathlib import Path
 from folding import errors
 from folding.equivalence.limits import NO_MEMORY as SAYS_NO_MEMORY
 from folding.errors import FoldError
+from folding.interrupts import name_of
 from folding_server.errors import OF_CLASSES, ServiceError
 from folding_server.jobs.outcome import (
     DAMAGED,
@@ -72,7 +73,7 @@ def _failure(folder: Path, code: int) -> FoldError:
     if code == _LOST:
         return _crashed("with the process that all jobs are forked from")
     if code < 0:
-        return _crashed(f"with {_name(-code)}")
+        return _crashed(f"with {name_of(-code)}")
     return internal(folder, f"it ended with exit code {code}")
 
 
@@ -110,10 +111,3 @@ def internal(folder: Path, what: str) -> ServiceError:
         "the job failed for a reason that only the server's log has",
         hint="Tell the server's operator.",
     )
-
-
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

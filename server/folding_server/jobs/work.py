@@ -12,14 +12,14 @@ import onnx
 import onnxruntime
 
 from folding import __version__, pipeline, verifying
+from folding.assignments import parse_all
 from folding.digests import sha256
 from folding.equivalence.limits import CPU_PROVIDER, RUN_LIMITS, RunLimits
 from folding.equivalence.running import Wish
 from folding.errors import VerificationFailed
-from folding.frozen_inputs import parse_all
-from folding.guards import LIMITS, Limits
+from folding.layout import Layout
+from folding.model_limits import LIMITS, Limits
 from folding.source import SourceFile
-from folding.writing import Layout
 from folding_server.jobs.outcome import facts_of
 from folding_server.jobs.places import REPORT, Places
 from folding_server.jobs.runner import FileSpec, JobSpec, Kind

@@ -160,8 +160,7 @@ class Keeper:
         """Remove what is over the limits, and so much at least; how many bytes have gone."""
         entries = sorted(self._entries())
         room, count = sum(entry.room for entry in entries), len(entries)
-        most = self._goal(room, self._most_bytes)
-        most = min(most, room - need)
+        most = min(self._goal(room, self._most_bytes), room - need)
         oldest = time.time() - self._limits.kept_seconds
         stale = [entry for entry in entries if entry.used < oldest]
         kept = entries[len(stale) :]

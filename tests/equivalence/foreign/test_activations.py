@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from graphs import Net, distance, feed_for, run
 from onnx import ModelProto
+from pairs import judged
 
 from folding.equivalence.foreign import Matched
-from folding.equivalence.foreign.check import compare
-from folding.modelfile import in_memory
 
 
 def swish() -> ModelProto:
@@ -35,12 +34,12 @@ def test_a_value_times_its_hard_sigmoid_is_a_hard_swish(turned: bool) -> None:  
     one, other = swish(), product(turned=turned)
     feed = feed_for(one)
     assert distance(run(one, feed)[0], run(other, feed)[0]) <= 1e-6
-    assert isinstance(compare(in_memory(one), in_memory(other)), Matched)
-    assert isinstance(compare(in_memory(other), in_memory(one)), Matched)
+    assert isinstance(judged(one, other), Matched)
+    assert isinstance(judged(other, one), Matched)
 
 
 @pytest.mark.parametrize("said", [{"alpha": 0.2}, {"beta": 0.4}, {"gate_of": 0}])
 def test_another_product_is_none(said: dict[str, float]) -> None:
     """Other slopes, and the gate of another value, make another function."""
     other = product(**said)  # type: ignore[arg-type]
-    assert not isinstance(compare(in_memory(swish()), in_memory(other)), Matched)
+    assert not isinstance(judged(swish(), other), Matched)

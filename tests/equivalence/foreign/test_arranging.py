@@ -8,15 +8,9 @@ import numpy as np
 import pytest
 from graphs import Net
 from onnx import ModelProto
+from pairs import judged
 
 from folding.equivalence.foreign import Different, Matched, NotEstablished
-from folding.equivalence.foreign.check import compare
-from folding.equivalence.foreign.result import Result
-from folding.modelfile import in_memory
-
-
-def judged(reference: ModelProto, candidate: ModelProto) -> Result:
-    return compare(in_memory(reference), in_memory(candidate))
 
 
 def branches(order: list[int], *, named: bool = True, wrong: int = -1) -> ModelProto:

@@ -7,11 +7,9 @@ import numpy.typing as npt
 import pytest
 from graphs import Net
 from onnx import ModelProto
+from pairs import judged
 
 from folding.equivalence.foreign import Different, Matched, NotEstablished, broadcasting
-from folding.equivalence.foreign.check import compare
-from folding.equivalence.foreign.result import Result
-from folding.modelfile import in_memory
 
 Shape = tuple[int | str, ...]
 
@@ -26,10 +24,6 @@ def reading(
     constant = net.node("Neg", net.store(-array)) if is_computed else net.store(array, "c")
     net.node(operator, x, constant, out="y")
     return net.model("y")
-
-
-def judged(one: ModelProto, other: ModelProto) -> Result:
-    return compare(in_memory(one), in_memory(other))
 
 
 @pytest.mark.parametrize("operator", ["Mul", "PRelu", "Max"])

@@ -9,22 +9,17 @@ import numpy as np
 import pytest
 from graphs import DOUBLE, FLOAT, HALF, Net
 from onnx import ModelProto, numpy_helper
+from pairs import judged
 
 import folding
 from folding.equivalence.foreign import Matched, NotEstablished
-from folding.equivalence.foreign.check import compare
 from folding.equivalence.foreign.result import Result
-from folding.modelfile import in_memory
 
 #: Operators, each with the number on its right: of channel 0, else one that does nothing.
 Steps = list[tuple[str, float]]
 
 LAYERS = ("Conv", "ConvTranspose", "grouped", "MatMul", "Gemm")
 SMALL = 1e-5
-
-
-def judged(reference: ModelProto, candidate: ModelProto) -> Result:
-    return compare(in_memory(reference), in_memory(candidate))
 
 
 def affines(net: Net, name: str, steps: Steps, *, is_image: bool = True) -> str:

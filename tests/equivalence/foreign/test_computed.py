@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, Net
 from onnx import ModelProto, helper
+from pairs import judged
 
 from folding.equivalence.foreign import Different, Matched, NotEstablished
-from folding.equivalence.foreign.check import compare
-from folding.equivalence.foreign.result import Result
 from folding.floats import FLOATS
-from folding.modelfile import in_memory
 
 #: Operators, each with the constant on its right.
 Steps = Iterable[tuple[str, float]]
@@ -21,10 +19,6 @@ Steps = Iterable[tuple[str, float]]
 POWER = 2.0**100
 #: What is rounded when it is multiplied by 3.
 TENTHS = float(np.float32(0.7))
-
-
-def judged(reference: ModelProto, candidate: ModelProto) -> Result:
-    return compare(in_memory(reference), in_memory(candidate))
 
 
 def computed(net: Net, name: str, steps: Steps) -> str:
@@ -39,6 +33,22 @@ def product(steps: Steps = (), elem_type: int = FLOAT, width: int = 4) -> ModelP
     net.input(2, width)
     net.node("MatMul", "x", computed(net, net.weight(width, width, name="w"), steps), out="y")
     return net.model("y")
+
+
+def test_a_constant_that_is_rounded_in_a_coarser_type_is_not_the_exact_one() -> None:
+    """What the reference computes in float16 is off by more than a float32 may be."""
+    computing, storing = Net(), Net()
+    factors = np.full(4, 0.7, np.float16), np.full(4, 0.3, np.float16)
+    half = [computing.store(factor, elem_type=HALF) for factor in factors]
+    computing.node("Cast", computing.node("Mul", *half), out="k", to=FLOAT)
+    storing.store(np.multiply(*(factor.astype(np.float64) for factor in factors)), "k")
+    for net in (computing, storing):
+        net.node("Mul", net.input(2, 4), "k", out="y")
+
+    found = judged(computing.model("y"), storing.model("y"))
+
+    assert isinstance(found, NotEstablished), found
+    assert "rounded" in found.why
 
 
 def there_and_back(number: float) -> Steps:

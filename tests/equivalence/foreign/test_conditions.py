@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, INT64, Net, feed_for, run
 from onnx import ModelProto, helper
-from pairs import Pair, models, nets
+from pairs import Pair, judged, models, nets
 
 from folding.equivalence.foreign import Matched, NotEstablished
 from folding.equivalence.foreign.check import compare
@@ -144,8 +144,8 @@ def test_padding_that_cannot_be_halved_is_longer_where_the_name_says(
     named, right, wrong = padded(auto_pad=mode), padded(pads=pads), padded(pads=pads[::-1])
     feed = feed_for(named)
     assert np.array_equal(run(named, feed)[0], run(right, feed)[0])
-    assert isinstance(compare(in_memory(named), in_memory(right)), Matched)
-    assert not isinstance(compare(in_memory(named), in_memory(wrong)), Matched)
+    assert isinstance(judged(named, right), Matched)
+    assert not isinstance(judged(named, wrong), Matched)
 
 
 def test_a_value_of_a_third_type_is_not_narrowed() -> None:
@@ -154,6 +154,6 @@ def test_a_value_of_a_third_type_is_not_narrowed() -> None:
     narrow.node("Relu", narrow.node("Cast", "x", to=HALF), out="y")
     relu = wide.node("Relu", wide.node("Cast", "x", to=FLOAT))
     wide.node("Cast", relu, to=HALF, out="y")
-    found = compare(*map(in_memory, models(narrow, wide)))
+    found = judged(*models(narrow, wide))
     assert isinstance(found, NotEstablished)
     assert found.why == "where the reference has Relu 'y', the candidate has Cast 'y'"

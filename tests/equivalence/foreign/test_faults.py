@@ -11,21 +11,18 @@ import numpy.typing as npt
 import pytest
 from files import initializer
 from graphs import BFLOAT, DOUBLE, FLOAT, HALF, INT64, Net
+from inprocess import folded
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from pairs import judged
 
 import folding
 from folding.equivalence.foreign import Different, Matched, NotEstablished, check_foreign
-from folding.equivalence.foreign.check import compare
 from folding.equivalence.foreign.result import Result
 from folding.equivalence.verdict import Status
 from folding.floats import FLOATS
 from folding.modelfile import in_memory
 
 Array = npt.NDArray[Any]
-
-
-def judged(reference: ModelProto, candidate: ModelProto) -> Result:
-    return compare(in_memory(reference), in_memory(candidate))
 
 
 def two_layers(elem_type: int = FLOAT) -> ModelProto:
@@ -37,10 +34,6 @@ def two_layers(elem_type: int = FLOAT) -> ModelProto:
     net.node("Conv", "r", net.weight(5, 4, 3, 3, name="v"), out="d", name="second")
     net.node("Add", "d", net.weight(5, 1, 1, name="shift"), out="y")
     return net.model("y")
-
-
-def folded(model: ModelProto) -> ModelProto:
-    return folding.fold_model(model, verify=False)[0]
 
 
 def change(model: ModelProto, name: str, how: Callable[[Array], Array]) -> None:
@@ -484,6 +477,19 @@ def test_a_shift_that_does_not_reach_a_mean_as_one_is_blamed() -> None:
     other = before_its_mean_goes("Sub")
     change(other, "w", one_channel(1.01))
     assert isinstance(judged(before_its_mean_goes("Sub"), other), Different)
+
+
+def test_a_shift_from_which_the_mean_of_another_value_is_taken_away_is_blamed() -> None:
+    models = []
+    for bias in (0.7, 0.0):
+        net = Net(opset=18)
+        net.input(1, 3, 5, 5)
+        weights = net.weight(4, 3, 3, 3), net.store(np.full(4, bias), name="b")
+        mean = net.node("ReduceMean", "x", net.integers(1, 2, 3))
+        net.node("Sub", net.node("Conv", "x", *weights), mean, out="y")
+        models.append(net.model("y"))
+
+    assert isinstance(judged(*models), Different)
 
 
 # --- wires and attributes ------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from graphs import FLOAT, INT64, Net
 from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
+from pairs import judged
 
 import folding
 from folding.equivalence.foreign import Matched, NotEstablished
@@ -124,7 +125,7 @@ def scale_before_whole_numbers() -> ModelProto:
 @pytest.mark.parametrize("name", MISFITS)
 def test_a_model_that_does_not_fit_together_matches_itself(name: str) -> None:
     model = MISFITS[name]()
-    assert isinstance(compare(in_memory(model), in_memory(model)), Matched)
+    assert isinstance(judged(model, model), Matched)
 
 
 @pytest.mark.parametrize("name", MISFITS)
@@ -139,14 +140,14 @@ def test_a_bias_that_does_not_fit_is_not_the_bias_of_another_length() -> None:
     other = MISFITS["bias_of_too_few_channels"]()
     del other.graph.node[0].input[2]
     for pair in ((model, other), (other, model)):
-        assert not isinstance(compare(*map(in_memory, pair)), Matched)
+        assert not isinstance(judged(*pair), Matched)
 
 
 def test_an_axis_that_is_not_there_is_not_another_one() -> None:
     model = MISFITS["reduction_along_no_axis"]()
     other = MISFITS["reduction_along_no_axis"]()
     other.graph.node[0].attribute[0].ints[0] = 0
-    assert not isinstance(compare(in_memory(model), in_memory(other)), Matched)
+    assert not isinstance(judged(model, other), Matched)
 
 
 @pytest.mark.parametrize("groups", [2, 5])
@@ -159,7 +160,7 @@ def test_groups_that_do_not_divide_the_channels_prove_nothing(groups: int) -> No
             name = net.node(operator, name, net.store(np.full((3 * groups, 1, 1), 1e9)))
         return net.model(net.node("Relu", name, out="y"))
 
-    found = compare(in_memory(grouped()), in_memory(grouped("Add", "Sub")))
+    found = judged(grouped(), grouped("Add", "Sub"))
     assert not isinstance(found, Matched)
 
 
@@ -181,9 +182,9 @@ def branching(outputs: str, *, results: int = 1) -> ModelProto:
 def test_a_branch_of_more_or_fewer_values_is_not_taken(outputs: str, results: int) -> None:
     """No runtime takes such a node."""
     model, right = branching(outputs, results=results), branching("y")
-    assert isinstance(compare(in_memory(right), in_memory(right)), Matched)
+    assert isinstance(judged(right, right), Matched)
     for pair in ((model, right), (right, model)):
-        assert isinstance(compare(*map(in_memory, pair)), NotEstablished)
+        assert isinstance(judged(*pair), NotEstablished)
 
 
 @pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])

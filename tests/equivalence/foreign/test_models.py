@@ -11,17 +11,13 @@ import pytest
 from files import initializer, save
 from graphs import BOOL, FLOAT, INT64, Net, distance, feed_for, run
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
+from pairs import judged
 
 import folding
 from folding.equivalence.foreign import Matched, NotEstablished, check_foreign
 from folding.equivalence.foreign.check import compare
-from folding.equivalence.foreign.result import Result
 from folding.equivalence.verdict import Status
 from folding.modelfile import in_memory, open_model
-
-
-def judged(reference: ModelProto, candidate: ModelProto) -> Result:
-    return compare(in_memory(reference), in_memory(candidate))
 
 
 def assert_refused(reference: ModelProto, candidate: ModelProto, *words: str) -> None:

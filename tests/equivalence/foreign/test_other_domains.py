@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from graphs import Net
 from onnx import FunctionProto, ModelProto, helper
+from pairs import judged
 
 from folding.equivalence.foreign import Matched, NotEstablished
 from folding.equivalence.foreign.check import compare
@@ -19,7 +20,7 @@ DOMAIN = "my"
 
 
 def same(one: ModelProto, other: ModelProto) -> bool:
-    return isinstance(compare(in_memory(one), in_memory(other)), Matched)
+    return isinstance(judged(one, other), Matched)
 
 
 def calling(operator: str, *inputs: str, **attributes: Any) -> ModelProto:
@@ -132,7 +133,7 @@ def _function(overload: str, operator: str) -> FunctionProto:
 def test_another_overload_is_another_function() -> None:
     one, other = overloaded("one"), overloaded("two")
     assert same(one, one)
-    found = compare(in_memory(one), in_memory(other))
+    found = judged(one, other)
     assert isinstance(found, NotEstablished)
     assert found.why == "where the reference has my:F:one 'y', the candidate has my:F:two 'y'"
 

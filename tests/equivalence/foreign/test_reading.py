@@ -91,3 +91,23 @@ def test_a_recurrent_layer_that_decides_is_told() -> None:
     found = judged(recurrent("RNN", 1, activations=["ThresholdedRelu"]), 1 + 2.0**-22)
     assert isinstance(found, NotEstablished)
     assert found.why.endswith("is rounded otherwise, and RNN 'y' may decide by a last bit")
+
+
+@pytest.mark.parametrize("outputs", [("product", "order"), ("order", "product"), ("product",)])
+def test_each_reader_of_one_constant_asks_it_anew(outputs: tuple[str, ...]) -> None:
+    """To a product a last bit is nothing, to a comparison it may be all."""
+    factors = [np.full(4, number, np.float32) for number in (0.7, 3.0, 1.1)]
+    computing, storing = Net(), Net()
+    first = computing.node("Mul", *map(computing.store, factors[:2]))
+    computing.node("Mul", first, computing.store(factors[2]), out="k")
+    storing.store(np.prod(factors, 0, np.float64), "k")
+    for net in (computing, storing):
+        net.input(2, 4)
+        net.node("Mul", "x", "k", out="product")
+        net.node("Greater", "x", "k", out="order")
+
+    found = compare(*(in_memory(net.model(*outputs)) for net in (computing, storing)))
+
+    assert isinstance(found, NotEstablished if "order" in outputs else Matched)
+    if isinstance(found, NotEstablished):
+        assert "Greater 'order' may decide by a last bit" in found.why

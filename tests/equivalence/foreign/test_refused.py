@@ -560,6 +560,15 @@ def split_in_other_lengths() -> Pair:
 
 
 @pair
+def split_into_another_number_than_it_says() -> Pair:
+    one, other = nets(5, 4, opset=18)
+    for net, count in ((one, 2), (other, 3)):
+        net.node("Split", "x", axis=1, num_outputs=count, out="a,b")
+        net.node("Concat", "b", "a", axis=1, out="y")
+    return models(one, other)
+
+
+@pair
 def split_along_an_axis_of_no_known_length() -> Pair:
     one, other = nets(5, "n", opset=18)
     one.node("Split", "x", one.integers(4, 4), axis=1, out="a,b")

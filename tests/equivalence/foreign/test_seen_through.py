@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from graphs import FLOAT, Net, distance, feed_for, run
 from onnx import defs, helper
-from pairs import Pair, models, nets
+from pairs import Pair, judged, models, nets
 
 from folding.equivalence.foreign import Matched
 from folding.equivalence.foreign.attributes import _SAME_SINCE
@@ -642,7 +642,7 @@ def test_transpositions_are_moved_past_it(operator: str) -> None:
     reference, candidate = models(one, other)
     feed = feed_for(reference)
     assert (run(reference, feed)[0] == run(candidate, feed)[0]).all()
-    assert isinstance(compare(in_memory(reference), in_memory(candidate)), Matched)
+    assert isinstance(judged(reference, candidate), Matched)
 
 
 @pytest.mark.parametrize("operator", sorted(_SAME_SINCE))
@@ -669,7 +669,7 @@ def test_it_matches(build: Callable[[], Pair]) -> None:
     feed = feed_for(reference)
     for one, other in zip(run(reference, feed), run(candidate, feed), strict=True):
         assert distance(one, other) <= 1e-5
-    found = compare(in_memory(reference), in_memory(candidate))
+    found = judged(reference, candidate)
     assert isinstance(found, Matched), found
     assert found.worst <= 1
 
@@ -678,7 +678,7 @@ def test_it_matches(build: Callable[[], Pair]) -> None:
 def test_it_matches_the_other_way_round(build: Callable[[], Pair]) -> None:
     """It does not matter which of both is the reference."""
     candidate, reference = build()
-    assert isinstance(compare(in_memory(reference), in_memory(candidate)), Matched)
+    assert isinstance(judged(reference, candidate), Matched)
 
 
 def test_a_split_of_a_length_that_one_side_knows_is_the_same() -> None:

@@ -8,18 +8,12 @@ import numpy as np
 import pytest
 from graphs import Net, distance, feed_for, run
 from onnx import ModelProto, TensorProto, numpy_helper
+from pairs import judged
 
 from folding.equivalence.foreign import Matched
-from folding.equivalence.foreign.check import compare
-from folding.equivalence.foreign.result import Result
-from folding.modelfile import in_memory
 
 INT32 = TensorProto.INT32
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-
-
-def judged(one: ModelProto, other: ModelProto) -> Result:
-    return compare(in_memory(one), in_memory(other))
 
 
 def recurrent(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from graphs import Net
 from onnx import ModelProto
+from pairs import judged
 
 from folding.equivalence.foreign import NotEstablished
-from folding.equivalence.foreign.check import compare
-from folding.modelfile import in_memory
 
 
 def pooled(*, domain: str = "", moved: str = "") -> ModelProto:
@@ -20,7 +19,7 @@ def pooled(*, domain: str = "", moved: str = "") -> ModelProto:
 
 
 def why(reference: ModelProto, candidate: ModelProto) -> str:
-    found = compare(in_memory(reference), in_memory(candidate))
+    found = judged(reference, candidate)
     assert isinstance(found, NotEstablished)
     return found.why
 

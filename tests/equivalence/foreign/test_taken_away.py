@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import Net
-from onnx import ModelProto, numpy_helper
+from graphs import BOOL, FLOAT, Net
+from onnx import ModelProto, helper, numpy_helper
 
 import folding
 from folding.equivalence.foreign import Different, NotEstablished
@@ -191,3 +191,20 @@ def test_a_scale_before_a_comparison_with_0_need_not_matter(is_first: bool) -> N
     assert need_not_matter(compared(0, is_first=is_first, w=doubled))
     assert isinstance(compared(0, is_first=is_first, w=negated), Different)
     assert isinstance(compared(0.5, is_first=is_first, w=doubled), Different)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_what_a_body_reads_shows_whatever_else_takes_it_away(*, reads: bool) -> None:
+    """A scale does not matter to the place of the largest number, but to what the body gives."""
+    net = Net()
+    layer = net.node("Conv", net.input(2, 4, 6, 6), net.weight(4, 4, 1, 1, name="w"))
+    net.node("ArgMax", layer, out="places", axis=1)
+    out = helper.make_tensor_value_info("b", FLOAT, None)
+    inner = helper.make_node("Relu", [layer if reads else "x"], ["b"])
+    body = helper.make_graph([inner], "body", [], [out])
+    flag = net.input(name="f", elem_type=BOOL)
+    net.node("If", flag, then_branch=body, else_branch=body, out="y")
+
+    found = judged(net.model("places", "y"), w=doubled)
+
+    assert isinstance(found, Different) if reads else need_not_matter(found)

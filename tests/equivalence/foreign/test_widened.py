@@ -6,15 +6,9 @@ import pytest
 from graphs import BFLOAT, FLOAT, HALF, Net
 from inprocess import any_verdict
 from onnx import ModelProto
+from pairs import judged
 
 from folding.equivalence.foreign import Different, Matched
-from folding.equivalence.foreign.check import compare
-from folding.equivalence.foreign.result import Result
-from folding.modelfile import in_memory
-
-
-def judged(reference: ModelProto, candidate: ModelProto) -> Result:
-    return compare(in_memory(reference), in_memory(candidate))
 
 
 def net_of(
