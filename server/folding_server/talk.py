@@ -20,9 +20,9 @@ from folding.v1.folding_pb2 import Accepted, Chunk, Progress
 from folding_server.calls import CALL
 from folding_server.errors import ServiceError
 from folding_server.gate import Gate
-from folding_server.jobs.runner import JobProgress, JobResult
+from folding_server.jobs.runner import JobProgress
 from folding_server.limits import ServerLimits
-from folding_server.reports import report_of
+from folding_server.reports import Answer
 from folding_server.store.faults import damaged
 
 _T = TypeVar("_T")
@@ -124,15 +124,15 @@ class Talk:
         """Say what the job is doing."""
         await self._send(progress=Progress(stage=found.stage, fraction=found.fraction))
 
-    async def give(self, result: JobResult, room: Callable[[], int], *, cached: bool) -> None:
+    async def give(self, answer: Answer, room: Callable[[], int]) -> None:
         """Send the report and the files, in chunks for which there is room.
 
         Raises:
             ServiceError: FILE_DAMAGED, or UPLOAD_IDLE.
         """
-        await self._send(report=report_of(result, cached=cached))
-        for number, file in enumerate(result.files):
-            start, digest, path = 0, hashlib.sha256(), result.folder / file.path
+        await self._send(report=answer.report)
+        for number, file in enumerate(answer.files):
+            start, digest, path = 0, hashlib.sha256(), answer.folder / file.path
             while start < file.size:
                 size = min(max(room(), _LEAST_REPLY_BYTES), self._most)
                 data = await asyncio.to_thread(_piece, path, start, size, digest)

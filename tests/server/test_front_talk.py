@@ -16,6 +16,7 @@ from folding_server.errors import ServiceError
 from folding_server.gate import Gate
 from folding_server.jobs.runner import FileSpec, JobResult
 from folding_server.limits import ServerLimits
+from folding_server.reports import answer_of
 from folding_server.talk import Talk
 
 MIB = 1 << 20
@@ -61,7 +62,7 @@ def test_a_chunk_comes_in_time_and_has_room(idle: float, room: int, size: int) -
 
 async def _given(result: JobResult, rooms: list[int], **limits: Any) -> list[pb.FoldResponse]:
     context = Context()
-    await talk(context, **limits).give(result, rooms.pop, cached=True)
+    await talk(context, **limits).give(answer_of(result, MIB, cached=True), rooms.pop)
     return context.taken
 
 
