@@ -31,13 +31,24 @@ _CANCEL_SECONDS = 5.0
 
 
 class Readiness:
-    """Looks now and then, and tells the health service."""
+    """Looks now and then, and tells the health service.
+
+    Args:
+        runner: runs jobs.
+        folder: has to be written to.
+        is_busy: whether clients' jobs run or wait, so that another one would only wait, too.
+        check: tells then whether they could, or raises an ``OSError``.
+    """
 
     def __init__(
-        self, runner: JobRunner, folder: Path, is_busy: Callable[[], bool] = lambda: False
+        self,
+        runner: JobRunner,
+        folder: Path,
+        is_busy: Callable[[], bool] = lambda: False,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.servicer = health.HealthServicer()
-        self._runner, self._folder, self._is_busy = runner, folder, is_busy
+        self._runner, self._folder, self._is_busy, self._check = runner, folder, is_busy, check
         self._next_try = 0.0
         self._facts: Mapping[str, Any] = {}
         self._failure: FoldError | None = None
@@ -72,7 +83,9 @@ class Readiness:
 
     async def _works(self) -> bool:
         try:
-            if not self._facts or (time.monotonic() >= self._next_try and not self._is_busy()):
+            if self._facts and self._is_busy():
+                await asyncio.to_thread(self._check)
+            elif time.monotonic() >= self._next_try:
                 await self._try()
             await asyncio.to_thread(_write_to, self._folder)
         except (FoldError, OSError) as error:

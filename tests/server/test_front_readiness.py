@@ -93,6 +93,30 @@ def test_jobs_that_do_not_begin_are_not_waited_for(
         assert (status, error.reason) == (2, reason)
 
 
+async def _checked(folder: Path, fault: OSError | None) -> int:
+    """What is told of the health of a server that is busy, by the second look."""
+
+    def check() -> None:
+        if fault:
+            raise fault
+
+    readiness = Readiness(Jobs({"a": 1}), folder, lambda: True, check)
+    watch = asyncio.ensure_future(readiness.watch())
+    await asyncio.sleep(0.3)
+    watch.cancel()
+    reply = await readiness.servicer.Check(health_pb2.HealthCheckRequest(service=SERVICE), None)
+    return int(reply.status)
+
+
+def test_while_there_are_other_jobs_it_is_seen_whether_they_can_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose jobs cannot be forked is not ready, however many wait."""
+    monkeypatch.setattr(module, "_EVERY", 0.02)
+    assert asyncio.run(_checked(tmp_path, None)) == 1
+    assert asyncio.run(_checked(tmp_path, TimeoutError("no answer"))) == 2
+
+
 async def _counted(runner: Jobs, folder: Path, *, is_busy: bool) -> int:
     """How many jobs show that jobs run, in some looks."""
     watch = asyncio.ensure_future(Readiness(runner, folder, lambda: is_busy).watch())
