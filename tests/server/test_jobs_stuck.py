@@ -116,7 +116,9 @@ def test_a_job_ends_in_time(tmp_path: Path) -> None:
     """Its limit holds though nobody says that its process has ended."""
 
     async def run() -> None:
-        async with running(tmp_path, 2) as (_, job):
+        async with running(tmp_path, 2) as (made, job):
+            for process in made.processes():
+                process.suspend()
             start = time.monotonic()
             assert (await failure(job)).reason == "JOB_TIME_LIMIT"
             assert time.monotonic() - start < AGAIN
