@@ -160,9 +160,9 @@ class FoldingService(FoldingServiceServicer):
         """Get the files that are not here yet; the job, which knows the others as kept."""
         wanted = await asyncio.to_thread(self._spool.blobs.missing, spec.owner, spec.files)
         async with self._spool.upload(spec.owner, spec.files, wanted) as upload:
-            await talk.accept(wanted, self._gates.sending.share(_ROOM))
-            size = sum(spec.files[number].size for number in wanted)
-            await talk.pass_on(size, upload.write)
+            sizes = [file.size for file in spec.files]
+            await talk.accept(wanted, sizes, self._gates.sending.share(_ROOM))
+            await talk.pass_on(sum(sizes[number] for number in wanted), upload.write)
             await upload.finish()
         sent = {spec.files[number].sha256 for number in wanted}
         return replace(spec, kept=frozenset(file.sha256 for file in spec.files) - sent)
