@@ -68,6 +68,7 @@ async def run(options: Options) -> None:
             spool.jobs,
             is_busy=lambda: bool(runner.running or runner.waiting),
             check=forkserver.check,
+            make_room=spool.blobs.make_room,
         )
         has_owners = tokens is not None or (keys is not None and keys.client_ca is not None)
         gates = Gates.of(options.limits, has_owners=has_owners)
