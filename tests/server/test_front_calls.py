@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -141,7 +142,7 @@ def test_who_does_not_wait_for_what_is_wanted_is_answered(
     keeping = pb.ExplainHeader(model=pb.Model(file=file), options=pb.FoldOptions(keep=["n"]))
     again = [pb.ExplainRequest(header=keeping), *alone[1:]]
 
-    replies = [
+    replies: list[list[Any]] = [
         list(stub.Explain(iter(alone), timeout=60)),
         list(stub.Verify(iter(pair), timeout=60)),
         list(stub.Explain(iter(again), timeout=60)),
