@@ -7,6 +7,7 @@ for, here and where a command is to ask a server, and nowhere else in ``folding`
 # ruff: noqa: PLC0415 - folding does without the service
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,21 @@ if TYPE_CHECKING:
 
 _MEGABYTE = 1_000_000
 _FILE = click.Path(path_type=Path)
-_SECONDS = click.FloatRange(min=0, min_open=True)
+
+
+class _Seconds(click.FloatRange):
+    """A number from 0 on; what is none is in no range, and beyond none either."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if isnan(seconds):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return seconds
+
+
+_SECONDS = _Seconds(min=0, min_open=True)
 
 
 @click.command()
@@ -53,9 +68,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 @click.option("--job-memory", type=click.IntRange(min=1), metavar="MB", help="Memory of a job.")
 @click.option("--time-limit", type=_SECONDS, metavar="S", help="The most that a job may take.")
 @click.option("--idle", type=_SECONDS, metavar="S", help="Seconds that a message may take.")
-@click.option(
-    "--grace", type=click.FloatRange(min=0), metavar="S", help="For running jobs when stopped."
-)
+@click.option("--grace", type=_Seconds(min=0), metavar="S", help="For running jobs when stopped.")
 def serve(**told: Any) -> None:
     """Fold and verify models for others, until SIGTERM or SIGINT. The second one ends all at once.
 

@@ -22,6 +22,7 @@ from folding_server.auth import Tokens
 from folding_server.binding import bind, settings
 from folding_server.gate import Gates
 from folding_server.interceptors import Front
+from folding_server.jobs import forkserver
 from folding_server.jobs.local import LocalRunner
 from folding_server.jobs.runner import JobRunner
 from folding_server.keys import Keys, read_keys
@@ -62,7 +63,13 @@ async def run(options: Options) -> None:
         metrics.gauge("queued_jobs", "Jobs that wait", lambda: runner.waiting)
         metrics.gauge("running_jobs", "Jobs that run", lambda: runner.running)
         metrics.gauge("spool_bytes", "Disk for kept models and results", lambda: spool.room)
-        readiness = Readiness(runner, spool.jobs, lambda: bool(runner.running or runner.waiting))
+        readiness = Readiness(
+            runner,
+            spool.jobs,
+            is_busy=lambda: bool(runner.running or runner.waiting),
+            check=forkserver.check,
+            make_room=spool.blobs.make_room,
+        )
         has_owners = tokens is not None or (keys is not None and keys.client_ca is not None)
         gates = Gates.of(options.limits, has_owners=has_owners)
         service = FoldingService(options.limits, spool, runner, readiness, metrics, gates)

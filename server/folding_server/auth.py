@@ -46,7 +46,7 @@ class Access:
             ServiceError: SCOPE_MISSING.
         """
         if scope not in self.scopes:
-            text = f"this token is not good for {scope!r}"
+            text = f"this token is not good for {str(scope)!r}"
             raise ServiceError("SCOPE_MISSING", text, hint="Ask for a token with that scope.")
 
 

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from folding.errors import BadCall
 from folding_server.addresses import Address
+from folding_server.logs import LOG
 from folding_server.scrapes import Scrapes
 
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000)
@@ -34,7 +35,7 @@ class Metrics:
 
     @contextmanager
     def served(self, address: Address) -> Iterator[None]:
-        """Answer scrapes over HTTP at ``address``.
+        """Answer scrapes over HTTP at ``address``; the log says which port that is.
 
         Raises:
             BadCall: nothing can be served there.
@@ -45,6 +46,8 @@ class Metrics:
             raise BadCall(
                 f"no metrics can be served at {address.text}: {error.strerror}"
             ) from error
+        bound = address.bound(server.server_port)
+        LOG.info("metrics", extra={"fields": {"address": bound}})
         thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
         thread.start()
         try:

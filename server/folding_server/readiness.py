@@ -17,6 +17,7 @@ from grpc_health.v1.health import aio as health
 
 from folding.errors import FoldError
 from folding_server.errors import ServiceError
+from folding_server.jobs.outcome import NO_ROOM
 from folding_server.jobs.runner import JobRunner, JobSpec, Kind
 from folding_server.logs import LOG
 
@@ -28,16 +29,32 @@ _EVERY = 10.0
 _EVERY_JOB = 60.0
 _JOB_SECONDS = 60.0
 _CANCEL_SECONDS = 5.0
+#: Bytes for which room is made on a full disk.
+_ROOM = 16 << 20
 
 
 class Readiness:
-    """Looks now and then, and tells the health service."""
+    """Looks now and then, and tells the health service.
+
+    Args:
+        runner: runs jobs.
+        folder: has to be written to.
+        is_busy: whether clients' jobs run or wait, so that another one would only wait, too.
+        check: tells then whether they could, or raises an ``OSError``.
+        make_room: removes what is only kept for later calls, so many bytes; whether any was.
+    """
 
     def __init__(
-        self, runner: JobRunner, folder: Path, is_busy: Callable[[], bool] = lambda: False
+        self,
+        runner: JobRunner,
+        folder: Path,
+        is_busy: Callable[[], bool] = lambda: False,
+        check: Callable[[], None] = lambda: None,
+        make_room: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self.servicer = health.HealthServicer()
-        self._runner, self._folder, self._is_busy = runner, folder, is_busy
+        self._make_room = make_room
+        self._runner, self._folder, self._is_busy, self._check = runner, folder, is_busy, check
         self._next_try = 0.0
         self._facts: Mapping[str, Any] = {}
         self._failure: FoldError | None = None
@@ -72,13 +89,24 @@ class Readiness:
 
     async def _works(self) -> bool:
         try:
-            if not self._facts or (time.monotonic() >= self._next_try and not self._is_busy()):
+            if self._facts and self._is_busy():
+                await asyncio.to_thread(self._check)
+            elif time.monotonic() >= self._next_try:
                 await self._try()
-            await asyncio.to_thread(_write_to, self._folder)
+            await asyncio.to_thread(self._write)
         except (FoldError, OSError) as error:
             LOG.error("not ready: %s", error)
             return False
         return True
+
+    def _write(self) -> None:
+        """See whether anything can be written. What may go for a call goes for this, too."""
+        try:
+            _write_to(self._folder)
+        except OSError as error:
+            if error.errno not in NO_ROOM or not self._make_room(_ROOM):
+                raise
+            _write_to(self._folder)
 
     async def _try(self) -> None:
         """Have a job run. Where none does, another look is taken soon."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, MutableSequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 from folding.v1.folding_pb2 import (
     OUTCOME_FOLDED,
@@ -28,10 +30,16 @@ from folding_server.jobs.outcome import (
     MOST_NAMES,
     MOST_WARNINGS,
 )
-from folding_server.jobs.runner import JobResult
+from folding_server.jobs.runner import FileSpec, JobResult
 from folding_server.texts import cut
 
 _MOST_BYTES = 3 << 20  # Of what is as long as the model makes it.
+#: So many are sent, however many other answers are.
+_LEAST_BYTES = 1 << 14
+#: Around each part of a message: its field and its length.
+_AROUND = 4
+
+_Part = TypeVar("_Part", Decision, Warned)
 
 #: ``None`` is that of what is not proved.
 VERDICTS: dict[str | None, Verdict.ValueType] = {
@@ -48,7 +56,22 @@ _OUTCOMES = {
 }
 
 
-def report_of(result: JobResult, *, cached: bool) -> Report:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a client gets: the message, then the files, which are in ``folder``."""
+
+    report: Report
+    folder: Path
+    files: tuple[FileSpec, ...]
+
+
+def answer_of(result: JobResult, room: int, *, cached: bool) -> Answer:
+    """The answer with a message of no more bytes than there is room for, unless that is little."""
+    report = report_of(result, max(room, _LEAST_BYTES), cached=cached)
+    return Answer(report, result.folder, result.files)
+
+
+def report_of(result: JobResult, room: int = _MOST_BYTES, *, cached: bool) -> Report:
     """The message for a result. The report's JSON, which is a file, has everything whole."""
     facts = result.facts
     report = Report(
@@ -60,21 +83,23 @@ def report_of(result: JobResult, *, cached: bool) -> Report:
     )
     if facts.get("counts"):
         report.counts.CopyFrom(_counts(facts["counts"]))
+    left = min(room, _MOST_BYTES) - report.ByteSize()
     warnings = map(_warning, facts.get("warnings", ())[:MOST_WARNINGS])
-    report.warnings.extend(warnings)
-    _extend(report, map(_decision, facts.get("decisions", ())[:MOST_DECISIONS]))
+    left = _extend(report, report.warnings, warnings, left)
+    decisions = map(_decision, facts.get("decisions", ())[:MOST_DECISIONS])
+    _extend(report, report.decisions, decisions, left)
     return report
 
 
-def _extend(report: Report, decisions: Iterable[Decision]) -> None:
-    """Add as many as there is room for."""
-    left = _MOST_BYTES - report.ByteSize()
-    for decision in decisions:
-        left -= decision.ByteSize()
+def _extend(report: Report, parts: MutableSequence[_Part], more: Iterable[_Part], left: int) -> int:
+    """Add as many as there is room for; what is left of that."""
+    for part in more:
+        left -= part.ByteSize() + _AROUND
         if left < 0:
             report.cut = True
-            return
-        report.decisions.append(decision)
+            break
+        parts.append(part)
+    return left
 
 
 def _counts(found: Mapping[str, int]) -> Counts:

@@ -1,8 +1,10 @@
-"""What Prometheus asks: few connections at once, and none that says nothing for long."""
+"""What Prometheus asks: few connections at once, and none that takes long, whatever it does."""
 
 from __future__ import annotations
 
 import socket
+import time
+from contextlib import suppress
 from socketserver import ThreadingMixIn
 from threading import BoundedSemaphore
 from typing import Any
@@ -22,6 +24,7 @@ class Scrapes(ThreadingMixIn, WSGIServer):
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
         self._free = BoundedSemaphore(_MOST)
+        self._begun = dict[socket.socket, float]()
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family = found[0][0]
         super().__init__((host, port), _Scrape)
@@ -30,6 +33,7 @@ class Scrapes(ThreadingMixIn, WSGIServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer on a thread, if there is one left."""
         if self._free.acquire(blocking=False):
+            self._begun[request] = time.monotonic()
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
@@ -39,14 +43,20 @@ class Scrapes(ThreadingMixIn, WSGIServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
+            del self._begun[request]
             self._free.release()
+
+    def service_actions(self) -> None:
+        """End what takes too long: this is called twice a second."""
+        oldest = time.monotonic() - _SECONDS
+        for request in [each for each, start in self._begun.copy().items() if start < oldest]:
+            with suppress(OSError):  # It has just ended.
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Whoever is gone or said nothing is no matter for the log."""
 
 
 class _Scrape(WSGIRequestHandler):
-    timeout = _SECONDS
-
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
         """Scrapes come every few seconds."""

@@ -30,6 +30,7 @@ from folding_server.logs import LOG
 from folding_server.messages import HEADER_BYTES
 from folding_server.metrics import Metrics
 from folding_server.readiness import Readiness
+from folding_server.reports import Answer, answer_of
 from folding_server.store import Spool
 from folding_server.store.faults import DAMAGED
 from folding_server.talk import Talk
@@ -38,6 +39,8 @@ from folding_server.talk import Talk
 _ROOM = 16 << 20
 #: The same for all who take, where each costs about four times its size.
 _TAKING_ROOM = 4 << 20
+#: Kept answers that are read at once, each of which may have 8 MiB of JSON.
+_READERS = 2
 _DEATHS = frozenset({"WORKER_CRASHED", "JOB_MEMORY_LIMIT", "JOB_TIME_LIMIT"})
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -57,6 +60,7 @@ class FoldingService(FoldingServiceServicer):
     ) -> None:
         self._limits, self._spool, self._runner = limits, spool, runner
         self._readiness, self._metrics, self._gates = readiness, metrics, gates
+        self._readers = asyncio.Semaphore(_READERS)
 
     async def Fold(  # type: ignore[override]
         self, request_iterator: AsyncIterator[pb.FoldRequest], context: Context
@@ -108,27 +112,41 @@ class FoldingService(FoldingServiceServicer):
                 spec = await self._receive(spec, talk)
             key = self._spool.results.key(spec)
             stack.enter_context(self._spool.results.pin(key))
-            kept = await asyncio.to_thread(self._spool.results.get, key)
-            if kept is not None:
-                self._metrics.cached.inc()
-                await self._give_kept(key, kept, talk, access.owner)
+            if await self._gave_kept(key, talk, access.owner):
                 return
-            result = await talk.unless_more(self._run(spec, talk, stack))
-            await self._give(await self._kept(key, result), talk, access.owner, cached=False)
+            found = talk.unless_more(self._run(spec, talk, stack))
+            await self._give(await self._kept(key, await found), talk, access.owner)
 
-    async def _give_kept(self, key: str, kept: JobResult, talk: Talk, owner: str) -> None:
-        """Answer once more; what is damaged is found anew the next time."""
-        try:
-            await self._give(kept, talk, owner, cached=True)
-        except ServiceError as error:
-            if error.reason == DAMAGED:
-                await asyncio.to_thread(self._spool.results.forget, key)
-            raise
+    async def _gave_kept(self, key: str, talk: Talk, owner: str) -> bool:
+        """Answer once more, if that can be; what is damaged is found anew the next time."""
+        with self._gates.taking.entered(owner):
+            async with self._readers:
+                answer = await asyncio.to_thread(self._kept_answer, key, self._room())
+            if answer is None:
+                return False
+            self._metrics.cached.inc()
+            try:
+                await talk.give(answer, self._room)
+            except ServiceError as error:
+                if error.reason == DAMAGED:
+                    await asyncio.to_thread(self._spool.results.forget, key)
+                raise
+        return True
 
-    async def _give(self, result: JobResult, talk: Talk, owner: str, *, cached: bool) -> None:
+    def _kept_answer(self, key: str, room: int) -> Answer | None:
+        kept = self._spool.results.get(key)
+        return None if kept is None else answer_of(kept, room, cached=True)
+
+    async def _give(self, result: JobResult, talk: Talk, owner: str) -> None:
         """Answer. Who is sent away comes back for a result that is kept."""
         with self._gates.taking.entered(owner):
-            await talk.give(result, lambda: self._gates.taking.share(_TAKING_ROOM), cached=cached)
+            answer = await asyncio.to_thread(answer_of, result, self._room(), cached=False)
+            del result  # It may have much more than its client is told.
+            await talk.give(answer, self._room)
+
+    def _room(self) -> int:
+        """The bytes that each client may be sent at once."""
+        return self._gates.taking.share(_TAKING_ROOM)
 
     async def _wish(self, kind: Kind, owner: str, talk: Talk, context: Context) -> JobSpec:
         header = await talk.header()
@@ -142,9 +160,9 @@ class FoldingService(FoldingServiceServicer):
         """Get the files that are not here yet; the job, which knows the others as kept."""
         wanted = await asyncio.to_thread(self._spool.blobs.missing, spec.owner, spec.files)
         async with self._spool.upload(spec.owner, spec.files, wanted) as upload:
-            await talk.accept(wanted, self._gates.sending.share(_ROOM))
-            size = sum(spec.files[number].size for number in wanted)
-            await talk.pass_on(size, upload.write)
+            sizes = [file.size for file in spec.files]
+            await talk.accept(wanted, sizes, self._gates.sending.share(_ROOM))
+            await talk.pass_on(sum(sizes[number] for number in wanted), upload.write)
             await upload.finish()
         sent = {spec.files[number].sha256 for number in wanted}
         return replace(spec, kept=frozenset(file.sha256 for file in spec.files) - sent)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from errno import EIO
 from math import inf
 from pathlib import Path
@@ -20,9 +20,9 @@ from folding.v1.folding_pb2 import Accepted, Chunk, Progress
 from folding_server.calls import CALL
 from folding_server.errors import ServiceError
 from folding_server.gate import Gate
-from folding_server.jobs.runner import JobProgress, JobResult
+from folding_server.jobs.runner import JobProgress
 from folding_server.limits import ServerLimits
-from folding_server.reports import report_of
+from folding_server.reports import Answer
 from folding_server.store.faults import damaged
 
 _T = TypeVar("_T")
@@ -52,6 +52,7 @@ class Talk:
     ) -> None:
         self._context, self._reply, self._limits, self._gate = context, reply, limits, gate
         self._call, self._most = CALL.get(), _timely(limits)
+        self._spare = dict[int, int]()
 
     async def header(self) -> Any:
         """The first message's header.
@@ -76,6 +77,8 @@ class Talk:
     async def _pass_one_on(self, take: Take) -> int:
         """The size of the next chunk; 0 if there is none. Nothing is held while another comes."""
         message = await self._next()
+        while message is not None and self._is_spare(message):
+            message = await self._next()
         if message is None:
             return 0
         if message.WhichOneof("message") != "chunk":
@@ -88,6 +91,14 @@ class Talk:
         self._call.received += len(data)
         await take(number, data)
         return len(data)
+
+    def _is_spare(self, message: Any) -> bool:
+        """Whether all that it has is of a file that is here: not all clients wait for Accepted."""
+        number, size = message.chunk.file, len(message.chunk.data)
+        if not 0 < size <= self._spare.get(number, 0):
+            return False
+        self._spare[number] -= size
+        return True
 
     async def unless_more(self, work: Coroutine[Any, Any, _T]) -> _T:
         """What ``work`` comes to, if the client has sent all that it sends.
@@ -107,14 +118,22 @@ class Talk:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _nothing(self) -> None:
-        async with self._gate.patience(inf):  # Half a message takes memory all the same.
-            message = await self._read()
-        if message is not None:
-            text = "more bytes were sent than are wanted"
-            raise ServiceError("SIZE_MISMATCH", text, field="chunk.data")
+        while True:
+            async with self._gate.patience(inf):  # Half a message takes memory all the same.
+                message = await self._read()
+            if message is None:
+                return
+            if not self._is_spare(message):
+                text = "more bytes were sent than are wanted"
+                hint = "Send each file that Accepted.wanted names once, and nothing after them."
+                raise ServiceError("SIZE_MISMATCH", text, hint=hint, field="chunk.data")
 
-    async def accept(self, wanted: list[int], room: int) -> None:
-        """Say what is wanted of what the header names, in chunks for which there is room."""
+    async def accept(self, wanted: list[int], sizes: Sequence[int], room: int) -> None:
+        """Say what is wanted of what the header names, in chunks for which there is room.
+
+        ``sizes`` are those of all files; the others may be sent, too, and are not looked at.
+        """
+        self._spare = {number: size for number, size in enumerate(sizes) if number not in wanted}
         most = self._most
         while most > max(room, _LEAST_BYTES):
             most //= 2
@@ -124,15 +143,15 @@ class Talk:
         """Say what the job is doing."""
         await self._send(progress=Progress(stage=found.stage, fraction=found.fraction))
 
-    async def give(self, result: JobResult, room: Callable[[], int], *, cached: bool) -> None:
+    async def give(self, answer: Answer, room: Callable[[], int]) -> None:
         """Send the report and the files, in chunks for which there is room.
 
         Raises:
             ServiceError: FILE_DAMAGED, or UPLOAD_IDLE.
         """
-        await self._send(report=report_of(result, cached=cached))
-        for number, file in enumerate(result.files):
-            start, digest, path = 0, hashlib.sha256(), result.folder / file.path
+        await self._send(report=answer.report)
+        for number, file in enumerate(answer.files):
+            start, digest, path = 0, hashlib.sha256(), answer.folder / file.path
             while start < file.size:
                 size = min(max(room(), _LEAST_REPLY_BYTES), self._most)
                 data = await asyncio.to_thread(_piece, path, start, size, digest)

@@ -18,6 +18,7 @@ from files import contents, conv_net, save, save_apart
 from serving import wait_until
 
 import folding
+from folding.assignments import parse_all
 from folding.equivalence.verdict import VerdictName
 from folding.verification import Verification
 from folding.verifying import verified
@@ -153,7 +154,7 @@ def test_the_options_are_in_the_header(does: Does, source: Path, good: tuple[Jso
             fake,
             "fold",
             source,
-            freeze={"training": False, "n": np.float32(2), "mode": "true"},
+            freeze={"training": False, "n": np.float32(2), "mode": "a=1", "vast": [-np.inf]},
             keep=["n"],
             allow_growth=True,
             layout=folding.Layout.EXTERNAL_DATA,
@@ -165,7 +166,13 @@ def test_the_options_are_in_the_header(does: Does, source: Path, good: tuple[Jso
         )
 
     header = fake.calls[0].header
-    assert dict(header.options.freeze) == {"training": "false", "n": "2.0", "mode": "true"}
+    freeze = header.options.freeze
+    assert parse_all(tuple(f"{name}={freeze[name]}" for name in freeze)) == {
+        "training": False,
+        "n": 2.0,
+        "mode": "a=1",
+        "vast": [-np.inf],
+    }
     assert (list(header.options.keep), header.options.allow_growth) == (["n"], True)
     assert (header.target, header.layout) == ("m.folded.onnx", 2)
     assert [(s.name, list(s.dims)) for s in header.run.shapes] == [("x", [1, 3, 5, 5])]
@@ -173,6 +180,17 @@ def test_the_options_are_in_the_header(does: Does, source: Path, good: tuple[Jso
     assert (header.run.time_limit_seconds, header.run.memory_limit_bytes) == (9, 10)
     assert (header.job.max_nesting, header.job.max_expanded_nodes) == (7, 8)
     assert header.job.time_limit_seconds > 9
+
+
+def test_a_limit_that_nobody_gave_is_not_sent(
+    does: Does, source: Path, good: tuple[Json, bytes]
+) -> None:
+    """The server may give less time than is usual: it is not asked for that because of another."""
+    with faked(folds(good[0], ("f.onnx", good[1]))) as fake:
+        does(fake, "fold", source, run_limits=folding.RunLimits(memory=10))
+
+    run = fake.calls[0].header.run
+    assert (run.time_limit_seconds, run.memory_limit_bytes) == (0, 10)
 
 
 def test_an_option_that_cannot_be_sent_is_a_bad_call(does: Does, source: Path) -> None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from folding.errors import BadCall
 from folding_server.auth import SCOPES, Tokens, access_of
 from folding_server.errors import ServiceError
+from folding_server.jobs.runner import Kind
 from folding_server.tokens import make
 
 TOKEN = "open sesame"  # noqa: S105 - of no server
@@ -65,9 +66,10 @@ def test_a_scope_that_a_token_lacks_is_refused(tmp_path: Path) -> None:
     access.require("fold")
 
     with pytest.raises(ServiceError) as caught:
-        access.require("verify")
+        access.require(Kind.VERIFY)
 
     assert caught.value.reason == "SCOPE_MISSING"
+    assert str(caught.value) == "this token is not good for 'verify'"
 
 
 def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from files import conv_net, initializer, save, save_apart
 from serving import Server
-from wire import ask, model_of, refusal
+from wire import ask, declared, model_of, refusal
 
 import folding
 from folding.v1 import folding_pb2 as pb
@@ -118,6 +119,37 @@ def test_a_second_time_nothing_is_sent_and_nothing_is_run(
     assert second.files == first.files
     assert not other.report.cached
     assert other.report.verdict == pb.VERDICT_SKIPPED
+
+
+def test_who_does_not_wait_for_what_is_wanted_is_answered(
+    stub: FoldingServiceStub, tmp_path: Path
+) -> None:
+    """All that is sent at once is sent once too often where the server has some of it already."""
+    data = save(conv_net(seed=57), tmp_path / "net.onnx").read_bytes()
+    other = save(conv_net(seed=58), tmp_path / "other.onnx").read_bytes()
+    file = declared("net.onnx", data)
+    alone = [
+        pb.ExplainRequest(header=pb.ExplainHeader(model=pb.Model(file=file))),
+        pb.ExplainRequest(chunk=pb.Chunk(data=data)),
+    ]
+    candidate = pb.Model(file=declared("other.onnx", other))
+    compared = pb.VerifyHeader(reference=pb.Model(file=file), candidate=candidate)
+    pair = [
+        pb.VerifyRequest(header=compared),
+        pb.VerifyRequest(chunk=pb.Chunk(data=data)),
+        pb.VerifyRequest(chunk=pb.Chunk(file=1, data=other)),
+    ]
+    keeping = pb.ExplainHeader(model=pb.Model(file=file), options=pb.FoldOptions(keep=["n"]))
+    again = [pb.ExplainRequest(header=keeping), *alone[1:]]
+
+    replies: list[list[Any]] = [
+        list(stub.Explain(iter(alone), timeout=60)),
+        list(stub.Verify(iter(pair), timeout=60)),
+        list(stub.Explain(iter(again), timeout=60)),
+    ]
+
+    assert [list(heard[0].accepted.wanted) for heard in replies] == [[0], [1], []]
+    assert [heard[-1].WhichOneof("message") for heard in replies] == ["chunk"] * 3
 
 
 def test_models_that_differ_are_an_answer_and_no_error(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 from files import conv_net, save
 from jobbing import endless
@@ -38,6 +39,14 @@ def started(
         for chunk in chunks(0, contents[0]):
             requests.put(pb.FoldRequest(chunk=chunk))
     return call, requests
+
+
+def stopped(server: Server) -> None:
+    """Wait for a job, and stop it: it ends neither by itself nor for want of time to run."""
+    wait_until(lambda: processes(server) > IDLE)
+    found = sorted(server.process.children(recursive=True), key=psutil.Process.create_time)
+    for process in found[IDLE:]:
+        process.suspend()
 
 
 def end_of(call: Any, requests: queue.SimpleQueue[Any]) -> Refusal:
@@ -73,7 +82,9 @@ def test_a_client_that_goes_takes_its_job_with_it(
 def test_the_deadline_of_a_call_is_that_of_its_job(server: Server, tmp_path: Path) -> None:
     """Nobody would take the result any more."""
     with server.stub() as stub:
-        found = end_of(*started(stub, tmp_path, timeout=3))
+        call = started(stub, tmp_path, timeout=3)
+        stopped(server)
+        found = end_of(*call)
         assert found.code is grpc.StatusCode.DEADLINE_EXCEEDED
         all_is_well(server, stub, tmp_path)
 
@@ -81,7 +92,9 @@ def test_the_deadline_of_a_call_is_that_of_its_job(server: Server, tmp_path: Pat
 def test_a_job_has_the_seconds_that_its_client_gives_it(server: Server, tmp_path: Path) -> None:
     """Then the call fails with a reason."""
     with server.stub() as stub:
-        found = end_of(*started(stub, tmp_path, seconds=2, timeout=30))
+        call = started(stub, tmp_path, seconds=2, timeout=30)
+        stopped(server)
+        found = end_of(*call)
         assert (found.code, found.reason) == (
             grpc.StatusCode.DEADLINE_EXCEEDED,
             "JOB_TIME_LIMIT",

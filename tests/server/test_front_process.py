@@ -45,6 +45,15 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+@pytest.mark.parametrize("option", ["--idle", "--time-limit", "--grace"])
+def test_a_limit_that_is_no_number_is_refused(tmp_path: Path, option: str) -> None:
+    """It would end nothing, or everything."""
+    code, said = refused(tmp_path, option, "nan")
+
+    assert code == 2
+    assert f"Invalid value for '{option}': 'nan' is not a number." in said
+
+
 class Held:
     """A call that has sent its header, and goes on when it is told to."""
 

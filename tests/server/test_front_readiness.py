@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,42 @@ def test_a_server_is_ready_when_a_job_has_run_and_it_can_write(tmp_path: Path) -
     assert asyncio.run(_state(Jobs(crash), tmp_path)) == (not_serving, crash)
 
 
+@pytest.mark.parametrize(
+    ("number", "freed", "status"),
+    [
+        (errno.ENOSPC, 9, 1),
+        (errno.EDQUOT, 9, 1),
+        (errno.ENOSPC, 0, 2),
+        (errno.EIO, 9, 2),
+    ],
+)
+def test_a_full_disk_on_which_room_can_be_made_is_good_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, freed: int, status: int
+) -> None:
+    """As it is for a call, which nobody would send to a server that is not ready."""
+    faults = [OSError(number, "no")]
+    monkeypatch.setattr(module, "_write_to", lambda _: _raise(faults))
+
+    def make_room(_: int) -> bool:
+        faults.clear()
+        return freed > 0
+
+    async def state() -> int:
+        readiness = Readiness(Jobs({"a": 1}), tmp_path, make_room=make_room)
+        watch = asyncio.ensure_future(readiness.watch())
+        await asyncio.sleep(0.2)
+        watch.cancel()
+        reply = await readiness.servicer.Check(health_pb2.HealthCheckRequest(service=SERVICE), None)
+        return int(reply.status)
+
+    assert asyncio.run(state()) == status
+
+
+def _raise(faults: list[OSError]) -> None:
+    for fault in faults:
+        raise fault
+
+
 class Stuck(Jobs):
     """A runner whose jobs neither begin nor can be cancelled."""
 
@@ -91,6 +128,30 @@ def test_jobs_that_do_not_begin_are_not_waited_for(
     for runner, reason in ((Stuck({}), "JOB_TIME_LIMIT"), (Full({}), "QUEUE_FULL")):
         status, error = asyncio.run(_state(runner, tmp_path))
         assert (status, error.reason) == (2, reason)
+
+
+async def _checked(folder: Path, fault: OSError | None) -> int:
+    """What is told of the health of a server that is busy, by the second look."""
+
+    def check() -> None:
+        if fault:
+            raise fault
+
+    readiness = Readiness(Jobs({"a": 1}), folder, lambda: True, check)
+    watch = asyncio.ensure_future(readiness.watch())
+    await asyncio.sleep(0.3)
+    watch.cancel()
+    reply = await readiness.servicer.Check(health_pb2.HealthCheckRequest(service=SERVICE), None)
+    return int(reply.status)
+
+
+def test_while_there_are_other_jobs_it_is_seen_whether_they_can_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose jobs cannot be forked is not ready, however many wait."""
+    monkeypatch.setattr(module, "_EVERY", 0.02)
+    assert asyncio.run(_checked(tmp_path, None)) == 1
+    assert asyncio.run(_checked(tmp_path, TimeoutError("no answer"))) == 2
 
 
 async def _counted(runner: Jobs, folder: Path, *, is_busy: bool) -> int:

@@ -16,7 +16,7 @@ from google.rpc.status_pb2 import Status
 from folding.errors import BadCall, FoldError, Malformed
 from folding_server.errors import DOMAIN, OF_CLASSES, OF_REASONS, ServiceError, error_of
 from folding_server.jobs.runner import FileSpec, JobResult
-from folding_server.reports import report_of
+from folding_server.reports import answer_of, report_of
 from folding_server.status import status_of
 from folding_server.texts import cut, line
 
@@ -144,6 +144,16 @@ def test_a_report_fits_into_a_message(name: str) -> None:
     assert report.cut is (len(report.decisions) < 1000)
     assert len(report.warnings) == 100
     assert max(len(d.name.encode()) for d in report.decisions) <= 1024
+
+
+@pytest.mark.parametrize(("room", "least", "most"), [(1 << 18, 1 << 17, 1 << 18), (1, 1, 1 << 14)])
+def test_a_report_has_room_where_many_are_sent(room: int, least: int, most: int) -> None:
+    """It has as many warnings and decisions as fit, and says so; a little always has room."""
+    report = answer_of(result("x" * 1000, 1000, into=1), room, cached=True).report
+
+    assert least < report.ByteSize() <= most
+    assert report.cut
+    assert [file.path for file in report.files] == ["report.json"]
 
 
 def test_every_reason_is_in_the_readme() -> None:

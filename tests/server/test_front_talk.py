@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from folding.v1 import folding_pb2 as pb
@@ -16,6 +17,7 @@ from folding_server.errors import ServiceError
 from folding_server.gate import Gate
 from folding_server.jobs.runner import FileSpec, JobResult
 from folding_server.limits import ServerLimits
+from folding_server.reports import answer_of
 from folding_server.talk import Talk
 
 MIB = 1 << 20
@@ -54,14 +56,64 @@ def test_a_chunk_comes_in_time_and_has_room(idle: float, room: int, size: int) -
     """20,000 bytes a second are enough for who is not to be idle."""
     context = Context()
 
-    asyncio.run(talk(context, idle_seconds=idle).accept([2], room))
+    asyncio.run(talk(context, idle_seconds=idle).accept([2], [0, 0, 9], room))
 
     assert context.taken == [pb.FoldResponse(accepted=pb.Accepted(wanted=[2], chunk_bytes=size))]
 
 
+class Sender(Context):
+    """A client that sends so many bytes of each of these files."""
+
+    def __init__(self, *sent: tuple[int, int]) -> None:
+        super().__init__()
+        self._sent = list(sent)
+
+    async def read(self) -> Any:
+        if not self._sent:
+            return grpc.aio.EOF
+        number, size = self._sent.pop(0)
+        return pb.FoldRequest(chunk=pb.Chunk(file=number, data=bytes(size)))
+
+
+@pytest.mark.parametrize(
+    ("sent", "fault"),
+    [
+        ([(0, 3), (1, 2), (2, 4)], ""),
+        ([(1, 2)], ""),
+        ([(1, 1), (0, 2), (1, 1), (0, 1)], ""),
+        ([(1, 2), (0, 4)], "more bytes were sent than are wanted"),
+        ([(1, 2), (0, 3), (0, 1)], "more bytes were sent than are wanted"),
+        ([(1, 2), (1, 1)], "more bytes were sent than are wanted"),
+        ([(1, 2), (3, 1)], "more bytes were sent than are wanted"),
+    ],
+)
+def test_of_files_that_are_here_nothing_is_taken(sent: list[tuple[int, int]], fault: str) -> None:
+    """Not all clients wait to hear what is wanted: each file may come once, and no other bytes."""
+    taken = list[tuple[int, int]]()
+
+    async def take(number: int, data: bytes) -> None:
+        taken.append((number, len(data)))
+
+    async def run() -> None:
+        context = Sender(*sent)
+        told = talk(context)
+        await told.accept([1], [3, 2, 4], MIB)
+        await told.pass_on(2, take)
+        await told.unless_more(asyncio.sleep(0.05))
+
+    if not fault:
+        asyncio.run(run())
+    else:
+        with pytest.raises(ServiceError, match=fault) as caught:
+            asyncio.run(run())
+        assert caught.value.hint.startswith("Send each file that Accepted.wanted names once")
+    assert sum(size for _, size in taken) == 2
+    assert {number for number, _ in taken} == {1}
+
+
 async def _given(result: JobResult, rooms: list[int], **limits: Any) -> list[pb.FoldResponse]:
     context = Context()
-    await talk(context, **limits).give(result, rooms.pop, cached=True)
+    await talk(context, **limits).give(answer_of(result, MIB, cached=True), rooms.pop)
     return context.taken
 
 

@@ -25,8 +25,9 @@ from jobbing import (
 )
 
 from folding_server.errors import ServiceError
-from folding_server.jobs import tree
-from folding_server.jobs.runner import JobHandle, JobResult, Kind
+from folding_server.jobs import tree, work
+from folding_server.jobs.places import Places
+from folding_server.jobs.runner import JobHandle, JobResult, JobSpec, Kind
 
 Act = Callable[[Bench, JobHandle, list[psutil.Process]], Awaitable[None]]
 
@@ -50,17 +51,30 @@ def ended(folder: Path, act: Act, seconds: float = 60.0) -> ServiceError:
     return asyncio.run(run())
 
 
-async def nothing(made: Bench, job: JobHandle, processes: list[psutil.Process]) -> None:
-    """Let it go on."""
+def test_runs_without_an_end_are_given_up(tmp_path: Path) -> None:
+    """A Loop that never ends is not proved, and costs its client less than the time asked for."""
+    source = save(endless(), tmp_path / "endless.onnx")
+
+    async def run() -> JobResult:
+        async with bench(tmp_path) as made:
+            job = spec(Kind.FOLD, made.shelf.model(source), seconds=12)
+            return await removed(made.runner.submit(job))
+
+    found = asyncio.run(run()).facts
+    assert found["verdict"] == "unproven"
 
 
-def test_a_job_without_an_end_is_ended(tmp_path: Path) -> None:
-    """A Loop that never ends costs its client the time asked for, and no more than 2 s besides."""
-    start = time.monotonic()
-    error = ended(tmp_path, nothing, seconds=3)
-    assert error.reason == "JOB_TIME_LIMIT"
-    assert "3 s" in str(error)
-    assert time.monotonic() - start < 3 + 2 + 3  # The last is for what else is done here.
+@pytest.mark.parametrize(
+    ("asked", "seconds", "given"),
+    [(None, 8.0, 6.0), (8, 8.0, 6.0), (5, 8.0, 5), (None, 3600.0, 600.0), (3600, 3600.0, 3480.0)],
+)
+def test_runs_have_less_time_than_their_job(
+    tmp_path: Path, asked: float | None, seconds: float, given: float
+) -> None:
+    """So that what runs too long is not proved, here as in the command."""
+    job = JobSpec(Kind.VERIFY, options={"run_seconds": asked}, seconds=seconds)
+
+    assert work._runs(job, Places(job, tmp_path), 1 << 30)["run_limits"].seconds == given
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS])
@@ -85,13 +99,17 @@ def test_a_job_that_used_up_the_processor_took_too_long(tmp_path: Path) -> None:
 
 
 def test_a_stopped_job_runs_out_of_time(tmp_path: Path) -> None:
-    """Processes that are stopped are killed like any others."""
+    """Processes that are stopped are killed like any others, within 2 s."""
 
     async def act(_: Bench, __: JobHandle, processes: list[psutil.Process]) -> None:
         for process in processes:
             process.suspend()
 
-    assert ended(tmp_path, act, seconds=3).reason == "JOB_TIME_LIMIT"
+    start = time.monotonic()
+    error = ended(tmp_path, act, seconds=3)
+    assert error.reason == "JOB_TIME_LIMIT"
+    assert "3 s" in str(error)
+    assert time.monotonic() - start < 3 + 2 + 3  # The last is for what else is done here.
 
 
 def test_the_fork_server_may_die(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -53,11 +54,71 @@ def test_another_one_is_started(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_a_job_that_has_ended_is_noticed(tmp_path: Path) -> None:
+    """Though nobody asks what became of its process: it holds its place no longer than that."""
+
+    async def run() -> None:
+        async with running(tmp_path, 600) as (made, job):
+            start = time.monotonic()
+            leader, *_ = await made.runs()
+            leader.kill()
+            assert (await failure(job)).reason == "WORKER_CRASHED"
+            assert time.monotonic() - start < AGAIN
+
+    asyncio.run(run())
+
+
+def test_a_check_notices_it(tmp_path: Path) -> None:
+    """And ends it, with its jobs; the next check finds another one."""
+
+    async def run() -> None:
+        async with running(tmp_path, 600) as (_, job):
+            with pytest.raises(TimeoutError, match="did not answer, and was ended"):
+                await asyncio.to_thread(forkserver.check)
+            assert (await failure(job)).reason == "WORKER_CRASHED"
+            await asyncio.to_thread(forkserver.check)
+
+    asyncio.run(run())
+
+
+def test_one_that_always_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is seen to it that it is gone before another one is asked, and of that one, too."""
+    asked = list[str]()
+
+    def started(*_: object) -> None:
+        asked.append("started")
+        raise EOFError
+
+    monkeypatch.setattr(forkserver, "_started", started)
+    monkeypatch.setattr(forkserver, "kill", lambda: asked.append("killed"))
+    source = save(conv_net(), tmp_path / "net.onnx")
+
+    async def run() -> None:
+        async with bench(tmp_path) as made:
+            job = made.runner.submit(spec(Kind.EXPLAIN, made.shelf.model(source)))
+            assert (await failure(job)).reason == "WORKER_CRASHED"
+
+    asyncio.run(run())
+    assert asked == ["started", "killed"] * 2
+
+
+def test_one_that_has_just_been_started_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It imports all that jobs need before it answers."""
+    forkserver.kill()
+    monkeypatch.setattr(forkserver, "_ANSWER", 0.05)
+    process = forkserver.start(os.getpid)
+    monkeypatch.setattr(forkserver, "_ANSWER", 30.0)
+
+    assert forkserver.end(process) == 0
+
+
 def test_a_job_ends_in_time(tmp_path: Path) -> None:
     """Its limit holds though nobody says that its process has ended."""
 
     async def run() -> None:
-        async with running(tmp_path, 2) as (_, job):
+        async with running(tmp_path, 2) as (made, job):
+            for process in made.processes():
+                process.suspend()
             start = time.monotonic()
             assert (await failure(job)).reason == "JOB_TIME_LIMIT"
             assert time.monotonic() - start < AGAIN

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from folding.equivalence.verdict import VerdictName
@@ -18,11 +18,15 @@ from folding_server.client.transfer import Conversation, Header, Progress, Steps
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Materials, and the results that come back."""
+    """Materials, and the results that come back.
+
+    ``renamed`` has what names in options were sent as, each with what it stands for.
+    """
 
     server: str
     materials: Materials
     results: Results
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     def steps(self, header: Header, progress: Progress | None) -> Steps[None]:
         """Send the materials, and receive the results."""
@@ -32,10 +36,11 @@ class Exchange:
 
     @property
     def names(self) -> Names:
-        """What the models and the inputs are called here."""
+        """What the models, the inputs and the options' names are called here."""
         told = {model.outgoing[0].file.path: model.name for model in self.materials.models}
         inputs = self.materials.inputs
-        return Names(told | {inputs.told: inputs.name} if inputs.outgoing else told)
+        given = {inputs.told: inputs.name} if inputs.outgoing else {}
+        return Names({**told, **given, **self.renamed})
 
     @property
     def facts(self) -> list[FileFacts]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from folding.layout import Layout
 from folding.model_limits import Limits
 from folding.v1 import folding_pb2 as v1
 from folding_server.client.sources import LocalInputs, LocalModel, Outgoing, sendable_target
+from folding_server.client.wording import sendable, stand_ins, value_text
 
 #: Seconds that a job may take besides its runs.
 _BESIDES = 600.0
@@ -44,10 +44,17 @@ class Wishes:
     def message(self) -> v1.FoldOptions:
         """The same for a header."""
         return v1.FoldOptions(
-            freeze={name: _text(value) for name, value in (self.freeze or {}).items()},
-            keep=self.keep,
+            freeze={
+                sendable(name): value_text(value) for name, value in (self.freeze or {}).items()
+            },
+            keep=map(sendable, self.keep),
             allow_growth=self.allow_growth,
         )
+
+    @property
+    def stand_ins(self) -> dict[str, str]:
+        """For names that cannot be sent, once the message is made."""
+        return stand_ins([*(self.freeze or ()), *self.keep])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +76,20 @@ class Runs:
 
     def message(self, inputs: Sequence[Outgoing]) -> v1.RunOptions:
         """The same for a header."""
-        shapes = (self.shapes or {}).items()
+        shapes, seconds = (self.shapes or {}).items(), self.limits.seconds
         return v1.RunOptions(
             inputs=[each.file for each in inputs],
-            shapes=[v1.InputShape(name=name, dims=dims) for name, dims in shapes],
+            shapes=[v1.InputShape(name=sendable(name), dims=dims) for name, dims in shapes],
             tolerance=self.tolerance,
-            provider="" if self.provider == CPU_PROVIDER else self.provider,
-            time_limit_seconds=0.0 if self.limits == RUN_LIMITS else self.limits.seconds,
+            provider="" if self.provider == CPU_PROVIDER else sendable(self.provider),
+            time_limit_seconds=0.0 if seconds == RUN_LIMITS.seconds else seconds,
             memory_limit_bytes=min(self.limits.memory or 0, _MOST),
         )
+
+    @property
+    def stand_ins(self) -> dict[str, str]:
+        """For names that cannot be sent, once the message is made."""
+        return stand_ins(self.shapes or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +115,18 @@ class Materials:
 
 
 def fold_header(
-    materials: Materials, wishes: Wishes, runs: Runs, target: str, layout: Layout, *, verify: bool
+    materials: Materials, wishes: Wishes, runs: Runs | None, target: str, layout: Layout
 ) -> v1.FoldHeader:
-    """The header of a fold; raises as ``made``."""
+    """The header of a fold, which is proved if it is said how; raises as ``made``."""
     return made(
         lambda: v1.FoldHeader(
             model=materials.models[0].message,
             target=sendable_target(target),
             options=wishes.message(),
-            skip_verification=not verify,
-            run=runs.message(materials.inputs.outgoing) if verify else None,
+            skip_verification=runs is None,
+            run=None if runs is None else runs.message(materials.inputs.outgoing),
             layout=_LAYOUTS[layout],
-            job=materials.job(runs if verify else None),
+            job=materials.job(runs),
         )
     )
 
@@ -153,9 +165,3 @@ def made(header: Callable[[], T]) -> T:
         why = " ".join(str(error).split())
         hint = "Give names as text, shapes as numbers of 64 bits, and values as JSON has them."
         raise BadCall(f"an option of the call cannot be sent: {why}", hint=hint) from error
-
-
-def _text(value: Any) -> str:
-    """A value to freeze: what is text already is taken as it was written."""
-    plain = value.tolist() if hasattr(value, "tolist") else value
-    return plain if isinstance(plain, str) else json.dumps(plain)

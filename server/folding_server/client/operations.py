@@ -123,9 +123,10 @@ def fold(
         kept = stack.enter_context(beside.begun(call.path, identities))
         materials = Materials([model], given, limits)
         wishes = Wishes(freeze, keep, allow_growth)
-        runs = Runs(shapes, tolerance, provider, run_limits)
-        header = fold_header(materials, wishes, runs, Path(to).name, call.layout, verify=verify)
-        exchange = Exchange(server, materials, Results(server, kept))
+        runs = Runs(shapes, tolerance, provider, run_limits) if verify else None
+        header = fold_header(materials, wishes, runs, Path(to).name, call.layout)
+        renamed = wishes.stand_ins | (runs.stand_ins if runs else {})
+        exchange = Exchange(server, materials, Results(server, kept), renamed)
         yield from exchange.steps(header, progress)
         report = exchange.folded(call.target)
         hand_over(report, kept, call)
@@ -173,8 +174,9 @@ def verify(
         check_notes(notes, (ours, theirs), given.paths)
         runs = Runs(shapes, tolerance, provider, run_limits)
         materials = Materials([ours, theirs], given, limits)
-        exchange = Exchange(server, materials, Results(server))
-        yield from exchange.steps(verify_header(materials, runs), progress)
+        header = verify_header(materials, runs)
+        exchange = Exchange(server, materials, Results(server), runs.stand_ins)
+        yield from exchange.steps(header, progress)
         one, other = exchange.facts
         done = replace(exchange.read(verification_from), reference=one, candidate=other)
         texts = ((report_to, done.to_json), (junit_to, partial(to_junit, done)))
@@ -209,8 +211,9 @@ def explain(
         check_places(call, model)
         clear_places(call, model)
         materials = Materials([model], LocalInputs(), limits)
-        exchange = Exchange(server, materials, Results(server))
-        header = explain_header(materials, Wishes(freeze, keep, allow_growth))
+        wishes = Wishes(freeze, keep, allow_growth)
+        header = explain_header(materials, wishes)
+        exchange = Exchange(server, materials, Results(server), wishes.stand_ins)
         yield from exchange.steps(header, progress)
     report = replace(
         exchange.read(report_from, proves=False), source=exchange.facts[0], target=None

@@ -71,7 +71,7 @@ def _failure(folder: Path, code: int) -> FoldError:
     if code == -getattr(signal, "SIGXCPU", 0):
         return ServiceError("JOB_TIME_LIMIT", "the job took more time of the processor than it had")
     if code == _LOST:
-        return _crashed("with the process that all jobs are forked from")
+        return lost()
     if code < 0:
         return _crashed(f"with {name_of(-code)}")
     return internal(folder, f"it ended with exit code {code}")
@@ -93,6 +93,11 @@ def time_limit(seconds: float) -> ServiceError:
         f"the job took longer than {seconds:g} s",
         hint="Ask for more time, or for less to run.",
     )
+
+
+def lost() -> ServiceError:
+    """What it was forked from has ended, and it with that."""
+    return _crashed("with the process that all jobs are forked from")
 
 
 def _crashed(how: str) -> ServiceError:

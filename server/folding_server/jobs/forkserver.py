@@ -56,28 +56,56 @@ def start_forkserver() -> None:
     forkserver.ensure_running()
 
 
-def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+class Lost(Exception):
+    """It dies whenever it is asked for a process."""
+
+
+def start(target: Callable[..., object], *arguments: Any) -> BaseProcess:
     """Call a function in a process of its own. Blocks for some milliseconds.
 
     A fork server that does not answer is killed with all its jobs, and another one started.
 
     Raises:
         OSError: there is no room for another process.
+        Lost: nor does the other one answer.
     """
     with _lock:
         try:
-            process = _started(target, arguments)
-        except (OSError, EOFError) as error:
-            if isinstance(error, (EOFError, ConnectionError)):
-                kill()  # It has just died, and may not be seen to be gone yet.
-            process = _started(target, arguments)
+            process = _asked(target, arguments)
+        except (OSError, Lost):
+            process = _asked(target, arguments)
         assert process.pid is not None
         with suppress(psutil.Error):  # It may have ended already.
             _parents[process.pid] = psutil.Process(psutil.Process(process.pid).ppid())
     return process
 
 
-def _started(target: Callable[..., None], arguments: tuple[Any, ...]) -> BaseProcess:
+def check() -> None:
+    """See whether it answers. If it does not it is killed, and the next job starts another one.
+
+    Raises:
+        OSError: it does not.
+    """
+    try:
+        with _lock:
+            process = _asked(os.getpid, ())
+            with _answering(_ANSWER):
+                process.join()
+            process.close()
+    except Lost as error:
+        raise TimeoutError("what all jobs are forked from did not answer, and was ended") from error
+
+
+def _asked(target: Callable[..., object], arguments: tuple[Any, ...]) -> BaseProcess:
+    """A process; raises as ``start``."""
+    try:
+        return _started(target, arguments)
+    except (EOFError, ConnectionError) as error:
+        kill()  # It has just died, and may not be seen to be gone yet.
+        raise Lost from error
+
+
+def _started(target: Callable[..., object], arguments: tuple[Any, ...]) -> BaseProcess:
     start_forkserver()
     process = _CONTEXT.Process(target=target, args=arguments, daemon=True)
     pid = _pid()

@@ -20,6 +20,13 @@ def root(pid: int) -> psutil.Process | None:
     return None
 
 
+def has_ended(leader: psutil.Process | None) -> bool:
+    """Whether a process is gone, or would be if its parent asked what became of it."""
+    with suppress(psutil.Error):
+        return leader is None or leader.status() == psutil.STATUS_ZOMBIE
+    return True
+
+
 def memory(leader: psutil.Process | None) -> int:
     """The resident bytes of a process and all that it has started; 0 if it is gone."""
     pids = [leader.pid] if leader is not None and leader.is_running() else []

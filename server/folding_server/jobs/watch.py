@@ -18,7 +18,7 @@ import psutil
 from folding_server.jobs import forkserver, tree
 from folding_server.jobs.child import run
 from folding_server.jobs.confinement import Bounds
-from folding_server.jobs.ending import memory_limit, time_limit
+from folding_server.jobs.ending import lost, memory_limit, time_limit
 from folding_server.jobs.places import Places
 
 #: Seconds between two looks at the memory.
@@ -71,12 +71,16 @@ class Watch:
         reader, writer = Pipe(duplex=False)
         with reader:
             with writer:
-                process = await self._on_thread(
-                    forkserver.start, run, places.spec, places.folder, writer, self._bounds
-                )
+                process = await self._started(run, places.spec, places.folder, writer, self._bounds)
             code = await self._watched(process, reader)
         self.check()
         return code
+
+    async def _started(self, *what: object) -> BaseProcess:
+        try:
+            return await self._on_thread(forkserver.start, *what)
+        except forkserver.Lost as error:
+            raise lost() from error
 
     async def _watched(self, process: BaseProcess, reader: Connection) -> int:
         assert process.pid is not None
@@ -108,6 +112,8 @@ class Watch:
                 async with asyncio.timeout(min(_LOOKS, left)):
                     await self._news.wait()
                 continue
+            if await self._on_thread(tree.has_ended, leader):
+                return  # If nobody says so, what all jobs are forked from is stopped.
             if await self._on_thread(tree.memory, leader) > self._bounds.memory:
                 self._error = self._error or memory_limit()
 

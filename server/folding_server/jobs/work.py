@@ -24,8 +24,10 @@ from folding_server.jobs.outcome import facts_of
 from folding_server.jobs.places import REPORT, Places
 from folding_server.jobs.runner import FileSpec, JobSpec, Kind
 
-#: Runs get this share of a job's memory, so that they fail before the whole job does.
+#: Runs get this share of a job's memory and time, so that they fail before the whole job does,
 _RUNS_OF_ALL = 0.75
+#: or all but so many seconds, if that is more.
+_BESIDES_RUNS = 120.0
 #: Below it operators broadcast by other rules, and little is folded.
 _MIN_OPSET = 7
 #: It would send models to another machine, and is there wherever onnxruntime is.
@@ -133,10 +135,15 @@ def _runs(spec: JobSpec, places: Places, memory: int) -> dict[str, Any]:
         "tolerance": options.get("tolerance"),
         "provider": options.get("provider") or CPU_PROVIDER,
         "run_limits": RunLimits(
-            options.get("run_seconds") or RUN_LIMITS.seconds,
+            min(options.get("run_seconds") or RUN_LIMITS.seconds, _seconds_of_runs(spec.seconds)),
             min(options.get("run_memory") or most, most),
         ),
     }
+
+
+def _seconds_of_runs(seconds: float) -> float:
+    """The time that runs may take in a job of so many seconds."""
+    return max(seconds * _RUNS_OF_ALL, seconds - _BESIDES_RUNS)
 
 
 def _files(out: Path, target: Path) -> list[FileSpec]:
