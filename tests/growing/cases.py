@@ -100,12 +100,14 @@ def _overridden(g: Grower, model: ModelProto) -> Feed:
     """Make inputs of some stored tensors; other floats for them, as other integers rarely fit."""
     found: Feed = {}
     stored = model.graph.initializer
+    resizing = (n for n in model.graph.node if n.op_type in ("Resize", "Upsample"))
+    sizing = {name for node in resizing for name in node.input}
     for tensor in g.random.sample(list(stored), g.upto(min(3, len(stored)), 1)):
         value = numpy_helper.to_array(tensor)
         model.graph.input.append(
             helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
         )
-        if tensor.data_type == g.net.elem_type:
+        if tensor.data_type == g.net.elem_type and tensor.name not in sizing:
             found[tensor.name] = (value.astype(np.float64) * 1.25).astype(value.dtype)
     return found
 
