@@ -37,7 +37,7 @@ _LAYOUTS = {
     LAYOUT_EXTERNAL_DATA: "EXTERNAL_DATA",
 }
 _REPORT = "report.json"  # The name of another file that is sent back.
-_MOST_NAMES = 10_000
+_MOST = 10_000
 _MOST_DIMS = 64
 
 
@@ -195,6 +195,7 @@ def _run_seconds(told: RunOptions, terms: Terms) -> float:
 
 def _shapes(told: RunOptions) -> dict[str, list[int]]:
     _check_names(told.shapes, lambda: [shape.name for shape in told.shapes], "header.run.shapes")
+    _check_few(range(sum(len(shape.dims) for shape in told.shapes)), "header.run.shapes")
     for place, shape in enumerate(told.shapes):
         if len(shape.dims) > _MOST_DIMS or any(dim < 1 for dim in shape.dims):
             field = f"header.run.shapes[{place}].dims"
@@ -241,8 +242,8 @@ def _check_names(named: Sized, names_of: Callable[[], Sequence[str]], field: str
 
 
 def _check_few(named: Sized, field: str) -> None:
-    if len(named) > _MOST_NAMES:
-        raise _bad(field, f"has more than {_MOST_NAMES} names")
+    if len(named) > _MOST:
+        raise _bad(field, f"has more than {_MOST} entries")
 
 
 def _bad(field: str, why: str) -> ServiceError:

@@ -24,6 +24,10 @@ def model(*data: str, path: str = "m.onnx") -> pb.Model:
     return pb.Model(file=file(path), external_data=map(file, data))
 
 
+def shape(name: str, rank: int) -> pb.InputShape:
+    return pb.InputShape(name=name, dims=[1] * rank)
+
+
 def header(**told: Any) -> pb.FoldHeader:
     return pb.FoldHeader(model=model(), **told)
 
@@ -157,6 +161,10 @@ def test_what_is_no_digest_is_refused(digest: str) -> None:
             "header.run.shapes[0].dims",
         ),
         (
+            {"run": pb.RunOptions(shapes=[shape(f"x{n}", 63) for n in range(159)])},
+            "header.run.shapes",
+        ),
+        (
             {"job": pb.JobOptions(time_limit_seconds=float("inf"))},
             "header.job.time_limit_seconds",
         ),
@@ -197,7 +205,7 @@ def test_what_is_too_much_is_counted_before_it_is_looked_at() -> None:
     """It is refused for its number, whatever else is wrong with it."""
     assert refused(pb.FoldHeader(model=model(*[""] * 4))).reason == "UPLOAD_TOO_LARGE"
     error = refused(header(options=pb.FoldOptions(keep=[""] * 10_001)))
-    assert "has more than 10000 names" in str(error)
+    assert "has more than 10000 entries" in str(error)
 
 
 @pytest.mark.parametrize(
