@@ -361,7 +361,7 @@ class RunOptions(_message.Message):
 
     @_builtins.property
     def shapes(self) -> _containers.RepeatedCompositeFieldContainer[Global___InputShape]:
-        """The shapes of inputs that are made up, one for an input, at most 10,000."""
+        """The shapes of inputs that are made up, one for an input, at most 10,000 sizes in all."""
 
     def __init__(
         self,
