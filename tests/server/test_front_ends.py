@@ -103,12 +103,12 @@ def test_a_job_has_the_seconds_that_its_client_gives_it(server: Server, tmp_path
 
 
 def test_what_is_sent_while_a_job_runs_ends_it(server: Server, tmp_path: Path) -> None:
-    """More bytes than are wanted are no reason to go on."""
+    """More bytes than there are, in a file that the server may have already."""
     with server.stub() as stub:
         call, requests = started(stub, tmp_path)
         while next(call).progress.stage != "verify":
             pass
-        requests.put(pb.FoldRequest(chunk=pb.Chunk(data=b"more")))
+        requests.put(pb.FoldRequest(chunk=pb.Chunk(data=bytes(1 << 16))))
         assert end_of(call, requests).reason == "SIZE_MISMATCH"
         all_is_well(server, stub, tmp_path)
 
