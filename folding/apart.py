@@ -78,6 +78,6 @@ def aside(draft: Draft, reached: Reached) -> dict[str, int | None]:
     nodes = (index for value in sorted(values) for index in draft.readers(value))
     found: dict[str, int | None] = {draft.node(index).output[0]: None for index in nodes}
     for turn in (line.end for line in reached.lines if isinstance(line.end, Turn)):
-        parts = draft.node(turn.node).output
-        found |= dict.fromkeys(filter(None, parts if len(parts) > 1 else ()))
+        node = draft.node(turn.node)
+        found |= dict.fromkeys(filter(None, node.output if node.op_type == "Split" else ()))
     return found

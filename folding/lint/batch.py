@@ -116,7 +116,7 @@ def _is_over_batch(graph: Graph, index: int) -> bool:
     scope = graph.scope
     data = scope.reads[index][0]
     shape, axes = scope.shape(data), _axes(graph, index)
-    if shape is None or not axes or scope.type(data) not in FLOATS:
+    if not shape or not axes or scope.type(data) not in FLOATS:
         return False
     over = {axis % len(shape) for axis in axes}
     return 0 in over and len(over) < len(shape) and shape[0] != 1

@@ -120,7 +120,8 @@ def test_a_piece_may_make_again_what_it_is_given() -> None:
     made, _ = side_by_side(source)
     given = np.full((2, 1, 4), 7.0, np.float32)
 
-    found = named(made, {piece_input(0, "x"): feed_for(source)["x"], piece_input(0, "same"): given})
+    feed = {piece_input(number, "x"): feed_for(source)["x"] for number in (0, 1)}
+    found = named(made, {**feed, piece_input(0, "same"): given})
 
     np.testing.assert_array_equal(found[piece_output(0)][:, 1:], given)
     assert fold(source).operators == ["Conv", "Split", "Concat"]

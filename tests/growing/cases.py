@@ -108,7 +108,7 @@ def _overridden(g: Grower, model: ModelProto) -> Feed:
             helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
         )
         if tensor.data_type == g.net.elem_type and tensor.name not in sizing:
-            found[tensor.name] = (value.astype(np.float64) * 1.25).astype(value.dtype)
+            found[tensor.name] = np.asarray(value.astype(np.float64) * 1.25, value.dtype)
     return found
 
 

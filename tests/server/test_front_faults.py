@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import psutil
 import pytest
+from serving import wait_until
 from wire import Refusal, refusal
 
 from folding.errors import BadCall
@@ -125,7 +126,8 @@ def test_a_server_that_does_not_end_is_killed() -> None:
 
     assert found.returncode == 1
     assert "did not end within 0.2 seconds" in found.stderr
-    assert not psutil.pid_exists(int(found.stdout)) or is_dead(int(found.stdout))
+    left = int(found.stdout)
+    wait_until(lambda: not psutil.pid_exists(left) or is_dead(left), 5)
 
 
 def is_dead(number: int) -> bool:

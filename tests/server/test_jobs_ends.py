@@ -23,6 +23,7 @@ from jobbing import (
     until,
     wait_until_settled,
 )
+from serving import wait_until
 
 from folding_server.errors import ServiceError
 from folding_server.jobs import tree, work
@@ -146,6 +147,7 @@ def test_the_memory_of_a_job_is_that_of_all_its_processes(tmp_path: Path) -> Non
             wait_until_settled(processes[1])
             for process in processes:
                 process.suspend()
+            wait_until(lambda: all(process.status() == "stopped" for process in processes))
             sizes = [process.memory_info().rss for process in processes]
             assert tree.memory(processes[0]) == sum(sizes)
             assert tree.memory(processes[1]) == sizes[1]
