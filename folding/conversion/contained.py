@@ -63,8 +63,10 @@ def is_contained(node: Any) -> bool:
 
     if node.op in _MAY_NAME_A_FILE:
         attribute, harmless = _MAY_NAME_A_FILE[node.op]
-        place = node.attr[attribute].s.decode(errors="replace")
-        return bool(harmless.fullmatch(place))
+        place = node.attr.get(attribute)
+        if place is None or place.placeholder:  # The caller of the function says it, if any does.
+            return place is None
+        return bool(harmless.fullmatch(place.s.decode(errors="replace")))
     if any(listed.fullmatch(node.op) for listed in _LISTED):
         return True
     known = op_def_registry.get(node.op)

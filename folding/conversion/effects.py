@@ -50,7 +50,8 @@ def _run(graph_def: Any, starts: Iterable[str]) -> Iterator[Any]:
     """The nodes that are run with some, whatever a condition says, in functions as well."""
     nodes = {node.name: node for node in graph_def.node}
     functions = {found.signature.name: found for found in graph_def.library.function}
-    wanted, seen = list(starts), set()
+    gradients = {found.function_name: found.gradient_func for found in graph_def.library.gradient}
+    wanted, seen = [_node_of(start) for start in starts], set[str]()
     while wanted:
         name = wanted.pop()
         if name in seen:
@@ -59,6 +60,7 @@ def _run(graph_def: Any, starts: Iterable[str]) -> Iterator[Any]:
         bodies = functions[name].node_def if name in functions else ()
         if name in functions:
             wanted.extend(_instead(functions[name], functions.values()))
+            wanted.extend(filter(None, [gradients.get(name)]))
         for node in (*bodies, *((nodes[name],) if name in nodes else ())):
             yield node
             wanted.extend(_called(node, functions))
@@ -70,10 +72,16 @@ def _called(node: Any, functions: Mapping[str, Any]) -> Iterator[str]:
     """The functions that a node may run."""
     if node.op in functions:
         yield node.op
-    for value in node.attr.values():
+    yield from _named(node.attr.values())
+
+
+def _named(values: Iterable[Any]) -> Iterator[str]:
+    """The functions that attributes name, and those that are handed to them in turn."""
+    for value in values:
         for function in (value.func, *value.list.func):
             if function.name:
                 yield function.name
+            yield from _named(function.attr.values())
 
 
 def _instead(function: Any, functions: Iterable[Any]) -> Iterator[str]:

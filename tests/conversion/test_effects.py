@@ -175,15 +175,54 @@ def test_a_checkpoint_is_restored_by_reading_only(tmp_path: Path) -> None:
 
     def build(tf: Any) -> None:
         tf.add(input_x(tf), 1.0, name="out")
-        tf.io.write_file(str(target), "x", name="hostile")
+        hostile = tf.io.write_file(str(target), "x", name="hostile")
+        with tf.control_dependencies([hostile]):
+            tf.constant(1.0, name="after")
 
     source = saved_meta(tmp_path, build)
     meta = meta_graph_pb2.MetaGraphDef.FromString(source.read_bytes())
-    meta.saver_def.restore_op_name = "hostile"
-    source.write_bytes(meta.SerializeToString())
-    with pytest.raises(BadCall, match="'hostile' is WriteFile"):
-        converted(source, Kind.META_GRAPH, tmp_path / "refused")
+    for number, name in enumerate(("hostile", "hostile:0", "after:0")):
+        meta.saver_def.restore_op_name = name
+        source.write_bytes(meta.SerializeToString())
+        with pytest.raises(BadCall, match="'hostile' is WriteFile"):
+            converted(source, Kind.META_GRAPH, tmp_path / f"refused{number}")
     assert not target.exists()
+
+
+def function(library: Any, name: str, op: str, **attributes: str) -> Any:
+    """A function of one node with attributes that are texts."""
+    made = library.function.add()
+    made.signature.name = name
+    node = made.node_def.add(name="inner", op=op)
+    for key, text in attributes.items():
+        node.attr[key].s = text.encode()
+    return node
+
+
+@pytest.mark.parametrize("way", ["gradient", "handed on", "list", "placeholder"])
+def test_functions_are_found_however_they_are_named(way: str) -> None:
+    """As gradients of others, as what a function is to call in turn, and what it is to write to."""
+    from tensorflow.core.framework import graph_pb2  # noqa: PLC0415
+
+    graph = graph_pb2.GraphDef()
+    call = graph.node.add(name="out", op="PartitionedCall").attr["f"].func
+    call.name = "outer"
+    inner = function(graph.library, "outer", "PartitionedCall")
+    if way == "gradient":
+        function(graph.library, "evil", "WriteFile")
+        graph.library.gradient.add(function_name="outer", gradient_func="evil")
+    elif way == "placeholder":
+        inner.op = "PrintV2"
+        inner.attr["output_stream"].placeholder = "where"
+        call.attr["where"].s = b"file:///etc/x"
+    else:
+        function(graph.library, "evil", "WriteFile")
+        inner.attr["f"].placeholder = "g"
+        given = call.attr["g"]
+        (given.func if way == "handed on" else given.list.func.add()).name = "evil"
+
+    with pytest.raises(BadCall, match="is PrintV2" if way == "placeholder" else "is WriteFile"):
+        require_contained("net.pb", graph, ["out"], trust=False)
 
 
 @pytest.mark.parametrize(

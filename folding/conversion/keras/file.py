@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -91,7 +91,8 @@ def read_keras_file(path: Path) -> KerasFile:
         imports = _is_legacy(version)
         code = tuple(_code(model, "the model", imports=imports))
         layers = tuple(_layers(model))
-        return KerasFile(path, version, layers, code, tuple(_files(layers)))
+        files = (*_files(model), *(_linked(path) if is_hdf5 else ()))
+        return KerasFile(path, version, layers, code, files)
     except (ValueError, RecursionError) as error:
         raise BadModel(
             f"the description of the layers in {str(path)!r} cannot be read: {error}", hint=_AGAIN
@@ -155,6 +156,30 @@ def _from_hdf5(path: Path) -> tuple[str, bytes]:
     return version.decode() or "1", config
 
 
+def _linked(path: Path) -> list[tuple[str, str]]:
+    """What an HDF5 file takes from other files, by name."""
+    import h5py
+
+    found: list[tuple[str, str]] = []
+
+    def look(name: str, part: Any) -> None:
+        if isinstance(part, h5py.Dataset):
+            sources = part.virtual_sources() if part.is_virtual else ()
+            virtual = [source.file_name for source in sources]
+            found.extend((f"its part {name!r}", file) for file, *_ in part.external or ())
+            found.extend((f"its part {name!r}", file) for file in virtual if file != ".")
+            return
+        for key in part:
+            link = part.get(key, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                found.append((f"its part {key!r}", link.filename))
+
+    with h5py.File(path, "r") as file:
+        look("", file)
+        file.visititems(look)
+    return found
+
+
 def _text(value: Any) -> bytes:
     if value is None:
         return b""
@@ -174,12 +199,17 @@ def _layers(config: Any) -> Iterator[Layer]:
             yield from _layers(part)
 
 
-def _files(layers: Sequence[Layer]) -> Iterator[tuple[str, str]]:
-    """The layers that have words, and the file of words that they name where they should."""
-    for layer in layers:
-        words = layer.own.get("vocabulary")
-        if isinstance(words, str):
-            yield f"the {layer.kind} layer {layer.name!r}", words
+def _files(config: Any, within: str = "the model") -> Iterator[tuple[str, str]]:
+    """Who has words, whatever else it has, and the file of words that stands where they should."""
+    if isinstance(config, dict):
+        own = config.get("config")
+        if "class_name" in config and isinstance(own, dict):
+            within = f"the {config['class_name']} layer {own.get('name', '')!r}"
+        if isinstance(words := config.get("vocabulary"), str):
+            yield within, words
+    parts = config.values() if isinstance(config, dict) else config
+    for part in parts if isinstance(config, dict | list) else ():
+        yield from _files(part, within)
 
 
 def _code(config: Any, within: str, *, imports: bool) -> Iterator[str]:

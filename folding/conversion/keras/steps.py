@@ -89,7 +89,7 @@ def served_history(folder: Path) -> tuple[float | None, int | None]:
     momentum = float(str(np.float32(1 - decays.pop()))) if len(decays) == 1 else None
     variables = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     keys = (f"{name}/.ATTRIBUTES/VARIABLE_VALUE" for name in _COUNTERS)
-    counts = [int(variables.get_tensor(key)) for key in keys if variables.has_tensor(key)]
+    counts = [_count(variables.get_tensor(key)) for key in keys if variables.has_tensor(key)]
     return momentum, max(counts, default=0) or None
 
 
