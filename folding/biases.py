@@ -18,9 +18,7 @@ from itertools import islice
 from folding.absorb import shift_of
 from folding.affine import ChannelAffine
 from folding.chains import Chain
-from folding.current import composed
 from folding.draft import Draft
-from folding.plan import Kept
 from folding.walk import Walker
 
 
@@ -33,18 +31,17 @@ def with_biases(
     """
     draft, first = walker.draft, walker.stops(chain)[-1]
     found: list[int] = []
-    data = draft.node(first.node).input[first.slot]
+    whole, data = affine, draft.node(first.node).input[first.slot]
     while (index := draft.producer(data)) is not None and index in draft.shifts:
         is_private = draft.readers(data).count == 1 and not draft.is_seen(data)
-        if not is_private or not shift_of(draft, index).agrees_with(affine):
+        bias = shift_of(draft, index)
+        # Of several, each along an axis of its own, an affine that has none fits each alone.
+        if not is_private or not bias.agrees_with(whole):
             break
+        whole = whole.after(bias)
         found.append(index)
         data = draft.node(index).input[1 - draft.shifts[index].slot]
-    if not found:
-        return None
-    biases = tuple(reversed(found))
-    whole = composed(draft, walker.steps, (*biases, *chain.nodes))
-    return None if isinstance(whole, Kept) else (biases, whole)
+    return (tuple(reversed(found)), whole) if found else None
 
 
 def behind_new_biases(draft: Draft, known: int, chain_of: Mapping[int, Chain]) -> Iterator[Chain]:

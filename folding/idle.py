@@ -13,7 +13,7 @@ fail on that, where it did not before. Those whose values are as they were stay.
 2. It is one of ONNX's own operators, without a body and not random: others may do more than make
    their results.
 3. It is no affine, which is decided about like any other.
-4. What it reads is the first output of a node, or part of a Split, and rests on what is fed: such a
+4. What it reads is the first output of a node, no part of a Split, and rests on what is fed: such a
    value gets another name whenever it changes. Other reads count like those of any node.
 """
 
@@ -60,6 +60,6 @@ def _fed(scope: Scope) -> frozenset[str]:
     for index, reads in enumerate(scope.reads):
         if not resting.isdisjoint(reads):
             made = scope.makes[index]
-            resting.update(made)
-            found.update(made if scope.is_own(index, "Split") else made[:1])
+            resting.update(filter(None, made))
+            found.update(() if scope.is_own(index, "Split") else made[:1])
     return frozenset(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from graphs import DOUBLE, TYPES, Net, assert_folds_to, assert_same_function, fold, fold_unverified
 
@@ -93,4 +94,22 @@ def test_an_affine_is_decided_again_when_a_bias_has_come_before_it() -> None:
     result = fold(model)
 
     assert all(decision.is_folded for decision in result.plan.decisions)
+    assert_same_function(model, result.model)
+
+
+@pytest.mark.parametrize("rows", [4, 5])
+def test_biases_along_different_axes_are_not_taken_together(rows: int) -> None:
+    """One that is the same for all channels fits each of them, but they do not fit one another."""
+    net = Net(DOUBLE)
+    net.node("MatMul", net.input(rows, 4), net.weight(4, 4), out="p")
+    net.node("Mul", net.node("Add", "p", net.weight(4)), net.store(np.full((rows, 1), 2.0)))
+    net.node("Add", net.nodes[-1].output[0], net.weight(rows, 1), out="t")
+    net.batch_norm("t", 4, "v")
+    for part, value in (("gamma", 2.0), ("beta", 1.0), ("mean", 0.0), ("var", 1.0)):
+        net.stored[f"v.{part}"] = np.full(4, value)
+    ends = [net.node("MatMul", net.weight(3, rows), "v") for _ in range(4)]
+    model = net.model(*ends)
+
+    result = fold_unverified(model)
+
     assert_same_function(model, result.model)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from graphs import (
     DOUBLE,
+    INT64,
     TYPES,
     Net,
     assert_folds_to,
@@ -68,15 +69,19 @@ def test_downward_it_does_not_have_to_take_part() -> None:
     assert_folds_to(model, "Conv")
 
 
-def test_a_part_of_a_split_that_nothing_uses_goes_with_it() -> None:
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_part_of_a_split_is_not_changed_under_such_a_node(axis: int) -> None:
+    """It may keep its name as it changes, where the split is along another axis."""
     net = layer()
-    net.node("Split", "v", net.integers(1, 3), out="a,b", axis=1)
-    net.node("Sigmoid", "b", out="dead")
-    net.node("Concat", "b", "a", out="c", axis=1)
-    net.batch_norm("c", 4, "y")
+    net.node("Split", "v", net.integers(*((1, 3) if axis == 1 else (2, 3))), out="a,b", axis=axis)
+    net.node("Gather", net.weight(2), net.node("Cast", "b", to=INT64), out="dead")
+    net.batch_norm("a", 1 if axis == 1 else 4, "y")
     model = net.model("y")
 
-    assert_folds_to(model, "Conv", "Split", "Concat")
+    folded = fold_unverified(model).model
+
+    assert next(node for node in folded.graph.node if node.op_type == "Cast").input == ["b"]
+    assert (axis == 1) == (len(folded.graph.node) < len(model.graph.node))
 
 
 def test_in_a_body_it_goes_too() -> None:

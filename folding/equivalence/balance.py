@@ -94,7 +94,8 @@ class Balance:
         found: _Taken = {}
         if starts is None or ends is None or axes is None or steps is None:
             return found
-        if 0 in steps or len({len(given) for given in (starts, ends, axes, steps) if given}) > 1:
+        lengths = {len(starts), len(ends), *(len(given) for given in (axes, steps) if given)}
+        if 0 in steps or len(lengths) > 1:
             return found  # No runtime takes it.
         for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
             axis = axes[place] % len(shape) if axes else place
