@@ -253,6 +253,7 @@ def other(net: Net, kind: str) -> str:
         ),
         "a step of zero": lambda: cut(net, 4, 6, step=0),
         "more starts than ends": lambda: net.node("Slice", "v", net.integers(4, 4), *lists),
+        "no start": lambda: net.node("Slice", "v", net.integers(), net.integers(6)),
         "itself": lambda: "v",
         "a body": lambda: captured(net),
     }
@@ -381,6 +382,7 @@ def test_what_others_take_is_compared_too() -> None:
         "all",
         "a step of zero",
         "more starts than ends",
+        "no start",
     ],
 )
 def test_a_plan_that_takes_others_for_apart_is_found(

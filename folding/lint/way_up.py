@@ -96,7 +96,7 @@ class Way:
         axis = self.channel_axis
         for place, made, read, _ in reversed(self.passed):
             if axis is not None:
-                axis = _down(place, made, read, axis)
+                axis = _across(place, read, made, axis, down=True)
         return axis
 
     @property
@@ -130,7 +130,7 @@ def way_up(graph: Graph, name: str, axis: int | None) -> Way:
         _note(way, found)
         way.passed.append(Passed(found, shape, graph.scope.shape(data), way.axis))
         if way.axis is not None:
-            way.axis = _axis(*way.passed[-1][:3], way.axis)
+            way.axis = _across(*way.passed[-1][:3], way.axis)
         name = data
     return way
 
@@ -174,30 +174,20 @@ def _data(place: Place) -> str | None:
     return reads[0]
 
 
-def _axis(place: Place, made: Shape | None, read: Shape | None, axis: int) -> int | None:
-    """Where an axis of what a node makes is in what it reads, both from the right."""
+def _across(
+    place: Place, here: Shape | None, there: Shape | None, axis: int, *, down: bool = False
+) -> int | None:
+    """Where an axis of what a node makes is in what it reads, both from the right; or downward."""
     operator, node = place.operator, place.graph.scope.nodes[place.node]
     if operator not in _MOVING and operator != "Transpose":
         return axis
-    if made is None or read is None:
+    if here is None or there is None:
         return None
     if operator == "Transpose":
-        order = integers(node, "perm") or tuple(reversed(range(len(made))))
-        return order[axis + len(order)] - len(order)
-    return _moved(made, read, axis)
-
-
-def _down(place: Place, made: Shape | None, read: Shape | None, axis: int) -> int | None:
-    """Where an axis of what a node reads is in what it makes, both from the right."""
-    operator, node = place.operator, place.graph.scope.nodes[place.node]
-    if operator not in _MOVING and operator != "Transpose":
-        return axis
-    if made is None or read is None:
-        return None
-    if operator == "Transpose":
-        order = integers(node, "perm") or tuple(reversed(range(len(made))))
-        return order.index(axis + len(order)) - len(order)
-    return _moved(read, made, axis)
+        order = integers(node, "perm") or tuple(reversed(range(len(here))))
+        at = axis + len(order)
+        return (order.index(at) if down else order[at]) - len(order)
+    return _moved(here, there, axis)
 
 
 def _moved(made: Shape, read: Shape, axis: int) -> int | None:

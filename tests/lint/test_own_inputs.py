@@ -29,20 +29,23 @@ def of_features_in_products(net: Net) -> str:
     return net.node("Add", net.node("Mul", x, scale), shift)
 
 
-def of_features_without_gamma(net: Net) -> str:
+def rooted_squares(net: Net) -> tuple[str, str, str]:
+    """The data, their mean, and the inverse of the root of their mean square."""
     x = net.input("N", 40)
     mean = net.node("ReduceMean", x, axes=(0,))
     square = net.node("ReduceMean", net.node("Mul", x, x), axes=(0,))
-    scale = net.node("Reciprocal", net.node("Sqrt", net.node("Add", square, net.store(1e-3))))
+    root = net.node("Sqrt", net.node("Add", square, net.store(1e-3)))
+    return x, mean, net.node("Reciprocal", root)
+
+
+def of_features_without_gamma(net: Net) -> str:
+    x, mean, scale = rooted_squares(net)
     shift = net.node("Sub", net.weight(40), net.node("Mul", mean, scale))
     return net.node("Add", net.node("Mul", x, scale), shift)
 
 
 def of_features_without_beta(net: Net) -> str:
-    x = net.input("N", 40)
-    mean = net.node("ReduceMean", x, axes=(0,))
-    square = net.node("ReduceMean", net.node("Mul", x, x), axes=(0,))
-    root = net.node("Reciprocal", net.node("Sqrt", net.node("Add", square, net.store(1e-3))))
+    x, mean, root = rooted_squares(net)
     scale = net.node("Mul", root, net.positive(40))
     return net.node("Sub", net.node("Mul", x, scale), net.node("Mul", mean, scale))
 
