@@ -152,3 +152,18 @@ def test_closing_does_not_wait_for_it(tmp_path: Path, monkeypatch: pytest.Monkey
             assert time.monotonic() - start < AGAIN
 
     asyncio.run(run())
+
+
+def test_a_process_that_is_ended_as_it_is_waited_for_is_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is when what it was forked from ends, which then says that of it."""
+    asked = forkserver._asked
+    monkeypatch.setattr(forkserver, "_asked", lambda *_: asked(os._exit, (255,)))
+
+    async def run() -> None:
+        async with bench(tmp_path):
+            with pytest.raises(TimeoutError):
+                await asyncio.to_thread(forkserver.check)
+
+    asyncio.run(run())

@@ -91,9 +91,12 @@ def check() -> None:
             process = _asked(os.getpid, ())
             with _answering(_ANSWER):
                 process.join()
+            ended = process.exitcode != 0  # It says so of all when it ends itself.
             process.close()
-    except Lost as error:
-        raise TimeoutError("what all jobs are forked from did not answer, and was ended") from error
+    except Lost:
+        ended = True
+    if ended:
+        raise TimeoutError("what all jobs are forked from did not answer, and was ended")
 
 
 def _asked(target: Callable[..., object], arguments: tuple[Any, ...]) -> BaseProcess:
