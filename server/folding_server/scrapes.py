@@ -31,20 +31,27 @@ class Scrapes(ThreadingMixIn, WSGIServer):
         self.set_app(make_wsgi_app(registry))
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer on a thread, if there is one left."""
-        if self._free.acquire(blocking=False):
-            self._begun[request] = time.monotonic()
-            super().process_request(request, client_address)
-        else:
+        """Answer on a thread, if there is one left; ``RuntimeError`` if none can be started."""
+        if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        self._begun[request] = time.monotonic()
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # The loop that called says it to ``handle_error``, and goes on.
+            self._done(request)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Answer, and leave the thread to another."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            del self._begun[request]
-            self._free.release()
+            self._done(request)
+
+    def _done(self, request: socket.socket) -> None:
+        del self._begun[request]
+        self._free.release()
 
     def service_actions(self) -> None:
         """End what takes too long: this is called twice a second."""

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from socketserver import ThreadingMixIn
 from urllib.request import urlopen
 
 import pytest
@@ -53,6 +54,20 @@ def test_connections_that_say_little_end(port: int, monkeypatch: pytest.MonkeyPa
             return is_answered(port)
 
         wait_until(is_answered_now, 15)
+
+
+def test_they_are_answered_again_when_threads_can_be_started_again(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be answered takes no room."""
+
+    def none_left(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ThreadingMixIn, "process_request", none_left)
+        assert not any(is_answered(port) for _ in range(scrapes._MOST))
+    assert is_answered(port)
 
 
 def test_the_log_says_which_port_was_taken(caplog: pytest.LogCaptureFixture) -> None:
