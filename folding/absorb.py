@@ -9,7 +9,7 @@ takes over the affine's output name, so that nothing behind it changes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import prod
 
 from onnx import NodeProto
@@ -36,9 +36,10 @@ def absorb(draft: Draft, reached: Reached, out: str) -> list[Stop]:
     root = reached.lines[0]
     last = paths[root][-1]
     hosts = {line: host for line, path in paths.items() if (host := host_of(draft, line, path))}
-    keeper = keeper_of(draft, paths[root]) if reached.rest is not None else None
+    stays = {host.node for host in hosts.values()}
+    keeper = keeper_of(draft, paths[root], stays) if reached.rest is not None else None
     name = draft.node(last.node).name
-    stays = {stop.node for stop in (*hosts.values(), *([keeper] if keeper else []))}
+    stays |= {keeper.node} if keeper else set()
     gone = [s for path in paths.values() for s in path if s.is_affine and s.node not in stays]
     names = {stop.node: draft.node(stop.node).output[0] for stop in gone}
     held = [(stop.node, draft.node(stop.node).input[stop.slot]) for stop in gone]
@@ -79,7 +80,7 @@ def nodes_of(draft: Draft, reached: Reached) -> tuple[list[Stop], int]:
             added += host is None
             stays.add(host.node if host else -1)
     if reached.rest is not None:
-        keeper = keeper_of(draft, reached.lines[0].stops())
+        keeper = keeper_of(draft, reached.lines[0].stops(), stays)
         added += keeper is None
         stays.add(keeper.node if keeper else -1)
     return [stop for stop in affines_gone(reached) if stop.node not in stays], added
@@ -99,12 +100,12 @@ def host_of(draft: Draft, line: Line, path: Sequence[Stop]) -> Stop | None:
     return first if is_add else None
 
 
-def keeper_of(draft: Draft, path: Sequence[Stop]) -> Stop | None:
-    """The last Add of an affine whose shift stays."""
+def keeper_of(draft: Draft, path: Sequence[Stop], hosts: Collection[int]) -> Stop | None:
+    """The last Add of an affine whose shift stays; those of ``hosts`` hold what layers took in."""
     for stop in reversed(path):
         if not stop.is_affine:
             return None
-        if draft.node(stop.node).op_type == "Add":
+        if draft.node(stop.node).op_type == "Add" and stop.node not in hosts:
             return stop
     return None
 

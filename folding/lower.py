@@ -16,7 +16,7 @@ from folding.current import affine_at
 from folding.descent import Descended
 from folding.doubled import Doubled
 from folding.draft import Draft
-from folding.recognise import Recogniser
+from folding.recognise import Recogniser, Step
 from folding.way import Stop, Taken, Turn
 
 
@@ -30,7 +30,7 @@ def lower(
     """
     first, last = path[0], path[-1]
     data, out = draft.node(first.node).input[first.slot], draft.node(last.node).output[0]
-    keeper = keeper_of(draft, path) if found.rest is not None else None
+    keeper = keeper_of(draft, path, ()) if found.rest is not None else None
     gone = [s for s in (*path, *found.gone) if keeper is None or s.node != keeper.node]
     name = draft.node(last.node).name
     held = [(s.node, draft.node(s.node).input[s.slot]) for s in gone]
@@ -96,7 +96,7 @@ def nodes_below(
     )
     removed = [*path, *found.gone]
     if found.rest is not None:
-        keeper = keeper_of(draft, path)
+        keeper = keeper_of(draft, path, ())
         added += keeper is None
         removed = [s for s in removed if keeper is None or s.node != keeper.node]
     return removed, added
@@ -172,9 +172,24 @@ def host_below(draft: Draft, steps: Recogniser, end: Taken) -> tuple[Stop, Doubl
         if inner is None or draft.node(index).op_type != "Add" or not inner.agrees_with(wanted):
             continue
         whole = inner.after(wanted)
-        if whole.axis in (None, wanted.axis):
+        if whole.axis in (None, wanted.axis) and _begins_along(draft, steps, index, wanted.axis):
             return Stop(index, slot, is_affine=True), whole.shift
     return None
+
+
+def _begins_along(draft: Draft, steps: Recogniser, index: int, axis: int | None) -> bool:
+    """Whether the affine that a node begins has no other axis than this one.
+
+    Else that affine would no longer be one: its numbers would be along two axes.
+    """
+    while draft.is_read_once(value := draft.node(index).output[0]) and not draft.is_seen(value):
+        (index,) = draft.readers(value)
+        step = steps.steps.get(index)
+        if not isinstance(step, Step):
+            return True
+        if step.axis is not None:
+            return step.axis == axis
+    return True
 
 
 def _output_axis(draft: Draft, end: Taken) -> int | None:

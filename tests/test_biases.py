@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from graphs import DOUBLE, TYPES, Net, assert_folds_to, assert_same_function, fold, fold_unverified
 
@@ -113,3 +114,37 @@ def test_biases_along_different_axes_are_not_taken_together(rows: int) -> None:
     result = fold_unverified(model)
 
     assert_same_function(model, result.model)
+
+
+@pytest.mark.parametrize("scale", [np.full(2, 2.0), 2.0])
+@pytest.mark.parametrize("elem_type", TYPES)
+def test_a_shift_that_stays_does_not_take_the_place_of_the_bias(
+    elem_type: int, scale: npt.ArrayLike
+) -> None:
+    """The scale goes over the bias into the layer; the shift is along another axis than both."""
+    net = Net(elem_type)
+    net.node("MatMul", net.weight(2, 4), net.input(2, 4, 2), out="m")
+    net.node("Add", "m", net.weight(2, 1), out="v")
+    net.node("Sub", "v", net.weight(2), out="s")
+    net.node("Div", "s", net.store(np.asarray(scale)), out="d")
+    net.node("Relu", "d", out="y")
+
+    assert_folds_to(net.model("y"), "MatMul", "Add", "Add", "Relu")
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 1), ()])
+@pytest.mark.parametrize("width", [3, 4])
+@pytest.mark.parametrize("elem_type", TYPES)
+def test_no_shift_goes_into_a_bias_that_an_affine_along_another_axis_begins_with(
+    elem_type: int, width: int, shape: tuple[int, ...]
+) -> None:
+    """That bias has one number, which another along the last axis could be added to."""
+    net = Net(elem_type)
+    net.node("Relu", net.input(2, 4, 5, 2), out="r")
+    net.node("Add", net.node("Mul", "r", net.weight(2)), net.weight(2), out="a")
+    net.node("MatMul", "a", net.weight(2, width), out="m")
+    net.node("Add", "m", net.store(np.full(shape, 0.7)), out="b")
+    net.node("Mul", net.node("Neg", "b"), net.weight(4, 1, 1), out="d")
+    net.node("Conv", "d", net.weight(3, 4, 1, 1), out="y")
+
+    assert_folds_to(net.model("y"), "Relu", "MatMul", "Add", "Conv")
