@@ -6,21 +6,17 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from folding.conversion.keras import reach
 from folding.errors import BadCall, BadModel
 
 #: How long a description of layers may be.
 _LONGEST = 1 << 28
-_PARTS = ("metadata.json", "config.json", "model.weights.h5")
-#: Classes that run what the file brings, and what stands for a function whose code is in it.
-_RUNS_CODE = frozenset({"Lambda", "TFSMLayer", "__lambda__"})
-#: What has a class, and is no layer.
-_FUNCTIONS = frozenset({"__lambda__", "__tensor__", "function"})
-#: Where classes come from that nobody else wrote; what a notebook defined is not there any more.
-_OWN_PACKAGES = frozenset({"__main__", "builtins", "keras", "tf_keras"})
+#: The part of a .keras file that holds the arrays.
+WEIGHTS = "model.weights.h5"
+_PARTS = ("metadata.json", "config.json", WEIGHTS)
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 #: HDF5 begins at the beginning, or behind what is not its own: at a power of two from here on.
 _FIRST_OFFSET = 512
@@ -42,7 +38,7 @@ class KerasFile:
     """A file of either format: the Keras that wrote it, and its layers.
 
     ``code`` says what of it would run code of the file or import some, ``files`` what of it would
-    read which other file.
+    read which other file; ``operators`` are layers that are one of TensorFlow's, as its NodeDef.
     """
 
     path: Path
@@ -50,6 +46,7 @@ class KerasFile:
     layers: tuple[Layer, ...]
     code: tuple[str, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
+    operators: tuple[tuple[str, dict[str, Any]], ...] = ()
 
     @property
     def is_legacy(self) -> bool:
@@ -64,11 +61,15 @@ class KerasFile:
                 " --trust if you know where the file comes from."
             )
             raise BadCall(f"{self.code[0]} of {str(self.path)!r} holds code", hint=hint)
-        for layer, file in self.files if not trust else ():
-            raise BadCall(
-                f"{layer} of {str(self.path)!r} reads the file {file!r}",
-                hint="Give --trust if it may, or save the model once that is a part of it.",
-            )
+        if self.files and not trust:
+            raise self.reads(*self.files[0])
+
+    def reads(self, part: str, other: str) -> BadCall:
+        """What to say of a part that lies in another file."""
+        return BadCall(
+            f"{part} of {str(self.path)!r} reads the file {other!r}",
+            hint="Give --trust if it may, or save the model once that is a part of it.",
+        )
 
 
 def _is_legacy(version: str) -> bool:
@@ -88,11 +89,9 @@ def read_keras_file(path: Path) -> KerasFile:
     version, config = _from_hdf5(path) if is_hdf5 else _from_zip(path)
     try:
         model = json.loads(config)
-        imports = _is_legacy(version)
-        code = tuple(_code(model, "the model", imports=imports))
-        layers = tuple(_layers(model))
-        files = (*_files(model), *(_linked(path) if is_hdf5 else ()))
-        return KerasFile(path, version, layers, code, files)
+        code = tuple(reach.code(model, is_legacy=_is_legacy(version)))
+        files, operators = tuple(reach.files(model)), tuple(reach.operators(model))
+        return KerasFile(path, version, tuple(_layers(model)), code, files, operators)
     except (ValueError, RecursionError) as error:
         raise BadModel(
             f"the description of the layers in {str(path)!r} cannot be read: {error}", hint=_AGAIN
@@ -156,30 +155,6 @@ def _from_hdf5(path: Path) -> tuple[str, bytes]:
     return version.decode() or "1", config
 
 
-def _linked(path: Path) -> list[tuple[str, str]]:
-    """What an HDF5 file takes from other files, by name."""
-    import h5py
-
-    found: list[tuple[str, str]] = []
-
-    def look(name: str, part: Any) -> None:
-        if isinstance(part, h5py.Dataset):
-            sources = part.virtual_sources() if part.is_virtual else ()
-            virtual = [source.file_name for source in sources]
-            found.extend((f"its part {name!r}", file) for file, *_ in part.external or ())
-            found.extend((f"its part {name!r}", file) for file in virtual if file != ".")
-            return
-        for key in part:
-            link = part.get(key, getlink=True)
-            if isinstance(link, h5py.ExternalLink):
-                found.append((f"its part {key!r}", link.filename))
-
-    with h5py.File(path, "r") as file:
-        look("", file)
-        file.visititems(look)
-    return found
-
-
 def _text(value: Any) -> bytes:
     if value is None:
         return b""
@@ -197,43 +172,3 @@ def _layers(config: Any) -> Iterator[Layer]:
     elif isinstance(config, list):
         for part in config:
             yield from _layers(part)
-
-
-def _files(config: Any, within: str = "the model") -> Iterator[tuple[str, str]]:
-    """Who has words, whatever else it has, and the file of words that stands where they should."""
-    if isinstance(config, dict):
-        own = config.get("config")
-        if "class_name" in config and isinstance(own, dict):
-            within = f"the {config['class_name']} layer {own.get('name', '')!r}"
-        if isinstance(words := config.get("vocabulary"), str):
-            yield within, words
-    parts = config.values() if isinstance(config, dict) else config
-    for part in parts if isinstance(config, dict | list) else ():
-        yield from _files(part, within)
-
-
-def _code(config: Any, within: str, *, imports: bool) -> Iterator[str]:
-    """Whatever in a description would run code of the file, named after the layer it is in.
-
-    It goes by what stands there, not by what a layer has to look like. ``imports`` is whether a
-    class is looked for in whatever module it names, as Keras 2 does, which runs that.
-    """
-    if isinstance(config, dict):
-        kind, own = str(config.get("class_name")), config.get("config")
-        if isinstance(own, dict) and kind not in _FUNCTIONS:
-            within = f"the {kind} layer {own.get('name', '')!r}"
-        named = {
-            name.rpartition(">")[2].strip() for name in (kind, str(config.get("registered_name")))
-        }
-        is_lambda = any(key.endswith("_type") and part == "lambda" for key, part in config.items())
-        if named & _RUNS_CODE or is_lambda or (imports and _is_foreign(config.get("module"))):
-            yield within
-    parts = config.values() if isinstance(config, dict) else config
-    for part in parts if isinstance(config, (dict, list)) else ():
-        yield from _code(part, within, imports=imports)
-
-
-def _is_foreign(module: Any) -> bool:
-    """Whether a module that is not Keras' own could be imported."""
-    package = str(module or "keras").partition(".")[0]
-    return package not in _OWN_PACKAGES and find_spec(package or "keras") is not None

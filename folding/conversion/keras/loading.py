@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from contextlib import nullcontext
+import zipfile
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
-from folding.conversion.keras.file import KerasFile
+from folding.conversion.contained import is_contained
+from folding.conversion.keras.file import WEIGHTS, KerasFile
+from folding.conversion.keras.reach import linked
 from folding.conversion.keras.virtual_batches import mended
 from folding.errors import BadCall, BadModel
 
@@ -42,12 +45,48 @@ def load(library: Any, file: KerasFile, *, trust: bool) -> Any:
         BadModel: it is damaged, or a class of it is unknown here.
     """
     file.require_contained(trust=trust)
+    if not trust:
+        _require_contained(file)
     try:
         if not trust:
             _refuse_code()
         with mended(library) if file.is_legacy else nullcontext():
             return library.saving.load_model(str(file.path), compile=False, safe_mode=not trust)
     except _FAULTS as error:
+        raise _explained(file, str(error)) from error
+
+
+def _require_contained(file: KerasFile) -> None:
+    """Refuse arrays that lie in other files, and operators that may do more than compute."""
+    for part, other in _elsewhere(file):
+        raise file.reads(part, other)
+    for layer, described in file.operators if file.is_legacy else ():
+        from google.protobuf.json_format import ParseDict, ParseError
+        from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+        try:
+            node = ParseDict(described, NodeDef())
+        except ParseError as error:
+            text = f"{layer} of {str(file.path)!r} cannot be read: {error}"
+            raise BadModel(text, hint="Save it again.") from error
+        if not is_contained(node):
+            text = f"{layer} of {str(file.path)!r} may use files, the network or foreign code"
+            hint = "Convert it with --trust if you know who made it: it is run to compare results."
+            raise BadCall(f"{text}: it is {node.op}", hint=hint)
+
+
+def _elsewhere(file: KerasFile) -> list[tuple[str, str]]:
+    """The arrays of a file that lie in other files, and those."""
+    import h5py
+
+    try:
+        with ExitStack() as stack:
+            arrays: Any = file.path
+            if zipfile.is_zipfile(file.path):
+                archive = stack.enter_context(zipfile.ZipFile(file.path))
+                arrays = stack.enter_context(archive.open(WEIGHTS))
+            return linked(stack.enter_context(h5py.File(arrays, "r")))
+    except (*_FAULTS, zipfile.BadZipFile, EOFError) as error:
         raise _explained(file, str(error)) from error
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from folding.conversion.keras.file import read_keras_file
@@ -146,35 +144,3 @@ def test_damaged_bytes_are_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(BadModel, match="damaged"):
         read_keras_file(path)
-
-
-@pytest.mark.frameworks
-def test_arrays_that_lie_in_other_files_need_trust(tmp_path: Path) -> None:
-    """By a link, as raw bytes, or as a view; whatever lies in the file itself needs nothing."""
-    h5py = pytest.importorskip("h5py")
-    path = tmp_path / "m.h5"
-    with h5py.File(path, "w") as file:
-        file.attrs["keras_version"] = "2.15.0"
-        file.attrs["model_config"] = json.dumps(DENSE)
-        weights = file.create_group("model_weights")
-        weights["own"] = np.ones(4, np.float32)
-        weights["soft"] = h5py.SoftLink("/model_weights/own")
-    read_keras_file(path).require_contained(trust=False)
-    ways: dict[str, Callable[[Any], object]] = {
-        "linked": lambda w: w.__setitem__("a", h5py.ExternalLink("linked.h5", "d")),
-        "raw": lambda w: w.create_dataset("a", (4,), "f4", external=[("raw.bin", 0, 16)]),
-        "seen": lambda w: w.create_virtual_dataset("a", _view(h5py)),
-    }
-    for name, add in ways.items():
-        other = tmp_path / f"{name}.h5"
-        other.write_bytes(path.read_bytes())
-        with h5py.File(other, "a") as file:
-            add(file["model_weights"])
-        with pytest.raises(BadCall, match=f"reads the file '{name}"):
-            read_keras_file(other).require_contained(trust=False)
-
-
-def _view(h5py: Any) -> Any:
-    layout = h5py.VirtualLayout((4,), "f4")
-    layout[:] = h5py.VirtualSource("seen.h5", "d", shape=(4,))
-    return layout

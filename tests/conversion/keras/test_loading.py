@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from folding.conversion.keras.file import KerasFile
+from folding.conversion.keras import loading
+from folding.conversion.keras.file import KerasFile, read_keras_file
 from folding.conversion.keras.loading import load
 from folding.errors import BadCall, BadModel
 
 FILE = KerasFile(Path("m.keras"), "3.15.1", ())
+
+
+@pytest.fixture(autouse=True)
+def no_arrays(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is not there, but where a test makes one."""
+    if "tmp_path" not in request.fixturenames:
+        monkeypatch.setattr(loading, "_elsewhere", lambda _: [])
 
 
 def _library(error: Exception) -> Any:
@@ -75,3 +87,54 @@ def test_it_is_loaded_as_little_as_can_be() -> None:
     for trust in (False, True):
         assert load(library, FILE, trust=trust) == "m.keras"
     assert chosen == [{"compile": False, "safe_mode": safe} for safe in (True, False)]
+
+
+@pytest.mark.frameworks
+def test_arrays_that_lie_in_other_files_need_trust(tmp_path: Path) -> None:
+    """By a link, as raw bytes, or as a view; whatever lies in the file itself needs nothing."""
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["keras_version"] = "2.15.0"
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential"})
+        weights = file.create_group("model_weights")
+        weights["own"] = np.ones(4, np.float32)
+        weights["soft"] = h5py.SoftLink("/model_weights/own")
+    loading._require_contained(read_keras_file(path))
+    ways: dict[str, Callable[[Any], object]] = {
+        "linked": lambda w: w.__setitem__("a", h5py.ExternalLink("linked.h5", "d")),
+        "raw": lambda w: w.create_dataset("a", (4,), "f4", external=[("raw.bin", 0, 16)]),
+        "seen": lambda w: w.create_virtual_dataset("a", _view(h5py)),
+    }
+    for name, add in ways.items():
+        other = tmp_path / f"{name}.h5"
+        other.write_bytes(path.read_bytes())
+        with h5py.File(other, "a") as file:
+            add(file["model_weights"])
+        zipped = tmp_path / f"{name}.keras"
+        with zipfile.ZipFile(zipped, "w") as archive:
+            archive.writestr("metadata.json", json.dumps({"keras_version": "2.15.0"}))
+            archive.writestr("config.json", "{}")
+            archive.write(other, "model.weights.h5")
+        for stored in (other, zipped):
+            with pytest.raises(BadCall, match=f"reads the file '{name}"):
+                loading._require_contained(read_keras_file(stored))
+
+
+def _view(h5py: Any) -> Any:
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource("seen.h5", "d", shape=(4,))
+    return layout
+
+
+@pytest.mark.frameworks
+def test_arrays_that_cannot_be_read_are_damage(tmp_path: Path) -> None:
+    """No traceback of HDF5."""
+    pytest.importorskip("h5py")
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "2.15.0"}))
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", "no arrays")
+    with pytest.raises(BadModel, match="cannot load"):
+        loading._require_contained(read_keras_file(path))
