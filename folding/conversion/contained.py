@@ -73,6 +73,17 @@ def is_contained(node: Any) -> bool:
     return known is None or not (known.is_stateful or _takes_text(known))
 
 
+def keeps_state(node: Any) -> bool:
+    """Whether TensorFlow runs a node only where its result is asked for; not if it is a function's.
+
+    It may evaluate any other as it infers shapes.
+    """
+    from tensorflow.python.framework import op_def_registry
+
+    known = op_def_registry.get(node.op)
+    return known is not None and bool(known.is_stateful)
+
+
 def _takes_text(known: Any) -> bool:
     """Whether the definition of an operator has an input or an attribute that can name something.
 

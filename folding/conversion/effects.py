@@ -6,14 +6,12 @@ What those may do that are not known to stay within it (``contained``) is the us
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from folding.conversion.contained import is_contained
+from folding.conversion.contained import is_contained, keeps_state
 from folding.errors import BadCall
-
-#: What brings a checkpoint's arrays in, where nothing else is asked of it.
-RESTORING = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
 
 
 def require_contained(
@@ -22,7 +20,8 @@ def require_contained(
     starts: Iterable[str],
     *,
     trust: bool,
-    allowed: frozenset[str] = frozenset(),
+    loads_all: bool = False,
+    allows: Callable[[Any], bool] | None = None,
 ) -> None:
     """Refuse a graph that reaches beyond itself, unless it is trusted.
 
@@ -31,7 +30,9 @@ def require_contained(
         graph_def: the graph with its functions.
         starts: the nodes and functions that are run; what they need is, too.
         trust: whether the source may do what it likes.
-        allowed: operators that are no reason to refuse it.
+        loads_all: whether TensorFlow gets all of it, not what is run alone. Inferring shapes, it
+            evaluates what keeps no state, for nobody.
+        allows: which nodes are no reason to refuse it, whatever they do.
 
     Raises:
         BadCall: it does.
@@ -39,19 +40,60 @@ def require_contained(
     if trust:
         return
     functions = {found.signature.name for found in graph_def.library.function}
-    for node in _run(graph_def, starts):
-        if node.op not in allowed | functions and not is_contained(node):
+    evaluated = (node for node in _nodes(graph_def) if loads_all and not keeps_state(node))
+    for node in _run(graph_def, starts, evaluated):
+        is_known = node.op in functions or (allows is not None and allows(node))
+        if not is_known and not is_contained(node):
             text = f"{name!r} may use files, the network or foreign code when it is run: its node"
             hint = "Convert it with --trust if you know who made it: it is run to compare results."
             raise BadCall(f"{text} {node.name!r} is {node.op}", hint=hint)
 
 
-def _run(graph_def: Any, starts: Iterable[str]) -> Iterator[Any]:
-    """The nodes that are run with some, whatever a condition says, in functions as well."""
+def is_restoring(node: Any, file_name: str) -> bool:
+    """Whether a node brings in arrays of the checkpoint that one tensor names."""
+    restores = node.op in ("Restore", "RestoreSlice", "RestoreV2")
+    return restores and _node_of(node.input[0]) == _node_of(file_name)
+
+
+def run_alone(graph_def: Any, starts: Iterable[str]) -> Any:
+    """The graph of what is run with some nodes, and nothing else."""
+    seen = set[str]()
+    deque(_run(graph_def, starts, seen=seen), maxlen=0)
+    alone, library = type(graph_def)(versions=graph_def.versions), graph_def.library
+    alone.node.extend(node for node in graph_def.node if node.name in seen)
+    called = (found for found in library.function if found.signature.name in seen)
+    alone.library.function.extend(called)
+    gradients = (found for found in library.gradient if found.function_name in seen)
+    alone.library.gradient.extend(gradients)
+    return alone
+
+
+def _nodes(graph_def: Any) -> Iterator[Any]:
+    yield from graph_def.node
+    for function in graph_def.library.function:
+        yield from function.node_def
+
+
+def _run(
+    graph_def: Any,
+    starts: Iterable[str],
+    others: Iterable[Any] = (),
+    *,
+    seen: set[str] | None = None,
+) -> Iterator[Any]:
+    """The nodes that are run with some, whatever a condition says, in functions as well.
+
+    ``others`` are nodes that are run besides, with the functions that they call. ``seen`` gets the
+    names of all nodes and functions that are run.
+    """
     nodes = {node.name: node for node in graph_def.node}
     functions = {found.signature.name: found for found in graph_def.library.function}
     gradients = {found.function_name: found.gradient_func for found in graph_def.library.gradient}
-    wanted, seen = [_node_of(start) for start in starts], set[str]()
+    wanted = [_node_of(start) for start in starts]
+    seen = set[str]() if seen is None else seen
+    for node in others:
+        yield node
+        wanted.extend(_called(node, functions))
     while wanted:
         name = wanted.pop()
         if name in seen:

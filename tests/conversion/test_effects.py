@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conversion.tf1.saving import input_x, saved_graph, saved_meta
 
-from folding.conversion.effects import RESTORING, require_contained
+from folding.conversion.effects import require_contained
 from folding.conversion.job import Job, Kind, Product
 from folding.errors import BadCall
 
@@ -275,7 +275,7 @@ def test_operators_that_reach_out(op: str, attribute: str, value: str) -> None:
 @pytest.mark.parametrize(
     "op",
     [
-        *("Snapshot", "ShardedFilename", "Print", "PrintV2", "DecodeProtoV2", "RestoreV2"),
+        *("Snapshot", "ShardedFilename", "Print", "PrintV2", "DecodeProtoV2"),
         *("Conv2D", "StringJoin", "VarHandleOp", "HashTableV2", "If", "StatelessRandomUniformV2"),
         *("StatefulUniform", "TensorListStack", "FixedUnigramCandidateSampler", "IteratorGetNext"),
         *("RngReadAndSkip", "Unheard"),
@@ -289,4 +289,4 @@ def test_operators_that_stay_within(op: str) -> None:
     node = graph.node.add(name="out", op=op)
     node.attr["output_stream"].s = b"stderr"
     node.attr["descriptor_source"].s = b"local://"
-    require_contained("it", graph, ["out"], trust=False, allowed=RESTORING)
+    require_contained("it", graph, ["out"], trust=False)

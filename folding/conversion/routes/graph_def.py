@@ -7,9 +7,11 @@ What TensorFlow computes with the graph as it was saved is the reference.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from folding.conversion.effects import RESTORING, require_contained
+from folding.conversion.effects import is_restoring, require_contained, run_alone
 from folding.conversion.job import MODEL, Job, Port, Product
 from folding.conversion.tf1.correcting import with_corrected
 from folding.conversion.tf1.inference import Inference, inference
@@ -37,7 +39,7 @@ def run(job: Job) -> Product:
 
     source = loaded(job)
     outputs = chosen_outputs(source.graph, job.outputs, source.signed)
-    _require_contained(job, source, outputs)
+    source = _contained(job, source, outputs)
     found = inference(source, outputs, job.freeze)
     statistics, warnings = write_all(job, source, found), list(_warnings(found))
     if job.correct_averages:
@@ -60,13 +62,30 @@ def run(job: Job) -> Product:
     )
 
 
-def _require_contained(job: Job, source: Loaded, outputs: Sequence[Tensor]) -> None:
-    """Refuse what reaches beyond the graph: for its outputs, or as it restores its variables."""
+def _contained(job: Job, source: Loaded, outputs: Sequence[Tensor]) -> Loaded:
+    """What of a graph is run: for its outputs, and to restore its variables.
+
+    TensorFlow never gets the rest, of which it would evaluate some as it infers shapes.
+
+    Raises:
+        BadCall: some of it reaches beyond the graph.
+    """
     name, graph_def = str(job.source), source.graph_def
-    require_contained(name, graph_def, [tensor.node for tensor in outputs], trust=job.trust)
-    if source.meta is not None:
-        starts = [source.meta.saver_def.restore_op_name]
-        require_contained(name, graph_def, starts, trust=job.trust, allowed=RESTORING)
+    starts = [tensor.node for tensor in outputs]
+    require_contained(name, graph_def, starts, trust=job.trust)
+    if source.meta is None:
+        return replace(source, graph_def=run_alone(graph_def, starts))
+    saver = source.meta.saver_def
+    allows = partial(is_restoring, file_name=saver.filename_tensor_name)
+    restoring = [saver.restore_op_name, saver.filename_tensor_name]
+    require_contained(name, graph_def, restoring, trust=job.trust, allows=allows)
+    alone = type(source.meta)(
+        meta_info_def=source.meta.meta_info_def,
+        graph_def=run_alone(graph_def, [*starts, *restoring]),
+        saver_def=saver,
+        signature_def=source.meta.signature_def,
+    )
+    return replace(source, graph_def=alone.graph_def, meta=alone)
 
 
 def _graph_def(source: Loaded, found: Inference) -> Any:

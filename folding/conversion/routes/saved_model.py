@@ -5,7 +5,7 @@ Those of TensorFlow 1 are a graph beside a checkpoint, and converted as such.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,9 +68,17 @@ def _require_contained(job: Job) -> None:
     """Refuse what reaches beyond the graph: it would as it is loaded, or as it is run."""
     for graph in graphs_of(job.source):
         signed = [info.name for s in graph.signature_def.values() for info in s.outputs.values()]
-        starts = [name.partition(":")[0] for name in signed]
-        starts.extend(graph.object_graph_def.concrete_functions)
-        require_contained(str(job.source), graph.graph_def, starts, trust=job.trust)
+        starts = [*signed, *_functions(graph.object_graph_def)]
+        name, graph_def = str(job.source), graph.graph_def
+        require_contained(name, graph_def, starts, trust=job.trust, loads_all=True)
+
+
+def _functions(objects: Any) -> Iterator[str]:
+    """The functions of the objects that are made as a SavedModel is loaded, which may run them."""
+    yield from objects.concrete_functions
+    for node in objects.nodes:
+        yield from node.function.concrete_functions
+        yield node.bare_concrete_function.concrete_function_name
 
 
 def _loaded(job: Job) -> Any:

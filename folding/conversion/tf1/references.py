@@ -85,5 +85,7 @@ def _running(loaded: Loaded) -> Iterator[Any]:
             tf.import_graph_def(loaded.graph_def, name="")
         else:
             saver = v1.train.import_meta_graph(loaded.meta, clear_devices=True)
+            if saver is None:
+                raise ValueError("it has no saver_def, which says how variables are restored")
             saver.restore(session, loaded.prefix)
         yield session
