@@ -162,7 +162,7 @@ def host_below(draft: Draft, steps: Recogniser, end: Taken) -> tuple[Stop, Doubl
     """The Add of a bias right behind a layer, if it may take more, and what it adds then."""
     value, shift = draft.node(end.node).output[0], end.absorbed.shift
     assert shift is not None
-    if draft.is_seen(value) or not draft.is_read_once(value):
+    if draft.is_seen(value) or draft.readers(value).count != 1:
         return None
     wanted = ChannelAffine(Doubled.exact(1.0), shift, end.absorbed.shift_axis)
     for index in draft.readers(value):
@@ -182,13 +182,14 @@ def _begins_along(draft: Draft, steps: Recogniser, index: int, axis: int | None)
 
     Else that affine would no longer be one: its numbers would be along two axes.
     """
-    while draft.is_read_once(value := draft.node(index).output[0]) and not draft.is_seen(value):
-        (index,) = draft.readers(value)
-        step = steps.steps.get(index)
-        if not isinstance(step, Step):
-            return True
+    scope = draft.scope
+    while isinstance(step := steps.steps.get(index), Step):
         if step.axis is not None:
             return step.axis == axis
+        readers, value = scope.readers.get(scope.makes[index][0], ()), draft.node(index).output[0]
+        if len(readers) != 1 or readers[0] not in draft.readers(value):
+            return True
+        index = readers[0]
     return True
 
 

@@ -106,9 +106,13 @@ class Stretch:
     asks: bool
 
     def is_open_to(self, affine: ChannelAffine, narrows_to: int) -> bool:
-        """Whether another affine right behind comes as far."""
+        """Whether another affine right behind comes as far.
+
+        A start with the same number for each channel may have met others along another axis.
+        """
         same = affine.axis is None or (
             (affine.axis, affine.channels) == (self.start.axis, self.start.channels)
+            and self.start.narrowed().axis is not None
         )
         harmless = not self.asks or (affine.keeps_order and affine.is_scale)
         return same and harmless and narrows_to == self.narrows_to
