@@ -75,21 +75,12 @@ def _nodes(draft: Draft, graph: GraphProto) -> None:
         if changed is not None:
             nodes.append(node)
         added = (draft.nodes[new] for new in behind.get(index, ()))
-        nodes += _in_order([node for node in added if node is not None])
+        nodes += [node for node in added if node is not None]
     if structure:
         kept = GraphProto()
         kept.node.extend(nodes)
         del graph.node[:]
         graph.node.extend(kept.node)
-
-
-def _in_order(added: list[NodeProto]) -> list[NodeProto]:
-    """New nodes behind one place, each behind those whose results it reads."""
-    left, found = {node.output[0]: node for node in added}, list[NodeProto]()
-    while left:
-        ready = [name for name, node in left.items() if left.keys().isdisjoint(node.input)]
-        found += map(left.pop, ready)
-    return found
 
 
 def _tensors(draft: Draft, graph: GraphProto, folded: Model) -> None:

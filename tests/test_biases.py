@@ -148,3 +148,62 @@ def test_no_shift_goes_into_a_bias_that_an_affine_along_another_axis_begins_with
     net.node("Conv", "d", net.weight(3, 4, 1, 1), out="y")
 
     assert_folds_to(net.model("y"), "Relu", "MatMul", "Add", "Conv")
+
+
+def over_a_bias(elem_type: int, width: int) -> Net:
+    """An affine goes down into a layer with a bias ``b`` that has one number."""
+    net = Net(elem_type)
+    net.node("Relu", net.input(2, 4, 5, 2), out="r")
+    net.node("Add", net.node("Mul", "r", net.weight(2)), net.weight(2), out="a")
+    net.node("MatMul", "a", net.weight(2, width), out="m")
+    net.node("Add", "m", net.store(0.7), out="b")
+    return net
+
+
+@pytest.mark.parametrize("width", [3, 4])
+def test_who_asks_for_a_shape_does_not_matter(width: int) -> None:
+    """Whether the bias begins an affine along another axis is seen in what reads its values."""
+    net = over_a_bias(DOUBLE, width)
+    net.node("Shape", "b", out="s")
+    net.node("Conv", net.node("Mul", "b", net.weight(4, 1, 1)), net.weight(3, 4, 1, 1), out="y")
+
+    assert_folds_to(net.model("y", "s"), "Relu", "MatMul", "Add", "Shape", "Conv")
+
+
+def test_a_bias_takes_a_shift_where_only_its_shape_is_asked_for() -> None:
+    net = over_a_bias(DOUBLE, 3)
+    net.node("Shape", "b", out="y")
+
+    assert_folds_to(net.model("y"), "Relu", "MatMul", "Add", "Shape")
+
+
+def test_a_second_shift_goes_into_the_first_ones_add() -> None:
+    """Though another node asks for the shape of what it stands behind."""
+    net = Net(DOUBLE)
+    net.batch_norm(net.node("Relu", net.input(2, 3)), 3, "a")
+    for name in "mk":
+        net.node("MatMul", "a", net.weight(3, 4), out=name)
+    net.node("Shape", "m", out="s")
+    scaled = net.node("Mul", net.node("Min", "m", "k"), net.positive(4))
+    net.node("Add", scaled, net.weight(4), out="y")
+    operators = "Relu", "MatMul", "Add", "MatMul", "Add", "Shape", "Min"
+
+    assert_folds_to(net.model("y", "s"), *operators)
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+@pytest.mark.parametrize("carrier", [False, True])
+def test_nothing_follows_an_affine_of_one_number_to_another_axis(carrier: bool, rows: int) -> None:  # noqa: FBT001
+    """It met another axis on its way up, which what stands behind it must not be taken to."""
+    net = Net(DOUBLE)
+    net.node("MatMul", net.input(2, rows, 4), net.weight(4, 2), out="m")
+    net.node("Add", "m", net.weight(2), out="a")
+    net.node("Mul", "a", net.weight(rows, 1), out="b")
+    net.node("Sub", net.store(np.full(2, 0.3)), "b", out="c")
+    net.node("Mul", net.node("Identity", "c") if carrier else "c", net.weight(2), out="d")
+    net.node("Relu", "d", out="y")
+    model = net.model("y")
+
+    for result in (fold(model), fold_unverified(model)):
+        assert_same_function(model, result.model)
+        assert result.kept("d")[0] is Reason.OTHER_AXIS
