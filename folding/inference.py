@@ -6,6 +6,7 @@ inputs, which the runtime enforces, are believed.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +28,7 @@ from onnx import (
 from folding import caution
 from folding.einsums import equation_of, may_be_longer
 from folding.modelfile import Model
-from folding.protos import element_bytes, graphs, is_default_domain, overridable, tensors
+from folding.protos import children, element_bytes, graphs, is_default_domain, overridable, tensors
 from folding.skeleton import LEAST
 
 Shape = tuple[int | None, ...]
@@ -102,18 +103,21 @@ def _is_einsum(node: NodeProto) -> bool:
 
 def _misjudged(inferred: ModelProto) -> Iterator[str]:
     """The results of Einsums that may be longer than inference says."""
-    nodes = [node for graph in graphs(inferred) for node in graph.node if _is_einsum(node)]
-    if not nodes:
-        return
-    types, shapes = Types(), dict[str, Shape | None]()
-    for graph in graphs(inferred):
-        for value in (*graph.value_info, *graph.input, *graph.output):
-            found = types.of(value)
-            shapes[value.name] = found[1] if found else None
-        shapes |= {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for node in nodes:
+    if any(_is_einsum(node) for graph in graphs(inferred) for node in graph.node):
+        yield from _doubted(inferred.graph, Types(), ChainMap())
+
+
+def _doubted(graph: GraphProto, types: Types, outer: ChainMap[str, Shape | None]) -> Iterator[str]:
+    """Those of a graph and its bodies; bodies beside each other may use a name for two values."""
+    shapes = outer.new_child({tensor.name: tuple(tensor.dims) for tensor in graph.initializer})
+    for value in (*graph.value_info, *graph.input, *graph.output):
+        found = types.of(value)
+        shapes[value.name] = found[1] if found else None
+    for node in filter(_is_einsum, graph.node):
         if may_be_longer(equation_of(node), [shapes.get(name) for name in node.input]):
             yield node.output[0]
+    for _, body in children(graph):
+        yield from _doubted(body, types, shapes)
 
 
 def _prepared(model: Model, settled: Settled) -> ModelProto:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from graphs import FLOAT, Net, distance, feed_for, fold, fold_unverified, run
-from onnx import helper
+from onnx import TensorProto, helper
 
 from folding.einsums import may_be_longer
 from folding.graph import index
@@ -96,3 +96,29 @@ def test_the_type_of_an_einsum_in_doubt_is_known() -> None:
     (scope,), problem = index(in_memory(net.model("y")))
 
     assert (scope.type("y"), scope.shape("y"), problem) == (FLOAT, None, None)
+
+
+@pytest.mark.parametrize("other", ["t", "u"])
+def test_an_einsum_is_judged_by_the_values_of_its_own_branch(other: str) -> None:
+    """The other branch may use a name for a value of another shape."""
+    net = Net()
+    net.input(2, 3)
+    net.input(2, 1, name="narrow")
+    net.input(name="flag", elem_type=TensorProto.BOOL)
+    here, there = Net(seed=1), Net(seed=2)
+    joined = here.node("Einsum", here.node("Relu", "narrow", out="t"), "x", equation="ab,ab->ab")
+    product = here.node("MatMul", here.weight(4, 2, name="w"), joined)
+    total = here.node("ReduceSum", product, here.integers(1, name="axes"), keepdims=1)
+    scaled = here.node("Mul", total, here.weight(4, 1, name="g"))
+    here.node("Add", scaled, here.weight(4, 1, name="b"), out="one")
+    there.node("Relu", "x", out=other)
+    product = there.node("MatMul", there.weight(4, 2, name="v"), other)
+    there.node("ReduceSum", product, there.integers(1, name="last"), out="two", keepdims=1)
+    bodies = {"else_branch": here.graph("one"), "then_branch": there.graph("two")}
+    net.node("If", "flag", out="y", **bodies)
+    model = net.model("y")
+
+    folded = fold_unverified(model).model
+
+    feed = feed_for(model) | {"flag": np.array(False)}
+    assert distance(run(model, feed)[0], run(folded, feed)[0]) < 1e-5

@@ -190,6 +190,18 @@ def test_initializers_may_become_inputs_with_a_default() -> None:
     assert isinstance(judged(model, candidate), Matched)
 
 
+def test_an_input_that_runtimes_fix_is_not_the_one_that_a_caller_may_give() -> None:
+    """Lowering the IR version makes a constant of what had a default."""
+    net = Net(ir_version=4, opset=8)
+    net.input(2, 3)
+    net.node("Mul", "x", net.weight(3, name="w"), out="y")
+    model = net.model("y")
+    model.graph.input.append(helper.make_tensor_value_info("w", FLOAT, [3]))
+    candidate = ModelProto.FromString(model.SerializeToString())
+    candidate.ir_version = 3
+    assert_refused(model, candidate, "only the reference", "'w'")
+
+
 def test_below_ir_4_initializers_need_not_be_inputs() -> None:
     """Tools leave them out, and runtimes take them so."""
     net = Net(ir_version=3, opset=8)
