@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from graphs import FLOAT, Net, distance, feed_for, fold, fold_unverified, run
@@ -114,7 +116,7 @@ def test_an_einsum_is_judged_by_the_values_of_its_own_branch(other: str) -> None
     there.node("Relu", "x", out=other)
     product = there.node("MatMul", there.weight(4, 2, name="v"), other)
     there.node("ReduceSum", product, there.integers(1, name="last"), out="two", keepdims=1)
-    bodies = {"else_branch": here.graph("one"), "then_branch": there.graph("two")}
+    bodies: dict[str, Any] = {"else_branch": here.graph("one"), "then_branch": there.graph("two")}
     net.node("If", "flag", out="y", **bodies)
     model = net.model("y")
 

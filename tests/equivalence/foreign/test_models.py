@@ -192,13 +192,13 @@ def test_initializers_may_become_inputs_with_a_default() -> None:
 
 def test_an_input_that_runtimes_fix_is_not_the_one_that_a_caller_may_give() -> None:
     """Lowering the IR version makes a constant of what had a default."""
-    net = Net(ir_version=4, opset=8)
+    net = Net(ir_version=3, opset=8)
     net.input(2, 3)
-    net.node("Mul", "x", net.weight(3, name="w"), out="y")
-    model = net.model("y")
-    model.graph.input.append(helper.make_tensor_value_info("w", FLOAT, [3]))
-    candidate = ModelProto.FromString(model.SerializeToString())
-    candidate.ir_version = 3
+    net.node("Add", net.node("Mul", "x", net.weight(3, name="w")), net.weight(3, name="b"), out="y")
+    candidate = net.model("y")
+    model = ModelProto.FromString(candidate.SerializeToString())
+    model.ir_version = 8
+    model.graph.input.pop()
     assert_refused(model, candidate, "only the reference", "'w'")
 
 
