@@ -30,6 +30,7 @@ from folding.einsums import equation_of, may_be_longer
 from folding.modelfile import Model
 from folding.protos import children, element_bytes, graphs, is_default_domain, overridable, tensors
 from folding.skeleton import LEAST
+from folding.solving import solved
 
 Shape = tuple[int | None, ...]
 #: The names of sizes, empty for those without one. Sizes of one name are the same in every run.
@@ -78,6 +79,19 @@ def infer(model: Model, settled: Settled) -> tuple[ModelProto, str | None]:
 
 
 def _inferred(data: bytes, *, data_prop: bool) -> ModelProto:
+    """What inference finds, and what follows from it of Reshapes that it leaves open."""
+    while True:
+        inferred = _certain(data, data_prop=data_prop)
+        found = [[*solved(graph)] for graph in graphs(inferred)]
+        if not any(found):
+            return inferred
+        copy = ModelProto.FromString(data)
+        for graph, values in zip(graphs(copy), found, strict=True):
+            graph.value_info.extend(values)
+        data = copy.SerializeToString()
+
+
+def _certain(data: bytes, *, data_prop: bool) -> ModelProto:
     """What inference finds, without what it cannot know of an Einsum."""
     inferred = shape_inference.infer_shapes(data, data_prop=data_prop)
     for are_all in (False, True):
