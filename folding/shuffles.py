@@ -15,7 +15,6 @@ from folding.affine import ChannelAffine
 from folding.carriers import Passage
 from folding.carriers.spread import Spread, moved_down, moved_up, spread
 from folding.draft import Draft
-from folding.plan import Kept, Reason
 from folding.protos import is_default_domain
 from folding.roads import guard
 from folding.way import Passed, Stop, Stretch
@@ -33,14 +32,9 @@ class Shuffle:
     affine: ChannelAffine
 
 
-def over_shuffle(
-    draft: Draft, index: int, affine: ChannelAffine, narrows_to: int, crowded: list[str]
-) -> Passed | None:
-    """An affine before some nodes instead of behind the last of them.
-
-    ``crowded`` collects a value whose readers are in the way.
-    """
-    found = _followed(draft, index, affine, moved_up, lambda at: _above(draft, at, crowded))
+def over_shuffle(draft: Draft, index: int, affine: ChannelAffine, narrows_to: int) -> Passed | None:
+    """An affine before some nodes instead of behind the last of them."""
+    found = _followed(draft, index, affine, moved_up, _above)
     if found is None:
         return None
     stops = tuple(Stop(node, 0, is_affine=False) for node in found.nodes)
@@ -50,7 +44,7 @@ def over_shuffle(
 
 def below_shuffle(draft: Draft, index: int, affine: ChannelAffine) -> Shuffle | None:
     """An affine behind some nodes instead of before the first of them."""
-    return _followed(draft, index, affine, moved_down, lambda at: _below(draft, at))
+    return _followed(draft, index, affine, moved_down, _below)
 
 
 def _followed(
@@ -58,11 +52,11 @@ def _followed(
     index: int,
     affine: ChannelAffine,
     move: Callable[[Spread, Passage], Spread | None],
-    further: Callable[[int], int | None],
+    further: Callable[[Draft, int], int | None],
 ) -> Shuffle | None:
     """Go from node to node until the channels stand on one axis again."""
     nodes: list[int] = []
-    channels = spread(affine) if draft.node(index).op_type == "Reshape" else None
+    channels = spread(affine)
     at: int | None = index
     while channels is not None and at is not None and len(nodes) < _MOST_NODES:
         node = draft.node(at)
@@ -76,17 +70,14 @@ def _followed(
         moved = channels.of(affine) if channels is not None else None
         if moved is not None:
             return Shuffle(tuple(nodes), moved)
-        at = further(at)
+        at = further(draft, at)
     return None
 
 
-def _above(draft: Draft, index: int, crowded: list[str]) -> int | None:
+def _above(draft: Draft, index: int) -> int | None:
     """The node that makes what a node reads, if no other one reads it."""
     value = draft.node(index).input[0]
-    obstacle = guard(draft, value, 1)
-    if obstacle == Kept(Reason.FORKED, value):
-        crowded.append(value)
-    return None if obstacle else draft.producer(value)
+    return None if guard(draft, value, 1) else draft.producer(value)
 
 
 def _below(draft: Draft, index: int) -> int | None:

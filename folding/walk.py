@@ -235,7 +235,7 @@ class Walker:
             return moved if isinstance(moved, Kept) else Passed(moved, road.stop, road.stop)
         ways = self.roads.over(index, place, affine, narrows_to)
         if isinstance(ways, Kept):
-            passed = over_shuffle(self.draft, index, affine, narrows_to, self.crowded)
+            passed = over_shuffle(self.draft, index, affine, narrows_to)
             self._bends = self._bends or passed is not None
             return passed or ways
         carrier = self.roads.carrier(index)
