@@ -188,8 +188,11 @@ def test_no_size_is_zero() -> None:
 def test_channels_of_another_number_end_it() -> None:
     """Condition 1, refused: inference erred."""
     model = chain((2, 6), (2, 2, 3))
+    around = Around(model)
+    around.values[only(model).output[0]].shape.dim[1].Clear()
 
-    assert moved(model, spread(random_affine(5, -1)), down=True) is None
+    assert moved_down(Spread(np.arange(6), (-1,)), Passage(only(model), around)) is not None
+    assert moved_down(Spread(np.arange(9), (-1,)), Passage(only(model), around)) is None
 
 
 def test_shapes_of_other_numbers_of_elements_end_it() -> None:

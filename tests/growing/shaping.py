@@ -74,6 +74,23 @@ def _reshaped(g: Grower, x: str, sizes: list[int], *, kept: int, hint: int) -> s
     return g.add("Reshape", x, g.net.integers(*sizes), hint=hint, **given)
 
 
+def shuffle(g: Grower, x: str) -> str:
+    """Two Reshapes and a Transpose between them, of the parts that an axis is cut into."""
+    shape = list(g.shape(x, least=1, most=4))
+    axis = min(g.hints.get(x, 1), len(shape) - 1) if g.flip() else g.axis(x)
+    inner = g.pick(*[n for n in (2, 3) if shape[axis] % n == 0 and shape[axis] > n])
+    parts = [*shape[:axis], shape[axis] // inner, inner, *shape[axis + 1 :]]
+    hint, rank = g.hints.get(x, 1), len(parts)
+    perm = [axis + 1 if i == axis else axis if i == axis + 1 else i for i in range(rank)]
+    cut = _reshaped(g, x, parts, kept=axis, hint=hint)
+    is_odd = g.one_in(6)
+    turned = g.add("Transpose", cut, perm=g.order(rank) if is_odd else perm)
+    if g.one_in(8):
+        g.outputs.append(g.pick(cut, turned))
+    whole = _reshaped(g, turned, [*shape], kept=0 if is_odd else axis, hint=hint)
+    return g.add("Transpose", whole, perm=g.order(rank - 1)) if g.one_in(8) else whole
+
+
 def flatten(g: Grower, x: str) -> str:
     rank = len(g.shape(x, least=1))
     given: Given = {} if g.flip() else {"axis": g.spelled(g.upto(rank), rank, 11)}
@@ -160,6 +177,7 @@ SHAPING: tuple[Rule, ...] = (
     unsqueeze,
     merge,
     cut,
+    shuffle,
     flatten,
     expand,
     tile,
