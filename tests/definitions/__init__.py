@@ -11,6 +11,7 @@ from definitions import (
     quantising,
     recurring,
     resizing,
+    selecting,
 )
 
 DEFINITIONS = (
@@ -22,4 +23,5 @@ DEFINITIONS = (
     | quantising.DEFINITIONS
     | recurring.DEFINITIONS
     | resizing.DEFINITIONS
+    | selecting.DEFINITIONS
 )

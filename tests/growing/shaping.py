@@ -170,6 +170,26 @@ def gather(g: Grower, x: str) -> str:
     return g.add("Gather", x, indices, axis=g.spelled(axis, len(shape), 11), hint=hint - lost)
 
 
+def reverse(g: Grower, x: str) -> str:
+    """A part of each row in reverse order."""
+    shape = g.shape(x, least=2)
+    time = g.upto(1)
+    lengths = g.net.integers(*(g.upto(shape[time], 1) for _ in range(shape[1 - time])))
+    given: Given = {} if time == 0 and g.flip() else {"time_axis": time, "batch_axis": 1 - time}
+    return g.add("ReverseSequence", x, lengths, **given)
+
+
+def compress(g: Grower, x: str) -> str:
+    """Some places along an axis, or of the elements in their order."""
+    shape = g.shape(x, least=1)
+    axis = None if g.one_in(6) else g.axis(x)
+    size = int(np.prod(shape)) if axis is None else shape[axis]
+    mask = g.net.store([g.flip() for _ in range(size)], elem_type=0)
+    if axis is None:
+        return g.add("Compress", x, mask, hint=0)
+    return g.add("Compress", x, mask, axis=g.spelled(axis, len(shape), 11))
+
+
 SHAPING: tuple[Rule, ...] = (
     same,
     transpose,
@@ -185,4 +205,6 @@ SHAPING: tuple[Rule, ...] = (
     split,
     slice_,
     gather,
+    reverse,
+    compress,
 )

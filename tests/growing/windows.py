@@ -91,6 +91,16 @@ def resize(g: Grower, x: str) -> str:
     return g.add("Resize", x, "", "", g.net.integers(*sizes), **given)
 
 
+def linear(g: Grower, x: str) -> str:
+    """Sums along an axis, or a triangle of a matrix."""
+    rank = len(g.shape(x, least=1))
+    if rank > 1 and g.flip():
+        diagonal = [g.net.store(np.array(g.upto(1, -1)), elem_type=0)] if g.flip() else []
+        return g.add("Trilu", x, *diagonal, upper=g.upto(1))
+    axis = g.net.store(np.array(g.spelled(g.axis(x), rank)), elem_type=0)
+    return g.add("CumSum", x, axis, exclusive=int(g.one_in(4)), reverse=int(g.one_in(4)))
+
+
 def depth_and_space(g: Grower, x: str) -> str:
     _, channels, *sizes = g.shape(x, least=4, most=4)
     if channels % 4 == 0 and g.flip():
@@ -111,6 +121,7 @@ WINDOWS: tuple[Rule, ...] = (
     pad,
     pad,
     resize,
+    linear,
     depth_and_space,
     depth_and_space,
 )

@@ -18,6 +18,7 @@ from folding.equivalence.sampling import (
     quantised,
     reduction,
     resizing,
+    selection,
 )
 from folding.equivalence.sampling.pull import Operator
 
@@ -28,9 +29,11 @@ OPERATORS: dict[str, Operator] = {
     "BatchNormalization": elementwise.batch_normalization,
     "Cast": elementwise.cast,
     "Clip": elementwise.clip,
+    "Compress": selection.compress,
     "Concat": moves.concat,
     "Conv": layers.conv,
     "ConvTranspose": layers.conv_transpose,
+    "CumSum": selection.cum_sum,
     "DepthToSpace": moves.depth_to_space,
     "DequantizeLinear": quantised.dequantize_linear,
     "Div": elementwise.arithmetic(operator.truediv),
@@ -68,6 +71,7 @@ OPERATORS: dict[str, Operator] = {
     "Relu": elementwise.relu,
     "Reshape": moves.reshape,
     "Resize": resizing.resize,
+    "ReverseSequence": selection.reverse_sequence,
     "Slice": moves.slice_,
     "SpaceToDepth": moves.space_to_depth,
     "Split": moves.split,
@@ -76,6 +80,7 @@ OPERATORS: dict[str, Operator] = {
     "Sum": elementwise.arithmetic(operator.add),
     "Tile": moves.tile,
     "Transpose": moves.transpose,
+    "Trilu": selection.trilu,
     "Unsqueeze": moves.reshape,
     "Upsample": resizing.upsample,
     "Where": elementwise.where,
