@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from graphs import BOOL, DOUBLE, FLOAT, Net, assert_folds_to, feed_for, run
 from oracle import evaluate
-from passing import affine_of, assert_goes_down, assert_goes_up, assert_stays, random_affine
+from passing import affine_of, ask, assert_goes_down, assert_goes_up, assert_stays, random_affine
 
+from folding.carriers import Moved
 from folding.plan import Reason
 
 SHAPE = (3, 4, 2, 5)
@@ -88,6 +89,8 @@ def test_an_axis_that_is_not_known_may_be_any(*, down: bool) -> None:
     for net in (reversing(), compressing(axis=0)):
         net.inputs[0].type.tensor_type.ClearField("shape")
         assert_stays(net, random_affine(5, -1), Reason.MISSING_AXES, down=down)
+        _, answer = ask(net, SCALAR, down=down)
+        assert answer == (Moved({0: SCALAR}),)
 
 
 @pytest.mark.parametrize("elem_type", [DOUBLE, FLOAT])

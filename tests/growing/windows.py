@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from graphs import BFLOAT, HALF
 
 from growing.grower import Given, Grower, Rule, Unfit
 
 _AXES_ARE_INPUT = 18
+_SUMS_SHORT_FLOATS = 14
 
 
 def pool(g: Grower, x: str) -> str:
@@ -97,6 +99,8 @@ def linear(g: Grower, x: str) -> str:
     if rank > 1 and g.flip():
         diagonal = [g.net.store(np.array(g.upto(1, -1)), elem_type=0)] if g.flip() else []
         return g.add("Trilu", x, *diagonal, upper=g.upto(1))
+    if g.kind(x) in (HALF, BFLOAT) and g.net.opset < _SUMS_SHORT_FLOATS:
+        raise Unfit
     axis = g.net.store(np.array(g.spelled(g.axis(x), rank)), elem_type=0)
     return g.add("CumSum", x, axis, exclusive=int(g.one_in(4)), reverse=int(g.one_in(4)))
 

@@ -12,8 +12,6 @@ from folding.equivalence.sampling.pull import Pull
 from folding.equivalence.sampling.values import Coordinates, Sampled, require, zeros
 from folding.protos import attribute, integer
 
-_MATRIX = 2
-
 
 def reverse_sequence(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
     """ReverseSequence: of each batch so many elements are in reverse order."""
@@ -42,7 +40,6 @@ def compress(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sam
 
 def trilu(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
     """Trilu: zeros on one side of a diagonal of the last two axes."""
-    require(coords.shape[1] >= _MATRIX, "the shapes of Trilu do not fit")
     diagonal = int(pull.integers(node.input[1]).item()) if any(node.input[1:]) else 0
     beside = coords[:, -1] - coords[:, -2] - diagonal
     kept = beside >= 0 if integer(node, "upper", 1) else beside <= 0
@@ -55,8 +52,7 @@ def cum_sum(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Samp
     """CumSum: each element, or none, and all before it, or behind it."""
     shape = pull.shape(node.input[0])
     axis = int(pull.integers(node.input[1]).item())
-    fits = -len(shape) <= axis < len(shape) and shape == pull.shape(node.output[0])
-    require(fits, "the axis of CumSum does not fit")
+    require(shape == pull.shape(node.output[0]), "the output of CumSum has another shape")
     ends, is_reverse = coords[:, axis], bool(integer(node, "reverse", 0))
     shut = int(bool(integer(node, "exclusive", 0)))
     found = zeros((len(coords),), pull.wide)

@@ -10,9 +10,9 @@ from graphs import BOOL, INT64, Feed, Net, feed_for
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import ModelProto
-from samples import assert_exact, assert_value, sampled, untyped, whole_feed
+from samples import assert_exact, assert_value, region_of, sampled, untyped, whole_feed
 
-from folding.equivalence.sampling import Unsupported
+from folding.equivalence.sampling import Unsupported, evaluate
 
 
 @st.composite
@@ -92,7 +92,7 @@ MISFITS: list[tuple[str, list[Any], dict[str, Any], tuple[int, ...]]] = [
     ("Trilu", [], {}, (4,)),
     ("ReverseSequence", [[5] * 6], {}, (4, 6)),
     ("ReverseSequence", [[-1] * 6], {}, (4, 6)),
-    ("ReverseSequence", [[1] * 4], {}, (4, 6)),
+    ("ReverseSequence", [[1] * 7], {}, (4, 6)),
     ("ReverseSequence", [[1] * 6], {}, (4, 5)),
     ("ReverseSequence", [[1] * 6], {"time_axis": 1}, (4, 6)),
     ("Compress", [[1, 0, 1]], {"axis": 0}, (3, 6)),
@@ -114,3 +114,15 @@ def test_what_does_not_fit_its_shapes_is_not_supported(
     model = untyped(net, "y")
 
     assert isinstance(sampled(model, feed_for(model), {"y": result}, "y"), Unsupported)
+
+
+def test_a_length_beyond_the_end_is_not_supported_wherever_one_looks() -> None:
+    """Not only where what it turns round would be missed."""
+    net = Net()
+    net.node("ReverseSequence", net.input(4, 6), net.integers(*[5] * 6), out="y")
+    model = untyped(net, "y")
+    inside = np.array([[2, 0], [3, 5]], np.int64)
+
+    found = evaluate(region_of(model), "y", inside, feed_for(model), {"y": (4, 6)})
+
+    assert found == Unsupported("the lengths of ReverseSequence do not fit")
