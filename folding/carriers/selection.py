@@ -8,6 +8,7 @@
 2. Along the axis itself only what is the same for all channels passes. So it is for Compress
    without an axis, which makes one axis of all.
 3. The axis must be known.
+4. Below opset 11 ONNX says nothing of the type and the shape of what Compress makes: refused.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from folding.carriers.base import Carrier, Passage, stay
 from folding.plan import Kept, Reason
 from folding.protos import attribute, integer
 
+_COMPRESS_IS_INFERRED = 11
+
 
 def up_reversed(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
     return _beside(affine, integer(passage.node, "time_axis", 0), passage)
 
 
 def up_compressed(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
+    if passage.around.opset < _COMPRESS_IS_INFERRED:
+        return stay(Reason.UNUSUAL_FORM, passage)
     if attribute(passage.node, "axis") is not None:
         return _beside(affine, integer(passage.node, "axis", 0), passage)
     narrow = affine.narrowed()

@@ -93,6 +93,18 @@ def test_an_axis_that_is_not_known_may_be_any(*, down: bool) -> None:
         assert answer == (Moved({0: SCALAR}),)
 
 
+@pytest.mark.parametrize("down", [False, True])
+def test_nothing_passes_what_inference_knows_nothing_of(*, down: bool) -> None:
+    """Condition 4."""
+    net = compressing(axis=0)
+    net.opset = 10
+
+    for affine in (random_affine(5, -1), SCALAR):
+        assert_stays(net, affine, Reason.UNUSUAL_FORM, down=down)
+    net.opset = 11
+    assert_goes_up(net, random_affine(5, -1))
+
+
 @pytest.mark.parametrize("elem_type", [DOUBLE, FLOAT])
 def test_an_affine_behind_and_one_before_are_folded(elem_type: int) -> None:
     """What is left out comes at run time."""
