@@ -9,6 +9,7 @@ from growing.grower import Given, Grower, Rule, Unfit
 
 _AXES_ARE_INPUT = 18
 _SUMS_SHORT_FLOATS = 14
+_HAS_NO_EMPTY_SCALES = 13
 
 
 def pool(g: Grower, x: str) -> str:
@@ -90,6 +91,12 @@ def resize(g: Grower, x: str) -> str:
     if g.flip():
         return g.add("Resize", x, "", g.net.store(scales, elem_type=1), **given)
     sizes = [int(size * scale) for size, scale in zip(shape, scales, strict=True)]
+    if g.one_in(4) and g.net.opset >= _HAS_NO_EMPTY_SCALES and given["mode"] != "cubic":
+        given["coordinate_transformation_mode"] = "tf_crop_and_resize"
+        ends = np.array([[0.0] * len(shape), [1.0] * len(shape)], np.float32)
+        ends[:, g.upto(len(shape) - 1, 1)] = g.pick((-0.25, 1.5), (0.25, 0.75), (0.0, 1.0))
+        roi = g.net.store(ends.ravel(), elem_type=1)
+        return g.add("Resize", x, roi, "", g.net.integers(*sizes), **given)
     return g.add("Resize", x, "", "", g.net.integers(*sizes), **given)
 
 
