@@ -108,6 +108,16 @@ def test_what_is_outside_of_a_crop_is_zero(mode: str, opset: int) -> None:
         feed = feed_for(model)
         (found,), (value,) = outputs_of(model, feed), run(model, feed)
         assert (np.abs(found.value - value) <= ROUNDINGS * 2.0**-24 * found.magnitude).all()
+        assert value.shape[2] == 1 or not found.magnitude[:, :, 0].any()
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+def test_a_crop_by_scales_is_what_the_specification_says(mode: str) -> None:
+    """As long as they make the region; onnxruntime takes them for the whole."""
+    region, scales = (0.0, 0.0, 0.0, -0.5, 1.0, 1.0, 0.5, 1.5), (1.0, 1.0, 2.0, 0.5)
+    net = cropped(*region, scales=scales, shape=(1, 1, 5, 5), mode=mode)
+
+    assert_by_definition(net.model("y"))
 
 
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
