@@ -7,7 +7,7 @@ from graphs import BFLOAT
 
 from growing.grower import Given, Grower, Rule, Unfit
 
-_AXES_ARE_INPUT, _ALLOWS_ZERO = 13, 14
+_COMPRESS_IS_INFERRED, _AXES_ARE_INPUT, _ALLOWS_ZERO = 11, 13, 14
 
 
 def same(g: Grower, x: str) -> str:
@@ -181,6 +181,8 @@ def reverse(g: Grower, x: str) -> str:
 
 def compress(g: Grower, x: str) -> str:
     """Some places along an axis, or of the elements in their order."""
+    if g.net.opset < _COMPRESS_IS_INFERRED:
+        raise Unfit
     shape = g.shape(x, least=1)
     axis = None if g.one_in(6) else g.axis(x)
     size = int(np.prod(shape)) if axis is None else shape[axis]
