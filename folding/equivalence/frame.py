@@ -40,10 +40,10 @@ from folding.recipes import Changed
 _AFFINES = frozenset({"Add", "BatchNormalization", "Div", "Mul", "Neg", "Sub"})
 _CARRIERS = """
     Abs Add AveragePool Cast Clip Compress Concat CumSum DepthToSpace Div Dropout Expand Flatten
-    Gather GlobalAveragePool GlobalLpPool GlobalMaxPool Identity LeakyRelu LpPool Max MaxPool Mean
-    Min Mul PRelu Pad ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize
-    ReverseSequence Slice SpaceToDepth Split Squeeze Sub Sum Tile Transpose Trilu Unsqueeze Upsample
-    Where
+    Gather GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample Identity LeakyRelu LpPool Max
+    MaxPool Mean Min Mul PRelu Pad ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum Relu
+    Reshape Resize ReverseSequence Slice SpaceToDepth Split Squeeze Sub Sum Tile Transpose Trilu
+    Unsqueeze Upsample Where
 """
 _LAYERS = """
     BatchNormalization Conv ConvTranspose DequantizeLinear Einsum GRU Gather Gemm

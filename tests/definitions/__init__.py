@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from definitions import (
     branching,
+    grids,
     joining,
     moving,
     normalising,
@@ -16,6 +17,7 @@ from definitions import (
 
 DEFINITIONS = (
     branching.DEFINITIONS
+    | grids.DEFINITIONS
     | joining.DEFINITIONS
     | moving.DEFINITIONS
     | normalising.DEFINITIONS

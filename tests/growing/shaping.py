@@ -172,6 +172,8 @@ def gather(g: Grower, x: str) -> str:
 
 def reverse(g: Grower, x: str) -> str:
     """A part of each row in reverse order."""
+    if g.kind(x) == BFLOAT:
+        raise Unfit
     shape = g.shape(x, least=2)
     time = g.upto(1)
     lengths = g.net.integers(*(g.upto(shape[time], 1) for _ in range(shape[1 - time])))
@@ -181,7 +183,7 @@ def reverse(g: Grower, x: str) -> str:
 
 def compress(g: Grower, x: str) -> str:
     """Some places along an axis, or of the elements in their order."""
-    if g.net.opset < _COMPRESS_IS_INFERRED:
+    if g.net.opset < _COMPRESS_IS_INFERRED or g.kind(x) == BFLOAT:
         raise Unfit
     shape = g.shape(x, least=1)
     axis = None if g.one_in(6) else g.axis(x)

@@ -112,6 +112,17 @@ def linear(g: Grower, x: str) -> str:
     return g.add("CumSum", x, axis, exclusive=int(g.one_in(4)), reverse=int(g.one_in(4)))
 
 
+def grid_sample(g: Grower, x: str) -> str:
+    """At places inside and outside of a picture."""
+    batch, _, *sizes = g.shape(x, least=4, most=4)
+    places = g.net.random.uniform(-1.5, 1.5, (batch, *(min(size, 2) for size in sizes), 2))
+    given: Given = {"mode": "nearest"} if g.flip() else {}
+    if g.flip():
+        given["padding_mode"] = g.pick("zeros", "border", "reflection")
+    grid = g.net.store(places, elem_type=1)
+    return g.add("GridSample", x, grid, align_corners=g.upto(1), **given)
+
+
 def depth_and_space(g: Grower, x: str) -> str:
     _, channels, *sizes = g.shape(x, least=4, most=4)
     if channels % 4 == 0 and g.flip():
@@ -133,6 +144,7 @@ WINDOWS: tuple[Rule, ...] = (
     pad,
     resize,
     linear,
+    grid_sample,
     depth_and_space,
     depth_and_space,
 )

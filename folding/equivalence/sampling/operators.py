@@ -9,6 +9,7 @@ import numpy as np
 from folding.equivalence.sampling import (
     einsum,
     elementwise,
+    grids,
     layers,
     moves,
     normalising,
@@ -46,6 +47,7 @@ OPERATORS: dict[str, Operator] = {
     "GlobalAveragePool": pooling.over_space(reduction.MEAN),
     "GlobalLpPool": pooling.global_lp_pool,
     "GlobalMaxPool": pooling.over_space(reduction.LARGEST),
+    "GridSample": grids.grid_sample,
     "GroupNormalization": normalising.group_normalization,
     "Identity": elementwise.identity,
     "InstanceNormalization": normalising.instance_normalization,

@@ -30,7 +30,7 @@ from folding.protos import attribute, integer, integers, number
 _HAS_SCALES, _SCALES_ARE_INPUT, _GONE, _HAS_SIZES = 7, 9, 10, 11
 _SIZES = 3
 _CROPPING = "tf_crop_and_resize"
-_CUBIC = float(np.float32(-0.75))
+CUBIC = float(np.float32(-0.75))
 _HALF = np.float32(0.5)
 #: How far from a coordinate elements count.
 _REACH = {"linear": 1, "cubic": 2}
@@ -105,7 +105,7 @@ def _coordinates(mode: str, axis: _Axis, places: Places) -> Singles:
     return middle - _HALF
 
 
-def _cubic(a: float, distance: Floats) -> tuple[Floats, Floats]:
+def cubic(a: float, distance: Floats) -> tuple[Floats, Floats]:
     """Weights, and their formula with plus signs.
 
     R. Keys, Cubic convolution interpolation for digital image processing, 1981, equation (4).
@@ -152,7 +152,7 @@ def _interpolated(pull: Pull, node: NodeProto, axis: _Axis, at: Floats, stretch:
     taps = np.floor(at).astype(np.int64)[:, None] + np.arange(1 - reach, reach + 1)
     distance = (taps - at[:, None]) / stretch
     if mode == "cubic":
-        weights, errors = _cubic(number(node, "cubic_coeff_a", _CUBIC), distance)
+        weights, errors = cubic(number(node, "cubic_coeff_a", CUBIC), distance)
     else:
         weights = errors = np.maximum(1 - np.abs(distance), 0.0)
     inside = np.clip(taps, 0, axis.before - 1)
