@@ -28,6 +28,7 @@ from folding.draft import Draft
 from folding.layers import at_input
 from folding.plan import Kept, Reason
 from folding.protos import is_default_domain
+from folding.shuffles import Shuffle, below_shuffle
 from folding.way import Stop, Taken, Turn, takes_in
 
 #: What a node that joins values asks of all affines before it: the axes, and whether they only add
@@ -149,17 +150,27 @@ class Descent:
         names = enumerate(self.draft.node(index).input)
         slots = {slot: name for slot, name in names if name in arrived}
         found = self._taken(index, {slot: arrived[name] for slot, name in slots.items()})
+        above = next(iter(arrived))
         if isinstance(found, Kept):
-            return found
+            shuffle = below_shuffle(self.draft, index, arrived[above])
+            if shuffle is not None:
+                self._shuffle(shuffle, above, walk)
+            return found if shuffle is None else None
         becomes, behind = found
         walk.readers.append(Reader(index, slots, becomes))
-        above = next(iter(arrived))
         for name, moved in behind:
-            walk.way.affines[name], walk.way.above[name] = moved, above
+            walk.come_to(name, moved, above)
             if self.draft.node(index).op_type == "Split" and arrived[above].axis is not None:
                 walk.way.cut.add(name)
-            walk.waiting.append((name, moved))
         return None
+
+    def _shuffle(self, shuffle: Shuffle, above: str, walk: _Walk) -> None:
+        """Let all nodes of a shuffle take part; what is between them only gets new names."""
+        name, moved = above, Moved({0: shuffle.affine})
+        for index in shuffle.nodes:
+            walk.readers.append(Reader(index, {0: name}, Turn(index, 0, moved)))
+            name = self.draft.node(index).output[0]
+        walk.come_to(name, shuffle.affine, above)
 
     def _taken(
         self, index: int, affines: dict[int, ChannelAffine]
@@ -214,6 +225,11 @@ class _Walk:
     def __post_init__(self) -> None:
         self.waiting.append((self.value, self.start))
         self.way.affines[self.value] = self.start
+
+    def come_to(self, value: str, affine: ChannelAffine, above: str) -> None:
+        """Wait for the readers of a value to be asked."""
+        self.way.affines[value], self.way.above[value] = affine, above
+        self.waiting.append((value, affine))
 
     def gather(self, index: int, value: str, affine: ChannelAffine) -> None:
         """Let a node wait for what else may come to it."""

@@ -17,6 +17,7 @@ from folding.plan import Kept, Reason
 from folding.protos import is_default_domain, title
 from folding.recognise import Recogniser, Step
 from folding.roads import Roads, as_in_source, guard, may_carry, narrowed_to
+from folding.shuffles import over_shuffle
 from folding.way import Edge, Fork, Line, Passed, Reached, Stop, Stretch, Taken, Turn
 
 #: What stands before an affine: a piece of the way, the end of a line, or what is in the way.
@@ -127,8 +128,7 @@ class Walker:
         return Reached(tuple(lines))
 
     def _many_ways(self, index: int) -> Kept:
-        title, operator = self.draft.title(index), self.draft.node(index).op_type
-        return Kept(Reason.TOO_MANY_WAYS, title, operator)
+        return Kept(Reason.TOO_MANY_WAYS, self.draft.title(index), self.draft.node(index).op_type)
 
     def _line(
         self,
@@ -163,8 +163,7 @@ class Walker:
         """Go over the node that makes what the last one reads, or find out why not."""
         draft = self.draft
         value = draft.node(last.entry).input[last.slot]
-        at = draft.producer(value)
-        obstacle = guard(draft, value, readers)
+        at, obstacle = draft.producer(value), guard(draft, value, readers)
         if at is None or obstacle is not None:
             return obstacle or Kept(Reason.OUTER_VALUE, value)
         node = draft.node(at)
@@ -236,7 +235,9 @@ class Walker:
             return moved if isinstance(moved, Kept) else Passed(moved, road.stop, road.stop)
         ways = self.roads.over(index, place, affine, narrows_to)
         if isinstance(ways, Kept):
-            return ways
+            passed = over_shuffle(self.draft, index, affine, narrows_to)
+            self._bends = self._bends or passed is not None
+            return passed or ways
         carrier = self.roads.carrier(index)
         self._asks = self._asks or carrier.asks_numbers
         self._bends = self._bends or not carrier.keeps_numbers

@@ -116,7 +116,7 @@ def refit(affine: ChannelAffine, source: Shape, target: Shape) -> ChannelAffine 
     filled = (*source[: affine.axis], affine.channels, *source[affine.axis :][1:])
     if not (_divides(filled, target) and _divides(target, filled)):
         return Reason.SIZES_UNKNOWN  # Inference erred, or no input gets here.
-    views = _views(*_completed(filled, target), len(source) + affine.axis)
+    views = _views(*completed(filled, target), len(source) + affine.axis)
     found = [_seen(affine, view) for view in views] or [Reason.SIZES_UNKNOWN]
     return next((moved for moved in found if not isinstance(moved, Reason)), found[0])
 
@@ -141,7 +141,7 @@ def _seen(affine: ChannelAffine, view: _View) -> ChannelAffine | Reason:
     return affine.of_channels(_line(channel, axis).ravel(), axis - view.end)
 
 
-def _completed(source: Shape, target: Shape) -> tuple[Shape, Shape]:
+def completed(source: Shape, target: Shape) -> tuple[Shape, Shape]:
     """Both shapes, with the only unknown size of one worked out from the other."""
     return _with_total(source, target), _with_total(target, source)
 

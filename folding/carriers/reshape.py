@@ -48,8 +48,13 @@ def _reshape(affine: ChannelAffine, passage: Passage, here: str, there: str) -> 
         return narrow
     if source is None or target is None:
         return stay(Reason.MISSING_AXES, passage)
-    cuts = cuts_between(source, target, [*_copied(passage), *_same(passage, here, there)])
-    return _answer(reshaped(narrow, source, target, cuts), passage)
+    return _answer(reshaped(narrow, source, target, cuts(passage, here, there)), passage)
+
+
+def cuts(passage: Passage, here: str, there: str) -> list[Cut]:
+    """The borders of the smallest blocks of both sides, whose ranks are known."""
+    source, target = passage.around.shape(here) or (), passage.around.shape(there) or ()
+    return cuts_between(source, target, [*_copied(passage), *_same(passage, here, there)])
 
 
 def _copied(passage: Passage) -> list[Cut]:
@@ -85,12 +90,12 @@ def _flatten(affine: ChannelAffine, passage: Passage, *, upward: bool) -> Answer
     if shape is None:
         return stay(Reason.MISSING_AXES, passage)
     axis = integer(passage.node, "axis", 1)
-    cuts: list[Cut] = [(0, 0), (axis if axis >= 0 else axis + len(shape), 1), (len(shape), 2)]
+    borders: list[Cut] = [(0, 0), (axis if axis >= 0 else axis + len(shape), 1), (len(shape), 2)]
     matrix: Shape = (None, None)
     if upward:
-        moved = reshaped(narrow, matrix, shape, [(after, before) for before, after in cuts])
+        moved = reshaped(narrow, matrix, shape, [(after, before) for before, after in borders])
     else:
-        moved = reshaped(narrow, shape, matrix, cuts)
+        moved = reshaped(narrow, shape, matrix, borders)
     return _answer(moved, passage)
 
 

@@ -8,8 +8,8 @@ linear or cubic interpolation, whose samples outside are the edge's (their weigh
 whatever ``cubic_coeff_a`` is), or with ``exclude_outside`` left out and the others divided by their
 sum; as with ``antialias``, too. So scale and shift pass, of any sign.
 
-1. ``tf_crop_and_resize`` puts a number of its own outside: refused, as is a mode or a
-   transformation of coordinates that ONNX does not know.
+1. ``tf_crop_and_resize`` puts a number of its own outside: no shift passes, and a scale only if
+   that number is 0. A mode or a transformation of coordinates that ONNX does not know is refused.
 2. The axis of the channels must not be resized, by what is given: its scale is exactly 1, or its
    size the input's. An equal size is not enough where scales are given, since
    floor(4 · 1.1) = 4, nor where ``keep_aspect_ratio_policy`` overrules the sizes. A scalar and an
@@ -18,8 +18,10 @@ sum; as with ``antialias``, too. So scale and shift pass, of any sign.
    that round it down undo.
 4. Scales or sizes that come at run time are known only by the shapes: an axis may be known to keep
    its size, not its scale. The axes that are resized must be known.
-5. Upsample is refused below opset 7, where it has other attributes, and from 10, where it is gone.
-6. Downward only from before the data, which must not be the scales as well.
+5. Nor may ``tf_crop_and_resize`` crop the axis of the channels: the region is constant, and goes
+   from 0 to 1 there.
+6. Upsample is refused below opset 7, where it has other attributes, and from 10, where it is gone.
+7. Downward only from before the data, which must not be the scales as well.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from folding.protos import attribute, integers
 
 _INTERPOLATING = frozenset({"nearest", "linear", "cubic"})
 _HALF_PIXEL_FOR_NEAREST = "tf_half_pixel_for_nn"
+_CROPPING = "tf_crop_and_resize"
 _AVERAGING = frozenset(
     {
         "align_corners",
@@ -58,11 +61,32 @@ def _input(slot: int, passage: Passage) -> str:
     return "" if name and passage.around.shape(name) == (0,) else name
 
 
-def _averages(passage: Passage) -> bool:
-    """Whether every output element is an average of input elements."""
+def _crops(passage: Passage) -> bool:
+    return _text(passage, "coordinate_transformation_mode", "") == _CROPPING
+
+
+def _obstacle(affine: ChannelAffine, passage: Passage) -> Reason | None:
+    """What is in the way of all that is no average of input elements."""
     mode = _text(passage, "mode", "nearest")
     coordinates = _text(passage, "coordinate_transformation_mode", "half_pixel")
-    return mode in _INTERPOLATING and coordinates in _AVERAGING
+    if mode not in _INTERPOLATING or coordinates not in _AVERAGING | {_CROPPING}:
+        return Reason.UNUSUAL_FORM
+    if not _crops(passage):
+        return None
+    outside = attribute(passage.node, "extrapolation_value")
+    if outside is not None and outside.f:
+        return Reason.UNUSUAL_FORM
+    return None if affine.is_scale else Reason.SHIFT_BLOCKED
+
+
+def _is_whole(place: int, passage: Passage) -> bool | None:
+    """Whether nothing is cropped on an axis, at this place among the region's; None if unknown."""
+    name = _input(1, passage)
+    region = passage.around.numbers(name) if name else None
+    if region is None:
+        return None
+    starts, ends = region.high.reshape(2, -1)
+    return bool(starts[place] == 0 and ends[place] == 1)
 
 
 def _keeps_places(passage: Passage) -> bool:
@@ -114,14 +138,17 @@ def _refusal(axis: int, passage: Passage) -> Reason | None:
     keeps = _keeps_size(axis, place, passage)
     if keeps is None:
         return Reason.SIZES_UNKNOWN
-    return None if keeps and _keeps_places(passage) else Reason.MIXES_CHANNELS
+    if not (keeps and _keeps_places(passage)):
+        return Reason.MIXES_CHANNELS
+    whole = _is_whole(place, passage) if _crops(passage) else True
+    return None if whole else Reason.SIZES_UNKNOWN if whole is None else Reason.MIXES_CHANNELS
 
 
 def up(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
-    if not _averages(passage):
-        return stay(Reason.UNUSUAL_FORM, passage)
     affine = affine.narrowed()
-    refused = None if affine.axis is None else _refusal(affine.axis, passage)
+    refused = _obstacle(affine, passage)
+    if refused is None and affine.axis is not None:
+        refused = _refusal(affine.axis, passage)
     return affine if refused is None else stay(refused, passage)
 
 

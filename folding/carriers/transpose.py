@@ -45,12 +45,17 @@ def _perm(affine: ChannelAffine, passage: Passage) -> tuple[int, ...] | Reason:
     """The input axis of each output axis, which a scalar does not ask for."""
     if passage.node.op_type == "Einsum":
         return _of_terms(passage.node)
-    perm = integers(passage.node, "perm")
-    shape = passage.around.shape(passage.node.input[0]) if perm is None else None
-    whole = perm if shape is None else tuple(reversed(range(len(shape))))
+    whole = permutation(passage)
     if whole is None:
         return () if affine.axis is None else Reason.MISSING_AXES
     return whole
+
+
+def permutation(passage: Passage) -> tuple[int, ...] | None:
+    """The input axis of each output axis of a Transpose; None if its rank is not known."""
+    perm = integers(passage.node, "perm")
+    shape = passage.around.shape(passage.node.input[0]) if perm is None else None
+    return perm if shape is None else tuple(reversed(range(len(shape))))
 
 
 def _of_terms(node: NodeProto) -> tuple[int, ...] | Reason:

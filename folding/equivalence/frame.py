@@ -39,11 +39,11 @@ from folding.recipes import Changed
 #: that a mistake in the rules is not believed by the proof.
 _AFFINES = frozenset({"Add", "BatchNormalization", "Div", "Mul", "Neg", "Sub"})
 _CARRIERS = """
-    Abs Add AveragePool Cast Clip Concat DepthToSpace Div Dropout Expand Flatten Gather
-    GlobalAveragePool GlobalLpPool GlobalMaxPool Identity LeakyRelu LpPool Max MaxPool Mean Min Mul
-    PRelu Pad ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize Slice
-    SpaceToDepth Split Squeeze Sub Sum Tile Transpose Unsqueeze Upsample
-    Where
+    Abs Add AveragePool Cast Clip Compress Concat CumSum DepthToSpace Div Dropout Expand Flatten
+    Gather GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample Identity LeakyRelu LpPool Max
+    MaxPool Mean Min Mul PRelu Pad ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum Relu
+    Reshape Resize ReverseSequence Slice SpaceToDepth Split Squeeze Sub Sum Tile Transpose Trilu
+    Unsqueeze Upsample Where
 """
 _LAYERS = """
     BatchNormalization Conv ConvTranspose DequantizeLinear Einsum GRU Gather Gemm

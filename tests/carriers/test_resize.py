@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import FLOAT, Net, feed_for, run
+from graphs import FLOAT, Net, assert_folds_to, feed_for, run
 from oracle import evaluate
 from passing import (
+    affine_of,
     assert_goes_down,
     assert_goes_up,
     assert_stays,
@@ -17,12 +18,16 @@ from passing import (
 from resized import (
     ANTIALIASED,
     COORDINATES,
+    CROPPING,
     LINEAR_INSIDE,
     MODES,
+    PART,
     SCALAR,
     SCALES,
+    SHAPE,
     SIZES,
     UNIFORM,
+    cropped,
     resized,
     upsampled,
 )
@@ -157,6 +162,59 @@ def test_the_definition_of_axes_agrees_with_onnxruntime(axes: list[int], policy:
 
     assert_agrees(resized((2.0, 0.5), **given))
     assert_agrees(resized(sizes=(7, 6), keep_aspect_ratio_policy=policy, **given))
+
+
+CROPS: list[dict[str, Any]] = [
+    {"mode": "nearest"},
+    {"mode": "linear"},
+    {"mode": "linear", "extrapolation_value": 0.5},
+]
+
+
+@pytest.mark.parametrize("given", CROPS)
+def test_the_definition_of_a_crop_agrees_with_onnxruntime(given: dict[str, Any]) -> None:
+    """With a region that leaves the input and one of a single element.
+
+    By scales onnxruntime makes the result as large as of the whole input: not compared.
+    """
+    assert_agrees(cropped(*PART, sizes=SIZES, elem_type=FLOAT, **given))
+    assert_agrees(cropped(*PART, sizes=(2, 3, 1, 4), elem_type=FLOAT, **given))
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("axis", [-3, -4])
+def test_a_scale_passes_what_is_cropped_along_other_axes(axis: int, mode: str) -> None:
+    """Also where nothing is resized."""
+    affine = random_affine(SHAPE[axis], axis, shift=False)
+
+    for net in (
+        cropped(*PART, sizes=SIZES, mode=mode),
+        cropped(*PART, scales=(1, 1, 2, 2), mode=mode),
+        cropped(*PART, sizes=SHAPE, mode=mode),
+        cropped(-0.25, 0.25, 1.5, 0.75, sizes=(7, 3), mode=mode, opset=18, axes=[2, -1]),
+        cropped(0.0, -0.25, 0.0, 1.0, 1.5, 1.0, sizes=(3, 7, 2), opset=18, axes=[1, 2, 0]),
+    ):
+        assert_goes_up(net, affine)
+        assert_goes_down(net, affine)
+
+
+def test_equal_scales_pass_whatever_is_cropped() -> None:
+    net = cropped(0.0, 0.5, 0.25, 0.25, 1.0, 1.0, 1.5, 0.75, sizes=(2, 2, 7, 3), mode="linear")
+
+    for affine in (affine_of(-2.0, 0.0, None), affine_of([0.5] * 3, [0.0] * 3, -3)):
+        assert_goes_down(net, affine)
+    assert_goes_up(net, affine_of(-2.0, 0.0, None))
+
+
+def test_a_crop_between_a_layer_and_a_scale_is_passed() -> None:
+    net = Net(FLOAT)
+    net.node("Conv", net.input(1, 3, 6, 6), net.weight(3, 3, 1, 1), net.weight(3), out="v")
+    roi, sizes = net.store(PART), net.integers(1, 3, 4, 4)
+    given = {"coordinate_transformation_mode": CROPPING, "mode": "linear"}
+    net.node("Resize", "v", roi, "", sizes, out="u", **given)
+    net.node("Mul", "u", net.weight(3, 1, 1), out="y")
+
+    assert_folds_to(net.model("y"), "Conv", "Resize")
 
 
 def assert_agrees(net: Net) -> None:

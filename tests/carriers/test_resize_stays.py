@@ -9,6 +9,7 @@ from graphs import DOUBLE, FLOAT, INT64, Net
 from onnx import helper
 from passing import (
     Around,
+    affine_of,
     ask,
     assert_goes_up,
     assert_stays,
@@ -16,11 +17,13 @@ from passing import (
 )
 from resized import (
     HALF_PIXEL_FOR_NEAREST,
+    PART,
     SCALAR,
     SCALES,
     SHAPE,
     SIZES,
     UNIFORM,
+    cropped,
     resized,
     upsampled,
 )
@@ -29,12 +32,52 @@ from folding.plan import Kept, Reason
 
 
 @pytest.mark.parametrize("down", [False, True])
-@pytest.mark.parametrize("coordinates", ["tf_crop_and_resize", "sideways"])
-def test_numbers_from_elsewhere_are_refused(coordinates: str, *, down: bool) -> None:
+def test_numbers_from_elsewhere_are_refused(*, down: bool) -> None:
     """What is outside is no average of the data (condition 1)."""
-    net = resized(SCALES, coordinate_transformation_mode=coordinates)
+    net = resized(SCALES, coordinate_transformation_mode="sideways")
 
     assert_stays(net, SCALAR, Reason.UNUSUAL_FORM, down=down)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_no_shift_passes_a_crop(*, down: bool) -> None:
+    """Zeros outside stay zeros (condition 1)."""
+    net = cropped(*PART, sizes=SIZES)
+
+    for affine in (SCALAR, affine_of(1.0, 0.5, None), random_affine(3, -3)):
+        assert_stays(net, affine, Reason.SHIFT_BLOCKED, down=down)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_nothing_passes_a_crop_with_another_number_outside(*, down: bool) -> None:
+    """It is in no input that could be scaled (condition 1)."""
+    net = cropped(*PART, sizes=SIZES, extrapolation_value=0.5)
+
+    assert_stays(net, affine_of(2.0, 0.0, None), Reason.UNUSUAL_FORM, down=down)
+
+
+@pytest.mark.parametrize("down", [False, True])
+@pytest.mark.parametrize("ends", [(0.0, 0.5), (0.25, 1.0), (1.0, 0.0)])
+def test_an_axis_that_is_cropped_is_refused(ends: tuple[float, float], *, down: bool) -> None:
+    """Even if it is as long afterwards (condition 5)."""
+    start, end = ends
+    region = (0.0, start, 0.2, 0.2, 1.0, end, 1.5, 0.8)
+    affine = random_affine(3, -3, shift=False)
+
+    assert_stays(cropped(*region, sizes=SIZES), affine, Reason.MIXES_CHANNELS, down=down)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_a_region_that_comes_at_run_time_may_be_any(*, down: bool) -> None:
+    """Condition 5; what is the same for all channels passes."""
+    net = cropped(*PART, sizes=SIZES)
+    del net.stored["roi"]
+    net.input(8, name="roi")
+
+    affine = random_affine(3, -3, shift=False)
+    assert_stays(net, affine, Reason.SIZES_UNKNOWN, down=down)
+    _, answer = ask(net, affine_of(-2.0, 0.0, None), down=down)
+    assert not isinstance(answer, Kept)
 
 
 def test_an_unknown_mode_is_refused() -> None:

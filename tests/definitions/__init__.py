@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from definitions import (
     branching,
+    grids,
     joining,
     moving,
     normalising,
@@ -11,10 +12,12 @@ from definitions import (
     quantising,
     recurring,
     resizing,
+    selecting,
 )
 
 DEFINITIONS = (
     branching.DEFINITIONS
+    | grids.DEFINITIONS
     | joining.DEFINITIONS
     | moving.DEFINITIONS
     | normalising.DEFINITIONS
@@ -22,4 +25,5 @@ DEFINITIONS = (
     | quantising.DEFINITIONS
     | recurring.DEFINITIONS
     | resizing.DEFINITIONS
+    | selecting.DEFINITIONS
 )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Region = tuple[float, float]
 Definition = Callable[[dict[str, Any], Sequence[Any], int], Sequence[npt.NDArray[Any]]]
 
 
@@ -18,9 +19,16 @@ def _text(given: dict[str, Any], name: str, default: str) -> str:
     return given[name].decode() if name in given else default
 
 
-def _coordinate(given: dict[str, Any], x: int, scale: float, old: int, new: float) -> float:
+def _coordinate(
+    given: dict[str, Any], x: int, scale: float, old: int, new: float, region: Region
+) -> float:
     """``x_original`` of ``x_resized``; ``new`` is the length that the scale asks for."""
     mode, length = _text(given, "coordinate_transformation_mode", "half_pixel"), floor(new)
+    if mode == "tf_crop_and_resize":
+        start, end = region
+        if length <= 1:
+            return 0.5 * (start + end) * (old - 1)
+        return start * (old - 1) + x * (end - start) * (old - 1) / (length - 1)
     if mode == "asymmetric":
         return x / scale
     if mode == "align_corners":
@@ -72,9 +80,15 @@ def _weights(given: dict[str, Any], at: float, scale: float, old: int) -> dict[i
     return {tap: weight / total for tap, weight in found.items() if weight}
 
 
-def _on_axis(given: dict[str, Any], scale: float, old: int, new: float) -> list[dict[int, float]]:
-    places = (_coordinate(given, x, scale, old, new) for x in range(floor(new)))
-    return [_weights(given, at, scale, old) for at in places]
+def _on_axis(
+    given: dict[str, Any], scale: float, old: int, new: float, region: Region
+) -> list[dict[int, float]]:
+    """The weights at each place; those of a crop are none outside of the input."""
+    places = [_coordinate(given, x, scale, old, new, region) for x in range(floor(new))]
+    crops = _text(given, "coordinate_transformation_mode", "") == "tf_crop_and_resize"
+    return [
+        {} if crops and not 0 <= at <= old - 1 else _weights(given, at, scale, old) for at in places
+    ]
 
 
 def _lengths(
@@ -99,8 +113,8 @@ def _lengths(
 def resize(given: dict[str, Any], inputs: Sequence[Any], opset: int) -> list[Array]:
     """A weighted average of neighbours, on each axis by its own coordinate.
 
-    Without ``tf_crop_and_resize``, which no rule passes. An axis that is not among ``axes`` is
-    left alone.
+    An axis that is not among ``axes`` is left alone. What ``tf_crop_and_resize`` finds outside of
+    the input is ``extrapolation_value``.
     """
     slots = (1, None) if opset < 11 else (2, 3)
     scales, sizes = (
@@ -108,14 +122,30 @@ def resize(given: dict[str, Any], inputs: Sequence[Any], opset: int) -> list[Arr
     )
     if opset < 11:
         given = given | {"coordinate_transformation_mode": b"asymmetric", "nearest_mode": b"floor"}
-    return [_resized(given, inputs[0], scales, None if sizes is None else sizes.tolist())]
+    roi = inputs[1] if opset >= 11 and inputs[1] is not None and inputs[1].size else None
+    regions = _regions(given, inputs[0].ndim, roi)
+    sizes = None if sizes is None else sizes.tolist()
+    return [_resized(given, inputs[0], scales, sizes, regions)]
 
 
-def _resized(given: dict[str, Any], x: Array, scales: Any, sizes: Any) -> Array:
+def _regions(given: dict[str, Any], rank: int, roi: Any) -> list[Region]:
+    """Where each axis begins and ends, in parts of its length."""
+    found: list[Region] = [(0.0, 1.0)] * rank
+    if roi is not None and given["coordinate_transformation_mode"] == b"tf_crop_and_resize":
+        for place, axis in enumerate(given.get("axes", range(rank))):
+            found[axis] = float(roi[place]), float(roi[place + len(roi) // 2])
+    return found
+
+
+def _resized(
+    given: dict[str, Any], x: Array, scales: Any, sizes: Any, regions: list[Region]
+) -> Array:
     scale, length = _lengths(given, x, scales, sizes)
+    if sizes is None:
+        length = [n * (end - start) for n, (start, end) in zip(length, regions, strict=True)]
     moved = {axis % x.ndim for axis in given.get("axes", range(x.ndim))}
     weights = [
-        _on_axis(given, scale[axis], old, length[axis])
+        _on_axis(given, scale[axis], old, length[axis], regions[axis])
         if axis in moved
         else [{at: 1.0} for at in range(old)]
         for axis, old in enumerate(x.shape)
@@ -123,6 +153,9 @@ def _resized(given: dict[str, Any], x: Array, scales: Any, sizes: Any) -> Array:
     y = np.full([floor(n) for n in length], np.nan)
     for place in product(*map(range, y.shape)):
         taps = [weights[axis][at].items() for axis, at in enumerate(place)]
+        if not all(taps):
+            y[place] = given.get("extrapolation_value", 0.0)
+            continue
         y[place] = sum(
             prod(weight for _, weight in chosen) * x[tuple(tap for tap, _ in chosen)]
             for chosen in product(*taps)

@@ -7,7 +7,7 @@ from graphs import BFLOAT
 
 from growing.grower import Given, Grower, Rule, Unfit
 
-_AXES_ARE_INPUT, _ALLOWS_ZERO = 13, 14
+_COMPRESS_IS_INFERRED, _AXES_ARE_INPUT, _ALLOWS_ZERO = 11, 13, 14
 
 
 def same(g: Grower, x: str) -> str:
@@ -72,6 +72,23 @@ def _reshaped(g: Grower, x: str, sizes: list[int], *, kept: int, hint: int) -> s
         sizes[g.upto(len(sizes) - 1)] = -1
     given: Given = {"allowzero": 0} if g.net.opset >= _ALLOWS_ZERO and g.one_in(4) else {}
     return g.add("Reshape", x, g.net.integers(*sizes), hint=hint, **given)
+
+
+def shuffle(g: Grower, x: str) -> str:
+    """Two Reshapes and a Transpose between them, of the parts that an axis is cut into."""
+    shape = list(g.shape(x, least=1, most=4))
+    axis = min(g.hints.get(x, 1), len(shape) - 1) if g.flip() else g.axis(x)
+    inner = g.pick(*[n for n in (2, 3) if shape[axis] % n == 0 and shape[axis] > n])
+    parts = [*shape[:axis], shape[axis] // inner, inner, *shape[axis + 1 :]]
+    hint, rank = g.hints.get(x, 1), len(parts)
+    perm = [axis + 1 if i == axis else axis if i == axis + 1 else i for i in range(rank)]
+    cut = _reshaped(g, x, parts, kept=axis, hint=hint)
+    is_odd = g.one_in(6)
+    turned = g.add("Transpose", cut, perm=g.order(rank) if is_odd else perm)
+    if g.one_in(8):
+        g.outputs.append(g.pick(cut, turned))
+    whole = _reshaped(g, turned, [*shape], kept=0 if is_odd else axis, hint=hint)
+    return g.add("Transpose", whole, perm=g.order(rank - 1)) if g.one_in(8) else whole
 
 
 def flatten(g: Grower, x: str) -> str:
@@ -153,6 +170,30 @@ def gather(g: Grower, x: str) -> str:
     return g.add("Gather", x, indices, axis=g.spelled(axis, len(shape), 11), hint=hint - lost)
 
 
+def reverse(g: Grower, x: str) -> str:
+    """A part of each row in reverse order."""
+    if g.kind(x) == BFLOAT:
+        raise Unfit
+    shape = g.shape(x, least=2)
+    time = g.upto(1)
+    lengths = g.net.integers(*(g.upto(shape[time], 1) for _ in range(shape[1 - time])))
+    given: Given = {} if time == 0 and g.flip() else {"time_axis": time, "batch_axis": 1 - time}
+    return g.add("ReverseSequence", x, lengths, **given)
+
+
+def compress(g: Grower, x: str) -> str:
+    """Some places along an axis, or of the elements in their order."""
+    if g.net.opset < _COMPRESS_IS_INFERRED or g.kind(x) == BFLOAT:
+        raise Unfit
+    shape = g.shape(x, least=1)
+    axis = None if g.one_in(6) else g.axis(x)
+    size = int(np.prod(shape)) if axis is None else shape[axis]
+    mask = g.net.store([g.flip() for _ in range(size)], elem_type=0)
+    if axis is None:
+        return g.add("Compress", x, mask, hint=0)
+    return g.add("Compress", x, mask, axis=g.spelled(axis, len(shape), 11))
+
+
 SHAPING: tuple[Rule, ...] = (
     same,
     transpose,
@@ -160,6 +201,7 @@ SHAPING: tuple[Rule, ...] = (
     unsqueeze,
     merge,
     cut,
+    shuffle,
     flatten,
     expand,
     tile,
@@ -167,4 +209,6 @@ SHAPING: tuple[Rule, ...] = (
     split,
     slice_,
     gather,
+    reverse,
+    compress,
 )

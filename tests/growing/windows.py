@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from graphs import BFLOAT, HALF
 
 from growing.grower import Given, Grower, Rule, Unfit
 
 _AXES_ARE_INPUT = 18
+_SUMS_SHORT_FLOATS = 14
+_HAS_NO_EMPTY_SCALES = 13
 
 
 def pool(g: Grower, x: str) -> str:
@@ -88,7 +91,36 @@ def resize(g: Grower, x: str) -> str:
     if g.flip():
         return g.add("Resize", x, "", g.net.store(scales, elem_type=1), **given)
     sizes = [int(size * scale) for size, scale in zip(shape, scales, strict=True)]
+    if g.one_in(4) and g.net.opset >= _HAS_NO_EMPTY_SCALES and given["mode"] != "cubic":
+        given["coordinate_transformation_mode"] = "tf_crop_and_resize"
+        ends = np.array([[0.0] * len(shape), [1.0] * len(shape)], np.float32)
+        ends[:, g.upto(len(shape) - 1, 1)] = g.pick((-0.25, 1.5), (0.25, 0.75), (0.0, 1.0))
+        roi = g.net.store(ends.ravel(), elem_type=1)
+        return g.add("Resize", x, roi, "", g.net.integers(*sizes), **given)
     return g.add("Resize", x, "", "", g.net.integers(*sizes), **given)
+
+
+def linear(g: Grower, x: str) -> str:
+    """Sums along an axis, or a triangle of a matrix."""
+    rank = len(g.shape(x, least=1))
+    if rank > 1 and g.flip():
+        diagonal = [g.net.store(np.array(g.upto(1, -1)), elem_type=0)] if g.flip() else []
+        return g.add("Trilu", x, *diagonal, upper=g.upto(1))
+    if g.kind(x) in (HALF, BFLOAT) and g.net.opset < _SUMS_SHORT_FLOATS:
+        raise Unfit
+    axis = g.net.store(np.array(g.spelled(g.axis(x), rank)), elem_type=0)
+    return g.add("CumSum", x, axis, exclusive=int(g.one_in(4)), reverse=int(g.one_in(4)))
+
+
+def grid_sample(g: Grower, x: str) -> str:
+    """At places inside and outside of a picture."""
+    batch, _, *sizes = g.shape(x, least=4, most=4)
+    places = g.net.random.uniform(-1.5, 1.5, (batch, *(min(size, 2) for size in sizes), 2))
+    given: Given = {"mode": "nearest"} if g.flip() else {}
+    if g.flip():
+        given["padding_mode"] = g.pick("zeros", "border", "reflection")
+    grid = g.net.store(places, elem_type=1)
+    return g.add("GridSample", x, grid, align_corners=g.upto(1), **given)
 
 
 def depth_and_space(g: Grower, x: str) -> str:
@@ -111,6 +143,8 @@ WINDOWS: tuple[Rule, ...] = (
     pad,
     pad,
     resize,
+    linear,
+    grid_sample,
     depth_and_space,
     depth_and_space,
 )

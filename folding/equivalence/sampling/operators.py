@@ -9,6 +9,7 @@ import numpy as np
 from folding.equivalence.sampling import (
     einsum,
     elementwise,
+    grids,
     layers,
     moves,
     normalising,
@@ -18,6 +19,7 @@ from folding.equivalence.sampling import (
     quantised,
     reduction,
     resizing,
+    selection,
 )
 from folding.equivalence.sampling.pull import Operator
 
@@ -28,9 +30,11 @@ OPERATORS: dict[str, Operator] = {
     "BatchNormalization": elementwise.batch_normalization,
     "Cast": elementwise.cast,
     "Clip": elementwise.clip,
+    "Compress": selection.compress,
     "Concat": moves.concat,
     "Conv": layers.conv,
     "ConvTranspose": layers.conv_transpose,
+    "CumSum": selection.cum_sum,
     "DepthToSpace": moves.depth_to_space,
     "DequantizeLinear": quantised.dequantize_linear,
     "Div": elementwise.arithmetic(operator.truediv),
@@ -43,6 +47,7 @@ OPERATORS: dict[str, Operator] = {
     "GlobalAveragePool": pooling.over_space(reduction.MEAN),
     "GlobalLpPool": pooling.global_lp_pool,
     "GlobalMaxPool": pooling.over_space(reduction.LARGEST),
+    "GridSample": grids.grid_sample,
     "GroupNormalization": normalising.group_normalization,
     "Identity": elementwise.identity,
     "InstanceNormalization": normalising.instance_normalization,
@@ -68,6 +73,7 @@ OPERATORS: dict[str, Operator] = {
     "Relu": elementwise.relu,
     "Reshape": moves.reshape,
     "Resize": resizing.resize,
+    "ReverseSequence": selection.reverse_sequence,
     "Slice": moves.slice_,
     "SpaceToDepth": moves.space_to_depth,
     "Split": moves.split,
@@ -76,6 +82,7 @@ OPERATORS: dict[str, Operator] = {
     "Sum": elementwise.arithmetic(operator.add),
     "Tile": moves.tile,
     "Transpose": moves.transpose,
+    "Trilu": selection.trilu,
     "Unsqueeze": moves.reshape,
     "Upsample": resizing.upsample,
     "Where": elementwise.where,

@@ -29,7 +29,8 @@ from folding.protos import attribute, integer, integers, number
 
 _HAS_SCALES, _SCALES_ARE_INPUT, _GONE, _HAS_SIZES = 7, 9, 10, 11
 _SIZES = 3
-_CUBIC = float(np.float32(-0.75))
+_CROPPING = "tf_crop_and_resize"
+CUBIC = float(np.float32(-0.75))
 _HALF = np.float32(0.5)
 #: How far from a coordinate elements count.
 _REACH = {"linear": 1, "cubic": 2}
@@ -47,11 +48,20 @@ _NEAREST: dict[str, Callable[[Floats], Floats]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """One axis: its lengths before and after, and the scale that it is resized by."""
+    """One axis: its lengths before and after, the scale that it is resized by, and the region."""
 
     before: int
     after: int
     scale: np.float32
+    start: np.float32
+    end: np.float32
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether it is as long afterwards as the scale asks for, of the axis or of the region."""
+        whole = float(self.scale) * self.before
+        # The product of a length and a scale is rounded before it is cut off.
+        return any(abs(self.after - n) <= 1 for n in (whole, whole * float(self.end - self.start)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,12 @@ def _coordinates(mode: str, axis: _Axis, places: Places) -> Singles:
         return x / axis.scale
     if mode == "align_corners":
         return x * np.float32(axis.before - 1) / np.float32(max(1, axis.after - 1))
+    if mode == _CROPPING:
+        length = np.float32(axis.before - 1)
+        if axis.after <= 1:
+            return np.full_like(x, _HALF * (axis.start + axis.end) * length)
+        part = x * (axis.end - axis.start) * length / np.float32(axis.after - 1)
+        return np.asarray(axis.start * length + part, np.float32)
     middle = (x + _HALF) / axis.scale
     if mode == "tf_half_pixel_for_nn":
         return middle
@@ -89,7 +105,7 @@ def _coordinates(mode: str, axis: _Axis, places: Places) -> Singles:
     return middle - _HALF
 
 
-def _cubic(a: float, distance: Floats) -> tuple[Floats, Floats]:
+def cubic(a: float, distance: Floats) -> tuple[Floats, Floats]:
     """Weights, and their formula with plus signs.
 
     R. Keys, Cubic convolution interpolation for digital image processing, 1981, equation (4).
@@ -104,13 +120,22 @@ def _cubic(a: float, distance: Floats) -> tuple[Floats, Floats]:
 
 def _taps(pull: Pull, node: NodeProto, axis: _Axis, places: Places) -> _Taps:
     """What is averaged at some places of an axis."""
-    is_old = pull.opset < _HAS_SIZES
-    usual = ("asymmetric", "floor") if is_old else ("half_pixel", "round_prefer_floor")
-    transformation = _text(node, "coordinate_transformation_mode", usual[0])
+    usual = "asymmetric" if pull.opset < _HAS_SIZES else "half_pixel"
+    transformation = _text(node, "coordinate_transformation_mode", usual)
     at = _coordinates(transformation, axis, places).astype(pull.wide)
+    if transformation != _CROPPING:
+        return _taken(pull, node, axis, at)
+    inside = (at >= 0) & (at <= axis.before - 1)
+    found = _taken(pull, node, axis, np.where(inside, at, 0.0))
+    return _Taps(found.places, found.weights * inside[:, None], found.errors * inside[:, None])
+
+
+def _taken(pull: Pull, node: NodeProto, axis: _Axis, at: Floats) -> _Taps:
+    """What is averaged at some coordinates of an axis."""
+    usual = "floor" if pull.opset < _HAS_SIZES else "round_prefer_floor"
     mode = _text(node, "mode", "nearest")
     if mode == "nearest":
-        rounding = _text(node, "nearest_mode", usual[1])
+        rounding = _text(node, "nearest_mode", usual)
         require(rounding in _NEAREST, f"not supported: the nearest by {rounding}")
         nearest = np.clip(_NEAREST[rounding](at), 0, axis.before - 1).astype(np.int64)
         return _Taps(nearest[:, None], np.ones((len(at), 1)), np.zeros((len(at), 1)))
@@ -127,7 +152,7 @@ def _interpolated(pull: Pull, node: NodeProto, axis: _Axis, at: Floats, stretch:
     taps = np.floor(at).astype(np.int64)[:, None] + np.arange(1 - reach, reach + 1)
     distance = (taps - at[:, None]) / stretch
     if mode == "cubic":
-        weights, errors = _cubic(number(node, "cubic_coeff_a", _CUBIC), distance)
+        weights, errors = cubic(number(node, "cubic_coeff_a", CUBIC), distance)
     else:
         weights = errors = np.maximum(1 - np.abs(distance), 0.0)
     inside = np.clip(taps, 0, axis.before - 1)
@@ -155,6 +180,15 @@ def _scales(pull: Pull, node: NodeProto, before: Sequence[int]) -> list[np.float
     return [min(ratios) if policy == "not_larger" else max(ratios)] * len(ratios)
 
 
+def _region(pull: Pull, node: NodeProto, axes: Sequence[int]) -> list[Singles]:
+    """From where to where each axis is read, both as parts of its length, if it is cropped."""
+    if _text(node, "coordinate_transformation_mode", "") != _CROPPING:
+        return [np.array([0, 1], np.float32) for _ in axes]
+    numbers = pull.numbers(node.input[1])
+    ends = numbers.read(0, prod(numbers.dims)).value
+    return list(ends.astype(np.float32).reshape(2, -1).T)
+
+
 def _axes(pull: Pull, node: NodeProto) -> dict[int, _Axis]:
     """The axes that may be resized."""
     shape, result = pull.shape(node.input[0]), pull.shape(node.output[0])
@@ -162,24 +196,21 @@ def _axes(pull: Pull, node: NodeProto) -> dict[int, _Axis]:
     named = integers(node, "axes") or tuple(range(rank))
     require(all(-rank <= axis < rank for axis in named), f"'axes' of {node.op_type} do not fit")
     axes = [axis % rank for axis in named]
-    scales = _scales(pull, node, [shape[axis] for axis in axes])
+    scales, region = _scales(pull, node, [shape[axis] for axis in axes]), _region(pull, node, axes)
     found = {
-        axis: _Axis(shape[axis], result[axis], scale)
-        for axis, scale in zip(axes, scales, strict=True)
+        axis: _Axis(shape[axis], result[axis], scale, *ends)
+        for axis, scale, ends in zip(axes, scales, region, strict=True)
     }
-    fits = all(
-        # The product of a length and a scale is rounded before it is cut off.
-        abs(found[axis].after - float(found[axis].scale) * size) <= 1
-        if axis in found
-        else result[axis] == size
-        for axis, size in enumerate(shape)
-    )
+    stay = all(result[axis] == size for axis, size in enumerate(shape) if axis not in found)
+    fits = stay and all(axis.is_fit for axis in found.values())
     require(fits and len(result) == rank, f"the output of {node.op_type} does not fit")
     return found
 
 
 def resize(pull: Pull, node: NodeProto, slot: int, coords: Coordinates) -> Sampled:
-    """Resize in any mode; only what it fills itself outside of the input is not supported."""
+    """Resize in any mode; if any number stands outside of the input, it is 0."""
+    outside = number(node, "extrapolation_value", 0.0)
+    require(not outside, f"not supported: {outside} outside of the input")
     taps = {
         axis: _taps(pull, node, own, coords[:, axis]) for axis, own in _axes(pull, node).items()
     }

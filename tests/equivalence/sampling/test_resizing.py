@@ -10,7 +10,7 @@ from graphs import FLOAT, INT64, Feed, Net, feed_for, run
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from onnx import ModelProto
-from resized import ANTIALIASED, COORDINATES, MODES, resized, upsampled
+from resized import ANTIALIASED, COORDINATES, MODES, PART, cropped, resized, upsampled
 from samples import assert_by_definition, assert_exact, outputs_of, sampled, untyped
 
 from folding.equivalence.sampling import Sampled, Unsupported, resizing
@@ -91,6 +91,33 @@ def test_antialiasing_spreads_the_weights(mode: dict[str, Any], scale: float) ->
     net = resized((1, 1, 1, scale), opset=18, elem_type=FLOAT, shape=(1, 1, 2, 31), **mode)
 
     assert_run(net.model("y"))
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_what_is_outside_of_a_crop_is_zero(mode: str, opset: int) -> None:
+    """By sizes and scales, and a single element is in the middle."""
+    given: dict[str, Any] = {"mode": mode, "opset": opset, "elem_type": FLOAT}
+
+    for net in (
+        cropped(*PART, sizes=(2, 3, 7, 9), **given),
+        cropped(*PART, sizes=(2, 3, 1, 4), **given),
+        cropped(*PART, scales=(1, 1, 2, 2), **given),
+    ):
+        model = net.model("y")
+        feed = feed_for(model)
+        (found,), (value,) = outputs_of(model, feed), run(model, feed)
+        assert (np.abs(found.value - value) <= ROUNDINGS * 2.0**-24 * found.magnitude).all()
+        assert value.shape[2] == 1 or not found.magnitude[:, :, 0].any()
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+def test_a_crop_by_scales_is_what_the_specification_says(mode: str) -> None:
+    """As long as they make the region; onnxruntime takes them for the whole."""
+    region, scales = (0.0, 0.0, 0.0, -0.5, 1.0, 1.0, 0.5, 1.5), (1.0, 1.0, 2.0, 0.5)
+    net = cropped(*region, scales=scales, shape=(1, 1, 5, 5), mode=mode)
+
+    assert_by_definition(net.model("y"))
 
 
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
@@ -174,7 +201,10 @@ def test_what_is_averaged_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("net", "result"),
     [
-        (resized((1, 1, 2, 2), coordinate_transformation_mode="tf_crop_and_resize"), (2, 3, 8, 10)),
+        (cropped(*PART, sizes=(2, 3, 8, 10), extrapolation_value=0.5), (2, 3, 8, 10)),
+        (cropped(*PART, 2.0, sizes=(2, 3, 8, 10)), (2, 3, 8, 10)),
+        (cropped(*PART[:4], sizes=(2, 3, 8, 10)), (2, 3, 8, 10)),
+        (cropped(*PART, sizes=(2, 3, 8, 10)), (2, 3, 8, 12)),
         (resized((1, 1, 2, 2), mode="lanczos"), (2, 3, 8, 10)),
         (resized((1, 1, 2, 2), mode="nearest", nearest_mode="up"), (2, 3, 8, 10)),
         (resized((1, 1, 2, 2)), (2, 3, 8, 12)),
