@@ -15,7 +15,7 @@ from folding.plan import Kept, Reason
 from folding.recognise import Recogniser
 from folding.tensors import constant_dims
 from folding.walk import Walker
-from folding.way import Fork, Reached, Stop, Taken, Turn
+from folding.way import Reached, Stop, Taken, Turn
 
 
 class Prices:
@@ -31,17 +31,21 @@ class Prices:
         if is_scalar and not self._is_free(found):
             return Kept(Reason.NO_RULE, at, operator)
         if isinstance(found, Reached):
-            removed, added = nodes_of(draft, found)
+            saved, constants = self.worth(found)
         else:
             path = self.walker.stops(chain)[::-1]
             removed, added = nodes_below(draft, self.steps, path, found)
-        if is_scalar and added:
-            return Kept(Reason.NO_RULE, at, operator)
-        if len(removed) - added < (found.rest is not None):
+            saved, constants = len(removed) - added, self._constants(found, removed)
+        if saved < (found.rest is not None):
             return Kept(Reason.MORE_NODES, at, operator)
-        if draft.keeps_inputs and self._constants(found, removed) + added > len(removed):
-            return Kept(Reason.OLD_IR, at, operator)
-        return None
+        return Kept(Reason.OLD_IR, at, operator) if constants > saved else None
+
+    def worth(self, found: Reached) -> tuple[int, int]:
+        """How many nodes fewer a fold leaves, and how many of them its constants would be."""
+        removed, added = nodes_of(self.draft, found)
+        inside = [way for entry in found.entered for way in entry.ways]
+        saved = len(removed) - added + sum(way.saved for way in inside)
+        return saved, self._constants(found, removed) + sum(way.constants for way in inside)
 
     def _constants(self, found: Reached | Descended, removed: list[Stop]) -> int:
         """How many new constants are needed, where each is a node: below IR 4.
@@ -49,6 +53,8 @@ class Prices:
         One of the right shape that the fold sets free has room for another.
         """
         draft, stored = self.draft, self.draft.scope.initializers
+        if not draft.keeps_inputs:
+            return 0
         given = [name for stop in removed for name in draft.node(stop.node).input if name in stored]
         freed = [
             (constant_dims(draft, name), stored[name].data_type)
@@ -122,11 +128,12 @@ class Prices:
 
     def _is_free(self, found: Reached | Descended) -> bool:
         """Whether all constants that change are there, each for one node alone."""
-        return all(self._is_own(wanted) for wanted in self._wanted(found))
+        entered = isinstance(found, Reached) and found.entered
+        return not entered and all(self._is_own(wanted) for wanted in self._wanted(found))
 
 
 def _ends(found: Reached | Descended) -> Iterator[Taken | Turn]:
     if isinstance(found, Reached):
-        yield from (line.end for line in found.lines if not isinstance(line.end, Fork))
+        yield from (line.end for line in found.lines if isinstance(line.end, Taken | Turn))
     else:
         yield from (r.becomes for r in found.readers if not isinstance(r.becomes, Stop))
