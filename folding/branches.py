@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 from folding.affine import ChannelAffine
 from folding.chains import Chain
-from folding.draft import Draft
 from folding.plan import Kept, Kind, Reason
 from folding.roads import told_of
 from folding.way import Entered, Inside, Reached
@@ -41,9 +40,10 @@ class Branch:
         draft, walker = self.search.draft, self.search.walker
         self.search.decide()
         value = self._given(place)
-        obstacle = _obstacle(draft, value) or self._twice(place)
-        if obstacle is not None:
-            return told_of(draft, obstacle)
+        if draft.scope.closed is not None:
+            return Kept(draft.scope.closed, self.gives[place])
+        if self.gives.count(self.gives[place]) > 1:
+            return Kept(Reason.GRAPH_OUTPUT, self.gives[place])
         stand_in = draft.stand_in(value)
         walker.forget()
         found = walker.up(Chain((stand_in,), Kind.SCALE_SHIFT), affine)
@@ -65,10 +65,6 @@ class Branch:
     def _given(self, place: int) -> str:
         return self.search.draft.given.get(self.gives[place], self.gives[place])
 
-    def _twice(self, place: int) -> Kept | None:
-        name = self.gives[place]
-        return Kept(Reason.GRAPH_OUTPUT, name) if self.gives.count(name) > 1 else None
-
 
 def entered(
     index: int, place: int, affine: ChannelAffine, branches: tuple[Branch, ...]
@@ -81,10 +77,3 @@ def entered(
             return found
         ways.append(found)
     return Entered(index, place, tuple(ways))
-
-
-def _obstacle(draft: Draft, value: str) -> Kept | None:
-    """Why a value that a branch gives may not change."""
-    if draft.scope.closed is not None:
-        return Kept(draft.scope.closed, value)
-    return Kept(Reason.OUTER_VALUE, value) if draft.producer(value) is None else None

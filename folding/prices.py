@@ -59,13 +59,14 @@ class Prices:
         freed = [
             (constant_dims(draft, name), stored[name].data_type)
             for name in given
-            if draft.is_read_once(name)
+            if draft.is_read_once(name) and not draft.is_seen(name)
         ]
         self.walker.crowded += given
         count = 0
         for wanted in self._wanted(found):
             form = wanted.dims, wanted.elem_type
-            if self._is_own(wanted):
+            own = self._own(wanted)
+            if own and not draft.is_seen(own):
                 continue
             if form in freed:
                 freed.remove(form)
@@ -73,16 +74,16 @@ class Prices:
                 count += 1
         return count
 
-    def _is_own(self, wanted: Wanted) -> bool:
-        """Whether a slot has a stored constant of that shape for itself alone."""
+    def _own(self, wanted: Wanted) -> str:
+        """The stored constant of that shape that a slot has for itself alone, if it has one."""
         if wanted.node is None:
-            return False
+            return ""
         names = self.draft.node(wanted.node).input
         name = names[wanted.slot] if wanted.slot < len(names) else ""
         self.walker.crowded.append(name)
         is_stored = name in self.draft.scope.initializers or name in self.draft.changed
         alone = is_stored and self.draft.is_alone(wanted.node, name)
-        return alone and constant_dims(self.draft, name) == wanted.dims
+        return name if alone and constant_dims(self.draft, name) == wanted.dims else ""
 
     def _wanted(self, found: Reached | Descended) -> Iterator[Wanted]:
         draft = self.draft
@@ -129,7 +130,7 @@ class Prices:
     def _is_free(self, found: Reached | Descended) -> bool:
         """Whether all constants that change are there, each for one node alone."""
         entered = isinstance(found, Reached) and found.entered
-        return not entered and all(self._is_own(wanted) for wanted in self._wanted(found))
+        return not entered and all(map(self._own, self._wanted(found)))
 
 
 def _ends(found: Reached | Descended) -> Iterator[Taken | Turn]:
