@@ -5,7 +5,7 @@
 
 Whichever is taken, ``s·If(c, a, b) + t = If(c, s·a + t, s·b + t)``. In each branch, a graph of its
 own, the way goes on from the value that it gives, where a node stands in for all that reads it
-outside. Folds within a branch are made before.
+outside. What is to be folded within a branch alone is decided later.
 
 1. All branches take the affine in, or none.
 2. The value is made in the branch, which gives it once; nothing else in there sees it.
@@ -38,7 +38,6 @@ class Branch:
     def up(self, place: int, affine: ChannelAffine) -> Inside | Kept:
         """The ways from what the branch gives up to layers in it, or what is in the way."""
         draft, walker = self.search.draft, self.search.walker
-        self.search.decide()
         value = self._given(place)
         if draft.scope.closed is not None:
             return Kept(draft.scope.closed, self.gives[place])

@@ -161,7 +161,7 @@ def test_what_a_branch_gives_has_a_new_name_then() -> None:
 
 
 def test_an_affine_within_a_branch_is_folded_with_it() -> None:
-    """What is in the branch is decided before, and an Add that it left holds both shifts."""
+    """The layer takes both in, and so says the report."""
     model = normed(body("t", "biased", "norm"), body("else", "Conv", "norm"))
 
     result = assert_folded(model, "y", "t1", "else1")
@@ -255,6 +255,20 @@ def test_a_shift_that_the_branches_cannot_take_stays_behind_the_if() -> None:
 
     assert result.decision("y").is_partial
     assert operators(result.model)[0] == ["If", "Add"]
+
+
+def test_affines_that_turn_the_order_around_go_together() -> None:
+    """Neither passes the Relu alone, and both are no other numbers than one."""
+    net = Net()
+    net.node("Conv", "x", net.weight(4, 3, 3, name="w"), out="v", name="layer")
+    net.node("Relu", "v", out="r")
+    net.node("Mul", "r", net.store(-net.random.uniform(1, 2, (4, 1)), name="m"), out="t")
+    outer = branched(net.graph("t"), body("else", "Conv"))
+    outer.node("Mul", "h", outer.store(-outer.random.uniform(1, 2, (4, 1))), out="y")
+
+    result = assert_folded(outer.model("y"), "t", "y")
+
+    assert result.into("t") == ("layer",)
 
 
 # --- what is in the way ---------------------------------------------------------------------------
