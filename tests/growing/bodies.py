@@ -17,8 +17,10 @@ _SCAN_SINCE = 9
 def _grown(g: Grower, body: Net, x: str, shape: tuple[int, ...]) -> str:
     """A square layer with an affine behind it or before it; nothing changes the shape."""
     mark, depth = f"{len(g.net.nodes)}{body.seed}", shape[-1]
-    own = body if g.net.ir_version >= _BODIES_STORE_SINCE_IR else g.net
-    is_outer = g.flip()
+    may_store = g.net.ir_version >= _BODIES_STORE_SINCE_IR
+    own = body if may_store else g.net
+    # Below, a weight that bodies alone stop reading makes room for folds around them the next time.
+    is_outer = g.flip() and may_store
     weight = g.weight(depth, depth) if is_outer else own.weight(depth, depth, name=f"w{mark}")
     factor = own.positive(depth, name=f"s{mark}")
     added = own.weight(depth, name=f"t{mark}")
