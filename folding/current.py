@@ -15,6 +15,14 @@ from folding.recognise import Recogniser, Step
 from folding.tensors import constant_dims
 
 
+def data_slot(draft: Draft, steps: Recogniser, index: int) -> int | None:
+    """Which input an affine node acts on; None if the node is no affine."""
+    if index in draft.shifts:
+        return 1 - draft.shifts[index].slot
+    step = steps.steps.get(index)
+    return step.slot if isinstance(step, Step) else None
+
+
 def affine_of(draft: Draft, steps: Recogniser, index: int) -> ChannelAffine | Kept:
     """The map of one affine node; Kept if a number of it is unusable."""
     if index in draft.shifts:

@@ -114,10 +114,9 @@ class Descent:
 
     def _at(self, value: str, affine: ChannelAffine, walk: _Walk) -> Kept | None:
         """Let all that reads a value take part, or find out who does not."""
-        scope = self.draft.scope
-        if value in scope.outputs:
+        if value in self.draft.outputs:
             return Kept(Reason.GRAPH_OUTPUT, value)
-        if value in scope.captured:
+        if value in self.draft.scope.captured:
             return Kept(Reason.CAPTURED, value)
         for index in self.draft.readers(value):
             node = self.draft.node(index)

@@ -119,6 +119,31 @@ class Draft(View):
             self._producers[name] = index
         return index
 
+    def stand_in(self, value: str) -> int:
+        """A node that reads what a body gives, instead of all that does so outside.
+
+        What it makes has the name that the value gets if it goes on with other content.
+        """
+        if value not in self._aliases:
+            self._aliases[value] = self.names.fresh(f"{self.source_name(value)}_folded")
+        self.outputs.remove(value)
+        node = NodeProto(op_type="Identity", input=[value], output=[self._aliases[value]])
+        return self.insert(node, after=self.producer(value) or 0)
+
+    def withdraw(self, index: int) -> None:
+        """Take the last node back that stood in, as if it had never been there."""
+        node = self.node(index)
+        del self.nodes[index], self.after[index], self._producers[node.output[0]]
+        self.readers(node.input[0]).remove(index)
+        self.outputs.add(node.input[0])
+
+    def hand_out(self, source: str, new: str) -> None:
+        """A body gives a value of the source under a new name, since it has other content."""
+        self.given[source] = self.renamed[source] = new
+        self._origins[new] = source
+        self.vanished.discard(source)
+        self.outputs.add(new)
+
     def bypass(self, index: int, data: str) -> None:
         """Take a node away but for its hold on ``data``; what else it read is let go."""
         node = self.node(index)

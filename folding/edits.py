@@ -14,7 +14,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 from folding.draft import Draft
 from folding.modelfile import Model
 from folding.plan import Warned
-from folding.protos import graphs
+from folding.protos import graphs, subgraphs
 from folding.recipes import Changed
 from folding.skeleton import LEAST, TOKEN
 from folding.source import Block
@@ -71,7 +71,7 @@ def _nodes(draft: Draft, graph: GraphProto) -> None:
     for index, node in enumerate(graph.node):
         changed = draft.nodes.get(index, node)
         if changed is not None and changed is not node:
-            node.CopyFrom(changed)
+            _become(node, changed)
         if changed is not None:
             nodes.append(node)
         added = (draft.nodes[new] for new in behind.get(index, ()))
@@ -81,6 +81,14 @@ def _nodes(draft: Draft, graph: GraphProto) -> None:
         kept.node.extend(nodes)
         del graph.node[:]
         graph.node.extend(kept.node)
+
+
+def _become(node: NodeProto, changed: NodeProto) -> None:
+    """Let a node be what a fold makes of it; its bodies have been changed before."""
+    if any(True for _ in subgraphs(node)):
+        node.output[:] = changed.output
+    else:
+        node.CopyFrom(changed)
 
 
 def _tensors(draft: Draft, graph: GraphProto, folded: Model) -> None:
@@ -145,6 +153,8 @@ def _annotations(draft: Draft, graph: GraphProto) -> list[Warned]:
             graph.value_info[place].name = draft.renamed[name]
         elif name in draft.vanished:
             del graph.value_info[place]
+    for value in graph.output:
+        value.name = draft.given.get(value.name, value.name)
     warnings = []
     stale = draft.renamed.keys() | draft.vanished | draft.changed.keys() | draft.tensors_dropped
     for place in reversed(range(len(graph.quantization_annotation))):

@@ -64,9 +64,10 @@ class Growth:
         for family in large or self._families:
             for number, changed in family.members:
                 assert changed.origin is not None
+                owners = self._drafts[number].owners
                 for names in folded_in(self._drafts[number], changed):
                     kept = Kept(self._reason(number, changed.origin), changed.origin)
-                    refused |= {(number, name): kept for name in names}
+                    refused |= {owners.get(name, (number, name)): kept for name in names}
         return refused
 
     def _reason(self, number: int, origin: str) -> Reason:

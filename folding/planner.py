@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from folding.branches import Branch
 from folding.chains import Chain
 from folding.constants import Constants
 from folding.draft import Draft
@@ -14,9 +15,10 @@ from folding.idle import take_away
 from folding.inference import infer
 from folding.modelfile import Model
 from folding.names import Names
-from folding.plan import Decision, Folded, Kept, Reason, Warned
-from folding.protos import INITIALIZERS_ALONE_SINCE_IR
+from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
+from folding.protos import INITIALIZERS_ALONE_SINCE_IR, subgraphs, title
 from folding.recognise import Recogniser
+from folding.roads import told
 from folding.search import Search
 from folding.settling import settled
 from folding.tensors import restore_names
@@ -61,10 +63,13 @@ def plan_model(model: Model, refused: Refused) -> Planned:
     refused_in: dict[int, dict[str, Kept]] = {}
     for (number, name), kept in refused.items():
         refused_in.setdefault(number, {})[name] = kept
-    for number, draft in enumerate(drafts):
-        search = Search(draft, refused_in.get(number, {}))
+    searches = [Search(draft, refused_in.get(draft.number, {})) for draft in drafts]
+    _nest(searches)
+    for search in searches:
         _keep(search)
-        planned.decisions.extend(search.decide())
+    for draft, search in zip(drafts, searches, strict=True):
+        search.decide()
+        planned.decisions.extend(_decisions(search))
         take_away(draft)
         planned.seen.append(Seen(search.steps, search.chains, search.outcomes))
         restore_names(draft)
@@ -84,11 +89,11 @@ def _drafts(model: Model) -> tuple[list[Draft], str | None]:
     names = Names(scopes)
     old = model.proto.ir_version < INITIALIZERS_ALONE_SINCE_IR
     drafts = []
-    for scope in scopes:
+    for number, scope in enumerate(scopes):
         if id(scope) not in known:
             outer = known[id(scope.parent)] if scope.parent else None
             known[id(scope)] = Constants(model, scope, outer, budget)
-        drafts.append(Draft(scope, known[id(scope)], names, keeps_inputs=old))
+        drafts.append(Draft(scope, known[id(scope)], names, old, number))
     return drafts, problem
 
 
@@ -103,6 +108,29 @@ def _keep(search: Search) -> None:
             search.draft.fixed.update(chain.nodes)
         if kept is not None and kept.reason is Reason.ASKED_TO_KEEP:
             search.outcomes[chain] = kept
+
+
+def _nest(searches: Sequence[Search]) -> None:
+    """Tell the searches of the branches of their Ifs."""
+    within: dict[int, list[Search]] = {}
+    for search in searches:
+        within.setdefault(id(search.draft.scope.parent), []).append(search)
+    for search in searches:
+        scope, inner = search.draft.scope, iter(within.get(id(search.draft.scope), ()))
+        for place in scope.nesting:
+            bodies = [(b, next(inner)) for b in subgraphs(scope.nodes[place])]
+            if scope.is_own(place, "If"):
+                gives = ((found, tuple(v.name for v in body.output)) for body, found in bodies)
+                search.walker.branches[place] = tuple(Branch(*given) for given in gives)
+
+
+def _decisions(search: Search) -> Iterator[Decision]:
+    scope = search.draft.scope
+    for chain in search.chains:
+        outcome = search.outcomes[chain]
+        if chain.kind is not Kind.SCALAR or isinstance(outcome, Folded):
+            titles = tuple(title(scope.nodes[index]) for index in chain.nodes)
+            yield Decision(search.name(chain), chain.kind, titles, told(search.draft, outcome))
 
 
 def _indexed(model: Model) -> tuple[list[Scope], str | None, dict[int, Constants]]:

@@ -15,7 +15,7 @@ from folding.plan import Kept, Reason
 from folding.recognise import Recogniser
 from folding.tensors import constant_dims
 from folding.walk import Walker
-from folding.way import Fork, Reached, Stop, Taken, Turn
+from folding.way import Reached, Stop, Taken, Turn
 
 
 class Prices:
@@ -31,17 +31,21 @@ class Prices:
         if is_scalar and not self._is_free(found):
             return Kept(Reason.NO_RULE, at, operator)
         if isinstance(found, Reached):
-            removed, added = nodes_of(draft, found)
+            saved, constants = self.worth(found)
         else:
             path = self.walker.stops(chain)[::-1]
             removed, added = nodes_below(draft, self.steps, path, found)
-        if is_scalar and added:
-            return Kept(Reason.NO_RULE, at, operator)
-        if len(removed) - added < (found.rest is not None):
+            saved, constants = len(removed) - added, self._constants(found, removed)
+        if saved < (found.rest is not None):
             return Kept(Reason.MORE_NODES, at, operator)
-        if draft.keeps_inputs and self._constants(found, removed) + added > len(removed):
-            return Kept(Reason.OLD_IR, at, operator)
-        return None
+        return Kept(Reason.OLD_IR, at, operator) if constants > saved else None
+
+    def worth(self, found: Reached) -> tuple[int, int]:
+        """How many nodes fewer a fold leaves, and how many of them its constants would be."""
+        removed, added = nodes_of(self.draft, found)
+        inside = [way for entry in found.entered for way in entry.ways]
+        saved = len(removed) - added + sum(way.saved for way in inside)
+        return saved, self._constants(found, removed) + sum(way.constants for way in inside)
 
     def _constants(self, found: Reached | Descended, removed: list[Stop]) -> int:
         """How many new constants are needed, where each is a node: below IR 4.
@@ -49,17 +53,20 @@ class Prices:
         One of the right shape that the fold sets free has room for another.
         """
         draft, stored = self.draft, self.draft.scope.initializers
+        if not draft.keeps_inputs:
+            return 0
         given = [name for stop in removed for name in draft.node(stop.node).input if name in stored]
         freed = [
             (constant_dims(draft, name), stored[name].data_type)
             for name in given
-            if draft.is_read_once(name)
+            if draft.is_read_once(name) and not draft.is_seen(name)
         ]
         self.walker.crowded += given
         count = 0
         for wanted in self._wanted(found):
             form = wanted.dims, wanted.elem_type
-            if self._is_own(wanted):
+            own = self._own(wanted)
+            if own and not draft.is_seen(own):
                 continue
             if form in freed:
                 freed.remove(form)
@@ -67,16 +74,16 @@ class Prices:
                 count += 1
         return count
 
-    def _is_own(self, wanted: Wanted) -> bool:
-        """Whether a slot has a stored constant of that shape for itself alone."""
+    def _own(self, wanted: Wanted) -> str:
+        """The stored constant of that shape that a slot has for itself alone, if it has one."""
         if wanted.node is None:
-            return False
+            return ""
         names = self.draft.node(wanted.node).input
         name = names[wanted.slot] if wanted.slot < len(names) else ""
         self.walker.crowded.append(name)
         is_stored = name in self.draft.scope.initializers or name in self.draft.changed
         alone = is_stored and self.draft.is_alone(wanted.node, name)
-        return alone and constant_dims(self.draft, name) == wanted.dims
+        return name if alone and constant_dims(self.draft, name) == wanted.dims else ""
 
     def _wanted(self, found: Reached | Descended) -> Iterator[Wanted]:
         draft = self.draft
@@ -122,11 +129,12 @@ class Prices:
 
     def _is_free(self, found: Reached | Descended) -> bool:
         """Whether all constants that change are there, each for one node alone."""
-        return all(self._is_own(wanted) for wanted in self._wanted(found))
+        entered = isinstance(found, Reached) and found.entered
+        return not entered and all(map(self._own, self._wanted(found)))
 
 
 def _ends(found: Reached | Descended) -> Iterator[Taken | Turn]:
     if isinstance(found, Reached):
-        yield from (line.end for line in found.lines if not isinstance(line.end, Fork))
+        yield from (line.end for line in found.lines if isinstance(line.end, Taken | Turn))
     else:
         yield from (r.becomes for r in found.readers if not isinstance(r.becomes, Stop))

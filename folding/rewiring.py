@@ -7,7 +7,7 @@ layer' ─ v' ─ carrier ─ y                    after
 from __future__ import annotations
 
 from folding.draft import Draft
-from folding.way import Edge, Fork, Line, Stop, Turn
+from folding.way import Edge, Fork, Line, Stop, Taken
 
 
 def rewire(
@@ -55,5 +55,5 @@ def _top(line: Line) -> Stop | None:
     """The output that a line ends at; None if that is a fork's, which was renamed before."""
     if isinstance(line.end, Fork):
         return None
-    place = line.end.place if isinstance(line.end, Turn) else 0
+    place = 0 if isinstance(line.end, Taken) else line.end.place
     return Stop(line.end.node, 0, is_affine=False, place=place)

@@ -23,12 +23,13 @@ def as_in_source(draft: Draft, kept: Kept, index: int) -> Kept:
 def told(draft: Draft, outcome: Folded | Kept) -> Folded | Kept:
     """What became of an affine, with the names that values have in the source."""
     if isinstance(outcome, Kept):
-        return _told(draft, outcome)
-    return replace(outcome, rest=_told(draft, outcome.rest)) if outcome.rest else outcome
+        return told_of(draft, outcome)
+    return replace(outcome, rest=told_of(draft, outcome.rest)) if outcome.rest else outcome
 
 
-def _told(draft: Draft, kept: Kept) -> Kept:
-    below = _told(draft, kept.below) if kept.below else None
+def told_of(draft: Draft, kept: Kept) -> Kept:
+    """Why an affine stays, with the names that values have in the source."""
+    below = told_of(draft, kept.below) if kept.below else None
     return replace(kept, at=draft.source_name(kept.at), below=below)
 
 
@@ -125,7 +126,7 @@ def guard(draft: Draft, value: str, readers: int) -> Kept | None:
         return Kept(Reason.GRAPH_INPUT, value)
     if draft.producer(value) is None:
         return Kept(Reason.OUTER_VALUE, value)
-    if value in draft.scope.outputs:
+    if value in draft.outputs:
         return Kept(Reason.GRAPH_OUTPUT, value)
     if value in draft.scope.captured:
         return Kept(Reason.CAPTURED, value)

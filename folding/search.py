@@ -28,22 +28,16 @@ from folding.idle import overlook
 from folding.live import statistics_of
 from folding.lower import lower
 from folding.merging import hosts
-from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
+from folding.plan import Folded, Kept, Kind, Reason, Warned
 from folding.prices import Prices
-from folding.protos import title
 from folding.ranges import range_warnings
 from folding.recognise import Recogniser
-from folding.roads import told
 from folding.unread import unread
-from folding.waits import Waits
+from folding.waits import MAY_CHANGE, Waits
 from folding.walk import Walker
-from folding.way import Reached
+from folding.way import Reached, Stop
 
 F = TypeVar("F", Reached, Descended)
-
-#: Reasons that another affine, composed with this one, may not share.
-_NUMBERS = {Reason.CAST_ROUNDS, Reason.OVERFLOW, Reason.UNDERFLOW}
-_MAY_CHANGE = _NUMBERS | {Reason.OTHER_AXIS, Reason.UNREAD}
 
 
 class Search:
@@ -70,7 +64,7 @@ class Search:
         self.mergers: set[Chain] = set()
         self.grown: set[Chain] = set()
 
-    def decide(self) -> list[Decision]:
+    def decide(self) -> None:
         """Decide about every affine, in graph order, and fold what can be folded in the draft."""
         is_open = True
         while is_open:
@@ -78,11 +72,6 @@ class Search:
                 if not isinstance(self.outcomes.get(chain), Folded):
                     self._decide(chain)
             is_open = self._merge()
-        return [
-            Decision(self._name(chain), chain.kind, self._titles(chain), told(self.draft, outcome))
-            for chain, outcome in ((chain, self.outcomes[chain]) for chain in self.chains)
-            if chain.kind is not Kind.SCALAR or isinstance(outcome, Folded)
-        ]
 
     def _decide(self, chain: Chain) -> None:
         before = self.outcomes.get(chain), chain in self.costly
@@ -123,18 +112,15 @@ class Search:
                 self.costly.discard(host)
             self.waits.has_new_numbers(host)
 
-    def _name(self, chain: Chain) -> str:
+    def name(self, chain: Chain) -> str:
         return self.draft.scope.makes[chain.nodes[-1]][0]
 
     def _is_scalar(self, chain: Chain) -> bool:
         return chain.is_scalar and chain not in self.grown
 
-    def _titles(self, chain: Chain) -> tuple[str, ...]:
-        return tuple(title(self.draft.scope.nodes[i]) for i in chain.nodes)
-
     def _fixed(self, chain: Chain) -> Kept | None:
         """Why an affine stays, whatever becomes of the others."""
-        name, closed = self._name(chain), self.draft.scope.closed
+        name, closed = self.name(chain), self.draft.scope.closed
         known = self.refused.get(name) or (chain.refusal if closed is None else Kept(closed, name))
         return known or (Kept(Reason.UNREAD, name) if chain.nodes[-1] in self.unread else None)
 
@@ -216,35 +202,49 @@ class Search:
 
     def _fold(self, chain: Chain, found: Reached | Descended, rest: Kept | None = None) -> Folded:
         draft = self.draft
-        titles = tuple(dict.fromkeys(draft.title(node) for node in found.takers))
-        outcome = Folded(titles, draft.node(found.takers[0]).op_type, rest)
-        gone = affines_gone(found) if isinstance(found, Reached) else found.gone
+        name, out = self.name(chain), draft.node(chain.nodes[-1]).output[0]
+        self.warnings += range_warnings(chain.nodes, draft.scope, draft.constants)
+        if isinstance(found, Reached):
+            draft.ends[name] = {out: self.steps.axis(chain.nodes)} | aside(draft, found)
+            return self.take_in(found, out, (draft.number, name), rest)
+        outcome, known = self._taken(found, found.gone, rest), len(draft.shifts)
+        draft.ends[name] = lower(draft, self.steps, self.walker.stops(chain)[::-1], found)
+        self.waits.has_changed(draft, behind_new_biases(draft, known, self.chain_of))
+        return outcome
+
+    def take_in(
+        self, found: Reached, out: str, owner: tuple[int, str], rest: Kept | None = None
+    ) -> Folded:
+        """Fold what came up from a value, the output of the affine ``owner`` of some graph."""
+        draft, outcome = self.draft, self._taken(found, affines_gone(found), rest)
+        known = len(draft.shifts)
+        self.walker.roads.pave(absorb(draft, found, out))
+        for entry in found.entered:
+            for way in entry.ways:
+                way.branch.take_in(entry.place, way.found, owner)
+        self.waits.has_changed(draft, behind_new_biases(draft, known, self.chain_of))
+        return outcome
+
+    def _taken(self, found: Reached | Descended, gone: list[Stop], rest: Kept | None) -> Folded:
+        """What becomes of the affines that a fold takes away."""
+        titles = tuple(dict.fromkeys(map(self.draft.title, found.takers)))
+        outcome = Folded(titles, self.draft.node(found.takers[0]).op_type, rest)
         for stop in gone:
             taken = self.chain_of.get(stop.node)
             if taken is not None and self.outcomes.get(taken) is not outcome:
                 self.outcomes[taken] = outcome
                 self.waits.disturb(taken, is_gone=True)
         self.waits.has_taken_in(found.takers)
-        known = len(draft.shifts)
-        name, out = self._name(chain), draft.node(chain.nodes[-1]).output[0]
-        if isinstance(found, Reached):
-            draft.ends[name] = {out: self.steps.axis(chain.nodes)} | aside(draft, found)
-            self.walker.roads.pave(absorb(draft, found, out))
-        else:
-            draft.ends[name] = lower(draft, self.steps, self.walker.stops(chain)[::-1], found)
-        self.warnings += range_warnings(chain.nodes, draft.scope, draft.constants)
-        self.waits.has_released(draft)
-        self.waits.has_biases(behind_new_biases(draft, known, self.chain_of))
         return outcome
 
     def _objection(self, chain: Chain) -> Kept | None:
         """Why an affine that stays may not be taken along, or merged into, if so."""
         if self.walker.merges:
-            return self.refused.get(self._name(chain))
+            return self.refused.get(self.name(chain))
         outcome = self.outcomes.get(chain)
         if not isinstance(outcome, Kept) or chain in self.costly:
             return None
         if chain.kind is Kind.SCALAR and self._is_scalar(chain):
             return outcome  # It is listed nowhere.
-        is_open = outcome.reason in _MAY_CHANGE
-        return None if is_open else Kept(Reason.BEHIND_KEPT, self._name(chain))
+        is_open = outcome.reason in MAY_CHANGE
+        return None if is_open else Kept(Reason.BEHIND_KEPT, self.name(chain))

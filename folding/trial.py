@@ -81,7 +81,7 @@ def misfits(planned: Planned) -> Refused:
             except Unrepresentable as misfit:
                 kept = Kept(misfit.reason, changed.origin or changed.name)
                 for *_, last in folded_in(draft, changed):
-                    found.setdefault((scope, last), kept)
+                    found.setdefault(draft.owners.get(last, (scope, last)), kept)
     return found
 
 

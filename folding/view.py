@@ -43,13 +43,16 @@ class View:
     ``copies`` has what became of constants with several readers. ``ends`` has for each folded
     affine the values that are as they were again behind it, and for each where its channels are,
     from the right. ``fixed`` has the nodes whose constants no shift may go into, ``idle``
-    those that nothing reads, which do not count as readers of what may change.
+    those that nothing reads, which do not count as readers of what may change. ``number`` is the
+    graph's among those of the model. ``given`` has the new names of what a body gives that goes on
+    with other content, and ``owners`` by those the affine that went in: its graph, and its name.
     """
 
     scope: Scope
     constants: Constants
     names: Names
     keeps_inputs: bool
+    number: int = 0
     nodes: dict[int, NodeProto | None] = field(default_factory=dict)
     after: dict[int, int] = field(default_factory=dict)
     changed: dict[str, Changed] = field(default_factory=dict)
@@ -62,15 +65,20 @@ class View:
     ends: dict[str, dict[str, int | None]] = field(default_factory=dict)
     fixed: set[int] = field(default_factory=set)
     idle: set[int] = field(default_factory=set)
+    outputs: set[str] = field(init=False)
+    given: dict[str, str] = field(default_factory=dict)
+    owners: dict[str, tuple[int, str]] = field(default_factory=dict)
     _producers: dict[str, int | None] = field(default_factory=dict)
     _readers: dict[str, Slots] = field(default_factory=dict)
     _measurers: dict[str, Slots] = field(default_factory=dict)
     _spares: dict[tuple[tuple[int, ...], int], list[str]] = field(default_factory=dict)
     _shapes_of: dict[str, str] = field(default_factory=dict)
     _origins: dict[str, str] = field(default_factory=dict)
+    _aliases: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.copies = Copies(self.constants)
+        self.outputs = set(self.scope.outputs)
 
     @property
     def opset(self) -> int:
@@ -118,7 +126,7 @@ class View:
 
     def is_seen(self, name: str) -> bool:
         """Whether something outside the scope's nodes sees a value."""
-        return name in self.scope.outputs or name in self.scope.captured
+        return name in self.outputs or name in self.scope.captured
 
     def shape(self, name: str) -> Shape | None:
         return self.scope.shape(self._shapes_of.get(name, name))

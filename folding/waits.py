@@ -7,7 +7,12 @@ from collections.abc import Iterable
 from folding.agenda import Agenda
 from folding.chains import Chain
 from folding.draft import Draft
+from folding.plan import Reason
 from folding.way import Stretch
+
+_NUMBERS = {Reason.CAST_ROUNDS, Reason.OVERFLOW, Reason.UNDERFLOW}
+#: Reasons that another affine, composed with this one, may not share.
+MAY_CHANGE = _NUMBERS | {Reason.OTHER_AXIS, Reason.UNREAD}
 
 
 class Waits:
@@ -65,16 +70,13 @@ class Waits:
         for taker in takers:
             self._again(self._dear.pop(taker, ()))
 
-    def has_biases(self, behind: Iterable[Chain]) -> None:
-        """Some affines have come to stand right behind a bias."""
-        self._again(self.places[chain] for chain in behind)
-
-    def has_released(self, draft: Draft) -> None:
-        """Some values have fewer readers."""
+    def has_changed(self, draft: Draft, behind: Iterable[Chain]) -> None:
+        """Some values have fewer readers, and some affines have come to stand behind a bias."""
         for name in draft.released:
             if name in self._crowds and draft.readers(name).count <= 1:
                 self._again(self._crowds.pop(name))
         draft.released.clear()
+        self._again(self.places[chain] for chain in behind)
 
     def _again(self, places: Iterable[int]) -> None:
         for place in places:

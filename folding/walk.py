@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
 from folding.ahead import Ahead, Saved, has_several_outputs, parting
+from folding.branches import Branch, entered
 from folding.carriers import CARRIERS
 from folding.chains import Chain
-from folding.current import affine_of, composed
+from folding.current import affine_of, composed, data_slot
 from folding.draft import Draft
 from folding.layers import at_output
 from folding.merging import acts_along, into_batch_norm
@@ -18,10 +19,10 @@ from folding.protos import is_default_domain, title
 from folding.recognise import Recogniser, Step
 from folding.roads import Roads, as_in_source, guard, may_carry, narrowed_to
 from folding.shuffles import over_shuffle
-from folding.way import Edge, Fork, Line, Passed, Reached, Stop, Stretch, Taken, Turn
+from folding.way import Edge, Entered, Fork, Line, Passed, Reached, Stop, Stretch, Taken, Turn
 
 #: What stands before an affine: a piece of the way, the end of a line, or what is in the way.
-Found = Passed | Taken | Turn | Kept
+Found = Passed | Taken | Turn | Entered | Kept
 
 #: So many times another way is tried where an operator offers some.
 _MOST_TRIES = 64
@@ -34,7 +35,8 @@ class Walker:
     be taken along. Of the last walk, ``met`` has the affines it went over or stopped at, and
     ``crowded`` the values whose readers were in the way but may become fewer. ``stretches`` are the
     walks that others may follow. ``merges`` is whether those that stay are changed, not passed.
-    ``biases`` are the Adds of earlier folds that an affine begins with.
+    ``biases`` are the Adds of earlier folds that an affine begins with. ``branches`` has those of
+    each If.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Walker:
         self.crowded: list[str] = []
         self.stretches: dict[Chain, Stretch] = {}
         self.biases: dict[Chain, tuple[int, ...]] = {}
+        self.branches: dict[int, tuple[Branch, ...]] = {}
         self.roads = Roads(draft)
         self._last: Stretch | None = None
         self._asks = self._bends = False
@@ -67,7 +70,8 @@ class Walker:
     def stops(self, chain: Chain) -> list[Stop]:
         """The nodes of an affine, the last one first."""
         nodes = reversed(self.nodes(chain))
-        return [Stop(i, self._data_slot(i) or 0, is_affine=True) for i in nodes]
+        slots = ((i, data_slot(self.draft, self.steps, i) or 0) for i in nodes)
+        return [Stop(i, slot, is_affine=True) for i, slot in slots]
 
     def up(self, chain: Chain, start: ChannelAffine, *, follows: bool = False) -> Reached | Kept:
         """Walk up from an affine until layers take it in or something is in the way.
@@ -125,7 +129,8 @@ class Walker:
                 return self._many_ways(lead.end.node)
             lines = [*lines[:place], lead]
             ahead.add(lead)
-        return Reached(tuple(lines))
+        found = Reached(tuple(lines))
+        return found if found.twice is None else self._many_ways(found.twice)
 
     def _many_ways(self, index: int) -> Kept:
         return Kept(Reason.TOO_MANY_WAYS, self.draft.title(index), self.draft.node(index).op_type)
@@ -167,10 +172,12 @@ class Walker:
         if at is None or obstacle is not None:
             return obstacle or Kept(Reason.OUTER_VALUE, value)
         node = draft.node(at)
-        if (slot := self._data_slot(at)) is not None:
+        if (slot := data_slot(draft, self.steps, at)) is not None:
             return self._over(Stop(at, slot, is_affine=True), affine, narrows_to)
         if not is_default_domain(node):
             return Kept(Reason.CUSTOM_OPERATOR, title(node), node.op_type)
+        if at in self.branches:
+            return entered(at, [*node.output].index(value), affine, self.branches[at])
         refusal: Kept | None = None
         absorbed = at_output(draft, at, affine) if value == node.output[0] else None
         if isinstance(absorbed, Absorbed):
@@ -181,13 +188,6 @@ class Walker:
             return self._past(at, [*node.output].index(value), affine, narrows_to)
         no_rule = Kept(Reason.NO_RULE, title(node), node.op_type)
         return refusal or self.steps.refusals.get(at, no_rule)
-
-    def _data_slot(self, index: int) -> int | None:
-        """Which input an affine node acts on; None if the node is no affine."""
-        if index in self.draft.shifts:
-            return 1 - self.draft.shifts[index].slot
-        step = self.steps.steps.get(index)
-        return step.slot if isinstance(step, Step) else None
 
     def _over(self, stop: Stop, affine: ChannelAffine, narrows_to: int) -> Found:
         """An affine together with another one that stands before it."""

@@ -17,11 +17,15 @@ Nothing that was open ever closes: the readers of a value only become fewer.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
 from folding.carriers import Moved
 from folding.plan import Kept
+
+if TYPE_CHECKING:
+    from folding.branches import Branch
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +69,28 @@ class Turn:
     others: tuple[Moved, ...] = ()
 
 
-def takes_in(end: Taken | Turn) -> bool:
+@dataclass(frozen=True, slots=True, eq=False)
+class Inside:
+    """The lines in a branch of an If; the nodes that they save, and the constants they need."""
+
+    branch: Branch
+    found: Reached
+    saved: int
+    constants: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entered:
+    """The end of a line: an If, and what was found in its branches, which all take it in."""
+
+    node: int
+    place: int
+    ways: tuple[Inside, ...]
+
+
+def takes_in(end: Taken | Turn | Entered) -> bool:
     """Whether nothing of an affine is left beyond: a carrier's constants may take in all of it."""
-    return isinstance(end, Taken) or not end.moved.affines
+    return not isinstance(end, Turn) or not end.moved.affines
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +192,7 @@ class Line:
 
     start: Edge | Fork | None
     pieces: tuple[Stop | Stretch, ...]
-    end: Taken | Turn | Fork
+    end: Taken | Turn | Entered | Fork
 
     def stops(self) -> tuple[Stop, ...]:
         """All stops, nearest to the end first."""
@@ -199,3 +222,14 @@ class Reached:
         """The nodes that take the affine in: layers, and carriers that do it alone."""
         ends = (line.end for line in self.lines if not isinstance(line.end, Fork))
         return [end.node for end in ends if takes_in(end)]
+
+    @property
+    def entered(self) -> list[Entered]:
+        """The Ifs whose branches take the affine in."""
+        return [line.end for line in self.lines if isinstance(line.end, Entered)]
+
+    @property
+    def twice(self) -> int | None:
+        """An If that two lines come to, if there is one."""
+        nodes = [entry.node for entry in self.entered]
+        return next((node for node in nodes if nodes.count(node) > 1), None)

@@ -41,7 +41,8 @@ class Balance:
 
     def check(self) -> None:
         """Raises ``Differs`` at the first node that is out of balance."""
-        kept = [(node, twin) for node, twin in self.pairs if twin is not None]
+        # What an If makes is another value if what its branches give is: see ``same_bodies``.
+        kept = [(n, twin) for n, twin in self.pairs if twin is not None and n.op_type != "If"]
         for node, twin in kept:
             for name in dict.fromkeys(node.input):
                 self._readers.setdefault(name, []).append((node, twin))

@@ -12,7 +12,8 @@ So the two graphs must be the same when each affine's output counts as its input
 4. A value under the name that it had is what it was. What a carrier reads is another value than
    before if and only if what it makes is (see ``balance`` for those that take but a part of it); a
    layer whose constants changed reads, or makes, one.
-5. Whatever an unclaimed node or the outside sees has the name of a value that did not change.
+5. Whatever an unclaimed node or the outside sees has the name of a value that did not change;
+   what an If makes did if and only if what each of its branches gives did.
 6. Every tensor that no fold claims has the same header and bytes; none is missing that is read.
 7. All the rest is the same: signature, opsets, functions, metadata.
 """
@@ -28,7 +29,13 @@ from folding.draft import Draft
 from folding.equivalence.balance import Balance, Pair
 from folding.equivalence.dequantising import is_rearranged, is_rescaled, same_attributes
 from folding.equivalence.sealed import bare, essence
-from folding.equivalence.surroundings import Differs, same_fields, same_rest, same_tensors
+from folding.equivalence.surroundings import (
+    Differs,
+    same_bodies,
+    same_fields,
+    same_rest,
+    same_tensors,
+)
 from folding.equivalence.verdict import Check, Status
 from folding.errors import BadModel
 from folding.modelfile import Model
@@ -40,7 +47,7 @@ from folding.recipes import Changed
 _AFFINES = frozenset({"Add", "BatchNormalization", "Div", "Mul", "Neg", "Sub"})
 _CARRIERS = """
     Abs Add AveragePool Cast Clip Compress Concat CumSum DepthToSpace Div Dropout Expand Flatten
-    Gather GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample Identity LeakyRelu LpPool Max
+    Gather GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample Identity If LeakyRelu LpPool Max
     MaxPool Mean Min Mul PRelu Pad ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum Relu
     Reshape Resize ReverseSequence Slice SpaceToDepth Split Squeeze Sub Sum Tile Transpose Trilu
     Unsqueeze Upsample Where
@@ -114,6 +121,7 @@ class _Frame:
         leftover = []
         for node in self.after.node:
             if expected is not None and bare(theirs, node) == expected[1]:
+                same_bodies(node, expected[0])
                 expected = next(sealed, None)
             else:
                 leftover.append(node)
@@ -144,6 +152,8 @@ class _Frame:
                 raise Differs(f"node {title(node)!r} is none that a fold changes", title(node))
             if twin is not None and essence(theirs, node) != essence(ours, twin):
                 raise Differs(f"node {title(node)!r} is not the one that was there", title(node))
+            if twin is not None:
+                same_bodies(node, twin)
         return [(node, twin) for node, (_, twin) in zip(leftover, expected, strict=True)]
 
     def _is_new_constant(self, node: NodeProto) -> bool:
@@ -223,9 +233,11 @@ class _Frame:
             for name in node.input:
                 if name in hidden and id(node) not in ids:
                     raise Differs(f"node {title(node)!r} reads {name!r}, which changed", name)
-        seen = {value.name for value in self.after.output} | self.draft.scope.captured
+        given = {value.name for value in self.after.output} - {*self.draft.given.values()}
+        seen = given | self.draft.scope.captured
         seen |= {name for graph in bodies(self.after) for name in names(graph)}
         read = {name for node in self.after.node for name in node.input} | seen
+        read.update(self.draft.given.values())
         for node, twin in pairs:
             shift, scope = node.output[0], self.draft.scope
             was_read = shift not in scope.producers or shift in scope.readers

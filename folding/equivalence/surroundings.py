@@ -9,11 +9,11 @@ from onnx import GraphProto, NodeProto
 from folding.draft import Draft
 from folding.equivalence.sealed import rest, said_of, same_tensor, sparse
 from folding.modelfile import Model
-from folding.protos import attribute, bodies, names, number, title
+from folding.protos import attribute, bodies, names, number, subgraphs, title
 
 _C = 2
 #: The parts of a graph that no fold touches.
-_FIELDS = ("name", "doc_string", "input", "output", "metadata_props")
+_FIELDS = ("name", "doc_string", "input", "metadata_props")
 
 
 class Differs(Exception):
@@ -41,11 +41,25 @@ def same_beta(node: NodeProto, twin: NodeProto, changed: Container[str]) -> None
         raise Differs(f"node {title(node)!r} has another beta", title(node))
 
 
+def same_bodies(node: NodeProto, twin: NodeProto) -> None:
+    """Raise Differs where a node makes another value than before, or a body of it, and not both."""
+    for body, was in zip(subgraphs(node), subgraphs(twin), strict=False):
+        given = [a.name != b.name for a, b in zip(body.output, was.output, strict=False)]
+        made = [a != b for a, b in zip(node.output, twin.output, strict=False)]
+        if any(given + made) and given != made:
+            raise Differs(f"node {title(node)!r} has a body that gives another value", title(node))
+
+
 def same_fields(draft: Draft, before: GraphProto, after: GraphProto) -> None:
     """Raise Differs where a graph says something else of itself or of its values."""
     for name in _FIELDS:
         if getattr(before, name) != getattr(after, name):
             raise Differs(f"the {name} of the graph differs")
+    outputs = GraphProto(output=before.output).output
+    for value in outputs:
+        value.name = draft.given.get(value.name, value.name)
+    if outputs != after.output:
+        raise Differs("the output of the graph differs")
     known = {value.name: value for value in before.value_info}
     renamed = {new: old for old, new in draft.renamed.items()}
     for value in after.value_info:

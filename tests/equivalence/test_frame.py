@@ -14,11 +14,12 @@ from inprocess import fold_verdict, planned_fold, planned_frame
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 import folding
+from folding import edits
 from folding.draft import Draft
 from folding.equivalence.frame import check_frame
 from folding.equivalence.verdict import Check, Status, VerdictName
 from folding.modelfile import in_memory
-from folding.planner import plan_model
+from folding.planner import plan_model, untouched
 
 Fault = Callable[[ModelProto], Any]
 
@@ -472,6 +473,50 @@ def test_without_a_fold_a_model_is_its_own_frame() -> None:
     drafts = [nothing[0]] * 3
 
     assert check_frame(reference, in_memory(model), drafts).status is Status.PASSED
+
+
+# --- what goes into the branches of an If ---------------------------------------------------------
+
+
+def behind_an_if() -> ModelProto:
+    made = Net()
+    made.input(2, 3, 5)
+    made.input(name="flag", elem_type=TensorProto.BOOL)
+    bodies: dict[str, Any] = {}
+    for which in ("then", "else"):
+        within = Net()
+        within.node("Conv", "x", within.weight(4, 3, 3, name=f"{which}_w"), out=f"{which}_v")
+        within.node("Identity", f"{which}_v", out=which)
+        bodies[f"{which}_branch"] = within.graph(which)
+    made.node("If", "flag", out="h", name="if", **bodies)
+    made.batch_norm("h", 4, "y")
+    return made.model("y")
+
+
+@pytest.mark.parametrize("left", [(), (0,), (1,), (2,), (0, 1), (1, 2)])
+def test_what_an_if_makes_is_another_value_if_and_only_if_that_of_its_branches_is(
+    left: tuple[int, ...],
+) -> None:
+    """A fold is found that leaves the graph around, or one of the branches, as it was."""
+    reference = in_memory(behind_an_if())
+    drafts, plain = plan_model(reference, {}).drafts, untouched(reference)
+    mixed = [plain[i] if i in left else draft for i, draft in enumerate(drafts)]
+    candidate, _ = edits.apply(reference, mixed)
+
+    check = check_frame(reference, candidate, mixed)
+
+    assert (check.status, check.at) == ((Status.FAILED, "if") if left else (Status.PASSED, ""))
+
+
+def test_a_branch_that_gives_another_of_its_values_is_found() -> None:
+    """Here what its layer makes, instead of what stands behind that."""
+    reference, candidate, drafts = planned_fold(behind_an_if())
+    body = next(a.g for n in candidate.graph.node for a in n.attribute if a.name == "then_branch")
+    body.output[0].name = body.node[0].output[0]
+
+    check = check_frame(reference, in_memory(candidate), drafts)
+
+    assert check.status is Status.FAILED
 
 
 # --- big tensors, which are compared in their files ----------------------------------------------

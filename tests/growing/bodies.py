@@ -8,14 +8,22 @@ from onnx import GraphProto
 
 from growing.grower import Given, Grower, Rule, Unfit
 
+#: Before, an initializer had to be an input, and the bodies of an If have none.
+_BODIES_STORE_SINCE_IR = 4
+#: Before, it went over a batch.
+_SCAN_SINCE = 9
+
 
 def _grown(g: Grower, body: Net, x: str, shape: tuple[int, ...]) -> str:
     """A square layer with an affine behind it or before it; nothing changes the shape."""
     mark, depth = f"{len(g.net.nodes)}{body.seed}", shape[-1]
-    is_outer = g.flip()
-    weight = g.weight(depth, depth) if is_outer else body.weight(depth, depth, name=f"w{mark}")
-    factor = body.positive(depth, name=f"s{mark}")
-    added = body.weight(depth, name=f"t{mark}")
+    may_store = g.net.ir_version >= _BODIES_STORE_SINCE_IR
+    own = body if may_store else g.net
+    # Below, a weight that bodies alone stop reading makes room for folds around them the next time.
+    is_outer = g.flip() and may_store
+    weight = g.weight(depth, depth) if is_outer else own.weight(depth, depth, name=f"w{mark}")
+    factor = own.positive(depth, name=f"s{mark}")
+    added = own.weight(depth, name=f"t{mark}")
     steps = [("MatMul", weight), ("Mul", factor), *([("Add", added)] if g.flip() else [])]
     if g.flip():
         steps.append(steps.pop(0))
@@ -46,12 +54,14 @@ def _declared(g: Grower, shape: tuple[int, ...]) -> tuple[int | None, ...]:
 
 
 def branch(g: Grower, x: str) -> str:
-    """An If whose bodies capture the value."""
+    """An If whose bodies capture the value; a layer may be in both."""
     shape, flag = _shape(g, x, 1), g.flag()
-    then, other = _body(g), Net(g.net.elem_type, seed=1)
+    then, other = _body(g), Net(g.net.elem_type, seed=10**6)
     out = _grown(g, then, x, shape)
-    negative = other.node("Neg", x, out=f"e{len(g.net.nodes)}")
-    bodies: Given = {"then_branch": then.graph(out), "else_branch": other.graph(negative)}
+    second = _grown(g, other, x, shape) if not g.one_in(4) else x
+    if second == x or g.one_in(4):
+        second = other.node(g.pick("Neg", "Relu"), second, out=f"e{len(g.net.nodes)}")
+    bodies: Given = {"then_branch": then.graph(out), "else_branch": other.graph(second)}
     return g.add("If", flag, like=x, **bodies)
 
 
@@ -70,6 +80,8 @@ def loop(g: Grower, x: str) -> str:
 
 def scan(g: Grower, x: str) -> str:
     """A Scan over the first axis of the value."""
+    if g.net.opset < _SCAN_SINCE:
+        raise Unfit
     shape, body, mark = _shape(g, x, 2), _body(g), len(g.net.nodes)
     row = body.input(*_declared(g, shape[1:]), name=f"row{mark}")
     out = _grown(g, body, row, shape[1:])

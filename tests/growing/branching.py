@@ -73,6 +73,8 @@ def _joined(g: Grower, one: str, other: str) -> str:
     divisor = g.values.get(pair[1])
     if operator == "Div" and (divisor is None or np.abs(divisor).min() < _LEAST):
         raise Unfit
+    if operator == "Div" and "condition" in g.feed:  # It may be nothing in the other branch.
+        raise Unfit
     if operator in ("Sum", "Mean", "Max", "Min") and g.one_in(4):
         pair.append(_partner(g, one))
     return g.add(operator, *pair)
