@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from folding.chains import Chain
@@ -14,11 +14,13 @@ from folding.idle import take_away
 from folding.inference import infer
 from folding.modelfile import Model
 from folding.names import Names
-from folding.plan import Decision, Folded, Kept, Reason, Warned
-from folding.protos import INITIALIZERS_ALONE_SINCE_IR
+from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
+from folding.protos import INITIALIZERS_ALONE_SINCE_IR, title
 from folding.recognise import Recogniser
+from folding.roads import told
 from folding.search import Search
 from folding.settling import settled
+from folding.shortening import shorten
 from folding.tensors import restore_names
 
 #: Affines that may not be folded, by scope and name, and why.
@@ -64,7 +66,9 @@ def plan_model(model: Model, refused: Refused) -> Planned:
     for number, draft in enumerate(drafts):
         search = Search(draft, refused_in.get(number, {}))
         _keep(search)
-        planned.decisions.extend(search.decide())
+        search.decide()
+        shorten(search)
+        planned.decisions.extend(_decisions(search))
         take_away(draft)
         planned.seen.append(Seen(search.steps, search.chains, search.outcomes))
         restore_names(draft)
@@ -103,6 +107,17 @@ def _keep(search: Search) -> None:
             search.draft.fixed.update(chain.nodes)
         if kept is not None and kept.reason is Reason.ASKED_TO_KEEP:
             search.outcomes[chain] = kept
+
+
+def _decisions(search: Search) -> Iterator[Decision]:
+    """What became of every affine, in graph order; mere numbers that stay are left out."""
+    scope = search.draft.scope
+    for chain in search.chains:
+        outcome = search.outcomes[chain]
+        if chain.kind is not Kind.SCALAR or isinstance(outcome, Folded):
+            name, nodes = scope.makes[chain.nodes[-1]][0], (scope.nodes[i] for i in chain.nodes)
+            said = told(search.draft, outcome)
+            yield Decision(name, chain.kind, tuple(map(title, nodes)), said)
 
 
 def _indexed(model: Model) -> tuple[list[Scope], str | None, dict[int, Constants]]:

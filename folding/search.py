@@ -28,12 +28,10 @@ from folding.idle import overlook
 from folding.live import statistics_of
 from folding.lower import lower
 from folding.merging import hosts
-from folding.plan import Decision, Folded, Kept, Kind, Reason, Warned
+from folding.plan import Folded, Kept, Kind, Reason, Warned
 from folding.prices import Prices
-from folding.protos import title
 from folding.ranges import range_warnings
 from folding.recognise import Recogniser
-from folding.roads import told
 from folding.unread import unread
 from folding.waits import Waits
 from folding.walk import Walker
@@ -70,7 +68,7 @@ class Search:
         self.mergers: set[Chain] = set()
         self.grown: set[Chain] = set()
 
-    def decide(self) -> list[Decision]:
+    def decide(self) -> None:
         """Decide about every affine, in graph order, and fold what can be folded in the draft."""
         is_open = True
         while is_open:
@@ -78,15 +76,10 @@ class Search:
                 if not isinstance(self.outcomes.get(chain), Folded):
                     self._decide(chain)
             is_open = self._merge()
-        return [
-            Decision(self._name(chain), chain.kind, self._titles(chain), told(self.draft, outcome))
-            for chain, outcome in ((chain, self.outcomes[chain]) for chain in self.chains)
-            if chain.kind is not Kind.SCALAR or isinstance(outcome, Folded)
-        ]
 
     def _decide(self, chain: Chain) -> None:
         before = self.outcomes.get(chain), chain in self.costly
-        fixed = self._fixed(chain)
+        fixed = self.fixed(chain)
         outcome = self.outcomes[chain] = fixed or self._searched(chain)
         if before != (outcome, chain in self.costly):
             self.waits.disturb(chain, is_gone=isinstance(outcome, Folded))
@@ -99,7 +92,7 @@ class Search:
         self.mergers.clear()
         self.walker.merges = True
         for chain in waiting:
-            if isinstance(self.outcomes[chain], Folded) or self._fixed(chain) is not None:
+            if isinstance(self.outcomes[chain], Folded) or self.fixed(chain) is not None:
                 continue
             self.walker.forget()
             whole = composed(self.draft, self.steps, chain.nodes)
@@ -129,10 +122,7 @@ class Search:
     def _is_scalar(self, chain: Chain) -> bool:
         return chain.is_scalar and chain not in self.grown
 
-    def _titles(self, chain: Chain) -> tuple[str, ...]:
-        return tuple(title(self.draft.scope.nodes[i]) for i in chain.nodes)
-
-    def _fixed(self, chain: Chain) -> Kept | None:
+    def fixed(self, chain: Chain) -> Kept | None:
         """Why an affine stays, whatever becomes of the others."""
         name, closed = self._name(chain), self.draft.scope.closed
         known = self.refused.get(name) or (chain.refusal if closed is None else Kept(closed, name))
