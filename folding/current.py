@@ -35,6 +35,14 @@ def affine_of(draft: Draft, steps: Recogniser, index: int) -> ChannelAffine | Ke
     return found or Kept(Reason.NOT_FINITE, names[0])
 
 
+def data_slot(draft: Draft, steps: Recogniser, index: int) -> int | None:
+    """Which input an affine node acts on; None if the node is no affine."""
+    if index in draft.shifts:
+        return 1 - draft.shifts[index].slot
+    step = steps.steps.get(index)
+    return step.slot if isinstance(step, Step) else None
+
+
 def affine_at(draft: Draft, steps: Recogniser, index: int) -> tuple[int, ChannelAffine] | None:
     """The slot that an affine node acts on, and its affine."""
     if index in draft.shifts:

@@ -20,7 +20,7 @@ from folding.recognise import Recogniser
 from folding.roads import told
 from folding.search import Search
 from folding.settling import settled
-from folding.shortening import shorten
+from folding.shortening import say_what_stays, shorten
 from folding.tensors import restore_names
 
 #: Affines that may not be folded, by scope and name, and why.
@@ -67,7 +67,9 @@ def plan_model(model: Model, refused: Refused) -> Planned:
         search = Search(draft, refused_in.get(number, {}))
         _keep(search)
         search.decide()
-        shorten(search)
+        while shorten(search):
+            search.decide()
+        say_what_stays(search)
         planned.decisions.extend(_decisions(search))
         take_away(draft)
         planned.seen.append(Seen(search.steps, search.chains, search.outcomes))
@@ -102,7 +104,7 @@ def _keep(search: Search) -> None:
     No shift goes into the Adds of those that are refused.
     """
     for chain in search.chains:
-        kept = search.refused.get(search.draft.scope.makes[chain.nodes[-1]][0])
+        kept = search.refused.get(search.name(chain))
         if kept is not None:
             search.draft.fixed.update(chain.nodes)
         if kept is not None and kept.reason is Reason.ASKED_TO_KEEP:
@@ -115,9 +117,8 @@ def _decisions(search: Search) -> Iterator[Decision]:
     for chain in search.chains:
         outcome = search.outcomes[chain]
         if chain.kind is not Kind.SCALAR or isinstance(outcome, Folded):
-            name, nodes = scope.makes[chain.nodes[-1]][0], (scope.nodes[i] for i in chain.nodes)
-            said = told(search.draft, outcome)
-            yield Decision(name, chain.kind, tuple(map(title, nodes)), said)
+            titles = tuple(title(scope.nodes[index]) for index in chain.nodes)
+            yield Decision(search.name(chain), chain.kind, titles, told(search.draft, outcome))
 
 
 def _indexed(model: Model) -> tuple[list[Scope], str | None, dict[int, Constants]]:

@@ -95,7 +95,7 @@ class Search:
             if isinstance(self.outcomes[chain], Folded) or self.fixed(chain) is not None:
                 continue
             self.walker.forget()
-            whole = composed(self.draft, self.steps, chain.nodes)
+            whole = composed(self.draft, self.steps, self.walker.nodes(chain))
             up = whole if isinstance(whole, Kept) else self.walker.up(chain, whole)
             up = self._fitting(chain, up)
             if isinstance(up, Reached):
@@ -110,13 +110,14 @@ class Search:
     def _renew(self, reached: Reached) -> None:
         """Decide again about those that others went into."""
         for host in hosts(reached, self.chain_of):
-            whole = composed(self.draft, self.steps, host.nodes)
+            whole = composed(self.draft, self.steps, self.walker.nodes(host))
             if host.is_scalar and not (isinstance(whole, Kept) or whole.axis is None):
                 self.grown.add(host)
                 self.costly.discard(host)
             self.waits.has_new_numbers(host)
 
-    def _name(self, chain: Chain) -> str:
+    def name(self, chain: Chain) -> str:
+        """What an affine is called: as the last value that it made in the source."""
         return self.draft.scope.makes[chain.nodes[-1]][0]
 
     def _is_scalar(self, chain: Chain) -> bool:
@@ -124,14 +125,14 @@ class Search:
 
     def fixed(self, chain: Chain) -> Kept | None:
         """Why an affine stays, whatever becomes of the others."""
-        name, closed = self._name(chain), self.draft.scope.closed
+        name, closed = self.name(chain), self.draft.scope.closed
         known = self.refused.get(name) or (chain.refusal if closed is None else Kept(closed, name))
         return known or (Kept(Reason.UNREAD, name) if chain.nodes[-1] in self.unread else None)
 
     def _searched(self, chain: Chain) -> Folded | Kept:
         self.walker.forget()
         self.met_below = {}
-        whole = composed(self.draft, self.steps, chain.nodes)
+        whole = composed(self.draft, self.steps, self.walker.nodes(chain))
         if isinstance(whole, Kept):
             return whole
         up = self._fitting(chain, self.walker.up(chain, whole, follows=True))
@@ -178,7 +179,7 @@ class Search:
         return folded
 
     def _down(self, chain: Chain, affine: ChannelAffine) -> Descended | Kept:
-        return self.descent.down(self.draft.node(chain.nodes[-1]).output[0], affine)
+        return self.descent.down(self.draft.node(self.walker.last(chain)).output[0], affine)
 
     def _below(self, index: int) -> tuple[int, ChannelAffine] | Kept | None:
         """An affine node on the way down, or why it may not be taken along."""
@@ -216,7 +217,7 @@ class Search:
                 self.waits.disturb(taken, is_gone=True)
         self.waits.has_taken_in(found.takers)
         known = len(draft.shifts)
-        name, out = self._name(chain), draft.node(chain.nodes[-1]).output[0]
+        name, out = self.name(chain), draft.node(self.walker.last(chain)).output[0]
         if isinstance(found, Reached):
             draft.ends[name] = {out: self.steps.axis(chain.nodes)} | aside(draft, found)
             self.walker.roads.pave(absorb(draft, found, out))
@@ -230,11 +231,11 @@ class Search:
     def _objection(self, chain: Chain) -> Kept | None:
         """Why an affine that stays may not be taken along, or merged into, if so."""
         if self.walker.merges:
-            return self.refused.get(self._name(chain))
+            return self.refused.get(self.name(chain))
         outcome = self.outcomes.get(chain)
         if not isinstance(outcome, Kept) or chain in self.costly:
             return None
         if chain.kind is Kind.SCALAR and self._is_scalar(chain):
             return outcome  # It is listed nowhere.
         is_open = outcome.reason in _MAY_CHANGE
-        return None if is_open else Kept(Reason.BEHIND_KEPT, self._name(chain))
+        return None if is_open else Kept(Reason.BEHIND_KEPT, self.name(chain))

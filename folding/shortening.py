@@ -4,7 +4,7 @@
     Sigmoid ─ affine' ─ Sigmoid                           after
 
 A run of affine nodes that no layer takes in is one affine all the same, and some of its nodes hold
-all of it (see ``holders``). This is done when all else is decided, so that nothing rests on it.
+all of it (see ``holders``); so they do of one with the bias that an earlier fold left before it.
 
 1. The run stays for what is around it: it was not asked to, and its numbers were not refused.
 2. It is no mere number, which is listed nowhere, and has more nodes than are needed.
@@ -20,7 +20,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from folding.absorbers import Absorbed
+from folding.biases import with_biases
 from folding.chains import Chain
+from folding.current import composed
 from folding.doubled import Doubled
 from folding.draft import Draft
 from folding.floats import FLOATS, FloatType
@@ -33,31 +35,57 @@ from folding.tensors import set_constant
 from folding.way import Line, Reached, Stop, Taken
 
 
-def shorten(search: Search) -> None:
-    """Let each affine that stays do so in as few nodes as it can, once all else is decided."""
-    for chain in search.chains:
+def shorten(search: Search) -> bool:
+    """Let each affine that stays do so in as few nodes as it can; whether any is shorter now.
+
+    Others may go into one that is, or over it.
+    """
+    found = [
+        chain for chain in search.chains if _may_shrink(search, chain) and _shrink(search, chain)
+    ]
+    for chain in found:
+        search.waits.has_released(search.draft)
+        search.waits.has_new_numbers(chain)
+    return bool(found)
+
+
+def say_what_stays(search: Search) -> None:
+    """Say of each that is shorter, and stays, in which nodes it does."""
+    draft = search.draft
+    for chain, nodes in search.walker.left.items():
         outcome = search.outcomes[chain]
-        is_long = len(chain.nodes) > 1 and not chain.is_scalar
-        if is_long and isinstance(outcome, Kept) and search.fixed(chain) is None:
-            _shorten(search, chain, outcome)
+        if isinstance(outcome, Kept):
+            titles = tuple(dict.fromkeys(map(draft.title, nodes)))
+            operator = draft.node(nodes[0]).op_type
+            search.outcomes[chain] = Folded(titles, operator, outcome, stays=True)
+            search.warnings += range_warnings(chain.nodes, draft.scope, draft.constants)
 
 
-def _shorten(search: Search, chain: Chain, kept: Kept) -> None:
-    draft, stops = search.draft, search.walker.stops(chain)[::-1]
-    staying = holders(draft, search.steps, stops)
+def _may_shrink(search: Search, chain: Chain) -> bool:
+    is_kept = isinstance(search.outcomes[chain], Kept)
+    return is_kept and not chain.is_scalar and search.fixed(chain) is None
+
+
+def _shrink(search: Search, chain: Chain) -> bool:
+    draft, walker = search.draft, search.walker
+    whole = composed(draft, search.steps, walker.nodes(chain))
+    more = None if isinstance(whole, Kept) else with_biases(walker, chain, whole)
+    if more is not None:
+        walker.biases[chain] = more[0]
+    stops = walker.stops(chain)[::-1]
+    walker.biases.pop(chain, None)
+    staying = holders(draft, search.steps, stops) if len(stops) > 1 else None
     if staying is None or len(staying) == len(stops):
-        return
+        return False
     found = _priced(stops, staying)
     is_dear = search.prices.refusal(chain, found, is_scalar=False) is not None
     if is_dear or not all(_fits(draft, index, given) for index, given in staying.items()):
-        return
-    titles = tuple(dict.fromkeys(map(draft.title, found.takers)))
-    operator = draft.node(found.takers[0]).op_type
-    search.outcomes[chain] = Folded(titles, operator, kept, stays=True)
-    out = draft.node(chain.nodes[-1]).output[0]
-    draft.ends[draft.scope.makes[chain.nodes[-1]][0]] = {out: search.steps.axis(chain.nodes)}
+        return False
+    out = draft.node(walker.last(chain)).output[0]
+    draft.ends[search.name(chain)] = {out: search.steps.axis(chain.nodes)}
     _change(draft, stops, staying)
-    search.warnings += range_warnings(chain.nodes, draft.scope, draft.constants)
+    walker.left[chain] = tuple(staying)
+    return True
 
 
 def _priced(stops: Sequence[Stop], staying: Holders) -> Reached:

@@ -9,7 +9,7 @@ from folding.affine import ChannelAffine
 from folding.ahead import Ahead, Saved, has_several_outputs, parting
 from folding.carriers import CARRIERS
 from folding.chains import Chain
-from folding.current import affine_of, composed
+from folding.current import affine_of, composed, data_slot
 from folding.draft import Draft
 from folding.layers import at_output
 from folding.merging import acts_along, into_batch_norm
@@ -33,7 +33,8 @@ class Walker:
     be taken along. Of the last walk, ``met`` has the affines it went over or stopped at, and
     ``crowded`` the values whose readers were in the way but may become fewer. ``stretches`` are the
     walks that others may follow. ``merges`` is whether those that stay are changed, not passed.
-    ``biases`` are the Adds of earlier folds that an affine begins with.
+    ``biases`` are the Adds of earlier folds that an affine begins with, ``left`` what nodes one has
+    that lost some.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Walker:
         self.crowded: list[str] = []
         self.stretches: dict[Chain, Stretch] = {}
         self.biases: dict[Chain, tuple[int, ...]] = {}
+        self.left: dict[Chain, tuple[int, ...]] = {}
         self.roads = Roads(draft)
         self._last: Stretch | None = None
         self._asks = self._bends = False
@@ -61,12 +63,16 @@ class Walker:
 
     def nodes(self, chain: Chain) -> tuple[int, ...]:
         """The nodes of an affine, the first one first."""
-        return (*self.biases.get(chain, ()), *chain.nodes)
+        return (*self.biases.get(chain, ()), *self.left.get(chain, chain.nodes))
+
+    def last(self, chain: Chain) -> int:
+        """The last node of an affine."""
+        return self.left.get(chain, chain.nodes)[-1]
 
     def stops(self, chain: Chain) -> list[Stop]:
         """The nodes of an affine, the last one first."""
         nodes = reversed(self.nodes(chain))
-        return [Stop(i, self._data_slot(i) or 0, is_affine=True) for i in nodes]
+        return [Stop(i, data_slot(self.draft, self.steps, i) or 0, is_affine=True) for i in nodes]
 
     def up(self, chain: Chain, start: ChannelAffine, *, follows: bool = False) -> Reached | Kept:
         """Walk up from an affine until layers take it in or something is in the way.
@@ -74,7 +80,7 @@ class Walker:
         ``start`` is the affine, or the part of it that is to go up; ``follows`` is whether others
         may follow this walk. Many ways are not to blame where the scale alone finds none.
         """
-        narrows_to = narrowed_to(self.draft, self.draft.node(chain.nodes[-1]).output[0])
+        narrows_to = narrowed_to(self.draft, self.draft.node(self.last(chain)).output[0])
         before = self._last
         stops = self.stops(chain)
         first = self._line(None, start, narrows_to, stops[-1].node, stops)
@@ -168,7 +174,7 @@ class Walker:
         if at is None or obstacle is not None:
             return obstacle or Kept(Reason.OUTER_VALUE, value)
         node = draft.node(at)
-        if (slot := self._data_slot(at)) is not None:
+        if (slot := data_slot(draft, self.steps, at)) is not None:
             return self._over(Stop(at, slot, is_affine=True), affine, narrows_to)
         if not is_default_domain(node):
             return Kept(Reason.CUSTOM_OPERATOR, title(node), node.op_type)
@@ -183,13 +189,6 @@ class Walker:
         no_rule = Kept(Reason.NO_RULE, title(node), node.op_type)
         return refusal or self.steps.refusals.get(at, no_rule)
 
-    def _data_slot(self, index: int) -> int | None:
-        """Which input an affine node acts on; None if the node is no affine."""
-        if index in self.draft.shifts:
-            return 1 - self.draft.shifts[index].slot
-        step = self.steps.steps.get(index)
-        return step.slot if isinstance(step, Step) else None
-
     def _over(self, stop: Stop, affine: ChannelAffine, narrows_to: int) -> Found:
         """An affine together with another one that stands before it."""
         draft, index = self.draft, stop.node
@@ -202,7 +201,7 @@ class Walker:
             if self.merges:
                 return self._into(index, taken, affine, narrows_to)
             stretch = self.stretches.get(taken)
-            is_whole = stretch is not None and index == taken.nodes[-1]
+            is_whole = stretch is not None and index == self.last(taken)
             if stretch is not None and is_whole and stretch.is_open_to(affine, narrows_to):
                 self._asks = self._asks or stretch.asks
                 return Passed(stretch.passed_by(affine), stretch, stretch.last)
@@ -220,7 +219,7 @@ class Walker:
             absorbed = into_batch_norm(self.draft, index, affine)
             return absorbed if isinstance(absorbed, Kept) else Taken(index, absorbed)
         if operator in CARRIERS and isinstance(step, Step) and acts_along(self.draft, step, affine):
-            whole = composed(self.draft, self.steps, taken.nodes)
+            whole = composed(self.draft, self.steps, self.nodes(taken))
             if not isinstance(whole, Kept) and affine.agrees_with(whole):
                 return self._past(index, 0, affine, narrows_to)
         return Kept(Reason.OTHER_AXIS, self.draft.title(index), operator)
