@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
+from operator import itemgetter
 
 import numpy as np
 
@@ -119,12 +120,12 @@ class _Run:
         return [place for place, kind in enumerate(self.kinds) if kind in kinds]
 
     def _choice(self, places: Iterable[int], value: Doubled) -> list[int] | list[None]:
-        """The first place of each kind, before all those whose constant has as many numbers."""
+        """The first place of each kind, those before whose constant has as many numbers."""
         found: dict[tuple[bool, str], int] = {}
         for place in places:
             dims = constant_dims(self.draft, self._constant(place)) or ()
             found.setdefault((prod(dims) != value.size, self.kinds[place]), place)
-        return [found[key] for key in sorted(found)] or [None]
+        return [found[key] for key in sorted(found, key=itemgetter(0))] or [None]
 
     def _constant(self, place: int) -> str:
         stop = self.stops[place]

@@ -55,8 +55,9 @@ def say_what_stays(search: Search) -> None:
     for chain, nodes in search.walker.left.items():
         outcome = search.outcomes[chain]
         if isinstance(outcome, Kept):
-            titles = tuple(dict.fromkeys(map(draft.title, nodes)))
-            operator = draft.node(nodes[0]).op_type
+            own = [index for index in nodes if index in chain.nodes]
+            titles = tuple(dict.fromkeys(map(draft.title, own)))
+            operator = draft.node(own[0]).op_type
             search.outcomes[chain] = Folded(titles, operator, outcome, stays=True)
             search.warnings += range_warnings(chain.nodes, draft.scope, draft.constants)
 
@@ -75,7 +76,7 @@ def _shrink(search: Search, chain: Chain) -> bool:
     stops = walker.stops(chain)[::-1]
     walker.biases.pop(chain, None)
     staying = holders(draft, search.steps, stops) if len(stops) > 1 else None
-    if staying is None or len(staying) == len(stops):
+    if not staying or len(staying) == len(stops):
         return False
     found = _priced(stops, staying)
     is_dear = search.prices.refusal(chain, found, is_scalar=False) is not None
