@@ -49,12 +49,11 @@ _SCALES, _SHIFTS = frozenset({"Mul", "Div"}), frozenset({"Add", "Sub", "Minus"})
 Holders = dict[int, Absorbed]
 
 
-def holders(draft: Draft, steps: Recogniser, stops: Sequence[Stop]) -> Holders | None:
+def holders(
+    draft: Draft, steps: Recogniser, stops: Sequence[Stop], whole: ChannelAffine
+) -> Holders | None:
     """The nodes of a run, given in their order, that hold all of it; None if none can."""
     nodes = tuple(stop.node for stop in stops)
-    whole = composed(draft, steps, nodes)
-    if isinstance(whole, Kept):
-        return None
     operators = [draft.node(index).op_type for index in nodes]
     if "BatchNormalization" not in operators:
         return next(_Run.of(draft, steps, stops, whole).ways(), None)

@@ -40,13 +40,13 @@ def shorten(search: Search) -> bool:
 
     Others may go into one that is, or over it.
     """
-    found = [
-        chain for chain in search.chains if _may_shrink(search, chain) and _shrink(search, chain)
-    ]
-    for chain in found:
-        search.waits.has_released(search.draft)
-        search.waits.has_new_numbers(chain)
-    return bool(found)
+    found = False
+    for chain in search.chains:
+        is_kept = isinstance(search.outcomes[chain], Kept)
+        if is_kept and not chain.is_scalar and search.fixed(chain) is None:
+            found = _shrink(search, chain) or found
+    search.waits.has_released(search.draft)
+    return found
 
 
 def say_what_stays(search: Search) -> None:
@@ -62,20 +62,14 @@ def say_what_stays(search: Search) -> None:
             search.warnings += range_warnings(chain.nodes, draft.scope, draft.constants)
 
 
-def _may_shrink(search: Search, chain: Chain) -> bool:
-    is_kept = isinstance(search.outcomes[chain], Kept)
-    return is_kept and not chain.is_scalar and search.fixed(chain) is None
-
-
 def _shrink(search: Search, chain: Chain) -> bool:
     draft, walker = search.draft, search.walker
     whole = composed(draft, search.steps, walker.nodes(chain))
-    more = None if isinstance(whole, Kept) else with_biases(walker, chain, whole)
-    if more is not None:
-        walker.biases[chain] = more[0]
-    stops = walker.stops(chain)[::-1]
-    walker.biases.pop(chain, None)
-    staying = holders(draft, search.steps, stops) if len(stops) > 1 else None
+    if isinstance(whole, Kept):
+        return False
+    biases, whole = with_biases(walker, chain, whole) or ((), whole)
+    stops = [*map(walker.stop, (*biases, *walker.nodes(chain)))]
+    staying = holders(draft, search.steps, stops, whole) if len(stops) > 1 else None
     if not staying or len(staying) == len(stops):
         return False
     found = _priced(stops, staying)
@@ -86,6 +80,10 @@ def _shrink(search: Search, chain: Chain) -> bool:
     draft.ends[search.name(chain)] = {out: search.steps.axis(chain.nodes)}
     _change(draft, stops, staying)
     walker.left[chain] = tuple(staying)
+    if biases:
+        search.waits.has_new_numbers(chain)
+    else:
+        search.waits.has_fewer_nodes(chain)
     return True
 
 

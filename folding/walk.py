@@ -33,8 +33,7 @@ class Walker:
     be taken along. Of the last walk, ``met`` has the affines it went over or stopped at, and
     ``crowded`` the values whose readers were in the way but may become fewer. ``stretches`` are the
     walks that others may follow. ``merges`` is whether those that stay are changed, not passed.
-    ``biases`` are the Adds of earlier folds that an affine begins with, ``left`` what nodes one has
-    that lost some.
+    ``biases`` are Adds of earlier folds before an affine, ``left`` the nodes of one that lost some.
     """
 
     def __init__(
@@ -71,8 +70,11 @@ class Walker:
 
     def stops(self, chain: Chain) -> list[Stop]:
         """The nodes of an affine, the last one first."""
-        nodes = reversed(self.nodes(chain))
-        return [Stop(i, data_slot(self.draft, self.steps, i) or 0, is_affine=True) for i in nodes]
+        return [*map(self.stop, reversed(self.nodes(chain)))]
+
+    def stop(self, index: int) -> Stop:
+        """An affine node on a way."""
+        return Stop(index, data_slot(self.draft, self.steps, index) or 0, is_affine=True)
 
     def up(self, chain: Chain, start: ChannelAffine, *, follows: bool = False) -> Reached | Kept:
         """Walk up from an affine until layers take it in or something is in the way.
