@@ -15,7 +15,7 @@ a shift too, behind a scale of -1.
 
 1. The channels of a BatchNormalization are those that the affine acts along.
 2. A Div has no scale of zero. Without Mul and Div, the scale is that of the node with the shift.
-3. A Mul or Div stands before the Add or Sub, or else behind all of the run.
+3. A Mul or Div stands before the Add or Sub, or else all of them stand behind all of these.
 """
 
 from __future__ import annotations
