@@ -49,8 +49,8 @@ class Planned:
     seen: list[Seen] = field(default_factory=list)
 
 
-def plan_model(model: Model, refused: Refused) -> Planned:
-    """Decide about every affine of a model.
+def plan_model(model: Model, refused: Refused, *, shortens: bool = True) -> Planned:
+    """Decide about every affine of a model. One that stays may be made shorter if it ``shortens``.
 
     Nothing is changed. A big weight is read, piece by piece, only where a shift goes down into it:
     what it adds behind the layer is a number that later folds may need.
@@ -67,7 +67,7 @@ def plan_model(model: Model, refused: Refused) -> Planned:
         search = Search(draft, refused_in.get(number, {}))
         _keep(search)
         search.decide()
-        while shorten(search):
+        while shortens and shorten(search):
             search.decide()
         say_what_stays(search)
         planned.decisions.extend(_decisions(search))
