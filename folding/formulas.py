@@ -49,11 +49,17 @@ def batch_norm(node: NodeProto, values: Sequence[Doubled], rank: int) -> Channel
     ``values`` are its parameters in the order of its inputs.
     """
     gamma, beta, mean, variance = values
-    spread = variance + Doubled.exact(np.float64(number(node, "epsilon", _DEFAULT_EPSILON)))
-    if not (spread.high > 0).all():
+    spread = deviation(node, variance)
+    if spread is None:
         return None
-    scale = gamma / spread.sqrt()
+    scale = gamma / spread
     shift = beta - mean * scale
     if scale.size == 1:
         return ChannelAffine(scale.reshape(), shift.reshape(), None)
     return ChannelAffine(scale, shift, 1 - rank)
+
+
+def deviation(node: NodeProto, variance: Doubled) -> Doubled | None:
+    """What a BatchNormalization divides by; None if a variance plus epsilon is not positive."""
+    spread = variance + Doubled.exact(np.float64(number(node, "epsilon", _DEFAULT_EPSILON)))
+    return spread.sqrt() if (spread.high > 0).all() else None

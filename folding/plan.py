@@ -107,8 +107,7 @@ class Kept:
     @property
     def sentence(self) -> str:
         """The reason and the culprit."""
-        culprit = f"{self.operator} {self.at!r}".strip()
-        return f"{self.reason} ({culprit})"
+        return f"{self.reason} ({f'{self.operator} {self.at!r}'.strip()})"
 
     @property
     def culprit(self) -> dict[str, str]:
@@ -118,20 +117,22 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """One affine that disappears into the layers named.
+    """One affine that disappears into the layers named, or ``stays`` in nodes of its own.
 
-    If something kept its shift from that, ``rest`` says what: it stays, as an Add.
+    If something kept it from layers, or its shift alone, which stays as an Add, ``rest`` says what.
     """
 
     into: tuple[str, ...]
     operator: str = ""
     rest: Kept | None = None
+    stays: bool = False
 
     def __str__(self) -> str:
         where = f"{self.operator} {', '.join(map(repr, self.into))}"
         if self.rest is None:
             return f"folded into {where}"
-        return f"its scale folded into {where}; its shift stays: {self.rest.sentence}"
+        how, what = ("", "that") if self.stays else ("its scale ", "its shift")
+        return f"{how}folded into {where}; {what} stays: {self.rest.sentence}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,19 +154,18 @@ class Decision:
 
     @property
     def is_partial(self) -> bool:
-        """Whether its shift stays."""
+        """Whether its shift stays, or fewer of its nodes do."""
         return isinstance(self.outcome, Folded) and self.outcome.rest is not None
 
     @property
     def counts_for_strict(self) -> bool:
-        """Whether ``--strict`` minds that it is kept."""
-        if isinstance(self.outcome, Folded) or self.outcome.reason is Reason.ASKED_TO_KEEP:
-            return False
-        return self.kind in (Kind.BATCH_NORM, Kind.SCALE_SHIFT)
+        """Whether ``--strict`` minds that it stays."""
+        outcome, asked = self.outcome, Reason.ASKED_TO_KEEP
+        stays = outcome.stays if isinstance(outcome, Folded) else outcome.reason is not asked
+        return stays and self.kind in (Kind.BATCH_NORM, Kind.SCALE_SHIFT)
 
     def to_dict(self) -> dict[str, Any]:
-        outcome = self.outcome
-        layer, kept = (outcome, outcome.rest) if isinstance(outcome, Folded) else (None, outcome)
+        layer, kept = (o, o.rest) if isinstance(o := self.outcome, Folded) else (None, o)
         return {
             "name": self.name,
             "kind": str(self.kind),
@@ -175,7 +175,7 @@ class Decision:
             "into_operator": layer.operator if layer else None,
             **(kept.culprit if kept else dict.fromkeys(("reason", "at", "at_operator"))),
             "below": kept.below.culprit if kept and kept.below else None,
-            "text": str(outcome),
+            "text": str(self.outcome),
         }
 
 

@@ -21,6 +21,7 @@ from folding.recognise import Recogniser
 from folding.roads import told
 from folding.search import Search
 from folding.settling import settled
+from folding.shortening import say_what_stays, shorten
 from folding.tensors import restore_names
 
 #: Affines that may not be folded, by scope and name, and why.
@@ -49,8 +50,8 @@ class Planned:
     seen: list[Seen] = field(default_factory=list)
 
 
-def plan_model(model: Model, refused: Refused) -> Planned:
-    """Decide about every affine of a model.
+def plan_model(model: Model, refused: Refused, *, shortens: bool = True) -> Planned:
+    """Decide about every affine of a model. One that stays may be made shorter if it ``shortens``.
 
     Nothing is changed. A big weight is read, piece by piece, only where a shift goes down into it:
     what it adds behind the layer is a number that later folds may need.
@@ -69,6 +70,9 @@ def plan_model(model: Model, refused: Refused) -> Planned:
         _keep(search)
     for draft, search in zip(drafts, searches, strict=True):
         search.decide()
+        while shortens and shorten(search):
+            search.decide()
+        say_what_stays(search)
         planned.decisions.extend(_decisions(search))
         take_away(draft)
         planned.seen.append(Seen(search.steps, search.chains, search.outcomes))
@@ -103,7 +107,7 @@ def _keep(search: Search) -> None:
     No shift goes into the Adds of those that are refused.
     """
     for chain in search.chains:
-        kept = search.refused.get(search.draft.scope.makes[chain.nodes[-1]][0])
+        kept = search.refused.get(search.name(chain))
         if kept is not None:
             search.draft.fixed.update(chain.nodes)
         if kept is not None and kept.reason is Reason.ASKED_TO_KEEP:
@@ -125,6 +129,7 @@ def _nest(searches: Sequence[Search]) -> None:
 
 
 def _decisions(search: Search) -> Iterator[Decision]:
+    """What became of every affine, in graph order; mere numbers that stay are left out."""
     scope = search.draft.scope
     for chain in search.chains:
         outcome = search.outcomes[chain]

@@ -86,7 +86,9 @@ def _decision(data: Json) -> Decision:
     if data["reason"] is not None:
         kept = _kept(data, data["below"] and _kept(data["below"]))
     into = tuple(data["into"])
-    outcome = Folded(into, data["into_operator"], kept) if into or kept is None else kept
+    stays = kept is not None and {*into} <= {*data["nodes"]}
+    folded = Folded(into, data["into_operator"], kept, stays)
+    outcome = folded if into or kept is None else kept
     return Decision(data["name"], _known(Kind, data["kind"]), tuple(data["nodes"]), outcome)
 
 

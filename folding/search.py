@@ -75,7 +75,7 @@ class Search:
 
     def _decide(self, chain: Chain) -> None:
         before = self.outcomes.get(chain), chain in self.costly
-        fixed = self._fixed(chain)
+        fixed = self.fixed(chain)
         outcome = self.outcomes[chain] = fixed or self._searched(chain)
         if before != (outcome, chain in self.costly):
             self.waits.disturb(chain, is_gone=isinstance(outcome, Folded))
@@ -88,10 +88,10 @@ class Search:
         self.mergers.clear()
         self.walker.merges = True
         for chain in waiting:
-            if isinstance(self.outcomes[chain], Folded) or self._fixed(chain) is not None:
+            if isinstance(self.outcomes[chain], Folded) or self.fixed(chain) is not None:
                 continue
             self.walker.forget()
-            whole = composed(self.draft, self.steps, chain.nodes)
+            whole = composed(self.draft, self.steps, self.walker.nodes(chain))
             up = whole if isinstance(whole, Kept) else self.walker.up(chain, whole)
             up = self._fitting(chain, up)
             if isinstance(up, Reached):
@@ -106,19 +106,20 @@ class Search:
     def _renew(self, reached: Reached) -> None:
         """Decide again about those that others went into."""
         for host in hosts(reached, self.chain_of):
-            whole = composed(self.draft, self.steps, host.nodes)
+            whole = composed(self.draft, self.steps, self.walker.nodes(host))
             if host.is_scalar and not (isinstance(whole, Kept) or whole.axis is None):
                 self.grown.add(host)
                 self.costly.discard(host)
             self.waits.has_new_numbers(host)
 
     def name(self, chain: Chain) -> str:
+        """What an affine is called: as the last value that it made in the source."""
         return self.draft.scope.makes[chain.nodes[-1]][0]
 
     def _is_scalar(self, chain: Chain) -> bool:
         return chain.is_scalar and chain not in self.grown
 
-    def _fixed(self, chain: Chain) -> Kept | None:
+    def fixed(self, chain: Chain) -> Kept | None:
         """Why an affine stays, whatever becomes of the others."""
         name, closed = self.name(chain), self.draft.scope.closed
         known = self.refused.get(name) or (chain.refusal if closed is None else Kept(closed, name))
@@ -127,7 +128,7 @@ class Search:
     def _searched(self, chain: Chain) -> Folded | Kept:
         self.walker.forget()
         self.met_below = {}
-        whole = composed(self.draft, self.steps, chain.nodes)
+        whole = composed(self.draft, self.steps, self.walker.nodes(chain))
         if isinstance(whole, Kept):
             return whole
         up = self._fitting(chain, self.walker.up(chain, whole, follows=True))
@@ -174,7 +175,7 @@ class Search:
         return folded
 
     def _down(self, chain: Chain, affine: ChannelAffine) -> Descended | Kept:
-        return self.descent.down(self.draft.node(chain.nodes[-1]).output[0], affine)
+        return self.descent.down(self.draft.node(self.walker.last(chain)).output[0], affine)
 
     def _below(self, index: int) -> tuple[int, ChannelAffine] | Kept | None:
         """An affine node on the way down, or why it may not be taken along."""
@@ -202,7 +203,7 @@ class Search:
 
     def _fold(self, chain: Chain, found: Reached | Descended, rest: Kept | None = None) -> Folded:
         draft = self.draft
-        name, out = self.name(chain), draft.node(chain.nodes[-1]).output[0]
+        name, out = self.name(chain), draft.node(self.walker.last(chain)).output[0]
         self.warnings += range_warnings(chain.nodes, draft.scope, draft.constants)
         if isinstance(found, Reached):
             draft.ends[name] = {out: self.steps.axis(chain.nodes)} | aside(draft, found)

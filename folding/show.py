@@ -102,7 +102,7 @@ def _table(plan: Plan, stream: TextIO) -> None:
 def _counts(plan: Plan) -> Iterator[str]:
     counts = plan.counts
     if counts["affines"]:
-        others = (("partial", "folded but for its shift"), ("kept", "kept"))
+        others = (("partial", "folded in part"), ("kept", "kept"))
         rest = "".join(f", {counts[key]} {what}" for key, what in others if counts[key])
         yield f"{counts['folded']} of {counts['affines']} folded{rest}"
 

@@ -62,6 +62,10 @@ class Waits:
     def has_new_numbers(self, chain: Chain) -> None:
         """Decide again about an affine that took in another one, and about all that met it."""
         self._again([self.places[chain]])
+        self.has_fewer_nodes(chain)
+
+    def has_fewer_nodes(self, chain: Chain) -> None:
+        """Decide again about all that met an affine."""
         self._stretches.pop(chain, None)
         self.disturb(chain, is_gone=True)
 

@@ -35,8 +35,8 @@ class Walker:
     be taken along. Of the last walk, ``met`` has the affines it went over or stopped at, and
     ``crowded`` the values whose readers were in the way but may become fewer. ``stretches`` are the
     walks that others may follow. ``merges`` is whether those that stay are changed, not passed.
-    ``biases`` are the Adds of earlier folds that an affine begins with. ``branches`` has those of
-    each If.
+    ``biases`` are Adds of earlier folds before an affine, ``left`` the nodes of one that lost some.
+    ``branches`` has those of each If.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Walker:
         self.stretches: dict[Chain, Stretch] = {}
         self.biases: dict[Chain, tuple[int, ...]] = {}
         self.branches: dict[int, tuple[Branch, ...]] = {}
+        self.left: dict[Chain, tuple[int, ...]] = {}
         self.roads = Roads(draft)
         self._last: Stretch | None = None
         self._asks = self._bends = False
@@ -65,13 +66,19 @@ class Walker:
 
     def nodes(self, chain: Chain) -> tuple[int, ...]:
         """The nodes of an affine, the first one first."""
-        return (*self.biases.get(chain, ()), *chain.nodes)
+        return (*self.biases.get(chain, ()), *self.left.get(chain, chain.nodes))
+
+    def last(self, chain: Chain) -> int:
+        """The last node of an affine."""
+        return self.left.get(chain, chain.nodes)[-1]
 
     def stops(self, chain: Chain) -> list[Stop]:
         """The nodes of an affine, the last one first."""
-        nodes = reversed(self.nodes(chain))
-        slots = ((i, data_slot(self.draft, self.steps, i) or 0) for i in nodes)
-        return [Stop(i, slot, is_affine=True) for i, slot in slots]
+        return [*map(self.stop, reversed(self.nodes(chain)))]
+
+    def stop(self, index: int) -> Stop:
+        """An affine node on a way."""
+        return Stop(index, data_slot(self.draft, self.steps, index) or 0, is_affine=True)
 
     def up(self, chain: Chain, start: ChannelAffine, *, follows: bool = False) -> Reached | Kept:
         """Walk up from an affine until layers take it in or something is in the way.
@@ -79,7 +86,7 @@ class Walker:
         ``start`` is the affine, or the part of it that is to go up; ``follows`` is whether others
         may follow this walk. Many ways are not to blame where the scale alone finds none.
         """
-        narrows_to = narrowed_to(self.draft, self.draft.node(chain.nodes[-1]).output[0])
+        narrows_to = narrowed_to(self.draft, self.draft.node(self.last(chain)).output[0])
         before = self._last
         stops = self.stops(chain)
         first = self._line(None, start, narrows_to, stops[-1].node, stops)
@@ -201,7 +208,7 @@ class Walker:
             if self.merges:
                 return self._into(index, taken, affine, narrows_to)
             stretch = self.stretches.get(taken)
-            is_whole = stretch is not None and index == taken.nodes[-1]
+            is_whole = stretch is not None and index == self.last(taken)
             if stretch is not None and is_whole and stretch.is_open_to(affine, narrows_to):
                 self._asks = self._asks or stretch.asks
                 return Passed(stretch.passed_by(affine), stretch, stretch.last)
@@ -219,7 +226,7 @@ class Walker:
             absorbed = into_batch_norm(self.draft, index, affine)
             return absorbed if isinstance(absorbed, Kept) else Taken(index, absorbed)
         if operator in CARRIERS and isinstance(step, Step) and acts_along(self.draft, step, affine):
-            whole = composed(self.draft, self.steps, taken.nodes)
+            whole = composed(self.draft, self.steps, self.nodes(taken))
             if not isinstance(whole, Kept) and affine.agrees_with(whole):
                 return self._past(index, 0, affine, narrows_to)
         return Kept(Reason.OTHER_AXIS, self.draft.title(index), operator)

@@ -309,7 +309,7 @@ def test_one_of_another_axis_stays(first: str) -> None:
 def test_a_number_does_not_grow_along_another_axis_than_its_affine() -> None:
     net = Net()
     scaled = net.node("Mul", net.input(2, 4, 5), net.weight(4, 1))
-    a = net.node("Mul", scaled, net.store(0.5), out="a")
+    a = net.node("Add", scaled, net.store(0.5), out="a")
     model = ended(net, net.node("Mul", net.node("Identity", a), net.positive(5), out="b"))
 
     assert stays(model) == (Reason.BEHIND_KEPT, "a")
@@ -334,7 +334,7 @@ def test_a_shift_does_not_go_into_a_scale() -> None:
 
 def test_a_negated_value_takes_nothing_in() -> None:
     net = Net()
-    a = net.node("Neg", net.node("Mul", net.input(2, 4, 5), net.weight(4, 1)), out="a")
+    a = net.node("Add", net.node("Neg", net.input(2, 4, 5)), net.weight(4, 1), out="a")
     model = ended(net, net.node("Mul", net.node("Identity", a), net.positive(4, 1), out="b"))
 
     assert stays(model) == (Reason.BEHIND_KEPT, "a")

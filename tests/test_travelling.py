@@ -137,7 +137,9 @@ def test_below_ir_version_4_a_shift_for_all_channels_needs_a_constant_without_ax
     net.node("Conv", "s", weight, out="y")
     model = net.model("y")
 
-    assert fold(model).model.SerializeToString() == model.SerializeToString()
+    result = fold(model)
+
+    assert result.operators == ["Conv", "Relu", "BatchNormalization", "Relu", "Conv"]
 
 
 def test_a_mul_along_an_uncertain_axis_is_passed_downward_at_any_time() -> None:

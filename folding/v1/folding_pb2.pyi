@@ -99,7 +99,7 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_FOLDED: _Outcome.ValueType  # 1
     """It is gone."""
     OUTCOME_PARTIAL: _Outcome.ValueType  # 2
-    """Its scale is gone, its shift stays."""
+    """Its scale is gone, its shift stays; or it stays, in fewer of its nodes."""
     OUTCOME_KEPT: _Outcome.ValueType  # 3
     """It was left alone."""
 
@@ -111,7 +111,7 @@ OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
 OUTCOME_FOLDED: Outcome.ValueType  # 1
 """It is gone."""
 OUTCOME_PARTIAL: Outcome.ValueType  # 2
-"""Its scale is gone, its shift stays."""
+"""Its scale is gone, its shift stays; or it stays, in fewer of its nodes."""
 OUTCOME_KEPT: Outcome.ValueType  # 3
 """It was left alone."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
@@ -690,7 +690,7 @@ class Counts(_message.Message):
     folded: _builtins.int
     """Those that are gone."""
     partial: _builtins.int
-    """Those of which the shift is left."""
+    """Those of which a part is left."""
     kept: _builtins.int
     """Those left alone."""
     nodes_before: _builtins.int

@@ -80,6 +80,14 @@ def widened(g: Grower, x: str) -> str:
     return g.add("Cast", inner, to=kind)
 
 
+def run(g: Grower, x: str) -> str:
+    """Affines in a row, more often than not behind what none passes, and before."""
+    x = g.add("Sigmoid", x) if not g.one_in(3) else x
+    for _ in range(g.upto(5, 2)):
+        x = g.any_of(x, batch_norm, scale, scale, shift, shift, negation)
+    return g.add("Sigmoid", x) if not g.one_in(3) else x
+
+
 AFFINES: tuple[Rule, ...] = (
     *[batch_norm] * 4,
     *[scale] * 5,
@@ -88,3 +96,4 @@ AFFINES: tuple[Rule, ...] = (
     negation,
     widened,
 )
+RUNS: tuple[Rule, ...] = (run,)

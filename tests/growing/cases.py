@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 from onnx import ModelProto, TensorShapeProto, helper, numpy_helper
 
-from growing.affines import AFFINES
+from growing.affines import AFFINES, RUNS
 from growing.bodies import BODIES
 from growing.branching import ACTIVATIONS, ASIDES, JOINS
 from growing.diamonds import DIAMONDS
@@ -33,6 +33,8 @@ _PLANS: tuple[tuple[tuple[Rule, ...], ...], ...] = (
     (LAYERS, _CARRIERS, _CARRIERS, AFFINES),
     (LAYERS, _CARRIERS, AFFINES, _CARRIERS, AFFINES),
     (AFFINES, _CARRIERS, LAYERS),
+    (RUNS,),
+    (RUNS, _CARRIERS, AFFINES),
     (AFFINES, _CARRIERS, _CARRIERS, LAYERS),
     (LAYERS, AFFINES),
     (AFFINES, LAYERS),

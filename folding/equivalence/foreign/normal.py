@@ -100,7 +100,8 @@ class Normal:
 def normal_form(model: Model) -> Normal:
     """Raises NotFollowed where a name is used that stands for nothing known."""
     model = written_out(model)
-    drafts = plan_model(model, {}).drafts
+    # Each step of an affine that stays is looked at: what is lost on the way must be found.
+    drafts = plan_model(model, {}, shortens=False).drafts
     return _Reading(model, drafts).normal()
 
 
