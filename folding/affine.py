@@ -41,7 +41,7 @@ class ChannelAffine:
     @property
     def keeps_order(self) -> bool:
         """Whether no scale is negative, so that of two values the larger one stays it."""
-        return bool((self.scale.high >= 0).all())
+        return not (self.scale.high < 0).any()
 
     @property
     def is_identity(self) -> bool:
@@ -71,7 +71,7 @@ class ChannelAffine:
         if not self._is_beside(inner):
             outer, inner = self.narrowed(), inner.narrowed()
         return ChannelAffine(
-            outer.scale * inner.scale,
+            outer.scale.scaled(inner.scale),
             outer.scale * inner.shift + outer.shift,
             inner.axis if outer.axis is None else outer.axis,
         )

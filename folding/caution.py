@@ -5,6 +5,9 @@ Inference writes a message for each dimension of a value, and data propagation o
 fill any memory. Some operators read beyond their attributes, which ends the process. So before
 inference every value is given a bound; bodies are passed where their node stands, and functions
 once for each call with what it passes on.
+
+What nothing reads leads to nothing else, so that nothing else is looked at with more caution for
+it: a fold may take it away, and what is known of the rest must not depend on that.
 """
 
 from __future__ import annotations
@@ -71,7 +74,9 @@ class _Walk:
         self._arguments: dict[str, AttributeProto] | None = None
         self._copies = 0
         self._watches = watches
-        self._negative = False
+        #: Whether a length may be negative, of what is read and of all.
+        self._negative = self._negative_unread = False
+        self._read = _names_read(model.graph) if watches else set()
 
     def graph(self, graph: GraphProto, given: Bound | None = None) -> list[Bound]:
         """The bounds of the outputs of a graph, whose inputs have a bound if they are given one."""
@@ -106,10 +111,18 @@ class _Walk:
             raise _hazard(node, f"may have results of more than {MOST_DIMENSIONS} dimensions")
         self._scopes[-1].update(zip(node.output, outputs, strict=False))
         blind = node.op_type in BLINDED and len(inputs) > 1 and not _is_shape(inputs[0])
-        if blind and self._negative:
+        if not self._watches or (self._negative and not blind):
+            return
+        is_read = self._is_read(node)
+        if blind and (self._negative or (self._negative_unread and not is_read)):
             node.input[1] = ""
-        if self._watches and not self._negative:
-            self._negative = may_be_negative(seen, inputs)
+        if not self._negative and may_be_negative(seen, inputs):
+            self._negative, self._negative_unread = is_read, True
+
+    def _is_read(self, node: NodeProto) -> bool:
+        """Whether anything may depend on a node, which is not asked of those within others."""
+        is_within = len(self._scopes) > 1 or self._arguments is not None
+        return is_within or not self._read.isdisjoint(node.output)
 
     def _outputs(self, node: NodeProto, inputs: Bounds) -> Bounds:
         function = self._functions.get(key_of(node)) if self._functions else None
@@ -182,6 +195,23 @@ class _Walk:
         self._copies += names + 2 * len(self._functions)
         if self._copies > MOST_COPIES:
             raise _hazard(node, "is one of too many bodies and calls")
+
+
+def _names_read(graph: GraphProto) -> set[str]:
+    """All that is read but by nodes of a graph of whose own results nothing is."""
+    found = {value.name for value in graph.output}
+    waiting = [body for node in graph.node for body in _bodies(node)]
+    while waiting:
+        body = waiting.pop()
+        found.update(value.name for value in body.output)
+        for node in body.node:
+            found.update(node.input)
+            waiting += _bodies(node)
+    for node in reversed(graph.node):
+        if not found.isdisjoint(node.output):
+            found.update(node.input)
+            found.discard("")
+    return found
 
 
 def _has_negative_axes(node: NodeProto) -> bool:

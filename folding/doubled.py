@@ -14,7 +14,7 @@ computes with a few vectors of one number per channel, so their cost does not sh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ import numpy.typing as npt
 
 Doubles = npt.NDArray[np.float64]
 _SPLITTER = 2.0**27 + 1
+#: The least number of which float64 has all digits.
+_TINY = 2.0**-1022
 
 
 def _two_sum(a: Doubles, b: Doubles) -> tuple[Doubles, Doubles]:
@@ -118,6 +120,13 @@ class Doubled:
             high, error = _two_product(self.high, other.high)
             low = error + (self.high * other.low + self.low * other.high)
             return _settled(high, low, self.magnitude * other.magnitude)
+
+    def scaled(self, other: Doubled) -> Doubled:
+        """A product of scales: NaN where it is too small to be known, though none of both is 0."""
+        product = self * other
+        is_small = np.abs(product.high) < _TINY
+        lost = is_small & (self.high != 0) & (other.high != 0)
+        return replace(product, high=np.where(lost, np.nan, product.high))
 
     def __truediv__(self, other: Doubled) -> Doubled:
         with np.errstate(all="ignore"):

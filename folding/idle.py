@@ -21,8 +21,8 @@ from __future__ import annotations
 
 from folding.draft import Draft
 from folding.graph import Scope
+from folding.protos import DRAWING
 from folding.recognise import Recogniser
-from folding.unevaluated import RANDOM
 from folding.unread import unread
 
 
@@ -49,7 +49,7 @@ def take_away(draft: Draft) -> None:
 
 def idle(scope: Scope, steps: Recogniser) -> set[int]:
     """The nodes of a scope that nothing reads and that do nothing else."""
-    random = {index for index, operator in enumerate(scope.operators) if operator in RANDOM}
+    random = {index for index, operator in enumerate(scope.operators) if operator in DRAWING}
     return unread(scope, random | scope.foreign | {*scope.nesting} | steps.steps.keys())
 
 

@@ -55,5 +55,5 @@ def into_batch_norm(draft: Draft, index: int, affine: ChannelAffine) -> Absorbed
     whole = for_channels(affine, layer, 1 - len(shape), scale.size)
     if isinstance(whole, Kept):
         return whole
-    changed = {_SCALE: whole.scale * scale, _BIAS: whole.scale * bias + whole.shift}
+    changed = {_SCALE: whole.scale.scaled(scale), _BIAS: whole.scale * bias + whole.shift}
     return Absorbed(constants=changed)

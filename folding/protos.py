@@ -57,6 +57,8 @@ RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike"}
     | {"RandomUniform", "RandomUniformLike"}
 )
+#: Those that may: a Dropout does in training alone.
+DRAWING = RANDOM | {"Dropout"}
 _BODIES = frozenset({AttributeProto.GRAPH, AttributeProto.GRAPHS})
 _TENSORS = frozenset({AttributeProto.TENSOR, AttributeProto.TENSORS, AttributeProto.SPARSE_TENSOR})
 

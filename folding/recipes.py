@@ -103,8 +103,16 @@ class Scaled:
         others = tuple(one for one in self.factors if not one.has_channels_of(factor))
         for one in self.factors:
             if one.has_channels_of(factor):
-                factor = Factor(factor.channel, one.scale * factor.scale)
+                factor = Factor(factor.channel, one.scale.scaled(factor.scale))
         return Scaled(self.constants, self.source, (*others, factor))
+
+    def has_known_scales(self) -> bool:
+        """Whether float64 holds all products of scales of which none is 0."""
+        least = Doubled.exact(1.0)
+        for factor in self.factors:
+            sizes = np.abs(factor.scale.high)
+            least = least.scaled(Doubled.exact(sizes.min(initial=1.0, where=sizes != 0)))
+        return least.is_finite()
 
     def parts(self) -> Iterator[Part]:
         yield from (part for part, _ in self._pieces())
@@ -204,15 +212,17 @@ class Changed:
             yield self.recipe.data
             return
         kind, is_checked = self.float_type, not isinstance(self.recipe, Scaled)
+        if isinstance(self.recipe, Scaled) and not self.recipe.has_known_scales():
+            raise Unrepresentable(self, Reason.UNDERFLOW)
         with scratch(2) as (numbers, sizes):
             for part in self.recipe.parts():
                 shape = part.exact.shape
                 rounded = kind.round(part.exact, numbers.array(kind.dtype, shape))
                 size = np.abs(rounded, out=sizes.array(kind.dtype, shape))
                 if not np.isfinite(size.max(initial=0)):
-                    was_finite = np.isfinite(part.terms).all()
-                    reason = Reason.OVERFLOW if was_finite else Reason.NOT_FINITE
-                    raise Unrepresentable(self, reason)
+                    is_number = np.isfinite(part.terms).all()
+                    lost = Reason.OVERFLOW if np.isinf(size).any() else Reason.UNDERFLOW
+                    raise Unrepresentable(self, lost if is_number else Reason.NOT_FINITE)
                 if not is_checked and size.min(initial=kind.largest) <= kind.tiny:
                     self._refuse_vanishing()
                     is_checked = True

@@ -11,7 +11,8 @@ from folding.draft import Draft
 from folding.layers import DraftLayer
 from folding.plan import Folded, Kept, Reason
 from folding.protos import integer, is_default_domain, title
-from folding.way import Road, Stop, key_of
+from folding.traces import Move, alike, key_of, move_of, traced
+from folding.way import Road, Stop, Stretch
 
 
 def as_in_source(draft: Draft, kept: Kept, index: int) -> Kept:
@@ -68,12 +69,10 @@ class Roads:
         """Make one road of what a fold left behind a layer, nearest to the layer first."""
         rules = [self.carrier(stop.node) for stop in carriers]
         if len(carriers) > 1 and all(rule.keeps_numbers for rule in rules):
-            first, *others = carriers
-            above = self._roads.get(first.node) if first.top is not None else None
-            own = [*reversed(others if above else carriers)]
-            stop = Stop(carriers[-1].node, first.slot, is_affine=False, top=first.entry)
-            asks = any(rule.asks_numbers for rule in rules) or (above is not None and above.asks)
-            self._roads[stop.node] = Road(stop, tuple(own), above, asks)
+            first, last = carriers[0], carriers[-1]
+            stop = Stop(last.node, first.slot, is_affine=False, top=first.entry)
+            pieces = (s if s.top is None else self._roads[s.node] for s in reversed(carriers))
+            self._roads[last.node] = Road(stop, tuple(pieces))
 
     def over(
         self, index: int, place: int, affine: ChannelAffine, narrows_to: int
@@ -90,26 +89,72 @@ class Roads:
             self.crowded += node.output
         return as_in_source(self.draft, answer, index)
 
-    def along(self, road: Road, affine: ChannelAffine, narrows_to: int) -> ChannelAffine | Kept:
-        """An affine before all carriers of a road instead of behind."""
-        key = key_of(affine, narrows_to)
-        if key not in road.axes:
-            moved = self._through(road, affine, narrows_to)
-            road.axes[key] = moved if isinstance(moved, Kept) else moved.axis
-        return road.leads(affine, narrows_to)
+    def along(
+        self, way: Road | Stretch, affine: ChannelAffine, narrows_to: int
+    ) -> ChannelAffine | Kept:
+        """An affine before all carriers of a road, or of a stretch, instead of behind."""
+        move = self._move(way, affine, narrows_to)
+        if isinstance(move, Kept) and (same := alike(affine)):
+            move = self._move(way, affine, narrows_to, same)
+        return move if isinstance(move, Kept) else move.of(affine)
 
-    def _through(self, road: Road, affine: ChannelAffine, narrows_to: int) -> ChannelAffine | Kept:
-        part: Road | None = road
-        while part is not None:
-            for stop in part.carriers:
-                found = self.over(stop.node, stop.place, affine, narrows_to)
+    def _move(
+        self,
+        way: Road | Stretch,
+        affine: ChannelAffine,
+        narrows_to: int,
+        same: tuple[int, ...] = (),
+    ) -> Move | Kept:
+        key = key_of(affine, narrows_to, same)
+        if key not in way.moves:
+            trace = traced(affine, same)
+            moved = self._through(way, trace, narrows_to)
+            way.moves[key] = moved if isinstance(moved, Kept) else move_of(moved, trace)
+        return way.moves[key]
+
+    def beyond(
+        self, stretch: Stretch, affine: ChannelAffine, narrows_to: int
+    ) -> ChannelAffine | None:
+        """An affine right behind a stretch at its end, together with all that it met.
+
+        None if it is not known to come as far.
+        """
+        if not stretch.is_open_to(affine, narrows_to):
+            return None
+        moved = self.along(stretch, affine, narrows_to)
+        if isinstance(moved, Kept) or not moved.agrees_with(stretch.end):
+            return None
+        return moved.after(stretch.end)
+
+    def _through(
+        self, way: Road | Stretch, affine: ChannelAffine, narrows_to: int
+    ) -> ChannelAffine | Kept:
+        ahead: list[Stop | Road | Stretch] = [way]
+        while ahead:
+            piece = ahead.pop()
+            if isinstance(piece, Stop):
+                if piece.is_affine:
+                    continue
+                found = self.over(piece.node, piece.place, affine, narrows_to)
                 if isinstance(found, Kept):
                     return found
-                affine = found[0].affines[stop.slot]
-            part = part.above
-            if part is not None and key_of(affine, narrows_to) in part.axes:
-                return part.leads(affine, narrows_to)
+                affine = found[0].affines[piece.slot]
+            elif (move := _known(piece, affine, narrows_to)) is None:
+                ahead += reversed(piece.pieces)
+            elif isinstance(move, Kept):
+                return move
+            else:
+                affine = move.of(affine)
         return affine
+
+
+def _known(way: Road | Stretch, affine: ChannelAffine, narrows_to: int) -> Move | Kept | None:
+    """How an affine passes a road or a stretch, if that was found out before."""
+    move = way.moves.get(key_of(affine, narrows_to))
+    if isinstance(move, Move):
+        return move
+    same = alike(affine)
+    return way.moves.get(key_of(affine, narrows_to, same)) if same else move
 
 
 def may_carry(draft: Draft, index: int, refusal: Kept | None) -> bool:

@@ -38,7 +38,7 @@ def over_shuffle(draft: Draft, index: int, affine: ChannelAffine, narrows_to: in
     if found is None:
         return None
     stops = tuple(Stop(node, 0, is_affine=False) for node in found.nodes)
-    piece = Stretch(affine, found.affine, narrows_to, stops, stops[-1], asks=True)
+    piece = Stretch(affine, found.affine, narrows_to, stops, stops[-1])
     return Passed(found.affine, piece, stops[-1])
 
 

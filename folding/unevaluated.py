@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from folding.constants import Constants
+from folding.protos import DRAWING
 
 #: Operators of a constant expression that are looked through.
 _MOST_NODES = 32
-RANDOM = frozenset({"Bernoulli", "Dropout", "Multinomial", "RandomNormalLike", "RandomUniformLike"})
 
 
 def is_unevaluated(constants: Constants, name: str) -> bool:
@@ -21,7 +21,7 @@ def is_unevaluated(constants: Constants, name: str) -> bool:
         index = scope.producers.get(names.pop())
         if index is None or index in scope.foreign or index in scope.nesting:
             return False
-        if not scope.reads[index] or scope.operators[index] in RANDOM:
+        if not scope.reads[index] or scope.operators[index] in DRAWING:
             return False
         names.extend(scope.reads[index])
     return False
@@ -35,6 +35,6 @@ def unevaluated(constants: Constants) -> frozenset[str]:
         if not all(name in found or name in constants for name in reads if name):
             continue
         is_own = index not in scope.foreign and index not in scope.nesting
-        if is_own and any(reads) and scope.operators[index] not in RANDOM:
+        if is_own and any(reads) and scope.operators[index] not in DRAWING:
             found.update(name for name in scope.makes[index] if name not in constants)
     return frozenset(found)

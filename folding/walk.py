@@ -19,7 +19,7 @@ from folding.protos import is_default_domain, title
 from folding.recognise import Recogniser, Step
 from folding.roads import Roads, as_in_source, guard, may_carry, narrowed_to
 from folding.shuffles import over_shuffle
-from folding.way import Edge, Entered, Fork, Line, Passed, Reached, Stop, Stretch, Taken, Turn
+from folding.way import Edge, Entered, Fork, Line, Passed, Reached, Road, Stop, Stretch, Taken, Turn
 
 #: What stands before an affine: a piece of the way, the end of a line, or what is in the way.
 Found = Passed | Taken | Turn | Entered | Kept
@@ -56,7 +56,7 @@ class Walker:
         self.left: dict[Chain, tuple[int, ...]] = {}
         self.roads = Roads(draft)
         self._last: Stretch | None = None
-        self._asks = self._bends = False
+        self._bends = False
         self.merges = False
 
     def forget(self) -> None:
@@ -150,20 +150,20 @@ class Walker:
         origin: int,
         stops: Sequence[Stop] = (),
     ) -> Line | Kept:
-        pieces: list[Stop | Stretch] = [*stops]
+        pieces: list[Stop | Road | Stretch] = [*stops]
         affine, is_root = start, begin is None
         edge = begin.edge if isinstance(begin, Fork) else begin
         last = stops[-1] if edge is None else Stop(edge.node, edge.slots[0], is_affine=False)
         readers = 1 if edge is None else len(edge.slots)
         if isinstance(begin, Fork):
             readers = self.draft.readers(begin.value).count
-        self._asks = self._bends = False
+        self._bends = False
         while isinstance(found := self._step(last, affine, narrows_to, readers), Passed):
             affine, last, readers = found.affine, found.last, 1
             pieces.append(found.piece)
         whole = tuple(pieces)
         if is_root and not self._bends:
-            self._last = Stretch(start, affine, narrows_to, whole, last, self._asks)
+            self._last = Stretch(start, affine, narrows_to, whole, last)
         value = self.draft.node(last.entry).input[last.slot]
         if found == Kept(Reason.FORKED, value):
             at = edge if edge and not pieces else Edge(last.entry, (last.slot,))
@@ -207,11 +207,11 @@ class Walker:
                 return objection
             if self.merges:
                 return self._into(index, taken, affine, narrows_to)
-            stretch = self.stretches.get(taken)
-            is_whole = stretch is not None and index == self.last(taken)
-            if stretch is not None and is_whole and stretch.is_open_to(affine, narrows_to):
-                self._asks = self._asks or stretch.asks
-                return Passed(stretch.passed_by(affine), stretch, stretch.last)
+            stretch = self.stretches.get(taken) if index == self.last(taken) else None
+            if stretch is not None:
+                moved = self.roads.beyond(stretch, affine, narrows_to)
+                if moved is not None:
+                    return Passed(moved, stretch, stretch.last)
         inner = affine_of(draft, self.steps, index)
         if isinstance(inner, Kept):
             return inner
@@ -238,15 +238,13 @@ class Walker:
         road = self.roads.ending_at(index)
         if road is not None:
             moved = self.roads.along(road, affine, narrows_to)
-            self._asks = self._asks or road.asks
-            return moved if isinstance(moved, Kept) else Passed(moved, road.stop, road.stop)
+            return moved if isinstance(moved, Kept) else Passed(moved, road, road.stop)
         ways = self.roads.over(index, place, affine, narrows_to)
         if isinstance(ways, Kept):
             passed = over_shuffle(self.draft, index, affine, narrows_to)
             self._bends = self._bends or passed is not None
             return passed or ways
         carrier = self.roads.carrier(index)
-        self._asks = self._asks or carrier.asks_numbers
         self._bends = self._bends or not carrier.keeps_numbers
         first, *more = ways
         is_end = first.constants or len(first.affines) != 1

@@ -23,6 +23,7 @@ from folding.absorbers import Absorbed
 from folding.affine import ChannelAffine
 from folding.carriers import Moved
 from folding.plan import Kept
+from folding.traces import Key, Move
 
 if TYPE_CHECKING:
     from folding.branches import Branch
@@ -114,36 +115,38 @@ class Fork:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Road:
+    """Carriers behind a layer, the last first: all that is left of the way of a fold.
+
+    Those of earlier folds are a road in it. ``moves`` has how affines pass them all.
+    """
+
+    stop: Stop
+    pieces: tuple[Stop | Road, ...]
+    moves: dict[Key, Move | Kept] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
     """How far an affine came, ``start`` where it was and ``end`` together with all it met.
 
-    ``last`` is the node where it came to, nearest to the layer. ``asks`` is whether a carrier on it
-    is not passed by every affine.
+    ``last`` is the node where it came to, nearest to the layer. ``moves`` has how affines pass the
+    carriers on it.
     """
 
     start: ChannelAffine
     end: ChannelAffine
     narrows_to: int
-    pieces: tuple[Stop | Stretch, ...]
+    pieces: tuple[Stop | Road | Stretch, ...]
     last: Stop
-    asks: bool
+    moves: dict[Key, Move | Kept] = field(default_factory=dict)
 
     def is_open_to(self, affine: ChannelAffine, narrows_to: int) -> bool:
-        """Whether another affine right behind comes as far.
-
-        A start with the same number for each channel may have met others along another axis.
-        """
+        """Whether another affine right behind may come as far."""
         same = affine.axis is None or (
             (affine.axis, affine.channels) == (self.start.axis, self.start.channels)
-            and self.start.narrowed().axis is not None
         )
-        harmless = not self.asks or (affine.keeps_order and affine.is_scale)
-        return same and harmless and narrows_to == self.narrows_to
-
-    def passed_by(self, affine: ChannelAffine) -> ChannelAffine:
-        """The other affine at the end, together with this one and all that it met."""
-        moved = affine if self.end.axis is None else affine.along(self.end.axis)
-        return moved.after(self.end)
+        return same and narrows_to == self.narrows_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,39 +154,8 @@ class Passed:
     """An affine before a piece of the way instead of behind it; ``last`` is the piece's top."""
 
     affine: ChannelAffine
-    piece: Stop | Stretch
+    piece: Stop | Road | Stretch
     last: Stop
-
-
-#: What carriers that keep an affine's numbers ask of it.
-Key = tuple[int | None, int | None, int, bool, bool]
-
-
-@dataclass(slots=True)
-class Road:
-    """Carriers behind a layer, all that is left of the way of a fold.
-
-    ``carriers`` are its own, the last first; ``above`` are those of the folds before. ``asks`` is
-    whether not every affine passes them all, ``axes`` where an axis comes out, by what they ask.
-    """
-
-    stop: Stop
-    carriers: tuple[Stop, ...]
-    above: Road | None
-    asks: bool
-    axes: dict[Key, int | Kept | None] = field(default_factory=dict)
-
-    def leads(self, affine: ChannelAffine, narrows_to: int) -> ChannelAffine | Kept:
-        """Where an affine comes out whose axis is known."""
-        axis = self.axes[key_of(affine, narrows_to)]
-        if isinstance(axis, Kept) or axis is None:
-            return axis or affine
-        return affine.along(axis)
-
-
-def key_of(affine: ChannelAffine, narrows_to: int) -> Key:
-    """All that carriers ask that keep an affine's numbers."""
-    return affine.axis, affine.channels, narrows_to, affine.keeps_order, affine.is_scale
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,7 +163,7 @@ class Line:
     """From an affine's output, a turn or a fork up to an end: nearest to the start first."""
 
     start: Edge | Fork | None
-    pieces: tuple[Stop | Stretch, ...]
+    pieces: tuple[Stop | Road | Stretch, ...]
     end: Taken | Turn | Entered | Fork
 
     def stops(self) -> tuple[Stop, ...]:
@@ -203,7 +175,7 @@ class Line:
             if isinstance(piece, Stretch):
                 pieces += piece.pieces
             else:
-                stops.append(piece)
+                stops.append(piece.stop if isinstance(piece, Road) else piece)
         return tuple(stops)
 
 

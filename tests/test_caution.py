@@ -506,6 +506,39 @@ def test_a_slice_of_what_no_run_makes_does_not_end_the_process(what: str) -> Non
     assert len(shapes["last"] or ()) == 4
 
 
+@pytest.mark.parametrize("what", NEGATIVE)
+def test_nor_does_one_that_is_read(what: str) -> None:
+    """What leads to no output is looked at apart."""
+    model = NEGATIVE[what]()
+    model.graph.output.append(helper.make_tensor_value_info("last", FLOAT, None))
+
+    assert found(model)[0] is None
+
+
+def test_nor_does_one_in_a_body() -> None:
+    net, body = Net(), Net()
+    net.node("MaxPool", net.input(1, 1, 3, 3), kernel_shape=[9, 9], out="made")
+    places = body.integers(0), body.integers(1), body.integers(2)
+    body.node("Slice", "made", *places, out="part")
+    branch = body.graph("part")
+    condition = net.input(name="condition", elem_type=BOOL)
+    net.node("If", condition, then_branch=branch, else_branch=branch, out="last")
+
+    assert found(bare(net))[0] is None
+
+
+def test_a_slice_is_not_blinded_by_what_nothing_reads() -> None:
+    """A fold may take that away: what is known would be more then."""
+    net = Net()
+    net.node("Relu", net.node("MaxPool", net.input(1, 1, 3, 3), kernel_shape=[9, 9]))
+    net.node("Slice", "x", net.integers(0), net.integers(1), net.integers(2), out="last")
+    net.node("Relu", "last", out="y")
+    model = bare(net)
+    model.graph.output.append(helper.make_tensor_value_info("y", FLOAT, None))
+
+    assert found(model)[1]["last"] == [1, 1, 1, 3]
+
+
 def test_nor_does_one_of_an_input_of_a_negative_length() -> None:
     """Some exporters write -1 for what is not known."""
     net = Net()

@@ -107,3 +107,12 @@ def test_equals_asks_for_every_element_and_both_halves() -> None:
     assert Doubled.exact([1.0, 1.0]).equals(1)
     assert not Doubled.exact([1.0, 2.0]).equals(1)
     assert not near.equals(1)
+
+
+def test_a_product_of_scales_is_not_known_below_what_float64_holds() -> None:
+    """What stands behind it may be as large; but 0 is 0."""
+    product = Doubled.exact([1e-200, 1e-200, 0.0, 1e-200]).scaled(
+        Doubled.exact([1e-200, 1e-100, 1e-200, 0.0])
+    )
+
+    np.testing.assert_array_equal(product.high, [np.nan, 1e-300, 0.0, 0.0])

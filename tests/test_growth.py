@@ -168,6 +168,26 @@ def transposed(net: Net, n: int) -> list[str]:
     return [x]
 
 
+def reshaped(net: Net, n: int) -> list[str]:
+    x = conv(net, data(net))
+    for _ in range(n):
+        for shape in ((1, 2, 3, 1), (1, 6), (1, 2, 3)):
+            x = net.node("Reshape", x, net.integers(*shape))
+        x = net.node("Flatten", net.node("Mul", x, near_one(net, 2, 1)))
+        x = net.node("Reshape", x, net.integers(1, 2, 3))
+    return [x]
+
+
+def reshaped_behind_a_rounding(net: Net, n: int) -> list[str]:
+    x = net.node("Cast", conv(net, data(net)), to=HALF)
+    for _ in range(n):
+        scale = net.random.uniform(0.99, 1.01, 2).repeat(3)
+        x = net.node("Reshape", x, net.integers(1, 6))
+        x = net.node("Mul", x, net.store(scale, elem_type=HALF))
+        x = net.node("Reshape", x, net.integers(1, 2, 3))
+    return [x]
+
+
 def numbers_that_cost_something(net: Net, n: int) -> list[str]:
     """Scalars that a layer takes in only with the norm behind them, since its weight is shared."""
     x, weight = data(net), near_one(net, 2, 2, 1)
@@ -410,6 +430,8 @@ SHAPES: dict[str, Callable[[Net, int], list[str]]] = {
         a_shared_bias,
         shifts_behind_a_product,
         transposed,
+        reshaped,
+        reshaped_behind_a_rounding,
         numbers_that_cost_something,
         affines_behind_a_rounding,
         affines_along_two_axes,

@@ -45,6 +45,18 @@ def test_a_node_that_nothing_reads_goes_with_the_value_that_it_reads(elem_type: 
     assert_folds_to(model, "Conv")
 
 
+def test_a_node_that_nothing_reads_does_not_keep_the_rest_from_being_known() -> None:
+    """It might make a length negative, at which a Slice would end shape inference."""
+    net = layer()
+    net.node("ConvTranspose", "v", net.weight(4, 2, 1), strides=[2], out="dead")
+    net.batch_norm("v", 4, "y")
+    part = net.node("Slice", "y", net.integers(0), net.integers(3), net.integers(2))
+    net.batch_norm(net.node("Reshape", part, net.integers(2, 4, 3, 1)), 4, "z")
+    model = net.model("z")
+
+    assert_folds_to(model, "Conv", "Slice", "Reshape")
+
+
 def test_what_only_such_nodes_read_goes_too_and_its_weights() -> None:
     net = layer()
     net.node("Conv", net.node("Sigmoid", "v"), net.weight(2, 4, 1, name="w"), out="u")

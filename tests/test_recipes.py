@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from absorbing import layer_of
-from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, Array, Net, fold, fold_unverified
+from graphs import BFLOAT, BOOL, DOUBLE, FLOAT, HALF, Array, Net, fold, fold_unverified, run
+from onnx import ModelProto
 
 from folding.doubled import Doubled
 from folding.factor import Factor, along
 from folding.floats import FLOATS
 from folding.layers import scale_weight
 from folding.modelfile import in_memory
-from folding.plan import Reason
+from folding.plan import Kept, Reason
 from folding.recipes import Changed, Scaled, Unrepresentable
 
 ALL = [FLOAT, DOUBLE, HALF, BFLOAT]
@@ -272,6 +273,48 @@ def test_weights_that_would_vanish_are_refused(elem_type: int, weight: float, sc
 
     assert result.kept("y") == (Reason.UNDERFLOW, "w")
     assert result.model.SerializeToString() == model.SerializeToString()
+
+
+SMALL = [1e-200, 1e-199]
+
+
+def tiny(*operators: str) -> tuple[str, ModelProto]:
+    """Layers, activations and scales of which float64 does not hold the product, and the last."""
+    net = Net(DOUBLE)
+    value, last = net.input(5, 2), ""
+    for operator in operators:
+        if operator == "MatMul":
+            value = net.node("MatMul", value, net.weight(2, 2))
+        elif operator == "Mul":
+            value = last = net.node("Mul", value, net.store(SMALL))
+        elif operator == "BatchNormalization":
+            value = net.batch_norm(value, 2, out="norm")
+            net.stored["norm.gamma"] = np.array(SMALL)
+        else:
+            value = net.node(operator, value)
+    return last, net.model(value)
+
+
+@pytest.mark.parametrize(
+    "operators",
+    [
+        ("MatMul", "Mul", "Mul"),
+        ("MatMul", "Mul", "Relu", "Mul"),
+        ("Mul", "MatMul", "Mul"),
+        ("Mul", "Relu", "Mul"),
+        ("Sigmoid", "BatchNormalization", "Relu", "Mul"),
+    ],
+)
+def test_scales_are_not_multiplied_to_less_than_float64_holds(operators: tuple[str, ...]) -> None:
+    """Where the layer's results are as large, the model gives numbers."""
+    name, model = tiny(*operators)
+    feed = {"x": np.full((5, 2), 1e150)}
+
+    result = fold_unverified(model)
+
+    assert isinstance(result.decision(name).outcome, Kept)
+    for before, after in zip(run(model, feed), run(result.model, feed), strict=True):
+        np.testing.assert_allclose(after, before, rtol=1e-12)
 
 
 def test_computed_weights_that_would_vanish_are_refused_too() -> None:

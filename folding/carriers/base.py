@@ -98,9 +98,9 @@ class Carrier:
     ``join`` is how several affines get over it downward that stand before different slots, which
     carry on as one.
 
-    ``keeps_numbers`` says that what goes over it up is the same affine, on another axis at most,
-    and that nothing is asked of it but its axis, and of its numbers but ``keeps_order`` and
-    ``is_scale``; ``asks_numbers`` whether those are asked at all.
+    ``keeps_numbers`` says that what goes over it up has the same numbers, on another axis or each
+    for other channels at most, and that nothing is asked of an affine but its axis, which channels
+    have the same numbers, ``keeps_order`` and ``is_scale``.
     """
 
     operators: tuple[str, ...]
@@ -108,7 +108,6 @@ class Carrier:
     down: Rule | None = None
     join: Join | None = None
     keeps_numbers: bool = False
-    asks_numbers: bool = True
 
 
 def asked(rule: Callable[[_Given, Passage], Answer], given: _Given, passage: Passage) -> Answer:

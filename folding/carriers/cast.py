@@ -51,4 +51,4 @@ def _widens(before: int, after: int) -> bool:
     return after in _WIDER.get(before, ())
 
 
-RULE = Carrier(("Cast",), up, down, keeps_numbers=True, asks_numbers=False)
+RULE = Carrier(("Cast",), up, down, keeps_numbers=True)

@@ -39,4 +39,4 @@ def _pass(affine: ChannelAffine, passage: Passage) -> ChannelAffine | Kept:
     return stay(Reason.DROPOUT_ACTIVE, passage) if active else affine
 
 
-RULE = Carrier(("Dropout",), _pass, _pass, keeps_numbers=True, asks_numbers=False)
+RULE = Carrier(("Dropout",), _pass, _pass, keeps_numbers=True)

@@ -16,4 +16,4 @@ def _pass(affine: ChannelAffine, passage: Passage) -> ChannelAffine:
     return affine
 
 
-RULE = Carrier(("Identity",), _pass, _pass, keeps_numbers=True, asks_numbers=False)
+RULE = Carrier(("Identity",), _pass, _pass, keeps_numbers=True)

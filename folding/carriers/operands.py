@@ -86,7 +86,7 @@ def applied(affine: ChannelAffine, value: Doubled) -> Doubled:
         part.reshape(part.size, *[1] * behind) if part.shape else part
         for part in (affine.scale, affine.shift)
     )
-    return value * scale + shift
+    return value.scaled(scale) + shift
 
 
 def handed(parts: Mapping[int, ChannelAffine], passage: Passage) -> Moved | Reason:

@@ -20,7 +20,6 @@ Each channel of each sample is pooled by itself, so the affine is the same on bo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from folding.affine import ChannelAffine
@@ -105,5 +104,5 @@ RULE = _carrier("MaxPool", _beside_windows, _largest_in_windows)
 AVERAGE = _carrier("AveragePool", _beside_windows, _mean_of_windows)
 NORM = _carrier("LpPool", _beside_windows, *_NORMS)
 GLOBAL_MAX = _carrier("GlobalMaxPool", _beside_all, _largest)
-GLOBAL_AVERAGE = replace(_carrier("GlobalAveragePool", _beside_all, _mean), asks_numbers=False)
+GLOBAL_AVERAGE = _carrier("GlobalAveragePool", _beside_all, _mean)
 GLOBAL_NORM = _carrier("GlobalLpPool", _beside_all, *_NORMS)

@@ -99,5 +99,5 @@ def _flatten(affine: ChannelAffine, passage: Passage, *, upward: bool) -> Answer
     return _answer(moved, passage)
 
 
-RULE = Carrier(("Reshape",), up, down)
-FLATTEN = Carrier(("Flatten",), up_flatten, down_flatten)
+RULE = Carrier(("Reshape",), up, down, keeps_numbers=True)
+FLATTEN = Carrier(("Flatten",), up_flatten, down_flatten, keeps_numbers=True)

@@ -73,7 +73,5 @@ def _to_short(affine: ChannelAffine, passage: Passage, long_side: str) -> Channe
     return affine.along(affine.axis + sum(axis > affine.axis for axis in ones))
 
 
-RULE = Carrier(("Squeeze",), up_squeeze, down_squeeze, keeps_numbers=True, asks_numbers=False)
-UNSQUEEZE = Carrier(
-    ("Unsqueeze",), up_unsqueeze, down_unsqueeze, keeps_numbers=True, asks_numbers=False
-)
+RULE = Carrier(("Squeeze",), up_squeeze, down_squeeze, keeps_numbers=True)
+UNSQUEEZE = Carrier(("Unsqueeze",), up_unsqueeze, down_unsqueeze, keeps_numbers=True)

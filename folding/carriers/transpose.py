@@ -65,5 +65,5 @@ def _of_terms(node: NodeProto) -> tuple[int, ...] | Reason:
     return tuple(map(given.index, made)) if is_moved else Reason.UNUSUAL_FORM
 
 
-RULE = Carrier(("Transpose",), up, down, keeps_numbers=True, asks_numbers=False)
+RULE = Carrier(("Transpose",), up, down, keeps_numbers=True)
 EINSUM = replace(RULE, operators=("Einsum",))

@@ -37,10 +37,7 @@ from folding.equivalence.foreign.terms import FORMAL, Call, Term, Value
 from folding.equivalence.foreign.unlike import said_of, unlike
 from folding.equivalence.foreign.unseen import is_unseen
 from folding.equivalence.foreign.widened import Narrowed, narrowed
-from folding.protos import RANDOM
-
-#: A Dropout that is left draws: others are seen through.
-_DRAWING = RANDOM | {"Dropout"}
+from folding.protos import DRAWING
 
 
 class _Mismatch(Exception):
@@ -132,7 +129,8 @@ class Match:
         if (bias := lost_in_bias(one, other)) is not None:
             lost = Fault(bias, bias, ours, nan)
             self.faults.append(replace(lost, doubt=self._doubt(lost)))
-        if one.domain or one.is_own(FORMAL, *_DRAWING):
+        # A Dropout that is left draws: others are seen through.
+        if one.domain or one.is_own(FORMAL, *DRAWING):
             self._only(one, other)
         if ours.name and theirs.name:
             self.values.setdefault(ours.name, theirs.name)
