@@ -61,8 +61,7 @@ class Search:
         #: The affines that the last descent met.
         self.met_below: dict[Chain, None] = {}
         #: Those that met others, and may go into them; and numbers that took in channels.
-        self.mergers: set[Chain] = set()
-        self.grown: set[Chain] = set()
+        self.mergers, self.grown = set[Chain](), set[Chain]()
 
     def decide(self) -> None:
         """Decide about every affine, in graph order, and fold what can be folded in the draft."""

@@ -51,9 +51,8 @@ class Walker:
         self.met: dict[Chain, None] = {}
         self.crowded: list[str] = []
         self.stretches: dict[Chain, Stretch] = {}
-        self.biases: dict[Chain, tuple[int, ...]] = {}
+        self.biases, self.left = dict[Chain, tuple[int, ...]](), dict[Chain, tuple[int, ...]]()
         self.branches: dict[int, tuple[Branch, ...]] = {}
-        self.left: dict[Chain, tuple[int, ...]] = {}
         self.roads = Roads(draft)
         self._last: Stretch | None = None
         self._bends = False
@@ -96,8 +95,7 @@ class Walker:
             return first
         found = self._branches(first, narrows_to, stops[-1].node)
         if isinstance(found, Kept) and found.reason is Reason.TOO_MANY_WAYS and not start.is_scale:
-            alone = self.up(chain, start.parts()[0])
-            return alone if isinstance(alone, Kept) else found
+            found = alone if isinstance(alone := self.up(chain, start.parts()[0]), Kept) else found
         return found
 
     def open_way(self, chain: Chain) -> None:
@@ -118,10 +116,7 @@ class Walker:
         tries = 0
         while ahead:
             begin = ahead.pop()
-            if isinstance(begin, Kept):
-                line: Line | Kept = begin
-            else:
-                line = self._line(*begin, narrows_to, origin)
+            line = begin if isinstance(begin, Kept) else self._line(*begin, narrows_to, origin)
             if isinstance(line, Line):
                 saved.add(len(lines), ahead, line)
                 lines.append(line)
