@@ -23,7 +23,7 @@ from onnx import helper
 from passing import affine_of, assert_goes_down, assert_goes_up, assert_stays, random_affine
 
 from folding.carriers import CARRIERS, Passage
-from folding.plan import Kept, Reason
+from folding.plan import Folded, Kept, Reason
 
 WIDENING = [(HALF, FLOAT), (HALF, DOUBLE), (FLOAT, DOUBLE), (BFLOAT, FLOAT), (BFLOAT, DOUBLE)]
 
