@@ -19,6 +19,7 @@ fail on that, where it did not before. Those whose values are as they were stay.
 
 from __future__ import annotations
 
+from folding.constants import Constants
 from folding.draft import Draft
 from folding.graph import Scope
 from folding.protos import DRAWING
@@ -31,7 +32,7 @@ def overlook(draft: Draft, steps: Recogniser) -> None:
     scope = draft.scope
     draft.idle = idle(scope, steps)
     names = {name for index in draft.idle for name in scope.reads[index]}
-    for name in names & _fed(scope) if names else ():
+    for name in names & _fed(scope, steps.constants) if names else ():
         readers = scope.readers.pop(name, ())
         left = [index for index in readers if index not in draft.idle]
         if left:
@@ -53,9 +54,14 @@ def idle(scope: Scope, steps: Recogniser) -> set[int]:
     return unread(scope, random | scope.foreign | {*scope.nesting} | steps.steps.keys())
 
 
-def _fed(scope: Scope) -> frozenset[str]:
-    """The values of a scope that rest on its inputs, and have other names when they change."""
-    resting = set(scope.inputs - scope.initializers.keys())
+def _fed(scope: Scope, constants: Constants) -> frozenset[str]:
+    """The values of a scope that rest on its inputs, and have other names when they change.
+
+    What a body reads from outside is fed, too, unless it is a constant.
+    """
+    own = scope.producers.keys() | scope.initializers.keys()
+    given = {name for reads in scope.reads for name in reads if name and name not in own}
+    resting = {name for name in given if name not in constants}
     found: set[str] = set()
     for index, reads in enumerate(scope.reads):
         if not resting.isdisjoint(reads):

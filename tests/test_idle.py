@@ -261,3 +261,23 @@ def test_what_rests_on_weights_alone_is_not_changed_under_such_a_node() -> None:
     net.stored["y.gamma"] = np.ones(4)
 
     assert refusal(net.model("y")) == (Reason.SHARED_WEIGHT, "w")
+
+
+def test_what_a_branch_makes_of_outer_values_goes_too() -> None:
+    """A branch has no inputs of its own."""
+    net = Net(DOUBLE)
+    net.input(2, 3, 5)
+    net.input(name="flag", elem_type=TensorProto.BOOL)
+    one, other = Net(DOUBLE, seed=1), Net(DOUBLE, seed=2)
+    one.node("Conv", "x", one.weight(4, 3, 1, name="w"), out="v")
+    one.node("Sigmoid", "v", out="dead")
+    one.batch_norm("v", 4, "a")
+    other.node("Conv", "x", other.weight(4, 3, 1, name="w2"), out="b")
+    branches: dict[str, Any] = {"then_branch": one.graph("a"), "else_branch": other.graph("b")}
+    net.node("If", "flag", out="y", **branches)
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert result.decision("a").is_folded
+    assert_same_function(model, result.model)
