@@ -104,7 +104,10 @@ class _Run:
         if not scales or not shifts or scales[0] < shifts[-1]:
             return run
         inner = composed(draft, steps, tuple(stop.node for stop in stops[: scales[0]]))
-        return run if isinstance(inner, Kept) else replace(run, inner=inner)
+        if isinstance(inner, Kept):
+            return run
+        # Equal numbers along another axis are one number.
+        return replace(run, inner=inner if inner.axis == whole.axis else inner.narrowed())
 
     def ways(self) -> Iterator[Holders]:
         """How one node can hold the scale and another one the shift, the best way first."""

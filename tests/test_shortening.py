@@ -379,3 +379,19 @@ def test_a_wrong_number_in_it_is_found() -> None:
             tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
 
     assert folding.verify(model, wrong).name == "different"
+
+
+def test_equal_numbers_along_another_axis_are_one_number() -> None:
+    """The run has taken in a scale for each channel; its shift is as long as another axis."""
+    net = Net(DOUBLE)
+    value = net.node("Sigmoid", net.input(2, 4, 1, 3))
+    value = net.node("Sub", net.store(np.full((2, 1, 1, 1), 0.7)), value)
+    value = net.node("Mul", net.node("Add", value, net.store(0.3)), net.store([[[1.5]]]))
+    zeros = net.store(np.zeros(4))
+    norm = [net.weight(4), zeros, zeros, net.positive(4)]
+    model = ended(net, net.node("BatchNormalization", value, *norm))
+
+    result = fold(model)
+
+    assert_same_function(model, result.model)
+    assert result.operators == ["Sigmoid", "Add", "Mul", "Sigmoid"]
