@@ -100,6 +100,7 @@ class Server:
             with held_back():  # C++ ends the process if it is interrupted as it loads.
                 from folding_server import malloc
                 from folding_server.client import Client
+                from folding_server.keys import read_authority
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] not in _PACKAGES:
                 raise
@@ -108,14 +109,26 @@ class Server:
         token = os.environ.get(_TOKEN) or None
         if self.token_file is not None:
             token = _read(self.token_file).decode(errors="replace").strip()
+        chain, key = self._pair()
         return Client(
             self.address,
             token=token,
-            root_certificates=None if self.tls_ca is None else _read(self.tls_ca),
-            private_key=None if self.tls_key is None else _read(self.tls_key),
-            certificate_chain=None if self.tls_cert is None else _read(self.tls_cert),
+            root_certificates=None if self.tls_ca is None else read_authority(self.tls_ca),
+            private_key=key,
+            certificate_chain=chain,
             insecure=self.insecure,
         )
+
+    def _pair(self) -> tuple[bytes, bytes] | tuple[None, None]:
+        """The client's own certificate and its key."""
+        from folding_server.keys import read_pair
+
+        if self.tls_cert is None and self.tls_key is None:
+            return None, None
+        if self.tls_cert is None or self.tls_key is None:
+            hint = "Give --tls-cert and --tls-key, or neither."
+            raise BadCall("a key and a certificate belong together", hint=hint)
+        return read_pair(self.tls_cert, self.tls_key)
 
 
 def server_option(command: Command) -> Command:
