@@ -79,7 +79,7 @@ async def run(options: Options) -> None:
         service = FoldingService(options.limits, spool, runner, readiness, metrics, gates)
         server = _server(front, service, readiness, with_reflection=options.reflection)
         bound = ", ".join(bind(server, address, keys) for address in addresses)
-        async with _ended(server, runner, front):
+        async with _ended(server, runner, front, gates):
             await server.start()
             print(f"fold-model: serving on {bound}", file=sys.stderr, flush=True)  # noqa: T201
             begin_to_log()
@@ -121,12 +121,15 @@ def _server(
 
 
 @asynccontextmanager
-async def _ended(server: grpc.aio.Server, runner: JobRunner, front: Front) -> AsyncIterator[None]:
-    """After the block nothing runs any more: what still waits for a job is told so."""
+async def _ended(
+    server: grpc.aio.Server, runner: JobRunner, front: Front, gates: Gates
+) -> AsyncIterator[None]:
+    """After the block nothing runs any more: who still waits for a job, or sends, is told so."""
     try:
         yield
     finally:
         end_within(_LAST_PATIENCE)
+        gates.sending.close()
         await runner.close()
         await server.stop(_LAST_WORDS)
         await front.drain()

@@ -186,14 +186,21 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         server.process.wait(20)
 
         assert time.monotonic() - start < 5
-        with pytest.raises(grpc.RpcError):
+        with pytest.raises(grpc.RpcError) as caught:
             list(call.replies)
+    assert refusal(caught.value).reason == "DRAINING"
 
 
 def test_calls_have_only_so_long_to_end(tmp_path: Path) -> None:
-    """The grace is over some time."""
-    with serving(tmp_path, "--grace", "0.3") as server, held(server, tmp_path):
+    """The grace is over some time; who still sends then is told to go elsewhere."""
+    with serving(tmp_path, "--grace", "0.3") as server, held(server, tmp_path) as call:
         stop(server.process)
+        with pytest.raises(grpc.RpcError) as caught:
+            list(call.replies)
+
+    found = refusal(caught.value)
+    assert (found.code, found.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+    assert found.retry_after == 1
 
 
 def test_a_server_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
