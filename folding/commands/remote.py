@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from folding_server.client import Client
 
 _TOKEN = "FOLD_MODEL_TOKEN"  # noqa: S105 - the name of a variable
+_TOKEN_HINT = f"Give the token with --token-file, or in the variable {_TOKEN}."
 _INSTALL = "Install it: pip install 'fold-model[server]'."
 #: The options behind the fields of requests.
 _OPTIONS_OF = {
@@ -164,6 +165,8 @@ def _in_words_of_the_command(call: Callable[..., T], *paths: str | None, **argum
     try:
         return call(*paths, **_sendable(arguments))
     except ServiceError as error:
+        if error.reason == "UNAUTHENTICATED" and "token" in str(error):
+            raise ServiceError(error.reason, str(error), hint=_TOKEN_HINT) from error
         option = next((_OPTIONS_OF[f] for f in _OPTIONS_OF if error.field.startswith(f)), None)
         if option is None:
             raise

@@ -382,6 +382,23 @@ def test_a_token_is_from_a_file_or_a_variable(tmp_path: Path, by: str) -> None:
     assert ("authorization", "Bearer secret") in fake.calls[0].context.invocation_metadata()
 
 
+def test_who_has_no_token_is_told_how_the_command_takes_one(tmp_path: Path) -> None:
+    """Whatever other clients do."""
+    save(conv_net(), tmp_path / "m.onnx")
+    (tmp_path / "tokens").touch(0o600)
+    environment = {name: os.environ[name] for name in os.environ if name != "FOLD_MODEL_TOKEN"}
+
+    with serving(tmp_path, "--tokens", str(tmp_path / "tokens"), ready=False) as server:
+        words = "explain", "m.onnx", "--server", server.target
+        found = run(*words, cwd=tmp_path, env=environment)
+
+    assert found.returncode == 2
+    assert WORKING.sub("", found.stderr) == (
+        "fold-model: there is no token; "
+        "give the token with --token-file, or in the variable FOLD_MODEL_TOKEN.\n"
+    )
+
+
 def test_a_file_of_a_token_that_is_not_there_is_2(tmp_path: Path) -> None:
     """It is named."""
     save(conv_net(), tmp_path / "m.onnx")
