@@ -45,8 +45,10 @@ def target_of(
     """Where a folded model goes, as the caller said it or by default.
 
     Raises:
-        BadCall: there is no default for it, or it cannot take the layout.
+        BadCall: there is no default for it, or it cannot take the layout, or that is none.
     """
+    if layout not in tuple(Layout):
+        raise BadCall(f"{layout!r} is no layout", hint="Give one of folding.Layout.")
     to = _default_target(os.fspath(source)) if target is None else os.fspath(target)
     if to == STANDARD and layout is Layout.EXTERNAL_DATA:
         raise BadCall("standard output takes one file", hint="Name a file with -o.")

@@ -54,7 +54,23 @@ def _folders(path: Path) -> Iterator[Path]:
 
 
 def data_path(places: Places, location: str, name: str) -> Path:
-    """The file of an external tensor: beside the model as it was given, or where a link led."""
+    """The file of an external tensor: beside the model as it was given, or where a link led.
+
+    Raises:
+        ExternalDataPath: it is not there, or may not be.
+        StorageFailed: nobody may know.
+    """
+    path = find_data(places, location, name)
+    if path is None:
+        raise ExternalDataPath(
+            f"tensor {name!r} is kept in {location!r}, which is not beside the model",
+            hint="Put the data file back where the model was saved.",
+        )
+    return path
+
+
+def find_data(places: Places, location: str, name: str) -> Path | None:
+    """The same, or None if it is not there; raises as ``data_path`` but for that."""
     parts = PurePosixPath(location).parts
     unsafe = not parts or ".." in parts or "\0" in location
     if unsafe or PurePosixPath(location).is_absolute() or PureWindowsPath(location).drive:
@@ -82,10 +98,7 @@ def data_path(places: Places, location: str, name: str) -> Path:
         raise StorageFailed(
             f"cannot read {location!r}, where tensor {name!r} is kept: {refused.strerror}"
         )
-    raise ExternalDataPath(
-        f"tensor {name!r} is kept in {location!r}, which is not beside the model",
-        hint="Put the data file back where the model was saved.",
-    )
+    return None
 
 
 def _is_file(path: Path) -> bool:

@@ -872,3 +872,11 @@ def test_a_file_that_is_in_the_way_of_a_folder_is_told(one: Path, out: Path) -> 
         fold(one, out / "f.onnx")
 
     assert contents(out) == {"f.onnx": b"old"}
+
+
+def test_what_is_no_layout_is_refused(one: Path, out: Path) -> None:
+    """It would be taken for that of the source."""
+    with pytest.raises(BadCall, match="'x' is no layout"):
+        folding.fold(one, out / "f.onnx", layout="x")  # type: ignore[arg-type]
+
+    assert contents(out) == {}

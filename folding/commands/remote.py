@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from folding_server.client import Client
 
 _TOKEN = "FOLD_MODEL_TOKEN"  # noqa: S105 - the name of a variable
+_TOKEN_HINT = f"Give the token with --token-file, or in the variable {_TOKEN}."
 _INSTALL = "Install it: pip install 'fold-model[server]'."
 #: The options behind the fields of requests.
 _OPTIONS_OF = {
@@ -100,6 +101,7 @@ class Server:
             with held_back():  # C++ ends the process if it is interrupted as it loads.
                 from folding_server import malloc
                 from folding_server.client import Client
+                from folding_server.keys import read_authority
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] not in _PACKAGES:
                 raise
@@ -108,14 +110,26 @@ class Server:
         token = os.environ.get(_TOKEN) or None
         if self.token_file is not None:
             token = _read(self.token_file).decode(errors="replace").strip()
+        chain, key = self._pair()
         return Client(
             self.address,
             token=token,
-            root_certificates=None if self.tls_ca is None else _read(self.tls_ca),
-            private_key=None if self.tls_key is None else _read(self.tls_key),
-            certificate_chain=None if self.tls_cert is None else _read(self.tls_cert),
+            root_certificates=None if self.tls_ca is None else read_authority(self.tls_ca),
+            private_key=key,
+            certificate_chain=chain,
             insecure=self.insecure,
         )
+
+    def _pair(self) -> tuple[bytes, bytes] | tuple[None, None]:
+        """The client's own certificate and its key."""
+        from folding_server.keys import read_pair
+
+        if self.tls_cert is None and self.tls_key is None:
+            return None, None
+        if self.tls_cert is None or self.tls_key is None:
+            hint = "Give --tls-cert and --tls-key, or neither."
+            raise BadCall("a key and a certificate belong together", hint=hint)
+        return read_pair(self.tls_cert, self.tls_key)
 
 
 def server_option(command: Command) -> Command:
@@ -151,6 +165,8 @@ def _in_words_of_the_command(call: Callable[..., T], *paths: str | None, **argum
     try:
         return call(*paths, **_sendable(arguments))
     except ServiceError as error:
+        if error.reason == "UNAUTHENTICATED" and "token" in str(error):
+            raise ServiceError(error.reason, str(error), hint=_TOKEN_HINT) from error
         option = next((_OPTIONS_OF[f] for f in _OPTIONS_OF if error.field.startswith(f)), None)
         if option is None:
             raise

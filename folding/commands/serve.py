@@ -70,7 +70,9 @@ _SECONDS = _Seconds(min=0, min_open=True)
 @click.option("--idle", type=_SECONDS, metavar="S", help="Seconds that a message may take.")
 @click.option("--grace", type=_Seconds(min=0), metavar="S", help="For running jobs when stopped.")
 def serve(**told: Any) -> None:
-    """Fold and verify models for others, until SIGTERM or SIGINT. The second one ends all at once.
+    """Fold and verify models for others, until SIGTERM, SIGHUP or SIGINT.
+
+    Calls that are in may end then; a second signal ends all at once.
 
     Exit codes: 0 stopped, 2 bad call.
     """

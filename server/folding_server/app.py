@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from folding.interrupts import SIGNALS
 from folding.v1.folding_pb2_grpc import add_FoldingServiceServicer_to_server
-from folding_server import logs, malloc
+from folding_server import logs, malloc, threads
 from folding_server.addresses import Address, check_privacy, check_scrapes, parse_address
 from folding_server.auth import Tokens
 from folding_server.binding import bind, settings
@@ -39,6 +39,8 @@ _LAST_WORDS = 1.0
 _LAST_PATIENCE = 15.0
 #: Seconds between two looks at what can be given back.
 _EVERY = 1.0
+#: Threads for what would make the loop wait, besides those of jobs and of the store.
+_THREADS = 8
 #: Bytes that more than a hundred uploads at once do not need.
 _MOST_MEMORY = 400 << 20
 
@@ -48,7 +50,7 @@ async def run(options: Options) -> None:
 
     Raises:
         BadCall: an option is wrong.
-        StorageFailed: the spool cannot be used.
+        StorageFailed: the spool cannot be used, or there are too few threads.
     """
     addresses, scraped, keys = _ways_in(options)
     begin_to_log = logs.to_stderr()
@@ -56,6 +58,8 @@ async def run(options: Options) -> None:
     tokens = Tokens(options.tokens) if options.tokens else None
     front = Front(tokens, metrics)
     with ExitStack() as stack:
+        pool = stack.enter_context(threads.pool(_THREADS, "front"))
+        asyncio.get_running_loop().set_default_executor(pool)
         if scraped is not None:
             stack.enter_context(metrics.served(scraped))
         spool = stack.enter_context(Spool(options.spool, options.limits))
@@ -75,7 +79,7 @@ async def run(options: Options) -> None:
         service = FoldingService(options.limits, spool, runner, readiness, metrics, gates)
         server = _server(front, service, readiness, with_reflection=options.reflection)
         bound = ", ".join(bind(server, address, keys) for address in addresses)
-        async with _ended(server, runner, front):
+        async with _ended(server, runner, front, gates):
             await server.start()
             print(f"fold-model: serving on {bound}", file=sys.stderr, flush=True)  # noqa: T201
             begin_to_log()
@@ -117,12 +121,15 @@ def _server(
 
 
 @asynccontextmanager
-async def _ended(server: grpc.aio.Server, runner: JobRunner, front: Front) -> AsyncIterator[None]:
-    """After the block nothing runs any more: what still waits for a job is told so."""
+async def _ended(
+    server: grpc.aio.Server, runner: JobRunner, front: Front, gates: Gates
+) -> AsyncIterator[None]:
+    """After the block nothing runs any more: who still waits for a job, or sends, is told so."""
     try:
         yield
     finally:
         end_within(_LAST_PATIENCE)
+        gates.sending.close()
         await runner.close()
         await server.stop(_LAST_WORDS)
         await front.drain()

@@ -81,5 +81,8 @@ def _is_answered(path: Path) -> bool:
 
 
 def _taken(address: Address) -> BadCall:
+    if address.path is not None and not address.path.parent.is_dir():
+        text = f"nothing can be served at {address.text!r}: there is no such folder"
+        return BadCall(text, hint="Make it, or give another one with --listen.")
     hint = "Give another one with --listen; port 0 is any that is free."
     return BadCall(f"nothing can be served at {address.text!r}: is it in use?", hint=hint)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,15 +32,42 @@ def read_keys(cert: Path | None, key: Path | None, client_ca: Path | None) -> Ke
         raise BadCall(
             "TLS needs both a certificate and a key", hint="Give --tls-cert and --tls-key."
         )
+    return Keys(*read_pair(cert, key), None if client_ca is None else read_authority(client_ca))
+
+
+def read_pair(cert: Path, key: Path) -> tuple[bytes, bytes]:
+    """A certificate and its key, tried unless they come through pipes, which are read once.
+
+    Raises:
+        BadCall: one cannot be read, or is none, or they do not belong together.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    hint = "Give PEM files that belong together; the key must not be encrypted."
+    with _usable(f"{cert} and {key}", hint):
+        found = cert.read_bytes(), key.read_bytes()
+        if cert.is_file() and key.is_file():
+            context.load_cert_chain(cert, key, password="")  # Nobody is there to be asked for one.
+    return found
+
+
+def read_authority(path: Path) -> bytes:
+    """Certificates that may vouch for others, tried as a pair is.
+
+    Raises:
+        BadCall: it cannot be read, or has none.
+    """
+    with _usable(str(path), "Give a PEM file of certificates."):
+        found = path.read_bytes()
+        if path.is_file():
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(path)
+    return found
+
+
+@contextmanager
+def _usable(files: str, hint: str) -> Iterator[None]:
+    """Say in words of the caller what ssl finds."""
     try:
-        context.load_cert_chain(cert, key, password="")  # Nobody is there to be asked for one.
-        if client_ca is not None:
-            context.load_verify_locations(client_ca)
-        ca = client_ca.read_bytes() if client_ca is not None else None
-        return Keys(cert.read_bytes(), key.read_bytes(), ca)
+        yield
     except (OSError, ValueError) as error:  # One of ssl is an OSError.
         why = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        files = ", ".join(str(path) for path in (cert, key, client_ca) if path is not None)
-        hint = "Give PEM files that belong together; the key must not be encrypted."
         raise BadCall(f"{files} cannot be used for TLS: {why}", hint=hint) from error

@@ -9,6 +9,7 @@ from threading import Thread
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from folding.errors import BadCall
+from folding_server import threads
 from folding_server.addresses import Address
 from folding_server.logs import LOG
 from folding_server.scrapes import Scrapes
@@ -42,14 +43,14 @@ class Metrics:
         """
         try:
             server = Scrapes(address.host, address.port, self.registry)
+            thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
+            threads.start(thread)
         except OSError as error:
             raise BadCall(
                 f"no metrics can be served at {address.text}: {error.strerror}"
             ) from error
         bound = address.bound(server.server_port)
         LOG.info("metrics", extra={"fields": {"address": bound}})
-        thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
-        thread.start()
         try:
             yield
         finally:

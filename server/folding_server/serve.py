@@ -78,7 +78,7 @@ def _is_installed(name: str) -> bool:
 
 
 def serve(options: Options) -> None:
-    """Serve until SIGTERM or SIGINT has come and all is done.
+    """Serve until SIGTERM, SIGHUP or SIGINT has come and all is done.
 
     Raises:
         BadCall: an option is wrong, or something is not installed.

@@ -134,8 +134,14 @@ class FoldingService(FoldingServiceServicer):
         return True
 
     def _kept_answer(self, key: str, room: int) -> Answer | None:
+        """A kept result as an answer, if there is one that can be read."""
         kept = self._spool.results.get(key)
-        return None if kept is None else answer_of(kept, room, cached=True)
+        try:
+            return None if kept is None else answer_of(kept, room, cached=True)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            LOG.warning("a kept result is damaged: %r", error)
+            self._spool.results.forget(key)
+            return None
 
     async def _give(self, result: JobResult, talk: Talk, owner: str) -> None:
         """Answer. Who is sent away comes back for a result that is kept."""

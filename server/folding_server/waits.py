@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from folding_server.errors import ServiceError
+from folding_server.errors import ServiceError, draining
 
 _RETRY_SECONDS = 1.0
 #: Whoever sends as fast as a slow line does is never ended.
@@ -26,6 +26,7 @@ class Waits:
     def __init__(self, most: int | None = None) -> None:
         self._most_waiting = most
         self._waiting = dict[asyncio.Timeout, float]()
+        self._is_closed = False
 
     @asynccontextmanager
     async def patience(self, seconds: float) -> AsyncIterator[None]:
@@ -33,8 +34,10 @@ class Waits:
 
         Raises:
             TimeoutError: it took so long.
-            ServiceError: QUEUE_FULL: it took a while, and memory is short.
+            ServiceError: QUEUE_FULL: it took a while, and memory is short; or DRAINING.
         """
+        if self._is_closed:
+            raise draining()
         loop = asyncio.get_running_loop()
         start = loop.time()
         timeout = asyncio.timeout(seconds)
@@ -45,11 +48,19 @@ class Waits:
                 self._waiting[timeout] = start
                 yield
         except TimeoutError as error:
+            if self._is_closed:
+                raise draining() from error
             if loop.time() < start + seconds:
                 raise full() from error
             raise
         finally:
             self._waiting.pop(timeout, None)
+
+    def close(self) -> None:
+        """End all calls that wait for their clients, and those that would: the server stops."""
+        self._is_closed = True
+        for timeout in list(self._waiting):
+            self._end(timeout)
 
     def thin(self) -> None:
         """End half of the calls that wait for their clients, those that have waited longest."""

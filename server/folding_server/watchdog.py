@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import psutil
 
+from folding_server import threads
 from folding_server.logs import LOG
 
 
@@ -15,7 +16,10 @@ def end_within(seconds: float) -> None:
     """From now on this process may take only so long to end by itself."""
     timer = threading.Timer(seconds, _end, [seconds])
     timer.daemon = True
-    timer.start()
+    try:
+        threads.start(timer)
+    except OSError as error:  # That it ends by itself is all the more to be hoped.
+        LOG.error("nothing sees to it that the server ends: %s", error)
 
 
 def _end(seconds: float) -> None:

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -154,7 +155,15 @@ def test_the_options_are_in_the_header(does: Does, source: Path, good: tuple[Jso
             fake,
             "fold",
             source,
-            freeze={"training": False, "n": np.float32(2), "mode": "a=1", "vast": [-np.inf]},
+            freeze={
+                "training": False,
+                "n": np.float32(2),
+                "mode": "a=1",
+                "vast": [-np.inf],
+                "mixed": [np.int64(1), np.True_, np.arange(2)],
+                "row": range(3),
+                "long": np.longdouble(0.5),
+            },
             keep=["n"],
             allow_growth=True,
             layout=folding.Layout.EXTERNAL_DATA,
@@ -172,6 +181,9 @@ def test_the_options_are_in_the_header(does: Does, source: Path, good: tuple[Jso
         "n": 2.0,
         "mode": "a=1",
         "vast": [-np.inf],
+        "mixed": [1, True, [0, 1]],
+        "row": [0, 1, 2],
+        "long": 0.5,
     }
     assert (list(header.options.keep), header.options.allow_growth) == (["n"], True)
     assert (header.target, header.layout) == ("m.folded.onnx", 2)
@@ -200,8 +212,36 @@ def test_an_option_that_cannot_be_sent_is_a_bad_call(does: Does, source: Path) -
             does(fake, "fold", source, shapes={"x": "large"})
         with pytest.raises(folding.BadCall, match="cannot be sent"):
             does(fake, "explain", source, freeze={"x": object()})
+        with pytest.raises(folding.BadCall, match="cannot be sent"):
+            does(fake, "explain", source, freeze={"x": Decimal(1)})
+        with pytest.raises(folding.BadCall, match="'x' is no layout"):
+            does(fake, "fold", source, layout="x")
 
     assert fake.calls == []
+
+
+@pytest.mark.parametrize("limits", [folding.Limits(0), folding.Limits(-1), folding.Limits(9, 0)])
+def test_a_limit_that_means_none_to_a_server_is_a_bad_call(
+    does: Does, source: Path, limits: folding.Limits
+) -> None:
+    """It would not be held."""
+    with (
+        faked(lambda _: iter(())) as fake,
+        pytest.raises(folding.BadCall, match="a server takes no limit of"),
+    ):
+        does(fake, "explain", source, limits=limits)
+
+    assert fake.calls == []
+
+
+def test_to_keep_none_is_to_keep_nothing(
+    does: Does, source: Path, good: tuple[Json, bytes]
+) -> None:
+    """As it is without a server."""
+    with faked(folds(good[0], ("f.onnx", good[1]))) as fake:
+        does(fake, "fold", source, keep=None)
+
+    assert list(fake.calls[0].header.options.keep) == []
 
 
 def test_inputs_are_sent_as_files(does: Does, source: Path, tmp_path: Path) -> None:
@@ -237,6 +277,8 @@ def test_inputs_that_are_no_files_are_a_bad_call(does: Does, source: Path, tmp_p
     with faked(lambda _: iter(())) as fake:
         with pytest.raises(folding.BadCall, match="inputs as files, not as a dict"):
             does(fake, "verify", source, source, inputs={"x": np.zeros(1)})
+        with pytest.raises(folding.BadCall, match="inputs as files, not as a dict"):
+            does(fake, "fold", source, inputs={"x": np.zeros(1)})
         with pytest.raises(folding.BadCall, match=r"holds no input_\*.pb"):
             does(fake, "verify", source, source, inputs=tmp_path / "empty")
         with pytest.raises(folding.StorageFailed, match="nowhere"):

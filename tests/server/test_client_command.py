@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from certificates import authority, needs_openssl
 from fake_service import Call, faked
 from files import (
     command,
@@ -31,6 +33,7 @@ from onnx import ModelProto, numpy_helper
 from serving import Server, serving
 
 import folding
+from folding_server.keys import read_authority
 
 MODELS = sorted((Path(__file__).parent.parent.parent / "models").glob("*.onnx"))
 #: What is a matter of speed alone.
@@ -379,6 +382,23 @@ def test_a_token_is_from_a_file_or_a_variable(tmp_path: Path, by: str) -> None:
     assert ("authorization", "Bearer secret") in fake.calls[0].context.invocation_metadata()
 
 
+def test_who_has_no_token_is_told_how_the_command_takes_one(tmp_path: Path) -> None:
+    """Whatever other clients do."""
+    save(conv_net(), tmp_path / "m.onnx")
+    (tmp_path / "tokens").touch(0o600)
+    environment = {name: os.environ[name] for name in os.environ if name != "FOLD_MODEL_TOKEN"}
+
+    with serving(tmp_path, "--tokens", str(tmp_path / "tokens"), ready=False) as server:
+        words = "explain", "m.onnx", "--server", server.target
+        found = run(*words, cwd=tmp_path, env=environment)
+
+    assert found.returncode == 2
+    assert WORKING.sub("", found.stderr) == (
+        "fold-model: there is no token; "
+        "give the token with --token-file, or in the variable FOLD_MODEL_TOKEN.\n"
+    )
+
+
 def test_a_file_of_a_token_that_is_not_there_is_2(tmp_path: Path) -> None:
     """It is named."""
     save(conv_net(), tmp_path / "m.onnx")
@@ -387,6 +407,35 @@ def test_a_file_of_a_token_that_is_not_there_is_2(tmp_path: Path) -> None:
 
     assert found.returncode == 2
     assert "cannot read 'nowhere'" in found.stderr
+
+
+@needs_openssl
+def test_files_that_are_no_keys_are_2_and_one_sentence(tmp_path: Path) -> None:
+    """They are named, and nobody is called."""
+    save(conv_net(), tmp_path / "m.onnx")
+    authority(tmp_path)
+    authority(tmp_path, "other")
+    (tmp_path / "junk.pem").write_text("junk")
+    for words, said in (
+        (["--tls-ca", "junk.pem"], "junk.pem cannot be used for TLS: "),
+        (["--tls-ca", "nowhere"], "nowhere cannot be used for TLS: No such file"),
+        (["--tls-cert", "ca.pem", "--tls-key", "other.key"], "ca.pem and other.key cannot be used"),
+        (["--tls-cert", "ca.pem"], "a key and a certificate belong together"),
+    ):
+        found = run("explain", "m.onnx", "--server", "localhost:1", *words, cwd=tmp_path)
+
+        assert found.returncode == 2
+        assert found.stderr.startswith(f"fold-model: {said}")
+        assert len(found.stderr.splitlines()) == 1
+
+
+def test_certificates_may_come_through_a_pipe(tmp_path: Path) -> None:
+    """Which can be read only once, so that they are not tried before."""
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as pool:
+        written = pool.submit((tmp_path / "pipe").write_bytes, b"some")
+        assert read_authority(tmp_path / "pipe") == b"some"
+        assert written.result() == 4
 
 
 def waiting(call: Call) -> Iterator[dict[str, Any]]:

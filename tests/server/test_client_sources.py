@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fake_service import Call, Fake, faked
 from files import conv_net, initializer, put_apart, refer, save, save_apart
+from serving import serving
 
 import folding
 from folding.errors import ExternalDataPath, Malformed
@@ -83,18 +84,36 @@ def test_a_link_out_of_the_folder_is_followed_only_if_it_may(fake: Fake, tmp_pat
     assert call.received[1] == (tmp_path / "elsewhere.bin").read_bytes()
 
 
-def test_data_that_is_missing_is_told_before_anything_is_sent(fake: Fake, tmp_path: Path) -> None:
-    """Not after ten gigabytes."""
+def test_no_data_is_sent_from_the_first_on_that_is_missing(fake: Fake, tmp_path: Path) -> None:
+    """The server has no use for it, whatever it finds wrong with the model."""
+    model = conv_net()
+    for tensor, location in zip(model.graph.initializer, ("1.bin", "2.bin", "3.bin"), strict=False):
+        put_apart(tensor, tmp_path, location)
+    (tmp_path / "2.bin").unlink()
+
+    call = sent(fake, save(model, tmp_path / "m.onnx"))
+
+    assert [file.path for file in call.files[1:]] == ["1.bin"]
+
+
+@pytest.mark.parametrize("rest", [b"", b"\x3a\x00"])
+def test_a_model_whose_data_is_missing_is_judged_as_here(tmp_path: Path, rest: bytes) -> None:
+    """That may be the least that is wrong with it: this one has another graph."""
     source = save_apart(conv_net(), tmp_path / "m.onnx")
+    source.write_bytes(rest + source.read_bytes())
     (tmp_path / "weights.bin").unlink()
-
+    with pytest.raises(folding.BadModel) as here:
+        folding.explain(source)
+    (tmp_path / "server").mkdir()
     with (
-        Client(fake.target) as client,
-        pytest.raises(ExternalDataPath, match=r"'weights\.bin', which is not beside the model"),
+        serving(tmp_path / "server") as server,
+        Client(server.target) as client,
+        pytest.raises(type(here.value)) as there,
     ):
-        client.fold(source)
+        client.explain(source)
 
-    assert fake.calls == []
+    assert (str(there.value), there.value.hint) == (str(here.value), here.value.hint)
+    assert type(here.value) is (Malformed if rest else ExternalDataPath)
 
 
 @pytest.mark.parametrize("data", [b"\x0b", b"\x3a\xff", b"junk" * 100, b"\x3a\x00"])

@@ -103,6 +103,30 @@ def test_a_result_that_is_no_longer_what_was_found_is_found_anew(
     assert again.files[1] == first.files[1]
 
 
+@pytest.mark.parametrize(
+    "facts", [[], {"decisions": [{}]}, {"warnings": 1}, {"counts": {"folded": "one"}}]
+)
+def test_a_result_that_cannot_be_told_any_more_is_found_anew(
+    server: Server, stub: FoldingServiceStub, tmp_path: Path, facts: Any
+) -> None:
+    """At once: its client has not been told anything of it yet."""
+    model, contents = model_of(save(conv_net(seed=80), tmp_path / "net.onnx"))
+    first = ask(stub.Fold, pb.FoldRequest, pb.FoldHeader(model=model), contents)
+    (kept,) = (
+        path.parents[1] / "outcome.json"
+        for path in server.spool.glob("results/*/files/net.folded.onnx")
+        if path.read_bytes() in first.files
+    )
+    told = json.loads(kept.read_bytes())
+    kept.write_text(json.dumps(told | {"facts": facts}))
+
+    again = ask(stub.Fold, pb.FoldRequest, pb.FoldHeader(model=model))
+
+    assert not again.report.cached
+    assert again.report.counts == first.report.counts
+    assert json.loads(kept.read_bytes())["facts"] == told["facts"]
+
+
 def test_a_second_time_nothing_is_sent_and_nothing_is_run(
     stub: FoldingServiceStub, tmp_path: Path
 ) -> None:

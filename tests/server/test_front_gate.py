@@ -59,6 +59,19 @@ def test_who_has_not_waited_long_stays() -> None:
     assert asyncio.run(_thinned(Gate(3, 2), 0.05, 0.05)) == ["heard", "heard"]
 
 
+def test_where_the_server_stops_nobody_is_waited_for_any_more() -> None:
+    """Neither who is, nor who would be; they are told to go elsewhere."""
+
+    async def closed() -> list[str]:
+        gate = Gate(3, 2)
+        wait = asyncio.ensure_future(_waited(gate, 30))
+        await asyncio.sleep(0.01)
+        gate.close()
+        return [await wait, await _waited(gate, 0.01)]
+
+    assert asyncio.run(closed()) == ["DRAINING", "DRAINING"]
+
+
 def test_what_is_shared_is_shared_by_all_who_are_in() -> None:
     """One alone has it all."""
     gate = Gate(3, 2)

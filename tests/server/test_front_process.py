@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import grpc
 import psutil
 import pytest
-from files import conv_net, save
+from files import conv_net, run, save
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import (
     reflection_pb2,
@@ -25,6 +25,7 @@ from grpc_reflection.v1alpha import (
 from serving import Server, needs_root, refused, serving, started, stop, wait_until
 from wire import ask, chunks, model_of, refusal
 
+from folding.interrupts import SIGNALS
 from folding.v1 import folding_pb2 as pb
 
 SERVICE = "folding.v1.FoldingService"
@@ -186,14 +187,38 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         server.process.wait(20)
 
         assert time.monotonic() - start < 5
-        with pytest.raises(grpc.RpcError):
+        with pytest.raises(grpc.RpcError) as caught:
             list(call.replies)
+    assert refusal(caught.value).reason == "DRAINING"
 
 
 def test_calls_have_only_so_long_to_end(tmp_path: Path) -> None:
-    """The grace is over some time."""
-    with serving(tmp_path, "--grace", "0.3") as server, held(server, tmp_path):
+    """The grace is over some time; who still sends then is told to go elsewhere."""
+    with serving(tmp_path, "--grace", "0.3") as server, held(server, tmp_path) as call:
         stop(server.process)
+        with pytest.raises(grpc.RpcError) as caught:
+            list(call.replies)
+
+    found = refusal(caught.value)
+    assert (found.code, found.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+    assert found.retry_after == 1
+
+
+def test_a_signal_that_the_caller_ignores_is_ignored(tmp_path: Path) -> None:
+    """As nohup wants it."""
+    with serving(tmp_path, within=["nohup"]) as server:
+        server.process.send_signal(signal.SIGHUP)
+        with pytest.raises(psutil.TimeoutExpired):
+            server.process.wait(1)
+
+        assert health(server, SERVICE) == SERVING
+
+
+def test_the_help_names_all_signals_that_end_it() -> None:
+    """An operator may send any of them."""
+    said = run("serve", "--help").stdout
+
+    assert [number.name for number in SIGNALS if number.name not in said] == []
 
 
 def test_a_server_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
@@ -246,6 +271,7 @@ def test_two_servers_share_neither_port_nor_spool(tmp_path: Path) -> None:
         (["--tokens", "missing"], "127.0.0.1:0", "cannot be read"),
         (["--tls-cert", "missing", "--tls-key", "missing"], "127.0.0.1:0", "cannot be used"),
         (["--client-ca", "missing"], "127.0.0.1:0", "both a certificate and a key"),
+        ([], "unix:/nowhere/socket", "there is no such folder"),
         (["--metrics", "x"], "127.0.0.1:0", "is no address"),
         (["--metrics", "unix:x"], "127.0.0.1:0", "cannot be served"),
     ],

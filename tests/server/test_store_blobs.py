@@ -39,6 +39,7 @@ def test_a_size_that_is_not_the_files(spool: Spool) -> None:
     """A digest with another size is not the file that is there."""
     file = keep(spool, b"abc")
     assert spool.blobs.missing(OWNER, [replace(file, size=4), file]) == [0]
+    assert spool.blobs.missing(OWNER, [file, replace(file, size=4)]) == [1]
 
 
 @pytest.mark.parametrize("digest", ["", "../" * 21 + "x", "A" * 64, "a" * 63, "a" * 64 + "\n"])

@@ -47,14 +47,14 @@ class Wishes:
             freeze={
                 sendable(name): value_text(value) for name, value in (self.freeze or {}).items()
             },
-            keep=map(sendable, self.keep),
+            keep=map(sendable, self.keep or ()),
             allow_growth=self.allow_growth,
         )
 
     @property
     def stand_ins(self) -> dict[str, str]:
         """For names that cannot be sent, once the message is made."""
-        return stand_ins([*(self.freeze or ()), *self.keep])
+        return stand_ins([*(self.freeze or ()), *(self.keep or ())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,16 @@ class Materials:
         """The limits of the job, which has time for all its runs."""
         return v1.JobOptions(
             time_limit_seconds=runs.limits.seconds + _BESIDES if runs else 0.0,
-            max_nesting=min(self.limits.nesting, _MOST_NESTING),
-            max_expanded_nodes=min(self.limits.expanded_nodes, _MOST),
+            max_nesting=_sent(self.limits.nesting, _MOST_NESTING),
+            max_expanded_nodes=_sent(self.limits.expanded_nodes, _MOST),
         )
+
+
+def _sent(limit: int, most: int) -> int:
+    """A limit for a header, where 0 would be the usual one; raises as ``made``."""
+    if limit < 1:
+        raise BadCall(f"a server takes no limit of {limit}", hint="Give limits from 1 on.")
+    return min(limit, most)
 
 
 def fold_header(

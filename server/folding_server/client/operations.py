@@ -110,7 +110,7 @@ def fold(
             target=to,
             path=stack.enter_context(standard_output()) if to == STANDARD else Path(to),
             layout=Layout.SINGLE_FILE if to == STANDARD else layout,
-            inputs=None if inputs is None else os.fspath(inputs),
+            inputs=inputs,
         )
         model = open_model(call.source, "source", stack, follow_links=follow_links)
         check_places(call, model)

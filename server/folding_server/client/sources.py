@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
-from folding.data_places import Places, place_of
-from folding.data_places import data_path as path_of_data
+from folding.data_places import Places, find_data, place_of
 from folding.equivalence.input_paths import check_kind, input_folders, numbered
 from folding.errors import BadCall, Malformed, StorageFailed
 from folding.locations import external_tensors
@@ -143,15 +142,22 @@ def _input_files(path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _data(file: SourceFile, places: Places) -> dict[str, Path]:
-    """Where the files are that a model keeps data in, by the names that it has for them."""
+    """Where the files are that a model keeps data in, by the names that it has for them.
+
+    Those from the first on that is not there are left out: whether that is what is wrong with the
+    model, or something else, is for the server to say, and it need not have the others for that.
+    """
     try:
         found = dict(_first(external_tensors(file)))
     except Malformed:
-        return {}  # What is wrong with it is for the server to say.
-    return {
-        str(PurePosixPath(location)): path_of_data(places, location, tensor)
-        for location, tensor in found.items()
-    }
+        return {}  # What is wrong with it is for the server to say, too.
+    paths = dict[str, Path]()
+    for location, tensor in found.items():
+        path = find_data(places, location, tensor)
+        if path is None:
+            break
+        paths[str(PurePosixPath(location))] = path
+    return paths
 
 
 def _first(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

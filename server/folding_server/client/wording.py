@@ -29,8 +29,17 @@ def stand_ins(names: Iterable[str]) -> dict[str, str]:
     return {sent: name for name in names if (sent := sendable(name)) != name}
 
 
+def _plain(value: Any) -> Any:
+    """What JSON has for an array, for a number of numpy, or for a range."""
+    if isinstance(value, range):
+        return list(value)
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"{value!r} is no value of JSON")
+    found = value.tolist()
+    return float(found) if isinstance(found, type(value)) else found  # As a longdouble stays one.
+
+
 def value_text(value: Any) -> str:
     """A value to freeze, as JSON in which no = is left: whoever reads it looks for the last one."""
-    plain = value.tolist() if hasattr(value, "tolist") else value
-    text = json.dumps(plain).replace("=", "\\u003d")
+    text = json.dumps(value, default=_plain).replace("=", "\\u003d")
     return _WORD.sub(lambda word: _VAST if word[0] == "Infinity" else word[0], text)

@@ -20,6 +20,8 @@ from typing import Any
 
 import psutil
 
+from folding_server import threads
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 #: What jobs need. No session is opened and no thread is started: neither would outlive a fork.
 _PRELOADED = [
@@ -66,7 +68,7 @@ def start(target: Callable[..., object], *arguments: Any) -> BaseProcess:
     A fork server that does not answer is killed with all its jobs, and another one started.
 
     Raises:
-        OSError: there is no room for another process.
+        OSError: there is no room for another process, or for a thread that waits for it.
         Lost: nor does the other one answer.
     """
     with _lock:
@@ -89,8 +91,7 @@ def check() -> None:
     try:
         with _lock:
             process = _asked(os.getpid, ())
-            with _answering(_ANSWER):
-                process.join()
+            _join(process)
             ended = process.exitcode != 0  # It says so of all when it ends itself.
             process.close()
     except Lost:
@@ -135,14 +136,26 @@ def _pid() -> int | None:
 
 @contextmanager
 def _answering(seconds: float) -> Iterator[None]:
-    """Kill it if it takes longer: whoever waits for it hears that it is gone."""
+    """Kill it if it takes longer: whoever waits for it hears that it is gone.
+
+    Raises:
+        OSError: nobody can look at the time.
+    """
     timer = threading.Timer(seconds, kill)
     timer.daemon = True
-    timer.start()
+    threads.start(timer)
     try:
         yield
     finally:
         timer.cancel()
+
+
+def _join(process: BaseProcess) -> None:
+    """Wait until a process has ended, or until what it was forked from does not say so in time."""
+    process.join(_ANSWER)
+    if process.exitcode is None:
+        kill()
+        process.join()
 
 
 @contextmanager
@@ -159,8 +172,7 @@ def _without_main() -> Iterator[None]:
 def end(process: BaseProcess) -> int:
     """The exit code of a process that has ended. What it has left behind is killed."""
     with _lock:
-        with _answering(_ANSWER):
-            process.join()
+        _join(process)
         code, parent = process.exitcode, _parents.pop(process.pid or 0, None)
         process.close()
         assert code is not None

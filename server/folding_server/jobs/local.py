@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakSet
 
+from folding_server import threads
 from folding_server.errors import ServiceError, draining
 from folding_server.jobs import forkserver
 from folding_server.jobs.confinement import Bounds
@@ -49,7 +49,7 @@ class LocalRunner:
     def __init__(self, store: Blobs, folder: Path, limits: ServerLimits) -> None:
         self._store, self._folder, self._limits = store, folder.resolve(), limits
         self._memory = limits.memory_of_job
-        self._threads = ThreadPoolExecutor(2 * limits.jobs + 2, "jobs")
+        self._threads = threads.pool(2 * limits.jobs + 2, "jobs")
         self._waiting = Turns()
         self._running: set[LocalJob] = set()
         self._jobs: WeakSet[LocalJob] = WeakSet()

@@ -18,6 +18,7 @@ from pathlib import Path
 from stat import S_ISDIR
 from threading import Event, Lock, Thread
 
+from folding_server import threads
 from folding_server.limits import ServerLimits
 
 _LOG = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Keeper:
 
     def start(self) -> None:
         """Look now and from time to time, even if nobody calls."""
-        self._tidier.start()
+        threads.start(self._tidier)
 
     def _tidy(self) -> None:
         pause = min(max(self._limits.kept_seconds / _LOOKS, _SOONEST), _LATEST)

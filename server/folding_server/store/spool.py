@@ -6,7 +6,6 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from folding.errors import BadCall, FoldError, StorageFailed
+from folding_server import threads
 from folding_server.jobs.runner import FileSpec
 from folding_server.limits import ServerLimits
 from folding_server.store.blobs import Blobs
@@ -48,7 +48,7 @@ class Spool:
     def __init__(self, folder: Path | None, limits: ServerLimits) -> None:
         self._given, self._limits = folder, limits
         self._lock = -1
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+        self._pool = threads.pool(_THREADS, "store")
 
     def open(self) -> Self:
         """Make it ready, and remove what a killed server left.
