@@ -87,7 +87,7 @@ class Way:
         if self.layer is None or self.layer.operator == "Einsum":
             return None
         if self.layer.operator not in _CONVOLUTIONS:
-            return -1
+            return _of_product(self.layer)
         return None if self.rank is None else 1 - self.rank
 
     @property
@@ -146,6 +146,17 @@ def _producer(graph: Graph, name: str) -> Place | str | None:
             return name if is_model and name not in inside.scope.initializers else None
         inside = inside.outer
     return None
+
+
+def _of_product(layer: Place) -> int | None:
+    """Where the channels of a product are: along its rows, if the constant stands on the left."""
+    scope = layer.graph.scope
+    left, right = scope.reads[layer.node][:2]
+    is_left = left in layer.graph.constants
+    if is_left == (right in layer.graph.constants):
+        return None
+    is_vector = len(scope.shape(right) or ()) == 1
+    return -2 if is_left and not is_vector else -1
 
 
 def _note(way: Way, place: Place) -> None:
