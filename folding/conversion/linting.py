@@ -60,12 +60,12 @@ def linted(
 def of_product(product: Product, model: Path, request: Request, *, run: bool) -> Linted:
     """What looks wrong in what a conversion has left, and in its source.
 
-    What both say of is said once, of the source.
+    What both say of is said once, of the source; it is the same if the remedy is.
     """
     source = in_source(product, model.parent)
     if any(finding.code is Code.NORM_ABSENT for finding in source) and _normalises(model, request):
         source = [finding for finding in source if finding.code is not Code.NORM_ABSENT]
-    said = {finding.code for finding in source}
+    said = {(finding.code, finding.remedy) for finding in source}
     found = lint(
         model,
         run=run,
@@ -73,7 +73,7 @@ def of_product(product: Product, model: Path, request: Request, *, run: bool) ->
         limits=request.limits,
         run_limits=request.run_limits,
     )
-    others = (finding for finding in found.findings if finding.code not in said)
+    others = (finding for finding in found.findings if (finding.code, finding.remedy) not in said)
     return replace(found, findings=[*source, *others])
 
 

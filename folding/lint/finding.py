@@ -35,7 +35,7 @@ class Code(Enum):
     EPSILON_DOMINATES = "these channels hardly vary: they can be pruned, or the model trained anew"
     VARIANCE_SQUARED = "divide by sqrt(variance + epsilon), and train again"
     EPSILON_OUTSIDE_ROOT = "add epsilon to the variance, below the root, and train again"
-    NONPOSITIVE_SCALE = "prune the channels with gamma 0; keep gamma positive where a pool follows"
+    NONPOSITIVE_SCALE = "prune the channels with gamma 0"
     # Where it stands.
     ACTIVATION_BEFORE_NORM = "put the normalisation between the layer and its activation"
     POOLING_BEFORE_NORM = "put the normalisation between the layer and the pooling"

@@ -31,6 +31,7 @@ _DEFAULT_EPSILON = float(np.float32(1e-5))
 _FLOAT32 = 2e-7
 #: A longer run is no normalisation that an exporter took apart.
 _LONGEST = 16
+_KEEP_POSITIVE = "keep gamma positive where a pool stands between it and the layer"
 
 
 class Parts(NamedTuple):
@@ -126,4 +127,4 @@ def _nonpositive(graph: Graph, chain: Chain, gamma: Numbers | None) -> Iterator[
             f"a scale of it is negative, and so it does not pass {stop.operator} {stop.at!r}"
             " on its way to a layer"
         )
-        yield Finding(Code.NONPOSITIVE_SCALE, graph.name(chain), cause)
+        yield Finding(Code.NONPOSITIVE_SCALE, graph.name(chain), cause, _KEEP_POSITIVE)
