@@ -18,7 +18,7 @@ from folding.conversion.samples import IN, Array, Feed
 from folding.conversion.sources import opened_source
 from folding.equivalence.input_files import archive
 from folding.floats import FLOATS
-from folding.lint.finding import Code
+from folding.lint.finding import Code, Finding
 from folding.lint.linting import Linted, lint
 from folding.lint.sources import in_source
 from folding.modelfile import open_model
@@ -49,12 +49,16 @@ def linted(
         source = opened_source(name, trust=request.trust)
     with private_folder() as folder:
         with clock.stage("convert"):
-            job = request.job(source.path, source.kind, folder)
+            job = replace(request.job(source.path, source.kind, folder), for_lints=True)
             product = converted(job, ROUTES[source.kind], name, request.run_limits)
             source.check_unchanged()
+        lints = [Finding(Code[lint.code], lint.at, lint.text) for lint in product.lints]
+        if not product.converter:
+            return Linted(name, lints, f"it was not converted: {product.unchecked}")
         model = folder / "job" / MODEL
         with named(model, name):
-            return replace(of_product(product, model, request, run=run), source=name)
+            found = of_product(product, model, request, run=run)
+        return replace(found, source=name, findings=[*lints, *found.findings])
 
 
 def of_product(product: Product, model: Path, request: Request, *, run: bool) -> Linted:
