@@ -32,6 +32,9 @@ def placement(graph: Graph) -> Iterator[Finding]:
         yield from _wrong_axis(graph, chain, way)
         yield from _before_padding(graph, chain, way)
         yield from _bias(graph, chain, way)
+    for chain in graph.norms_of_one_channel():
+        way = way_up(graph, graph.steps(chain)[0].data, None)
+        yield from _before_padding(graph, chain, way)
 
 
 def _before(graph: Graph, chain: Chain, way: Way) -> Iterator[Finding]:

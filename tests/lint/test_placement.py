@@ -146,6 +146,31 @@ def test_a_normalised_input_before_padding_is_found() -> None:
     assert padded(apart, y, [0] * 4) == [PADDING]
 
 
+@pytest.mark.parametrize("dims", [(1,), (1, 1, 1)])
+def test_a_normalised_input_of_one_channel_before_padding_is_found(dims: tuple[int, ...]) -> None:
+    """Its scale and shift are mere numbers; by their names they were trained."""
+    for named, channels, expected in (
+        ("batchnorm/", 1, [PADDING]),
+        ("", 1, []),
+        ("batchnorm", 3, []),
+    ):
+        net = Net()
+        y = net.node("Mul", image(net, channels), net.positive(*dims), name=f"{named}mul")
+        y = net.node("Add", y, net.weight(*dims), name=f"{named}add")
+        y = net.node("Conv", y, net.weight(4, channels, 3, 3), pads=[1] * 4)
+        assert codes(net.model(y)) == expected
+    last = Net()
+    y = last.node("Mul", last.input("N", 8, 8, 1), last.positive(*dims), name="batchnorm/mul")
+    y = last.node("Add", y, last.weight(*dims), name="batchnorm/add")
+    y = last.node("Transpose", y, perm=[0, 3, 1, 2])
+    y = last.node("Conv", y, last.weight(4, 1, 3, 3), pads=[1] * 4)
+    assert codes(last.model(y)) == [PADDING]
+    scaled = Net()
+    y = scaled.node("Mul", image(scaled, 1), scaled.positive(*dims), name="batchnorm/mul")
+    y = scaled.node("Conv", y, scaled.weight(4, 1, 3, 3), pads=[1] * 4)
+    assert codes(scaled.model(y)) == []
+
+
 def test_how_data_are_prepared_is_silent() -> None:
     """Mean and deviation of the colours are taken off before padding everywhere."""
     net = Net()
