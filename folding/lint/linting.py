@@ -39,7 +39,7 @@ AnyPath = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class Linted:
-    """What was found in a source; ``unrun`` is why it was not run, if it should have been."""
+    """What was found in a source; ``unrun`` is why it was not run, or not on other examples."""
 
     source: str
     findings: Sequence[Finding]
