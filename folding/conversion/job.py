@@ -80,7 +80,8 @@ class Statistics:
     None where unknown. ``formula`` names what the source computes otherwise than
     ``gamma * (x - mean) / sqrt(variance + epsilon) + beta``: ``variance_squared``,
     ``epsilon_outside_root`` or nothing. ``averages_from_zero`` says that the statistics are moving
-    averages that began at 0 and were not corrected for it, after ``steps`` updates if known.
+    averages that began at 0 and were not corrected for it, after ``steps`` updates if known. From
+    those that are ``correctable`` a job may take the beginning away.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Statistics:
     formula: str = ""
     averages_from_zero: bool = False
     steps: int | None = None
+    correctable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

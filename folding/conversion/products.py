@@ -134,6 +134,7 @@ def _statistics(found: Any) -> Statistics:
         formula=formula,
         averages_from_zero=_flag(fields["averages_from_zero"]),
         steps=_count(fields["steps"]),
+        correctable=_flag(fields["correctable"]),
     )
 
 

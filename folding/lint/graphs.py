@@ -137,7 +137,7 @@ def _graph(scope: Scope, constants: Constants, seen: Seen, outer: Graph | None) 
 
 
 def count_of(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> str:
-    """How many channels a mask has of how many, as the subject of a clause."""
+    """How many channels a mask has of how many."""
     count, most = int(mask.sum()), mask.size
     if count == most:
         return "every channel"

@@ -21,6 +21,7 @@ Arrays = Mapping[str, npt.NDArray[np.float64]]
 #: How much of the beginning may be left in an average.
 _WARM = 0.01
 _ROUNDING = 1e-4
+_CORRECT = "train longer, or convert it with --correct-averages, which takes the beginning away"
 
 
 def in_source(product: Product, folder: Path) -> list[Finding]:
@@ -73,7 +74,8 @@ def _of_average(
             f"after {statistics.steps} steps of momentum {statistics.momentum:g} its statistics"
             f" are {1 - left:.2f} of the true ones and {left:.2f} of what they began with"
         )
-        yield Finding(Code.AVERAGE_BARELY_WARM, statistics.name, cause)
+        advice = _CORRECT if statistics.correctable else ""
+        yield Finding(Code.AVERAGE_BARELY_WARM, statistics.name, cause, advice)
 
 
 def _is_below(

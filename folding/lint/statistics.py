@@ -78,7 +78,7 @@ def of_epsilon(at: str, variance: Numbers, epsilon: float) -> Iterator[Finding]:
         yield Finding(Code.UNUSUAL_EPSILON, at, f"its epsilon is {epsilon:.3g}")
     small = variance < epsilon
     if small.any() and variance.any():
-        cause = f"{count_of(small)} of it vary less than its epsilon of {epsilon:.3g}"
+        cause = f"its variance is less than its epsilon of {epsilon:.3g} in {count_of(small)}"
         yield Finding(Code.EPSILON_DOMINATES, at, cause)
 
 
@@ -119,7 +119,7 @@ def _of_scale(at: str, scale: Numbers | None) -> Iterator[Finding]:
 def _nonpositive(graph: Graph, chain: Chain, gamma: Numbers | None) -> Iterator[Finding]:
     """A scale of 0, whose channel is the same for all data; or a negative one that matters."""
     if gamma is not None and (gamma == 0).any():
-        cause = f"{count_of(np.ravel(gamma == 0))} of it have a scale of 0, so they are constant"
+        cause = f"its scale is 0 in {count_of(np.ravel(gamma == 0))}, so it is constant there"
         yield Finding(Code.NONPOSITIVE_SCALE, graph.name(chain), cause)
     stop = graph.obstacle(chain, (Reason.NEGATIVE_SCALE,))
     if stop is not None:

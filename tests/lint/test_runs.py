@@ -175,6 +175,12 @@ def test_what_cannot_be_run_is_said_to_be_unrun(tmp_path: Path) -> None:
     assert found.unrun == "RandomNormalLike is random"
 
 
+def test_a_live_model_is_no_source() -> None:
+    """It is said what to do with it."""
+    with pytest.raises(folding.BadCall, match="the source is a ModelProto, and lint takes a path"):
+        lint(Net().model())  # type: ignore[arg-type]
+
+
 def test_shapes_and_inputs_must_fit(tmp_path: Path) -> None:
     """As they must for a fold."""
     path = saved(tmp_path)

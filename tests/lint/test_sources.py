@@ -26,6 +26,9 @@ ARRAYS = {
 }
 
 
+NEW = ARRAYS | {"variance": np.array([2.0, 0.75])}
+
+
 def codes(statistics: Statistics = SOUND, **changed: object) -> list[str]:
     """The lints of one normalisation."""
     arrays = {**ARRAYS, **{name: np.asarray(values) for name, values in changed.items()}}
@@ -73,6 +76,13 @@ def test_statistics_that_were_trained_before_the_steps_are_silent() -> None:
     tuned = replace(SOUND, steps=30)
     assert codes(tuned) == []
     assert codes(replace(tuned, averages_from_zero=True)) == ["AVERAGE_BARELY_WARM"]
+
+
+def test_only_what_can_be_corrected_is_told_to_be() -> None:
+    """Those of a layer of Keras or PyTorch cannot."""
+    for correctable in (True, False):
+        (found,) = of_source(replace(SOUND, steps=120, correctable=correctable), NEW)
+        assert ("--correct-averages" in found.remedy) is correctable
 
 
 def test_how_warm_it_is_is_said() -> None:
