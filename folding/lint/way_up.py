@@ -205,13 +205,15 @@ def _moved(made: Shape, read: Shape, axis: int) -> int | None:
     """The axis of the same length with as many elements behind it, if those are known."""
     behind = made[len(made) + axis + 1 :]
     size = made[axis]
-    if size is None or size == 1 or None in behind:
+    if size is None or size == 1 or not all(behind):
         return None
-    count = prod(d or 0 for d in behind)
+    count = _count(behind)
     for other in range(-1, -len(read) - 1, -1):
-        after = read[len(read) + other + 1 :]
-        if None in after:
-            return None
-        if read[other] == size and prod(d or 0 for d in after) == count:
+        if read[other] == size and _count(read[len(read) + other + 1 :]) == count:
             return other
     return None
+
+
+def _count(dims: Shape) -> int:
+    """How many elements there are; 0 if that is not known."""
+    return prod(size or 0 for size in dims)

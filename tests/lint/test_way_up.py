@@ -82,3 +82,45 @@ def test_the_channels_are_followed_where_the_axis_is_not() -> None:
     y = moved.node("Reshape", y, moved.integers(-1, 7, 5))
     y = moved.node("Transpose", y, perm=[1, 2, 0])
     assert ended(moved, affine(moved, y, 5, 1)) == []
+
+
+def test_channels_that_are_moved_beside_an_unknown_axis_are_found() -> None:
+    """A Transpose on the way down is the other way round than on the way up."""
+    net = Net()
+    rows = net.node("Reshape", net.input("N", 7, 3), net.integers(-1, 3))
+    y = net.node("MatMul", rows, net.weight(3, 5))
+    y = net.node("Transpose", net.node("Reshape", y, net.integers(-1, 7, 5)), perm=[1, 2, 0])
+    assert ended(net, affine(net, y, 7, 1, 1)) == [AXIS]
+
+
+@pytest.mark.parametrize(
+    ("channels", "height", "width"),
+    [
+        pytest.param(4, 4, "W", id="it is unknown how much is behind it"),
+        pytest.param(6, 4, 6, id="something else is behind the other"),
+    ],
+)
+def test_an_axis_of_the_same_length_may_be_another(
+    channels: int, height: int, width: int | str
+) -> None:
+    """Behind a Reshape the channels are not what only is as long as they are."""
+    net = Net()
+    y = net.node("Conv", net.input("N", 3, height, width), net.weight(channels, 3, 1, 1))
+    y = net.node("Reshape", y, net.integers(0, channels, -1))
+    assert ended(net, normed(net, y, channels)) == []
+
+
+def test_an_only_channel_is_on_no_axis_for_certain() -> None:
+    """What is flattened behind it are the features."""
+    net = Net()
+    y = net.node("Conv", net.input("N", 3, 6, 6), net.weight(1, 3, 1, 1))
+    y = net.node("Reshape", y, net.integers(0, 1, 36))
+    assert ended(net, affine(net, y, 36)) == []
+
+
+def test_the_walk_ends_at_operators_of_other_domains() -> None:
+    """Whatever they are called."""
+    net = Net()
+    y = net.node("MaxPool", conv(net, image(net)), domain="own")
+    y = net.node("Reshape", y, net.integers(2, 4, 9))
+    assert ended(net, normed(net, y)) == []
