@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from graphs import Net
+from graphs import FLOAT, Net
 from linting import affine, conv, ended, image, normed
 
 AXIS, BIAS = "WRONG_AXIS", "REDUNDANT_BIAS"
@@ -122,5 +122,5 @@ def test_the_walk_ends_at_operators_of_other_domains() -> None:
     """Whatever they are called."""
     net = Net()
     y = net.node("MaxPool", conv(net, image(net)), domain="own")
-    y = net.node("Reshape", y, net.integers(2, 4, 9))
+    y = net.node("Reshape", net.node("Cast", y, to=FLOAT), net.integers(2, 4, 9))
     assert ended(net, normed(net, y)) == []
