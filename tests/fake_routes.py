@@ -89,11 +89,6 @@ def training(job: Job) -> Product:
     raise LeftInTraining(text, [normalises_by_batch("bn"), draws("drop")], hint="Save it again.")
 
 
-def stateful(_: Job) -> Product:
-    """What changes variables, but not those of a normalisation."""
-    raise LeftInTraining("it keeps a state")
-
-
 def untrained(job: Job) -> Product:
     """One whose statistics are those of the beginning, as source and graph say alike."""
     model = batched()

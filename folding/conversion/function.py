@@ -17,7 +17,7 @@ import numpy as np
 from folding.conversion.job import Job, Port, Product, Statistics
 from folding.conversion.left_on import draws, normalises_by_batch
 from folding.conversion.samples import Array, Feed, Spec, sample_inputs, write_reference
-from folding.errors import BadCall, LeftInTraining
+from folding.errors import BadCall, LeftInTraining, Unconvertible
 from folding.plan import Warned
 
 _LEFT_ON = "Call the layers in question with training=False, and save the model again."
@@ -196,6 +196,8 @@ def _require_inference(source: Source, function: Function, at: Backend, job: Job
     lints = [*_live_norms(source, changed), *map(draws, drawing)]
     if changed:
         text = f"the model changes {changed[0]!r} at inference"
+        if not lints:
+            raise Unconvertible(text, hint=_KEEPS_STATE)
         raise LeftInTraining(text, lints, hint=_KEEPS_STATE)
     if is_random:
         where = f": see {', '.join(source.random)}" if source.random else ""

@@ -163,8 +163,9 @@ def test_what_learns_is_refused_and_put_back(job: Job) -> None:
             variable.assign(variable.value + 1)
             return super().__call__(*tensors)
 
-    with pytest.raises(Unconvertible, match="'moving_mean' at inference"):
+    with pytest.raises(Unconvertible, match="'moving_mean' at inference") as refused:
         _product(Learning(), job, variables=[variable])
+    assert refused.type is Unconvertible
     with pytest.raises(Unconvertible, match="'moving_mean' at inference"):
         _product(Counting(variable), job, variables=[variable], random=["drop"])
     np.testing.assert_array_equal(variable.value, np.zeros(3))

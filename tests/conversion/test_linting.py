@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from converting import convert_by, source_in, use
 
-from folding.errors import BadModel, LeftInTraining
+from folding.errors import LeftInTraining
 from folding.lint import lint
 
 
@@ -36,12 +36,3 @@ def test_what_only_the_source_shows_is_found(source: Path, monkeypatch: pytest.M
     use(monkeypatch, "flagged")
     codes = {finding.code.name: finding.at for finding in lint(source).findings}
     assert codes["TRAINING_FLAG"] == "training"
-
-
-def test_a_refusal_without_lints_is_one_of_lint(
-    source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What keeps a state, for example, was not left in training mode."""
-    use(monkeypatch, "stateful")
-    with pytest.raises(BadModel, match="keeps a state"):
-        lint(source)
