@@ -18,7 +18,10 @@ class Code(Enum):
         "export it again with training off; what keeps no statistics, as by"
         " track_running_stats=False, has to be trained again with some"
     )
-    BATCH_DEPENDENT = "look for layers in training mode, and export it again with training off"
+    BATCH_DEPENDENT = (
+        "look for what normalises by each batch; export it again with training off, or train it"
+        " with statistics of its own"
+    )
     TRAINING_FLAG = "freeze the flag to what it is at inference, or export without it"
     RANDOM_AT_INFERENCE = "export it with dropout and noise off, unless it is to draw at random"
     UNCONVERTED_OPERATOR = "convert it by another route, or write this part with other operators"

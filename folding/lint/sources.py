@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from folding.conversion.job import Product, Statistics
 from folding.lint.finding import Code, Finding
+from folding.lint.graphs import count_of
 from folding.lint.statistics import of_epsilon, of_statistics
 
 Arrays = Mapping[str, npt.NDArray[np.float64]]
@@ -52,7 +53,7 @@ def of_source(statistics: Statistics, arrays: Arrays) -> Iterator[Finding]:
     yield from _of_formula(statistics)
     gamma = arrays.get("gamma")
     if gamma is not None and (gamma == 0).any():
-        cause = f"{int((gamma == 0).sum())} of its {gamma.size} scales are 0"
+        cause = f"its scale is 0 in {count_of(gamma == 0)}"
         yield Finding(Code.NONPOSITIVE_SCALE, at, cause)
 
 
