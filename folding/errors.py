@@ -10,6 +10,7 @@ FoldError                    catch this one
 │   ├── RecursiveFunction    a function of it calls itself
 │   ├── ExpansionTooLarge    the calls of its functions stand for too many nodes
 │   └── Unconvertible        no converter can make a sound ONNX file of it
+│       └── LeftInTraining   it computes what it does in training
 ├── BadCall                  the call is wrong: paths, options, inputs
 ├── StorageFailed            the operating system refused to read or write a file
 ├── NotEquivalent            the model computes something else than it should; nothing was written
@@ -20,10 +21,12 @@ An affine that cannot be folded is *not* an error: it is a ``Kept`` inside the p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from folding.conversion.report import ConversionReport
+    from folding.plan import Warned
     from folding.report import Report
 
 
@@ -88,6 +91,18 @@ class Unconvertible(BadModel):
     """No converter can make a sound ONNX file of the source."""
 
     hint = "Save the model in another of the formats that fold-model convert reads."
+
+
+class LeftInTraining(Unconvertible):
+    """The source normalises by each batch, or draws at random; ``lints`` say where."""
+
+    hint = "Save the model in inference mode."
+
+    def __init__(
+        self, message: str, lints: Sequence[Warned] = (), *, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.lints = lints
 
 
 class BadCall(FoldError):

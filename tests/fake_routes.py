@@ -22,8 +22,9 @@ from files import conv_net
 from onnx import ModelProto, helper, numpy_helper
 
 from folding.conversion.job import MODEL, Job, Port, Product, Statistics
+from folding.conversion.left_on import draws, normalises_by_batch
 from folding.conversion.samples import Spec, sample_inputs, write_reference, write_statistics
-from folding.errors import BadCall
+from folding.errors import BadCall, LeftInTraining
 from folding.plan import Warned
 
 INPUT, OUTPUT = "image", "scores"
@@ -75,6 +76,17 @@ def good(job: Job) -> Product:
         statistics=[Statistics("norm", arrays, 1e-3, 0.99, steps=7)],
         warnings=[Warned("FAKE", "norm", "the fake says something")],
     )
+
+
+def flagged(job: Job) -> Product:
+    """A sound conversion of what has a training flag."""
+    return write(job, batched(), lints=[Warned("TRAINING_FLAG", "training", "it decides")])
+
+
+def training(job: Job) -> Product:
+    """What was saved in training mode."""
+    text = f"{job.source.name!r} was saved in training mode"
+    raise LeftInTraining(text, [normalises_by_batch("bn"), draws("drop")], hint="Save it again.")
 
 
 def untrained(job: Job) -> Product:

@@ -42,3 +42,13 @@ def image(net: Net, channels: int = 3) -> str:
 def conv(net: Net, x: str, channels: int = 4, inner: int = 3, **attributes: Any) -> str:
     """A convolution without a bias, by kernels of 3x3."""
     return net.node("Conv", x, net.weight(channels, inner, 3, 3), **attributes)
+
+
+def ended(net: Net, y: str) -> list[str]:
+    """The lints of a model that ends so that nothing can fold down."""
+    return codes(net.model(net.node("Tanh", y)))
+
+
+def affine(net: Net, x: str, *dims: int) -> str:
+    """A normalisation that was taken apart, of parameters of these dimensions."""
+    return net.node("Add", net.node("Mul", x, net.positive(*dims)), net.weight(*dims))

@@ -15,7 +15,7 @@ from typing import Any
 
 from folding.conversion.job import Job, Kind
 from folding.conversion.routing import ROUTES
-from folding.errors import FoldError
+from folding.errors import FoldError, LeftInTraining
 
 
 def answer(asked: dict[str, Any]) -> dict[str, Any]:
@@ -28,7 +28,13 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
     try:
         return asdict(getattr(importlib.import_module(module), name)(job))
     except FoldError as error:
-        return {"error": type(error).__name__, "message": str(error), "hint": error.hint}
+        lints = error.lints if isinstance(error, LeftInTraining) else ()
+        return {
+            "error": type(error).__name__,
+            "message": str(error),
+            "hint": error.hint,
+            "lints": [[lint.code, lint.at] for lint in lints],
+        }
 
 
 if __name__ == "__main__":

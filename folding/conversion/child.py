@@ -46,7 +46,7 @@ def converted(job: Job, route: str, name: str, limits: RunLimits = RUN_LIMITS) -
         except WorkerFailed as failure:
             raise _failed(name, failure, last_words(scratch / SAID)) from failure
     try:
-        return read_product(found, job.folder)
+        return read_product(found, job.folder, for_lints=job.for_lints)
     except Junk as junk:
         text = f"{name!r} cannot be converted: the process that converted it answered {junk}"
         raise Unconvertible(text) from junk

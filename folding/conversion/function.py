@@ -7,7 +7,7 @@ else is the same for all: it is frozen as asked, converted, and run on the same 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,8 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from folding.conversion.job import Job, Port, Product, Statistics
+from folding.conversion.left_on import draws, normalises_by_batch
 from folding.conversion.samples import Array, Feed, Spec, sample_inputs, write_reference
-from folding.errors import BadCall, Unconvertible
+from folding.errors import BadCall, LeftInTraining, Unconvertible
 from folding.plan import Warned
 
 _LEFT_ON = "Call the layers in question with training=False, and save the model again."
@@ -184,13 +185,31 @@ def _require_inference(source: Source, function: Function, at: Backend, job: Job
     feed = next(sample_inputs(job, function.inputs))
     before = [np.array(variable.numpy()) for variable in source.variables]
     first = at.run(feed)
-    for variable, value in zip(source.variables, before, strict=True):
-        name = str(getattr(variable, "path", variable.name))
-        if not _SEED.search(name) and not _equal(variable.numpy(), value):
-            raise Unconvertible(f"the model changes {name!r} at inference", hint=_KEEPS_STATE)
-    if not all(map(_equal, first, at.run(feed))):
+    changed = [
+        name
+        for variable, value in zip(source.variables, before, strict=True)
+        if not _SEED.search(name := str(getattr(variable, "path", variable.name)))
+        and not _equal(variable.numpy(), value)
+    ]
+    is_random = not all(map(_equal, first, at.run(feed)))
+    drawing = (source.random or [""]) if is_random else []
+    lints = [*_live_norms(source, changed), *map(draws, drawing)]
+    if changed:
+        text = f"the model changes {changed[0]!r} at inference"
+        if not lints:
+            raise Unconvertible(text, hint=_KEEPS_STATE)
+        raise LeftInTraining(text, lints, hint=_KEEPS_STATE)
+    if is_random:
         where = f": see {', '.join(source.random)}" if source.random else ""
-        raise Unconvertible(f"the model draws random numbers at inference{where}", hint=_LEFT_ON)
+        text = f"the model draws random numbers at inference{where}"
+        raise LeftInTraining(text, lints, hint=_LEFT_ON)
+
+
+def _live_norms(source: Source, changed: Iterable[str]) -> Iterator[Warned]:
+    """The normalisations that own variables which a run has changed."""
+    parts = {part for name in changed for part in name.split("/")}
+    names = (norm.name for norm in source.statistics)
+    return (normalises_by_batch(name) for name in names if name.rpartition("/")[2] in parts)
 
 
 def _equal(first: Array, second: Array) -> bool:

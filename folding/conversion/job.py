@@ -45,7 +45,8 @@ class Job:
     its own. ``freeze`` has values for training flags and other inputs by name; an ``opset`` of None
     leaves the choice to the converter. With ``trust`` code of the source may run. ``samples`` is a
     .npz of inputs by the source's names, whose first axis is the batch; without, some are made up
-    from ``seed``. With ``correct_averages`` statistics lose what their averages began with.
+    from ``seed``. With ``correct_averages`` statistics lose what their averages began with. A job
+    ``for_lints`` tells of a source in training mode what is wrong, and does not only refuse it.
     """
 
     source: Path
@@ -59,6 +60,7 @@ class Job:
     batches: Sequence[int] = BATCHES
     seed: int = 0
     correct_averages: bool = False
+    for_lints: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ class Statistics:
     None where unknown. ``formula`` names what the source computes otherwise than
     ``gamma * (x - mean) / sqrt(variance + epsilon) + beta``: ``variance_squared``,
     ``epsilon_outside_root`` or nothing. ``averages_from_zero`` says that the statistics are moving
-    averages that began at 0 and were not corrected for it, after ``steps`` updates if known.
+    averages that began at 0 and were not corrected for it, after ``steps`` updates if known. From
+    those that are ``correctable`` a job may take the beginning away.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Statistics:
     formula: str = ""
     averages_from_zero: bool = False
     steps: int | None = None
+    correctable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,9 @@ class Product:
 
     ``framework`` and ``converter`` are names with versions. ``references`` are files of the job's
     folder; where there is none, ``unchecked`` says why. ``declares_normalisation`` says that the
-    source's own description has a batch normalisation, whether it is in use or not.
+    source's own description has a batch normalisation, whether it is in use or not. ``lints`` are
+    what only the source shows: codes of lints, with the cause as their text. With no ``converter``
+    it was not converted, for the reason of ``unchecked``.
     """
 
     framework: str
@@ -108,3 +114,4 @@ class Product:
     statistics: Sequence[Statistics] = ()
     declares_normalisation: bool = False
     warnings: Sequence[Warned] = ()
+    lints: Sequence[Warned] = ()

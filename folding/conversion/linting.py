@@ -18,7 +18,7 @@ from folding.conversion.samples import IN, Array, Feed
 from folding.conversion.sources import opened_source
 from folding.equivalence.input_files import archive
 from folding.floats import FLOATS
-from folding.lint.finding import Code
+from folding.lint.finding import Code, Finding
 from folding.lint.linting import Linted, lint
 from folding.lint.sources import in_source
 from folding.modelfile import open_model
@@ -49,23 +49,27 @@ def linted(
         source = opened_source(name, trust=request.trust)
     with private_folder() as folder:
         with clock.stage("convert"):
-            job = request.job(source.path, source.kind, folder)
+            job = replace(request.job(source.path, source.kind, folder), for_lints=True)
             product = converted(job, ROUTES[source.kind], name, request.run_limits)
             source.check_unchanged()
+        lints = [Finding(Code[lint.code], lint.at, lint.text) for lint in product.lints]
+        if not product.converter:
+            return Linted(name, lints, f"it was not converted: {product.unchecked}")
         model = folder / "job" / MODEL
         with named(model, name):
-            return replace(of_product(product, model, request, run=run), source=name)
+            found = of_product(product, model, request, run=run)
+        return replace(found, source=name, findings=[*lints, *found.findings])
 
 
 def of_product(product: Product, model: Path, request: Request, *, run: bool) -> Linted:
     """What looks wrong in what a conversion has left, and in its source.
 
-    What both say of is said once, of the source.
+    What both say of is said once, of the source; it is the same if the remedy is.
     """
     source = in_source(product, model.parent)
     if any(finding.code is Code.NORM_ABSENT for finding in source) and _normalises(model, request):
         source = [finding for finding in source if finding.code is not Code.NORM_ABSENT]
-    said = {finding.code for finding in source}
+    said = {(finding.code, finding.remedy) for finding in source}
     found = lint(
         model,
         run=run,
@@ -73,7 +77,7 @@ def of_product(product: Product, model: Path, request: Request, *, run: bool) ->
         limits=request.limits,
         run_limits=request.run_limits,
     )
-    others = (finding for finding in found.findings if finding.code not in said)
+    others = (finding for finding in found.findings if (finding.code, finding.remedy) not in said)
     return replace(found, findings=[*source, *others])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from folding.conversion.job import MODEL, Port, Product, Statistics
+from folding.lint.finding import Code
 from folding.plan import Warned
 
 Part = TypeVar("Part")
@@ -27,14 +28,13 @@ def as_plain(product: Product) -> dict[str, Any]:
     return asdict(product)
 
 
-def read_product(found: Any, folder: Path) -> Product:
+def read_product(found: Any, folder: Path, *, for_lints: bool = False) -> Product:
     """A product out of what ``as_plain`` gave, if it is one and its files are there.
 
     Raises:
         Junk: it is not, or they are not.
     """
     fields = _fields(found, Product)
-    _check_file(folder / MODEL, "no model")
     product = Product(
         framework=_text(fields["framework"]),
         converter=_text(fields["converter"]),
@@ -45,7 +45,10 @@ def read_product(found: Any, folder: Path) -> Product:
         statistics=_all(fields["statistics"], _statistics),
         declares_normalisation=_flag(fields["declares_normalisation"]),
         warnings=_all(fields["warnings"], _warned),
+        lints=_all(fields["lints"], _lint),
     )
+    if product.converter or not for_lints:
+        _check_file(folder / MODEL, "no model")
     for name in (*product.references, *(one.arrays for one in product.statistics)):
         _check_file(folder / name, f"no {name}")
     if not product.references and not product.unchecked:
@@ -103,6 +106,13 @@ def _warned(found: Any) -> Warned:
     return Warned(code, at, text)
 
 
+def _lint(found: Any) -> Warned:
+    warned = _warned(found)
+    if warned.code not in Code.__members__:
+        raise Junk("with an unknown lint")
+    return warned
+
+
 def _file_name(found: Any) -> str:
     """Nothing but a file of the job's folder."""
     name = _text(found)
@@ -124,6 +134,7 @@ def _statistics(found: Any) -> Statistics:
         formula=formula,
         averages_from_zero=_flag(fields["averages_from_zero"]),
         steps=_count(fields["steps"]),
+        correctable=_flag(fields["correctable"]),
     )
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from folding.conversion.environment import environment
 from folding.conversion.job import Job, Kind, Product
 from folding.conversion.products import as_plain
-from folding.errors import BadModel, StorageFailed
+from folding.errors import BadModel, LeftInTraining, StorageFailed
 
 #: The file of the scratch folder that whatever is printed goes to.
 SAID = "said"
@@ -50,9 +50,19 @@ def run(job: Job, route: str, scratch: str) -> dict[str, Any]:
     tempfile.tempdir = scratch
     with _clear(job):
         os.environ.update(environment(job, Path(scratch)))
-        module, name = route.split(":")
+        return as_plain(_product(job, route))
+
+
+def _product(job: Job, route: str) -> Product:
+    """What a route makes of a job; of a source in training mode what is to be said of it."""
+    module, name = route.split(":")
+    try:
         product: Product = getattr(importlib.import_module(module), name)(job)
-    return as_plain(product)
+    except LeftInTraining as refusal:
+        if not job.for_lints:
+            raise
+        return Product("", "", (), (), unchecked=str(refusal), lints=refusal.lints)
+    return product
 
 
 def _listen(path: Path) -> None:

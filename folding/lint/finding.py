@@ -14,8 +14,14 @@ class Code(Enum):
     """What may look wrong. The value is the remedy."""
 
     # How it was exported.
-    BATCH_STATISTICS = "export it again in inference mode, with training off"
-    BATCH_DEPENDENT = "look for layers in training mode, and export it again with training off"
+    BATCH_STATISTICS = (
+        "export it again with training off; what keeps no statistics, as by"
+        " track_running_stats=False, has to be trained again with some"
+    )
+    BATCH_DEPENDENT = (
+        "look for what normalises by each batch; export it again with training off, or train it"
+        " with statistics of its own"
+    )
     TRAINING_FLAG = "freeze the flag to what it is at inference, or export without it"
     RANDOM_AT_INFERENCE = "export it with dropout and noise off, unless it is to draw at random"
     UNCONVERTED_OPERATOR = "convert it by another route, or write this part with other operators"
@@ -25,17 +31,14 @@ class Code(Enum):
         " in UPDATE_OPS), and train again"
     )
     AVERAGE_FROM_ZERO = "correct the averages for their start, as zero_debias does, or train longer"
-    AVERAGE_BARELY_WARM = (
-        "train longer or lower the momentum; of a TensorFlow 1 checkpoint, convert with"
-        " --correct-averages takes the beginning away"
-    )
+    AVERAGE_BARELY_WARM = "train longer, or let the statistics follow the batches faster"
     NORM_ABSENT = "see whether the layers really go through the normalisation"
     # What it computes.
     UNUSUAL_EPSILON = "see whether it was meant: frameworks begin at 0.001 or 0.00001"
     EPSILON_DOMINATES = "these channels hardly vary: they can be pruned, or the model trained anew"
     VARIANCE_SQUARED = "divide by sqrt(variance + epsilon), and train again"
     EPSILON_OUTSIDE_ROOT = "add epsilon to the variance, below the root, and train again"
-    NONPOSITIVE_SCALE = "prune the channels with gamma 0; keep gamma positive where a pool follows"
+    NONPOSITIVE_SCALE = "prune the channels with gamma 0"
     # Where it stands.
     ACTIVATION_BEFORE_NORM = "put the normalisation between the layer and its activation"
     POOLING_BEFORE_NORM = "put the normalisation between the layer and the pooling"

@@ -69,6 +69,17 @@ class Graph:
         """The affines that are a batch normalisation, written as one node or as several."""
         return [c for c in self.seen.chains if c.nodes[-1] not in self.dead and self.is_norm(c)]
 
+    def norms_of_one_channel(self) -> list[Chain]:
+        """The runs of mere numbers that scale and shift all channels of a value: its only one."""
+        scalars = (c for c in self.seen.chains if c.kind is Kind.SCALAR and c.refusal is None)
+        return [c for c in scalars if c.nodes[-1] not in self.dead and self._is_of_one(c)]
+
+    def _is_of_one(self, chain: Chain) -> bool:
+        steps = self.steps(chain)
+        shape = self.scope.shape(steps[0].data) or ()
+        has_one = len(shape) > 1 and 1 in (shape[1], shape[-1])
+        return has_one and {step.is_shift for step in steps} == {True, False}
+
     def is_norm(self, chain: Chain) -> bool:
         """Whether a run is a batch normalisation, not only a bias and a scale."""
         if chain.refusal is not None or chain.kind is Kind.LIVE_NORM:
@@ -126,7 +137,7 @@ def _graph(scope: Scope, constants: Constants, seen: Seen, outer: Graph | None) 
 
 
 def count_of(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> str:
-    """How many channels a mask has of how many, as the subject of a clause."""
+    """How many channels a mask has of how many."""
     count, most = int(mask.sum()), mask.size
     if count == most:
         return "every channel"

@@ -39,7 +39,7 @@ AnyPath = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class Linted:
-    """What was found in a source; ``unrun`` is why it was not run, if it should have been."""
+    """What was found in a source; ``unrun`` is why it was not run, or not on other examples."""
 
     source: str
     findings: Sequence[Finding]
@@ -90,6 +90,7 @@ def lint(
     Raises:
         FoldError: the source or the call is bad.
     """
+    _require_path(source)
     if os.fspath(source) != STANDARD and not is_onnx(Path(source)):
         from folding.conversion.linting import linted  # noqa: PLC0415 - few sources are converted
 
@@ -120,6 +121,12 @@ def lint(
             steered = dict(looked.required)
             seen, unrun = ran(prepared, limits.nesting, run_limits, inputs, shapes, steered)
         return Linted(name, [*looked.findings, *seen], unrun)
+
+
+def _require_path(source: Any) -> None:
+    if not isinstance(source, (str, os.PathLike)):
+        text = f"the source is a {type(source).__name__}, and lint takes a path"
+        raise BadCall(text, hint="Save it, or convert it: folding.convert warns of the same.")
 
 
 def _samples(inputs: Inputs | None, shapes: Mapping[str, Sequence[int]] | None) -> Samples | None:

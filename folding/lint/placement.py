@@ -32,6 +32,9 @@ def placement(graph: Graph) -> Iterator[Finding]:
         yield from _wrong_axis(graph, chain, way)
         yield from _before_padding(graph, chain, way)
         yield from _bias(graph, chain, way)
+    for chain in graph.norms_of_one_channel():
+        way = way_up(graph, graph.steps(chain)[0].data, None)
+        yield from _before_padding(graph, chain, way)
 
 
 def _before(graph: Graph, chain: Chain, way: Way) -> Iterator[Finding]:
@@ -119,7 +122,7 @@ def _bias(graph: Graph, chain: Chain, way: Way) -> Iterator[Finding]:
     places = [(Place(graph, chain.nodes[0]), way.begun), *((p.place, p.axis) for p in private)]
     found = next((place for place, axis in places if _is_bias(place, axis, way)), None)
     if len(private) == len(way.passed) and _is_read_once(way.layer) and not way.is_across:
-        found = found or (way.layer if _has_bias(way.layer) else None)
+        found = found or (way.layer if _has_bias(way.layer, way) else None)
     if found is not None:
         cause = f"{_called(found)} adds a bias, which the normalisation takes away again"
         yield Finding(Code.REDUNDANT_BIAS, graph.name(chain), cause)
@@ -139,15 +142,22 @@ def _is_bias(place: Place, axis: int | None, way: Way) -> bool:
     name = next((n for n in graph.scope.reads[place.node] if n in graph.constants), None)
     if name is None or not _is_vector(graph, name):
         return False
-    dims = graph.constants.dims(name) or ()
-    along = next((at - len(dims) for at, size in enumerate(dims) if size > 1), None)
+    along = _along(graph, name)
     return not way.is_across if axis is None or along is None else along == axis
 
 
-def _has_bias(layer: Place) -> bool:
-    reads = layer.graph.scope.reads[layer.node]
+def _has_bias(layer: Place, way: Way) -> bool:
+    graph, reads = layer.graph, layer.graph.scope.reads[layer.node]
     has_slot = layer.operator in _LAYERS_WITH_BIAS and len(reads) > 2  # noqa: PLR2004 - x, W, B
-    return has_slot and _is_vector(layer.graph, reads[2])
+    if not has_slot or not _is_vector(graph, reads[2]):
+        return False
+    return layer.operator != "Gemm" or _along(graph, reads[2]) == way.channel_axis
+
+
+def _along(graph: Graph, name: str) -> int | None:
+    """The first axis of a constant that is longer than 1, from the right."""
+    dims = graph.constants.dims(name) or ()
+    return next((at - len(dims) for at, size in enumerate(dims) if size > 1), None)
 
 
 def _is_vector(graph: Graph, name: str) -> bool:

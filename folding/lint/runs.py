@@ -8,11 +8,12 @@ a sequence or a graph, whose first axis is no batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto
+from onnx import ModelProto, TensorShapeProto
 
 from folding.equivalence.feeds import Array, Feed, required
 from folding.equivalence.jobs import ModelPlace
@@ -24,6 +25,9 @@ from folding.modelfile import open_model
 #: How many examples a made-up batch has, and seeds of what it is made from.
 _EXAMPLES = 6
 _SEED, _OTHER_SEED = 0, 17
+#: How many axes a batch of images has at least.
+_IMAGES = 4
+_NO_BATCH = "which axis of its inputs is the batch is unknown, so no example was run beside others"
 #: Of the size of an output: what rounding never makes, and what it may make.
 _CHANGED, _SAME = 1e-2, 1e-3
 
@@ -46,7 +50,7 @@ class Trial:
 def tried(trial: Trial) -> dict[str, Any]:
     """What the runs show, as plain data.
 
-    ``random`` and ``dependent`` are outputs; ``unrun`` says why there is nothing to say.
+    ``random`` and ``dependent`` are outputs; ``unrun`` says why there is nothing to say of them.
     """
     place = trial.model
     opening = open_model(
@@ -73,11 +77,13 @@ def _tried(session: Session, proto: ModelProto, trial: Trial) -> dict[str, Any]:
     if random:
         return _answer(random=random)
     inputs = batched(proto, feed)
-    count = min((len(feed[name]) for name in inputs), default=0)
+    if not inputs:
+        return _answer(unrun=_NO_BATCH if feed else "")
+    count = len(feed[inputs[0]])
     outputs = [
         name for name, v in first.items() if np.ndim(v) and len(v) == count and v.dtype.kind == "f"
     ]
-    if count < 2 or not outputs:  # noqa: PLR2004 - one example alone has no others
+    if count == 1 or not outputs:  # One example alone has no others.
         return _answer()
     return _answer(dependent=_dependent(session, feed, first, inputs, outputs))
 
@@ -104,18 +110,22 @@ def _accepted(session: Session, proto: ModelProto, trial: Trial) -> tuple[Feed, 
 def batched(proto: ModelProto, feed: Feed) -> list[str]:
     """The inputs whose first axis is the batch: it is open, and no other axis of any input is.
 
-    Where several are open, one of them may be a length, and it may be the first.
+    Where several are open, one of them may be a length, and it may be the first; where none is, the
+    first may be one too. It is the batch if it is called so, or if it is that of images.
     """
-    found = []
-    for value in required(proto):
-        dims = value.type.tensor_type.shape.dim
-        open_axes = [axis for axis, dim in enumerate(dims) if dim.dim_value <= 0]
-        if any(open_axes):  # Another axis than the first.
-            return []
-        if open_axes:
-            found.append(value.name)
-    sizes = {len(feed[name]) for name in found if name in feed}
-    return found if len(sizes) == 1 else []
+    dims = {v.name: v.type.tensor_type.shape.dim for v in required(proto) if v.name in feed}
+    opened = {
+        n: [at for at, d in enumerate(sizes) if d.dim_value <= 0] for n, sizes in dims.items()
+    }
+    found = [name for name, axes in opened.items() if axes]
+    if not found or any(map(any, opened.values())):  # Another axis than the first.
+        found = [name for name, sizes in dims.items() if _is_of_examples(sizes)]
+    counts = {len(feed[name]) for name in found}
+    return found if len(counts) == 1 else []
+
+
+def _is_of_examples(dims: Sequence[TensorShapeProto.Dimension]) -> bool:
+    return len(dims) >= _IMAGES or (bool(dims) and "batch" in dims[0].dim_param.lower())
 
 
 def _dependent(

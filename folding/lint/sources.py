@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from folding.conversion.job import Product, Statistics
 from folding.lint.finding import Code, Finding
+from folding.lint.graphs import count_of
 from folding.lint.statistics import of_epsilon, of_statistics
 
 Arrays = Mapping[str, npt.NDArray[np.float64]]
@@ -21,6 +22,7 @@ Arrays = Mapping[str, npt.NDArray[np.float64]]
 #: How much of the beginning may be left in an average.
 _WARM = 0.01
 _ROUNDING = 1e-4
+_CORRECT = "train longer, or convert it with --correct-averages, which takes the beginning away"
 
 
 def in_source(product: Product, folder: Path) -> list[Finding]:
@@ -51,7 +53,7 @@ def of_source(statistics: Statistics, arrays: Arrays) -> Iterator[Finding]:
     yield from _of_formula(statistics)
     gamma = arrays.get("gamma")
     if gamma is not None and (gamma == 0).any():
-        cause = f"{int((gamma == 0).sum())} of its {gamma.size} scales are 0"
+        cause = f"its scale is 0 in {count_of(gamma == 0)}"
         yield Finding(Code.NONPOSITIVE_SCALE, at, cause)
 
 
@@ -73,7 +75,8 @@ def _of_average(
             f"after {statistics.steps} steps of momentum {statistics.momentum:g} its statistics"
             f" are {1 - left:.2f} of the true ones and {left:.2f} of what they began with"
         )
-        yield Finding(Code.AVERAGE_BARELY_WARM, statistics.name, cause)
+        advice = _CORRECT if statistics.correctable else ""
+        yield Finding(Code.AVERAGE_BARELY_WARM, statistics.name, cause, advice)
 
 
 def _is_below(

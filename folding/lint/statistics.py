@@ -31,6 +31,7 @@ _DEFAULT_EPSILON = float(np.float32(1e-5))
 _FLOAT32 = 2e-7
 #: A longer run is no normalisation that an exporter took apart.
 _LONGEST = 16
+_KEEP_POSITIVE = "keep gamma positive where a pool stands between it and the layer"
 
 
 class Parts(NamedTuple):
@@ -77,7 +78,7 @@ def of_epsilon(at: str, variance: Numbers, epsilon: float) -> Iterator[Finding]:
         yield Finding(Code.UNUSUAL_EPSILON, at, f"its epsilon is {epsilon:.3g}")
     small = variance < epsilon
     if small.any() and variance.any():
-        cause = f"{count_of(small)} of it vary less than its epsilon of {epsilon:.3g}"
+        cause = f"its variance is less than its epsilon of {epsilon:.3g} in {count_of(small)}"
         yield Finding(Code.EPSILON_DOMINATES, at, cause)
 
 
@@ -118,7 +119,7 @@ def _of_scale(at: str, scale: Numbers | None) -> Iterator[Finding]:
 def _nonpositive(graph: Graph, chain: Chain, gamma: Numbers | None) -> Iterator[Finding]:
     """A scale of 0, whose channel is the same for all data; or a negative one that matters."""
     if gamma is not None and (gamma == 0).any():
-        cause = f"{count_of(np.ravel(gamma == 0))} of it have a scale of 0, so they are constant"
+        cause = f"its scale is 0 in {count_of(np.ravel(gamma == 0))}, so it is constant there"
         yield Finding(Code.NONPOSITIVE_SCALE, graph.name(chain), cause)
     stop = graph.obstacle(chain, (Reason.NEGATIVE_SCALE,))
     if stop is not None:
@@ -126,4 +127,4 @@ def _nonpositive(graph: Graph, chain: Chain, gamma: Numbers | None) -> Iterator[
             f"a scale of it is negative, and so it does not pass {stop.operator} {stop.at!r}"
             " on its way to a layer"
         )
-        yield Finding(Code.NONPOSITIVE_SCALE, graph.name(chain), cause)
+        yield Finding(Code.NONPOSITIVE_SCALE, graph.name(chain), cause, _KEEP_POSITIVE)

@@ -87,7 +87,7 @@ class Way:
         if self.layer is None or self.layer.operator == "Einsum":
             return None
         if self.layer.operator not in _CONVOLUTIONS:
-            return -1
+            return _of_product(self.layer)
         return None if self.rank is None else 1 - self.rank
 
     @property
@@ -148,6 +148,17 @@ def _producer(graph: Graph, name: str) -> Place | str | None:
     return None
 
 
+def _of_product(layer: Place) -> int | None:
+    """Where the channels of a product are: along its rows, if the constant stands on the left."""
+    scope = layer.graph.scope
+    left, right = scope.reads[layer.node][:2]
+    is_left = left in layer.graph.constants
+    if is_left == (right in layer.graph.constants):
+        return None
+    is_vector = len(scope.shape(right) or ()) == 1
+    return -2 if is_left and not is_vector else -1
+
+
 def _note(way: Way, place: Place) -> None:
     """Keep the activation or the pooling that comes first."""
     if not way.is_direct:
@@ -194,13 +205,15 @@ def _moved(made: Shape, read: Shape, axis: int) -> int | None:
     """The axis of the same length with as many elements behind it, if those are known."""
     behind = made[len(made) + axis + 1 :]
     size = made[axis]
-    if size is None or size == 1 or None in behind:
+    if size is None or size == 1 or not all(behind):
         return None
-    count = prod(d or 0 for d in behind)
+    count = _count(behind)
     for other in range(-1, -len(read) - 1, -1):
-        after = read[len(read) + other + 1 :]
-        if None in after:
-            return None
-        if read[other] == size and prod(d or 0 for d in after) == count:
+        if read[other] == size and _count(read[len(read) + other + 1 :]) == count:
             return other
     return None
+
+
+def _count(dims: Shape) -> int:
+    """How many elements there are; 0 if that is not known."""
+    return prod(size or 0 for size in dims)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from folding.conversion.function import Source, frozen, product
-from folding.conversion.job import Job, Kind, Product
+from folding.conversion.job import Job, Kind, Product, Statistics
 from folding.conversion.samples import Array, Feed, Spec
-from folding.errors import BadCall, Unconvertible
+from folding.errors import BadCall, LeftInTraining, Unconvertible
 
 BATCH = Spec((None, 3), "float32")
 FLAG = Spec((), "bool")
@@ -163,11 +163,27 @@ def test_what_learns_is_refused_and_put_back(job: Job) -> None:
             variable.assign(variable.value + 1)
             return super().__call__(*tensors)
 
-    with pytest.raises(Unconvertible, match="'moving_mean' at inference"):
+    with pytest.raises(Unconvertible, match="'moving_mean' at inference") as refused:
         _product(Learning(), job, variables=[variable])
+    assert refused.type is Unconvertible
     with pytest.raises(Unconvertible, match="'moving_mean' at inference"):
         _product(Counting(variable), job, variables=[variable], random=["drop"])
     np.testing.assert_array_equal(variable.value, np.zeros(3))
+
+
+def test_a_refusal_names_the_layers_that_were_left_on(job: Job) -> None:
+    """The normalisations whose variables change, and what draws; the model if no layer is known."""
+    variable = Variable(np.zeros(3), "block/bn_1/moving_mean")
+    norms = [Statistics(name, "statistics-0.npz") for name in ("bn", "bn_1")]
+    with pytest.raises(LeftInTraining) as both:
+        _product(Counting(variable), job, variables=[variable], random=["drop"], statistics=norms)
+    assert [(lint.code, lint.at) for lint in both.value.lints] == [
+        ("BATCH_STATISTICS", "bn_1"),
+        ("RANDOM_AT_INFERENCE", "drop"),
+    ]
+    with pytest.raises(LeftInTraining) as unknown:
+        _product(Random(), job)
+    assert [(lint.code, lint.at) for lint in unknown.value.lints] == [("RANDOM_AT_INFERENCE", "")]
 
 
 def test_sizes_that_a_converter_fixed_are_said(job: Job) -> None:

@@ -25,6 +25,7 @@ PRODUCT = Product(
     (Statistics("bn", "statistics-0.npz", 1e-3, None, "variance_squared", True, 3),),
     declares_normalisation=True,
     warnings=(Warned("A_CODE", "bn", "text"),),
+    lints=(Warned("TRAINING_FLAG", "flag", "cause"),),
 )
 
 
@@ -79,6 +80,8 @@ def put(*path: str | int, value: Any) -> Callable[[Plain], None]:
         put("declares_normalisation", value="yes"),
         put("warnings", 0, "code", value="not a code"),
         put("warnings", 0, "text", value=""),
+        put("lints", 0, "code", value="NO_LINT"),
+        put("lints", value=None),
         put("extra", value=1),
         lambda found: found.pop("unchecked"),
     ],
@@ -105,6 +108,16 @@ def test_a_file_that_is_a_link_is_none(folder: Path, name: str) -> None:
 
     with pytest.raises(Junk):
         read_product(plain(), folder)
+
+
+def test_only_what_is_for_lints_may_be_without_a_model(folder: Path) -> None:
+    """It says so by having no converter."""
+    (folder / MODEL).unlink()
+    for converter, for_lints in (("", False), ("tf2onnx 1", True)):
+        with pytest.raises(Junk, match="no model"):
+            read_product(plain() | {"converter": converter}, folder, for_lints=for_lints)
+
+    assert read_product(plain() | {"converter": ""}, folder, for_lints=True).lints == PRODUCT.lints
 
 
 def test_without_references_there_must_be_a_reason(folder: Path) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from graphs import Net
-from linting import conv, image, normed
+from linting import conv, ended, image, normed
 
-from .test_placement import ACTIVATION, ended
+from .test_placement import ACTIVATION
 
 
 def test_a_gate_is_an_activation() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from graphs import Net
-from linting import codes, image, lints, normed
+from linting import affine, codes, ended, image, lints, normed
 
-from .test_placement import ACTIVATION, AXIS, BIAS, affine, ended
+from .test_placement import ACTIVATION
+from .test_way_up import AXIS, BIAS
 
 
 def biased(net: Net, values: np.ndarray) -> str:

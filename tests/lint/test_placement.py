@@ -6,20 +6,10 @@ from collections.abc import Callable
 
 import pytest
 from graphs import Net
-from linting import codes, conv, image, lints, normed
+from linting import affine, codes, conv, ended, image, lints, normed
 
 ACTIVATION, POOLING = "ACTIVATION_BEFORE_NORM", "POOLING_BEFORE_NORM"
-AXIS, PADDING, BIAS = "WRONG_AXIS", "NORM_BEFORE_PADDING", "REDUNDANT_BIAS"
-
-
-def ended(net: Net, y: str) -> list[str]:
-    """The lints of a model that ends so that nothing can fold down."""
-    return codes(net.model(net.node("Tanh", y)))
-
-
-def affine(net: Net, x: str, *dims: int) -> str:
-    """A normalisation that was taken apart, of parameters of these dimensions."""
-    return net.node("Add", net.node("Mul", x, net.positive(*dims)), net.weight(*dims))
+PADDING = "NORM_BEFORE_PADDING"
 
 
 @pytest.mark.parametrize("operator", ["Elu", "HardSwish", "LeakyRelu", "Relu", "Sigmoid", "Tanh"])
@@ -141,58 +131,6 @@ def test_gamma_and_beta_of_a_layer_norm_are_no_batch_norm() -> None:
     assert ended(net, affine(net, net.node("Div", apart, root), 4)) == []
 
 
-@pytest.mark.parametrize("sizes", [(8, 10), (4, 10), (10, 4)])
-def test_another_axis_than_the_channels_is_found(sizes: tuple[int, int]) -> None:
-    """Even where an image is as wide or high as there are channels."""
-    height, width = sizes
-    for dims in ((width,), (height, 1)):
-        net = Net()
-        y = net.node("Conv", net.input("N", 3, height, width), net.weight(4, 3, 1, 1))
-        assert ended(net, affine(net, y, *dims)) == [AXIS]
-    right = Net()
-    y = right.node("Conv", right.input("N", 3, height, width), right.weight(4, 3, 1, 1))
-    assert ended(right, affine(right, y, 4, 1, 1)) == []
-
-
-def test_the_axis_is_followed_through_what_moves_it() -> None:
-    """A Transpose makes the last axis the channels, a Reshape may keep them."""
-    for dims, expected in (((4,), []), ((6, 1), [AXIS])):
-        net = Net()
-        y = net.node("Transpose", conv(net, image(net)), perm=[0, 2, 3, 1])
-        assert ended(net, affine(net, y, *dims)) == expected
-    flat = Net()
-    y = flat.node("Reshape", conv(flat, image(flat)), flat.integers(0, 4, 36))
-    assert ended(flat, affine(flat, y, 4, 1)) == []
-    features = Net()
-    y = features.node("Reshape", conv(features, image(features)), features.integers(0, -1))
-    assert ended(features, affine(features, y, 4 * 36)) == []
-
-
-def test_a_dense_layer_has_its_channels_last() -> None:
-    """In a batch of sequences, too."""
-    for dims, expected in (((5,), []), ((7, 1), [AXIS])):
-        net = Net()
-        y = net.node("MatMul", net.input("N", 7, 3), net.weight(3, 5))
-        assert ended(net, affine(net, y, *dims)) == expected
-
-
-def test_the_channels_are_followed_where_the_axis_is_not() -> None:
-    """A dense layer of sequences is one of rows for some converters, which then are taken apart."""
-    for dims, expected in (((5,), [BIAS]), ((7, 1), [AXIS])):
-        net = Net()
-        rows = net.node("Reshape", net.input("N", 7, 3), net.integers(-1, 3))
-        y = net.node("MatMul", rows, net.weight(3, 5))
-        y = net.node("Reshape", y, net.integers(-1, 7, 5))
-        y = net.node("Add", y, net.weight(5))
-        assert ended(net, affine(net, y, *dims)) == expected
-    moved = Net()
-    rows = moved.node("Reshape", moved.input("N", 7, 3), moved.integers(-1, 3))
-    y = moved.node("MatMul", rows, moved.weight(3, 5))
-    y = moved.node("Reshape", y, moved.integers(-1, 7, 5))
-    y = moved.node("Transpose", y, perm=[1, 2, 0])
-    assert ended(moved, affine(moved, y, 5, 1)) == []
-
-
 def padded(net: Net, y: str, pads: list[int]) -> list[str]:
     return codes(net.model(conv(net, y, inner=3, pads=pads)))
 
@@ -206,6 +144,31 @@ def test_a_normalised_input_before_padding_is_found() -> None:
     y = normed(apart, image(apart), 3)
     y = apart.node("Pad", y, apart.integers(0, 0, 1, 1, 0, 0, 1, 1))
     assert padded(apart, y, [0] * 4) == [PADDING]
+
+
+@pytest.mark.parametrize("dims", [(1,), (1, 1, 1)])
+def test_a_normalised_input_of_one_channel_before_padding_is_found(dims: tuple[int, ...]) -> None:
+    """Its scale and shift are mere numbers; by their names they were trained."""
+    for named, channels, expected in (
+        ("batchnorm/", 1, [PADDING]),
+        ("", 1, []),
+        ("batchnorm", 3, []),
+    ):
+        net = Net()
+        y = net.node("Mul", image(net, channels), net.positive(*dims), name=f"{named}mul")
+        y = net.node("Add", y, net.weight(*dims), name=f"{named}add")
+        y = net.node("Conv", y, net.weight(4, channels, 3, 3), pads=[1] * 4)
+        assert codes(net.model(y)) == expected
+    last = Net()
+    y = last.node("Mul", last.input("N", 8, 8, 1), last.positive(*dims), name="batchnorm/mul")
+    y = last.node("Add", y, last.weight(*dims), name="batchnorm/add")
+    y = last.node("Transpose", y, perm=[0, 3, 1, 2])
+    y = last.node("Conv", y, last.weight(4, 1, 3, 3), pads=[1] * 4)
+    assert codes(last.model(y)) == [PADDING]
+    scaled = Net()
+    y = scaled.node("Mul", image(scaled, 1), scaled.positive(*dims), name="batchnorm/mul")
+    y = scaled.node("Conv", y, scaled.weight(4, 1, 3, 3), pads=[1] * 4)
+    assert codes(scaled.model(y)) == []
 
 
 def test_how_data_are_prepared_is_silent() -> None:

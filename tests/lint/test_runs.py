@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from files import save
 from graphs import Net
-from linting import normed
+from linting import conv, normed
 from onnx import ModelProto
 
 import folding
@@ -66,9 +66,41 @@ def test_what_may_be_a_length_is_no_batch(tmp_path: Path) -> None:
     """With two open axes the first may be either; with none there is no telling."""
     net = Net()
     y = net.node("MatMul", net.input("T", "N", 5), net.weight(5, 4))
-    assert ran(net.model(centred(net, y)), tmp_path)["dependent"] == []
     fixed = Net()
-    assert ran(fixed.model(centred(fixed, dense(fixed, 6))), tmp_path)["dependent"] == []
+    for model in (
+        net.model(centred(net, y)),
+        fixed.model(centred(fixed, dense(fixed, 6))),
+    ):
+        found = ran(model, tmp_path)
+        assert found["dependent"] == []
+        assert found["unrun"].startswith("which axis of its inputs is the batch is unknown")
+
+
+@pytest.mark.parametrize("dims", [(4, 3, 8, 8), ("N", 3, "H", "W"), (2, 3, "H", 8)])
+def test_the_first_axis_of_images_is_their_batch(
+    dims: tuple[int | str, ...], tmp_path: Path
+) -> None:
+    """Though it is fixed, or height and width are open as well."""
+    net = Net()
+    y = conv(net, net.input(*dims))
+    out, plain = centred(net, y), net.node("Relu", y)
+    found = ran(net.model(out, plain), tmp_path)
+    assert (found["dependent"], found["unrun"]) == ([out], "")
+
+
+def test_a_fixed_batch_of_one_has_no_others(tmp_path: Path) -> None:
+    """So nothing can hang on them."""
+    net = Net()
+    found = ran(net.model(centred(net, conv(net, net.input(1, 3, 8, 8)))), tmp_path)
+    assert (found["dependent"], found["unrun"]) == ([], "")
+
+
+def test_an_axis_that_is_called_batch_is_one(tmp_path: Path) -> None:
+    """Beside a length that is open, too."""
+    for name, expected in (("batch_size", True), ("T", False)):
+        net = Net()
+        out = centred(net, net.node("MatMul", net.input(name, "N", 5), net.weight(5, 4)))
+        assert ran(net.model(out), tmp_path)["dependent"] == [out] * expected
 
 
 def test_inputs_of_several_sizes_have_no_batch_in_common(tmp_path: Path) -> None:
@@ -141,6 +173,12 @@ def test_what_cannot_be_run_is_said_to_be_unrun(tmp_path: Path) -> None:
     found = lint(save(model, tmp_path / "m.onnx"))
     assert [finding.code.name for finding in found.findings] == ["RANDOM_AT_INFERENCE"]
     assert found.unrun == "RandomNormalLike is random"
+
+
+def test_a_live_model_is_no_source() -> None:
+    """It is said what to do with it."""
+    with pytest.raises(folding.BadCall, match="the source is a ModelProto, and lint takes a path"):
+        lint(Net().model())  # type: ignore[arg-type]
 
 
 def test_shapes_and_inputs_must_fit(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from graphs import Net
-from linting import conv, image
+from linting import conv, image, normed
 from onnx import TensorProto
 
 from folding.conversion.job import Port, Product, Statistics
@@ -24,6 +24,9 @@ ARRAYS = {
     "mean": np.array([0.5, -1.0]),
     "variance": np.array([2.0, 0.5]),
 }
+
+
+NEW = ARRAYS | {"variance": np.array([2.0, 0.75])}
 
 
 def codes(statistics: Statistics = SOUND, **changed: object) -> list[str]:
@@ -73,6 +76,13 @@ def test_statistics_that_were_trained_before_the_steps_are_silent() -> None:
     tuned = replace(SOUND, steps=30)
     assert codes(tuned) == []
     assert codes(replace(tuned, averages_from_zero=True)) == ["AVERAGE_BARELY_WARM"]
+
+
+def test_only_what_can_be_corrected_is_told_to_be() -> None:
+    """Those of a layer of Keras or PyTorch cannot."""
+    for correctable in (True, False):
+        (found,) = of_source(replace(SOUND, steps=120, correctable=correctable), NEW)
+        assert ("--correct-averages" in found.remedy) is correctable
 
 
 def test_how_warm_it_is_is_said() -> None:
@@ -138,6 +148,21 @@ def test_what_source_and_graph_say_is_said_once(tmp_path: Path) -> None:
         ("STATISTICS_AT_INITIAL", True),
         ("ACTIVATION_BEFORE_NORM", False),
     ]
+
+
+def test_a_negative_scale_is_said_beside_a_zero_of_another_layer(tmp_path: Path) -> None:
+    """The code is the same, the matter is not; the zero that both say of is said once."""
+    save(tmp_path, gamma=np.array([0.0, 1.0, 1.0, 1.0]))
+    net = Net()
+    pooled = net.node("MaxPool", conv(net, image(net)), kernel_shape=[2, 2])
+    y = normed(net, pooled, gamma=np.array([-1.0, 1.0, 1.0, 1.0]))
+    y = conv(net, net.node("Tanh", y), inner=4)
+    y = net.node("Tanh", normed(net, y, gamma=np.array([0.0, 1.0, 1.0, 1.0])))
+    model = tmp_path / "model.onnx"
+    model.write_bytes(net.model(y).SerializeToString())
+    found = of_product(product(SOUND), model, Request(), run=False).findings
+    causes = [f.cause for f in found if f.code.name == "NONPOSITIVE_SCALE"]
+    assert [cause.split()[-1] for cause in causes] == ["channels", "layer"]
 
 
 @pytest.mark.parametrize(

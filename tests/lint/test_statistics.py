@@ -61,6 +61,20 @@ def test_an_epsilon_above_a_variance_is_found() -> None:
     assert one(var=np.array([2e-3, 1.0, 1.0, 1.0]), epsilon=1e-3) == []
 
 
+def test_how_many_channels_it_is_is_said() -> None:
+    """In a clause that is right for one, some and all."""
+    for changed, expected in (
+        (
+            {"var": np.full(4, 1e-6)},
+            "its variance is less than its epsilon of 1e-05 in every channel",
+        ),
+        ({"gamma": np.array([0.0, 1.0, 1.0, 1.0])}, "its scale is 0 in 1 of 4 channels, "),
+    ):
+        net = Net()
+        (found,) = lints(net.model(net.node("Relu", normed(net, conv(net, image(net)), **changed))))
+        assert found.cause.startswith(expected)
+
+
 def apart(scale: np.ndarray, *, shift: bool = True) -> list[str]:
     """The lints of a normalisation that an exporter took apart."""
     net = Net()

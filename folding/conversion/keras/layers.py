@@ -27,12 +27,12 @@ def is_stateful(layer: Any) -> bool:
 
 def is_told_to_train(model: Any) -> bool:
     """Whether a layer was called with ``training=True``, and not only does so if nobody says."""
-    return any(
-        arguments.get("training") is True
-        for layer in all_layers(model)
-        if not _trains_untold(layer)
-        for arguments in _given(layer)
-    )
+    return any(is_told(layer) for layer in all_layers(model) if not _trains_untold(layer))
+
+
+def is_told(layer: Any) -> bool:
+    """Whether a layer was called with ``training=True``."""
+    return any(arguments.get("training") is True for arguments in _given(layer))
 
 
 def _given(layer: Any) -> Iterator[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from folding.conversion.pytorch.norms import Norm, arrays_of, name_of
+from folding.conversion.pytorch.norms import Norm, arrays_of, name_of, steps_in
 
 _INSTANCE = "aten::instance_norm"
 _UPDATING = ("aten::_batch_norm_with_update", "aten::_batch_norm_with_update_functional")
@@ -98,7 +98,8 @@ def norms_of_program(program: Any) -> Iterator[Norm]:
             if given.get(slot) is not None
         }
         name = _name(program, node, number)
-        yield Norm(name, arrays_of(tensors), given["eps"], given["momentum"])
+        steps = steps_in(values, name)
+        yield Norm(name, arrays_of(tensors), given["eps"], given["momentum"], steps)
 
 
 def _arguments(node: Any) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from inspect import Parameter, Signature, signature
 from typing import Any
 
+from folding.conversion.left_on import draws, normalises_by_batch
 from folding.conversion.pytorch.calls import Call, Leaf, key_text, spec_of
 from folding.conversion.pytorch.runs import failures, first_line
 from folding.conversion.samples import Feed, Spec
@@ -45,6 +46,15 @@ def mode_warnings(module: Any, title: str) -> list[Warned]:
         return []
     text = "it is in training mode, and was converted as it is after model.eval()"
     return [Warned("TRAINING_MODE", names[0] or title, text)]
+
+
+def training_lints(script: Any) -> Iterator[Warned]:
+    """What the layers of a scripted module do in training mode, which it was saved in."""
+    for name, layer in script.named_modules():
+        if layer.training and getattr(layer, "running_mean", None) is not None:
+            yield normalises_by_batch(name)
+        elif layer.training and "Dropout" in layer.original_name:
+            yield draws(name)
 
 
 def plain(module: Any) -> Any:

@@ -11,6 +11,7 @@ from folding.conversion.pytorch.calls import as_array
 from folding.conversion.samples import Array, write_statistics
 
 _MEAN, _VARIANCE = "running_mean", "running_var"
+_STEPS = "num_batches_tracked"
 _KEYS = {"gamma": "weight", "beta": "bias", "mean": _MEAN, "variance": _VARIANCE}
 
 
@@ -33,15 +34,22 @@ def norms_of_module(module: Any) -> Iterator[Norm]:
         if isinstance(layer, _NormBase):
             arrays = arrays_of({key: getattr(layer, slot) for key, slot in _KEYS.items()})
             if isinstance(layer, _BatchNorm) or "mean" in arrays:
-                steps = layer.num_batches_tracked
-                # It is 0 as well where the statistics are from a file that did not have it.
-                count = int(steps) or None if steps is not None else None
-                yield Norm(name, arrays, layer.eps, layer.momentum, count)
+                steps = steps_in({_STEPS: layer.num_batches_tracked}, "")
+                yield Norm(name, arrays, layer.eps, layer.momentum, steps)
 
 
 def arrays_of(tensors: Mapping[str, Any]) -> dict[str, Array]:
     """The arrays of those that there are."""
     return {key: as_array(tensor) for key, tensor in tensors.items() if tensor is not None}
+
+
+def steps_in(buffers: Mapping[str, Any], name: str) -> int | None:
+    """How often a normalisation has updated its statistics, which is among some buffers.
+
+    It is 0 as well where the statistics are from a file that did not have it.
+    """
+    steps = buffers.get(f"{name}.{_STEPS}" if name else _STEPS)
+    return None if steps is None else int(steps) or None
 
 
 def is_declared(names: Iterable[str]) -> bool:

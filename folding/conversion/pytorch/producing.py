@@ -40,6 +40,7 @@ class Origin:
     heard: Sequence[WarningMessage]
     program: Any = None
     warnings: list[Warned] = field(default_factory=list)
+    lints: Sequence[Warned] = ()
 
 
 def produce(origin: Origin, job: Job) -> Product:
@@ -63,6 +64,7 @@ def produce(origin: Origin, job: Job) -> Product:
         statistics=norms.written(job, origin.norms),
         declares_normalisation=origin.is_declared,
         warnings=(*origin.warnings, *way.warnings, *runs.warnings, *_traced(origin.heard)),
+        lints=origin.lints,
     )
 
 

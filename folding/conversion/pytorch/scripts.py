@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from folding.conversion.pytorch.calls import Call, Leaf
-from folding.conversion.pytorch.norms import Norm, arrays_of, name_of
+from folding.conversion.pytorch.norms import Norm, arrays_of, name_of, steps_in
 from folding.conversion.samples import Feed
 from folding.errors import BadCall
 
@@ -28,7 +28,8 @@ def norms_of_script(module: Any) -> Iterator[ScriptNorm]:
     """The batch normalisations of a module in evaluation mode, and others that have statistics."""
     import torch
 
-    names = {tensor.data_ptr(): name for name, tensor in module.named_buffers()}
+    buffers = dict(module.named_buffers())
+    names = {tensor.data_ptr(): name for name, tensor in buffers.items()}
     graph = torch.jit.freeze(module, optimize_numerics=False).graph
     nodes = (*graph.findAllNodes(_BATCH_NORM), *graph.findAllNodes(_INSTANCE_NORM))
     for number, node in enumerate(nodes):
@@ -38,7 +39,8 @@ def norms_of_script(module: Any) -> Iterator[ScriptNorm]:
         if mean is None and node.kind() == _INSTANCE_NORM:
             continue
         name = name_of("" if mean is None else names.get(mean.data_ptr(), ""), number)
-        norm = Norm(name, arrays_of(tensors), values[_EPSILON], values[_MOMENTUM])
+        steps = steps_in(buffers, name)
+        norm = Norm(name, arrays_of(tensors), values[_EPSILON], values[_MOMENTUM], steps)
         yield ScriptNorm(norm, is_trained=mean is not None and values[_TRAINING] is True)
 
 

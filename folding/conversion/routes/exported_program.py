@@ -11,13 +11,14 @@ from typing import Any
 from warnings import WarningMessage
 
 from folding.conversion.job import Job, Product
+from folding.conversion.left_on import normalises_by_batch
 from folding.conversion.pytorch import aten
 from folding.conversion.pytorch.calls import Call, Leaf, spec_of
 from folding.conversion.pytorch.norms import is_declared
 from folding.conversion.pytorch.producing import Origin, produce
 from folding.conversion.pytorch.quiet import quiet
 from folding.conversion.pytorch.trusting import loaded, require_trust
-from folding.errors import BadCall, BadModel
+from folding.errors import BadCall, LeftInTraining
 
 #: The name under which training mode is frozen.
 TRAINING = "training"
@@ -56,7 +57,7 @@ def _settle_mode(job: Job, program: Any, frozen: dict[str, Any]) -> None:
             " batch at hand and updates its statistics"
         )
         hint = "Export it after model.eval(), or freeze its mode with --freeze training=false."
-        raise BadModel(text, hint=hint)
+        raise LeftInTraining(text, [normalises_by_batch(name) for name in trained], hint=hint)
 
 
 def call_of(program: Any) -> Call:

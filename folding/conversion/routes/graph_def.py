@@ -16,7 +16,7 @@ from folding.conversion.job import MODEL, Job, Port, Product
 from folding.conversion.tf1.correcting import with_corrected
 from folding.conversion.tf1.inference import Inference, inference
 from folding.conversion.tf1.loading import Loaded, loaded
-from folding.conversion.tf1.nodes import Tensor, first_line, plain
+from folding.conversion.tf1.nodes import Tensor, first_line, parsed, plain
 from folding.conversion.tf1.outputs import chosen_outputs
 from folding.conversion.tf1.randomness import is_random
 from folding.conversion.tf1.references import write_references
@@ -59,6 +59,7 @@ def run(job: Job) -> Product:
         statistics,
         bool(statistics) or declares_normalisation(source.graph),
         warnings,
+        tuple(_exposed(job, found)),
     )
 
 
@@ -122,6 +123,16 @@ def _warnings(found: Inference) -> Iterator[Warned]:
     for name, value in found.defaults.items():
         text = f"{name!r} is its default, {_shown(value)}; --freeze {name}=VALUE sets it otherwise"
         yield Warned("INPUT_FROZEN", name, text)
+
+
+def _exposed(job: Job, found: Inference) -> Iterator[Warned]:
+    """The lints of flags that callers of the graph have to set, unless the user has frozen them."""
+    frozen = {parsed(name).node for name in job.freeze}
+    for name, value in found.flags.items():
+        if name in frozen:
+            continue
+        cause = f"it decides what is computed, and at inference it is {_shown(value)}"
+        yield Warned("TRAINING_FLAG", name, cause)
 
 
 def _shown(value: Any) -> str:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 from folding.conversion.job import Job, Product
-from folding.conversion.pytorch.modules import at_inference, mode_warnings, specs_of
+from folding.conversion.left_on import normalises_by_batch
+from folding.conversion.pytorch.modules import at_inference, mode_warnings, specs_of, training_lints
 from folding.conversion.pytorch.norms import is_declared
 from folding.conversion.pytorch.producing import Origin, produce
 from folding.conversion.pytorch.quiet import quiet
 from folding.conversion.pytorch.scripts import call_of_script, norms_of_script
 from folding.conversion.pytorch.trusting import loaded, require_trust, samples_of
-from folding.errors import BadModel
+from folding.errors import LeftInTraining
 
 
 def run(job: Job) -> Product:
@@ -49,13 +50,14 @@ def convert_script(module: Any, job: Job, title: str) -> Product:
     with quiet() as heard:
         copy = at_inference(module)
         norms = tuple(norms_of_script(copy))
-        for found in norms:
-            if found.is_trained:
-                text = (
-                    f"{title} was traced in training mode: {found.norm.name!r} normalises by the"
-                    " batch at hand and updates its statistics"
-                )
-                raise BadModel(text, hint="Trace it again after model.eval().")
+        trained = [found.norm.name for found in norms if found.is_trained]
+        if trained:
+            text = (
+                f"{title} was traced in training mode: {trained[0]!r} normalises by the"
+                " batch at hand and updates its statistics"
+            )
+            lints = [normalises_by_batch(name) for name in trained]
+            raise LeftInTraining(text, lints, hint="Trace it again after model.eval().")
         call = call_of_script(copy, given, job.freeze)
         origin = Origin(
             title=title,
@@ -66,5 +68,6 @@ def convert_script(module: Any, job: Job, title: str) -> Product:
             specs=specs_of(call),
             heard=heard,
             warnings=mode_warnings(module, title),
+            lints=tuple(training_lints(module)),
         )
         return produce(origin, job)

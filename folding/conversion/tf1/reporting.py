@@ -38,6 +38,7 @@ def write_all(job: Job, loaded: Loaded, inference: Inference) -> list[Statistics
                 found.formula,
                 averages.began_at_zero(variance),
                 averages.steps,
+                correctable=loaded.checkpoint is not None,
             )
         )
     return told

@@ -38,14 +38,18 @@ def test_random_numbers_at_inference_are_refused(
     name: str, layer: str, way: str, suffix: str, converted: Converted
 ) -> None:
     """Dropout or noise with training=True gives no two equal outputs, so there is none to keep."""
-    _refused(converted(way, name + suffix), "Unconvertible", "random numbers", layer)
+    answer = converted(way, name + suffix)
+    _refused(answer, "LeftInTraining", "random numbers", layer)
+    assert answer.said["lints"] == [["RANDOM_AT_INFERENCE", layer]]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("way", WAYS)
 def test_live_batch_statistics_are_refused(way: str, suffix: str, converted: Converted) -> None:
     """A batch norm with training=True learns whenever it is run."""
-    _refused(converted(way, f"norm_on{suffix}"), "Unconvertible", "moving_mean", "at inference")
+    answer = converted(way, f"norm_on{suffix}")
+    _refused(answer, "LeftInTraining", "moving_mean", "at inference")
+    assert [code for code, _ in answer.said["lints"]] == ["BATCH_STATISTICS"]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -211,8 +215,9 @@ def test_live_models_are_converted_and_left_alone(
         Answer(tmp_path / name, said[name]).folded()
         assert len(said[name]["references"]) == 3  # At a batch of 1, 3 and 8.
     assert [port["source"] for port in said["dictionary"]["outputs"]] == ["p", "q"]
-    assert said["learns"] == ["Unconvertible", "unchanged"]
-    assert said["told"][0] == said["stateful"][0] == "Unconvertible"
+    assert said["learns"] == ["LeftInTraining", "unchanged"]
+    assert said["told"][0] == "LeftInTraining"
+    assert said["stateful"][0] == "Unconvertible"
     assert "changes" in said["stateful"][1]
     assert said["uncalled"][0] == "BadCall"
     assert "Call it once" in said["uncalled"][2]

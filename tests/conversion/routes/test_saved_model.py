@@ -97,5 +97,6 @@ def test_half_a_saved_model_is_refused(modules: Path, ask: Ask, tmp_path: Path) 
 def test_live_statistics_are_refused(saved: Saved, ask: Ask) -> None:
     """A SavedModel whose batch norm was called with training=True learns as it is run."""
     (answer,) = ask("saved_model", [{"source": saved("tf_keras") / "norm_on.model"}])
-    assert answer.said["error"] == "Unconvertible"
+    assert answer.said["error"] == "LeftInTraining"
     assert "moving_mean" in answer.said["message"]
+    assert [code for code, _ in answer.said["lints"]] == ["BATCH_STATISTICS"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import folding
+from folding.errors import LeftInTraining
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.filterwarnings("ignore")]
 
@@ -69,9 +70,10 @@ def test_a_program_saved_in_training_mode_is_refused(tmp_path: Path) -> None:
     import torch_models
 
     module = torch_models.train(torch_models.NETWORKS["classic"].build(), (1, 8, 8))
-    with pytest.raises(folding.BadModel, match=r"saved in training mode: '1'") as refused:
+    with pytest.raises(LeftInTraining, match=r"saved in training mode: '1'") as refused:
         torch_files.of_program(tmp_path, module, torch_files.rows((1, 8, 8)))
     assert "--freeze training=false" in refused.value.hint
+    assert [lint.at for lint in refused.value.lints] == ["1", "5", "9"]
 
 
 def test_a_program_saved_in_training_mode_has_an_inference_form(tmp_path: Path) -> None:
@@ -143,8 +145,9 @@ def test_a_trace_in_training_mode_is_refused(tmp_path: Path) -> None:
     import torch_models
 
     module = torch_models.train(torch_models.NETWORKS["classic"].build(), (1, 8, 8))
-    with pytest.raises(folding.BadModel, match=r"traced in training mode: '1'"):
+    with pytest.raises(LeftInTraining, match=r"traced in training mode: '1'") as refused:
         torch_files.of_trace(tmp_path, module, torch_files.rows((1, 8, 8)))
+    assert [lint.at for lint in refused.value.lints] == ["1", "5", "9"]
 
 
 def test_a_script_in_training_mode_is_put_in_evaluation_mode(tmp_path: Path) -> None:
@@ -156,6 +159,10 @@ def test_a_script_in_training_mode_is_put_in_evaluation_mode(tmp_path: Path) -> 
     array = torch_files.rows((1, 8, 8))
     task, product = torch_files.of_scripting(tmp_path, module, array)
     assert "TRAINING_MODE" in [warning.code for warning in product.warnings]
+    lints = {lint.at: lint.code for lint in product.lints}
+    assert lints == dict.fromkeys(("1", "5", "9"), "BATCH_STATISTICS") | {
+        "11": "RANDOM_AT_INFERENCE"
+    }
     torch_files.check(task, product)
     found = torch_files.outputs_of(task.folder / "model.onnx", {"input": array})
     torch_files.assert_close(found["output"], torch_models.computed(module.eval(), array))

@@ -88,6 +88,8 @@ class TestEveryProgram:
         told = [(warned.code, warned.at) for warned in program(name, kind).product.warnings]
         has_flag = PROGRAMS[name].flag in {DEFAULT, PLAIN} and name not in BARE
         assert told == ([("INPUT_FROZEN", "training")] if has_flag else [])
+        lints = [(lint.code, lint.at) for lint in program(name, kind).product.lints]
+        assert lints == ([("TRAINING_FLAG", "training")] if has_flag else [])
 
     def test_nothing_of_training_is_left(self, name: str, kind: Kind, program: Made) -> None:
         """No control flow and no random numbers are in the file, unless the program has them."""
