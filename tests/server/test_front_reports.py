@@ -60,8 +60,9 @@ def test_many_who_ask_for_a_long_report_take_little(tmp_path: Path) -> None:
             assert server.process.memory_info().rss < 200 * MIB
             assert health(server) == 1
         again = ask(stubs[0].Explain, pb.ExplainRequest, header)
-        for call in calls:
-            call.cancel()
+        given = [reply.report for call in calls for reply in call if reply.HasField("report")]
 
-    assert (again.report.cached, again.report.cut) == (True, True)
+    assert again.report.cached
     assert again.files == first.files
+    assert len(given) == len(calls)
+    assert any(report.cut for report in given)  # Those that were there beside many others.
