@@ -86,6 +86,7 @@ def test_a_state_dict_is_refused_with_what_to_save_instead(tmp_path: Path) -> No
         with pytest.raises(BadCall, match="is a pickle") as caught:
             kind_of(path)
         assert "torch.export" in caught.value.hint
+        assert "folding.convert." in caught.value.hint
 
 
 def test_a_tflite_file_has_its_mark_after_four_bytes(tmp_path: Path) -> None:
@@ -251,3 +252,10 @@ def test_without_permission_the_reason_is_told(
 
     with pytest.raises(StorageFailed, match=r"cannot read .*m\.keras': Permission denied"):
         kind_of(archive(tmp_path / "m.keras", *KERAS))
+
+
+def test_a_saved_model_as_text_is_refused(tmp_path: Path) -> None:
+    file(tmp_path, "saved_model.pbtxt", b"saved_model_schema_version: 1")
+
+    with pytest.raises(BadCall, match="is a SavedModel as text"):
+        kind_of(tmp_path)
