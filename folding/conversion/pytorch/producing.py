@@ -111,8 +111,8 @@ def _fixed(inputs: Mapping[str, Array]) -> list[Warned]:
     if not sizes:
         return []
     text = (
-        f"the model takes batches of {max(sizes)} only, as it was exported or traced;"
-        " export it with an open first axis if it is to take others"
+        f"the converted model takes batches of {max(sizes)} only, as it was exported, traced or"
+        " run to be converted; export it with an open first axis if it is to take others"
     )
     return [Warned("BATCH_FIXED", next(iter(inputs)), text)]
 
