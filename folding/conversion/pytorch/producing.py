@@ -15,7 +15,7 @@ from folding.conversion.pytorch.norms import Norm
 from folding.conversion.pytorch.runs import Runs, chosen, record, write_runs
 from folding.conversion.pytorch.tracing import trace
 from folding.conversion.pytorch.translating import Untranslated, Written, translate
-from folding.conversion.samples import Array, Spec, sample_inputs
+from folding.conversion.samples import Array, Spec, further_inputs, sample_inputs
 from folding.errors import Unconvertible
 from folding.plan import Warned
 
@@ -51,7 +51,8 @@ def produce(origin: Origin, job: Job) -> Product:
     """
     import torch
 
-    runs = record(origin.title, origin.module, origin.call, sample_inputs(job, origin.specs))
+    feeds, further = sample_inputs(job, origin.specs), further_inputs(job, origin.specs)
+    runs = record(origin.title, origin.module, origin.call, feeds, further)
     way, written = _carried_out(origin, job, runs)
     return Product(
         framework=f"torch {torch.__version__}",
