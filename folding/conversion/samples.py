@@ -92,10 +92,10 @@ def _further(usual: Array, rng: np.random.Generator) -> Array:
         return rng.integers(0, 2, usual.shape).astype(bool)
     if usual.dtype.kind not in "iu":
         return usual
-    range_ = np.iinfo(usual.dtype)
+    limits = np.iinfo(usual.dtype)
     near, far = (rng.integers(-most, most + 1, usual.shape) for most in (_NEAR, _FAR))
     numbers = np.where(rng.integers(0, 2, usual.shape), near, far)
-    return np.clip(numbers, range_.min, range_.max).astype(usual.dtype)
+    return np.clip(numbers, limits.min, limits.max).astype(usual.dtype)
 
 
 def has_numbers_alone(values: npt.ArrayLike) -> bool:
