@@ -252,10 +252,3 @@ def test_without_permission_the_reason_is_told(
 
     with pytest.raises(StorageFailed, match=r"cannot read .*m\.keras': Permission denied"):
         kind_of(archive(tmp_path / "m.keras", *KERAS))
-
-
-def test_a_saved_model_as_text_is_refused(tmp_path: Path) -> None:
-    file(tmp_path, "saved_model.pbtxt", b"saved_model_schema_version: 1")
-
-    with pytest.raises(BadCall, match="is a SavedModel as text"):
-        kind_of(tmp_path)

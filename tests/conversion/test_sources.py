@@ -144,3 +144,10 @@ def test_a_link_out_of_a_saved_model_needs_trust(tmp_path: Path, linked: str) ->
         return
     with pytest.raises(BadCall, match=f"{linked}' is a link that leaves the folder"):
         opened_source(str(path), trust=False)
+
+
+def test_a_saved_model_as_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pbtxt").write_text("saved_model_schema_version: 1")
+
+    with pytest.raises(BadCall, match="is a SavedModel as text"):
+        opened_source(str(tmp_path), trust=False)

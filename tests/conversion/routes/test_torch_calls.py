@@ -246,25 +246,3 @@ def test_the_oldest_and_the_newest_operator_set_are_written(
     task, _ = torch_files.ROUTES[route](tmp_path, module, array, opset=opset)
     (found,) = onnx.load_model(task.folder / "model.onnx").opset_import
     assert found.version == opset
-
-
-def test_whole_numbers_below_zero_are_compared_where_they_are_taken(tmp_path: Path) -> None:
-    """Indices are not, and nobody is told."""
-    import torch
-    import torch_files
-
-    from folding.conversion.routes import exported_program
-
-    class Divided(torch.nn.Module):  # type: ignore[misc]
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x // 3
-
-    embedding = torch.nn.Embedding(5, 2).eval()
-    for number, (module, count) in enumerate(((Divided().eval(), 4), (embedding, 3))):
-        path = tmp_path / f"net{number}.pt2"
-        torch_files.save_program(path, module, torch.ones((4, 6), dtype=torch.int64))
-        task = torch_files.job(tmp_path, path, Kind.EXPORTED_PROGRAM)
-        product = exported_program.run(task)
-        assert len(product.references) == count
-        torch_files.check_references(task, product, task.folder / "model.onnx")
-        assert not product.warnings
