@@ -128,7 +128,7 @@ class Comparison:
         batches, worst = [], dict[str, OutputFacts]()
         for path in self._task.references:
             batch, found = self._compared(path)
-            batches += [] if batch is None else [batch]
+            batches += [] if batch is None or batch in batches else [batch]
             for facts in found:
                 before = worst.setdefault(facts.name, facts)
                 worst[facts.name] = max(before, facts, key=_rank)

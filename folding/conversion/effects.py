@@ -32,7 +32,7 @@ def require_contained(
         trust: whether the source may do what it likes.
         loads_all: whether TensorFlow gets all of it, not what is run alone. Inferring shapes, it
             evaluates what keeps no state, for nobody.
-        allows: which nodes are no reason to refuse it, whatever they do.
+        allows: which nodes of the graph itself are no reason to refuse it, whatever they do.
 
     Raises:
         BadCall: it does.
@@ -41,8 +41,8 @@ def require_contained(
         return
     functions = {found.signature.name for found in graph_def.library.function}
     evaluated = (node for node in _nodes(graph_def) if loads_all and not keeps_state(node))
-    for node in _run(graph_def, starts, evaluated):
-        is_known = node.op in functions or (allows is not None and allows(node))
+    for node, is_own in _run(graph_def, starts, evaluated):
+        is_known = node.op in functions or (is_own and allows is not None and allows(node))
         if not is_known and not is_contained(node):
             text = f"{name!r} may use files, the network or foreign code when it is run: its node"
             hint = "Convert it with --trust if you know who made it: it is run to compare results."
@@ -52,7 +52,7 @@ def require_contained(
 def is_restoring(node: Any, file_name: str) -> bool:
     """Whether a node brings in arrays of the checkpoint that one tensor names."""
     restores = node.op in ("Restore", "RestoreSlice", "RestoreV2")
-    return restores and _node_of(node.input[0]) == _node_of(file_name)
+    return restores and [*map(_whole, node.input[:1])] == [_whole(file_name)]
 
 
 def run_alone(graph_def: Any, starts: Iterable[str]) -> Any:
@@ -80,8 +80,10 @@ def _run(
     others: Iterable[Any] = (),
     *,
     seen: set[str] | None = None,
-) -> Iterator[Any]:
+) -> Iterator[tuple[Any, bool]]:
     """The nodes that are run with some, whatever a condition says, in functions as well.
+
+    Each comes with whether it is known to be one of the graph itself, and not of a function.
 
     ``others`` are nodes that are run besides, with the functions that they call. ``seen`` gets the
     names of all nodes and functions that are run.
@@ -92,7 +94,7 @@ def _run(
     wanted = [_node_of(start) for start in starts]
     seen = set[str]() if seen is None else seen
     for node in others:
-        yield node
+        yield node, False
         wanted.extend(_called(node, functions))
     while wanted:
         name = wanted.pop()
@@ -103,10 +105,12 @@ def _run(
         if name in functions:
             wanted.extend(_instead(functions[name], functions.values()))
             wanted.extend(filter(None, [gradients.get(name)]))
-        for node in (*bodies, *((nodes[name],) if name in nodes else ())):
-            yield node
+        for node in bodies:
+            yield node, False
             wanted.extend(_called(node, functions))
         if name in nodes:
+            yield nodes[name], True
+            wanted.extend(_called(nodes[name], functions))
             wanted.extend(_node_of(reference) for reference in nodes[name].input)
 
 
@@ -132,6 +136,11 @@ def _instead(function: Any, functions: Iterable[Any]) -> Iterator[str]:
     for other in functions if said else ():
         if "api_implements" in other.attr and other.attr["api_implements"].s == said:
             yield other.signature.name
+
+
+def _whole(tensor: str) -> str:
+    """A tensor with its port, which may be left out where it is the first."""
+    return tensor if ":" in tensor else f"{tensor}:0"
 
 
 def _node_of(reference: str) -> str:

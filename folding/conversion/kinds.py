@@ -26,7 +26,8 @@ _HDF5, _ZIP, _TFLITE, _PICKLE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"TFL3", b"
 _HEAD = 16
 _KERAS_PARTS = ("config.json", "metadata.json", "model.weights.h5")
 _VARIABLES = (b"VarHandleOp", b"VariableV2", b"VarIsInitializedOp")
-_SAVED = "saved_model.pb"
+#: What holds the graph of a SavedModel, and what holds it as text.
+SAVED_GRAPH, _AS_TEXT = "saved_model.pb", "saved_model.pbtxt"
 
 
 def kind_of(path: Path) -> tuple[Kind, Path]:
@@ -62,13 +63,14 @@ def _meta_of(path: Path) -> Path:
 
 def _kind_of_folder(folder: Path) -> Kind:
     names = {entry.name for entry in folder.iterdir()}
-    if _SAVED in names:
+    if SAVED_GRAPH in names:
         _check_variables(folder)
         return Kind.SAVED_MODEL
-    if "saved_model.pbtxt" in names:
-        return Kind.SAVED_MODEL
+    if _AS_TEXT in names:
+        text = f"{str(folder)!r} is a SavedModel as text: it has {_AS_TEXT}, and no {SAVED_GRAPH}"
+        raise BadCall(text, hint="Save it again with as_text=False.")
     if names & {"variables", "fingerprint.pb", "keras_metadata.pb"}:
-        text = f"{str(folder)!r} is half a SavedModel: it has no {_SAVED}"
+        text = f"{str(folder)!r} is half a SavedModel: it has no {SAVED_GRAPH}"
         raise BadModel(text, hint="Copy or save the whole folder again.")
     metas = sorted(name for name in names if name.endswith(".meta"))
     if metas:
@@ -79,7 +81,7 @@ def _kind_of_folder(folder: Path) -> Kind:
 
 def _check_variables(folder: Path) -> None:
     """A graph with variables needs what they hold: an index, and all the data that it names."""
-    if not _has(folder / _SAVED, _VARIABLES):
+    if not _has(folder / SAVED_GRAPH, _VARIABLES):
         return
     variables = folder / "variables"
     for pattern in ("variables.index", "variables.data-*"):
@@ -165,7 +167,7 @@ def _pickled(path: Path) -> BadCall:
     return BadCall(
         f"{str(path)!r} is a pickle, as torch.save writes: weights or objects without a program",
         hint="Load it where its classes are, and save torch.export.export(...) as .pt2, or give"
-        " the module itself to folding.conversion.",
+        " the module itself to folding.convert.",
     )
 
 

@@ -117,6 +117,16 @@ class OnTensorFlow:
             found = self._compiled(given, error)
         return [np.asarray(tensor) for tensor in found]
 
+    def tried(self, feed: Feed) -> list[Array] | None:
+        """What Keras computes, unless it refuses that: what is compiled takes any index."""
+        import tensorflow as tf
+
+        try:
+            found = self._functions[0](*(tf.constant(array) for array in feed.values()))
+        except (ValueError, tf.errors.OpError):
+            return None
+        return [np.asarray(tensor) for tensor in found]
+
     def _compiled(self, given: list[Any], fault: Exception) -> list[Any]:
         """What the compiled function gives. The compiler knows no texts.
 

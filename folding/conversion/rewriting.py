@@ -10,6 +10,10 @@ from onnx import TensorProto
 
 #: The bit of a float32 that is its sign.
 _SIGN_BIT = np.iinfo(np.int32).min
+#: Types of whole numbers that may be below zero.
+_SIGNED = (TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64)
+#: The first operator set with a Mod.
+_MOD_SINCE = 10
 
 
 def without_erfc(graph: Any, nodes: Sequence[Any]) -> list[Any]:
@@ -86,6 +90,40 @@ def with_whole_selections(graph: Any, nodes: Sequence[Any]) -> list[Any]:
     return list(nodes)
 
 
+def with_whole_division(graph: Any, nodes: Sequence[Any]) -> list[Any]:
+    """FloorDiv and FloorMod of whole numbers: tf2onnx rounds them towards 0, and not down."""
+    for node in list(nodes) if graph.opset >= _MOD_SINCE else ():
+        dtype = graph.get_dtype(node.input[0]) if node.type in {"FloorDiv", "FloorMod"} else None
+        if dtype in _SIGNED:
+            numbers = list(node.input)
+            if node.type == "FloorMod":
+                _replace(graph, node, "Mod", numbers, is_onnx=True)
+            else:
+                rest = _before(graph, node, "Mod", numbers, dtype, is_onnx=True)
+                whole = _before(graph, node, "Sub", [numbers[0], rest], dtype)
+                _replace(graph, node, "Div", [whole, numbers[1]])
+    return list(graph.get_nodes())
+
+
+def without_indices_from_the_end(graph: Any, nodes: Sequence[Any]) -> list[Any]:
+    """OneHot, for which an index below zero is none at all, as one too large is in both."""
+    for node in list(nodes):
+        dtype = graph.get_dtype(node.input[0]) if node.type == "OneHot" else None
+        if dtype in _SIGNED:
+            zero, none = (_constant(graph, value, dtype) for value in (0, _most(dtype)))
+            index, shape = node.input[0], graph.get_shape(node.input[0])
+            is_none = _made(graph, "Less", [index, zero], TensorProto.BOOL, shape)
+            inputs = [is_none, none, index]
+            graph.replace_input(node, index, _made(graph, "SelectV2", inputs, dtype, shape), 0)
+    return list(graph.get_nodes())
+
+
+def _most(dtype: int) -> int:
+    from tf2onnx import utils
+
+    return int(np.iinfo(utils.map_onnx_to_numpy_type(dtype)).max)
+
+
 def _of_sign_bit(less: Any) -> tuple[Any, Any] | None:
     """What masks the sign bit of a float32, and what takes its bits, where a Less looks at it."""
     masked, zero = less.inputs
@@ -110,21 +148,45 @@ def _constant(graph: Any, value: int, dtype: int) -> str:
     return str(graph.make_const(utils.make_name("const"), array).output[0])
 
 
-def _before(graph: Any, node: Any, operator: str, inputs: list[str], dtype: int) -> str:
+def _before(
+    graph: Any, node: Any, operator: str, inputs: list[str], dtype: int, *, is_onnx: bool = False
+) -> str:
     """What an operator makes of inputs that are of the shape of what the node gives."""
     shape = graph.get_shape(node.output[0])
-    made = graph.make_node(operator, inputs, skip_conversion=False, dtypes=[dtype], shapes=[shape])
+    return _made(graph, operator, inputs, dtype, shape, is_onnx=is_onnx)
+
+
+def _made(
+    graph: Any,
+    operator: str,
+    inputs: list[str],
+    dtype: int,
+    shape: Sequence[int] | None,
+    *,
+    is_onnx: bool = False,
+) -> str:
+    """What an operator, of TensorFlow unless it is one of ONNX already, makes of inputs."""
+    known = {"dtypes": [dtype], "shapes": [shape]}
+    made = graph.make_node(operator, inputs, skip_conversion=is_onnx, **known)
     return str(made.output[0])
 
 
-def _replace(graph: Any, node: Any, operator: str, inputs: list[str]) -> None:
+def _replace(
+    graph: Any, node: Any, operator: str, inputs: list[str], *, is_onnx: bool = False
+) -> None:
     """Compute what a node gives by another operator."""
     outputs, dtypes, shapes = list(node.output), node.output_dtypes, node.output_shapes
     graph.remove_node(node.name)
     graph.make_node(
-        operator, inputs, outputs=outputs, skip_conversion=False, dtypes=dtypes, shapes=shapes
+        operator, inputs, outputs=outputs, skip_conversion=is_onnx, dtypes=dtypes, shapes=shapes
     )
 
 
 #: In the order that tf2onnx is to apply them.
-REWRITINGS = (without_erfc, without_sign_bits, with_whole_selections)
+REWRITINGS = (
+    without_erfc,
+    without_sign_bits,
+    with_whole_division,
+    without_indices_from_the_end,
+    with_whole_selections,
+)

@@ -27,6 +27,8 @@ IN, OUT = "in_", "out_"
 _OPEN = 32
 #: Types of one byte are mostly pictures.
 _BYTE = 1
+#: How far from zero whole numbers are that a source need not take: half of them are near.
+_NEAR, _FAR = 9, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,43 @@ def sample_inputs(job: Job, inputs: Mapping[str, Spec]) -> Iterator[Feed]:
                 name: _made(spec, batch, np.random.default_rng([job.seed, batch, place]))
                 for place, (name, spec) in enumerate(inputs.items())
             }
+
+
+def further_inputs(job: Job, inputs: Mapping[str, Spec]) -> Feed | None:
+    """Inputs that a source may refuse: whole numbers below zero and large ones, and mixed masks.
+
+    What converters get wrong of those shows nowhere else. A single flag stays off, as it may be
+    that for training.
+
+    Returns:
+        None where the user gives samples, or nothing takes whole numbers or masks.
+    """
+    kinds = {np.dtype(spec.dtype).kind for spec in inputs.values()}
+    if job.samples is not None or kinds.isdisjoint("biu"):
+        return None
+    batch = _batches(job, inputs, None)[-1]
+    return {
+        name: _further(_made(spec, batch, rng), rng)
+        for place, (name, spec) in enumerate(inputs.items())
+        for rng in [np.random.default_rng([job.seed, batch, place, 1])]
+    }
+
+
+def _further(usual: Array, rng: np.random.Generator) -> Array:
+    if usual.dtype.kind == "b" and usual.ndim:
+        return rng.integers(0, 2, usual.shape).astype(bool)
+    if usual.dtype.kind not in "iu":
+        return usual
+    limits = np.iinfo(usual.dtype)
+    near, far = (rng.integers(-most, most + 1, usual.shape) for most in (_NEAR, _FAR))
+    numbers = np.where(rng.integers(0, 2, usual.shape), near, far)
+    return np.clip(numbers, limits.min, limits.max).astype(usual.dtype)
+
+
+def has_numbers_alone(values: npt.ArrayLike) -> bool:
+    """Whether none of them is NaN or an infinity."""
+    array = _plain(values)
+    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
 
 
 def _batches(job: Job, inputs: Mapping[str, Spec], given: Feed | None) -> list[int]:

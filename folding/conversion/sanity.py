@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from folding.conversion.agreement import Agreed, Agreement, OutputFacts
 from folding.conversion.compared import Task
 from folding.conversion.job import MODEL, Product
+from folding.conversion.samples import IN
+from folding.equivalence.input_files import archive
 from folding.equivalence.limits import RUN_LIMITS, RunLimits
 from folding.equivalence.worker import Worker, WorkerFailed
 from folding.errors import BadModel, Unconvertible
 from folding.model_limits import LIMITS
 
 _EXAMINED = "folding.conversion.compared:examined"
+_NAN = "the sample inputs hold NaN, so that no output tells anything"
 _LOST = "rounding alone changes all outputs by a tenth or more on these inputs"
 
 
@@ -66,20 +72,30 @@ def checked(
     if not compare:
         return Agreement(Agreed.SKIPPED)
     outputs = tuple(OutputFacts(**facts) for facts in found["outputs"])
-    return _agreement(product, found["why"], tuple(found["batches"]), outputs)
+    why = found["why"] or _silence(product, references, outputs)
+    return _agreement(why, tuple(found["batches"]), outputs)
 
 
-def _agreement(
-    product: Product, why: str, batches: tuple[int, ...], outputs: tuple[OutputFacts, ...]
-) -> Agreement:
+def _silence(product: Product, references: Sequence[Path], outputs: Sequence[OutputFacts]) -> str:
+    """Why nothing that was compared tells anything, or nothing."""
+    if not references:
+        return product.unchecked
+    if not outputs or not all(output.lost for output in outputs):
+        return ""
+    return _NAN if any(map(_is_fed_nan, references)) else _LOST
+
+
+def _is_fed_nan(reference: Path) -> bool:
+    arrays = archive(reference)
+    given = (array for name, array in arrays.items() if name.startswith(IN))
+    return any(array.dtype.kind in "fc" and bool(np.isnan(array).any()) for array in given)
+
+
+def _agreement(why: str, batches: tuple[int, ...], outputs: tuple[OutputFacts, ...]) -> Agreement:
     wrong = next((output for output in outputs if output.why), None)
     if wrong is not None:
         batch = "" if wrong.batch is None else f" at a batch of {wrong.batch}"
         why = f"output {wrong.name!r}{batch}: {wrong.why}"
         return Agreement(Agreed.DIFFERENT, why, batches, outputs)
-    if not product.references:
-        why = why or product.unchecked
-    elif outputs and all(output.lost for output in outputs):
-        why = why or _LOST
     verdict = Agreed.NOT_COMPARED if why else Agreed.SAME
     return Agreement(verdict, why, batches, outputs)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from folding.conversion import extras
 from folding.conversion.job import Kind
-from folding.conversion.kinds import kind_of
+from folding.conversion.kinds import SAVED_GRAPH, kind_of
 from folding.errors import BadCall, StorageFailed
 from folding.source import SourceFile
 
@@ -67,12 +67,30 @@ def opened_source(name: str, *, trust: bool) -> Source:
         text = "a source to convert cannot come from standard input"
         raise BadCall(text, hint="Name the file or folder.")
     kind, path = kind_of(Path(name).absolute())
+    if kind is Kind.SAVED_MODEL and not trust:
+        _require_inside(path)
     files = tuple(SourceFile(file, stays_open=False) for file in _files(kind, path))
     if kind in _PROGRAMS and not trust:
         text = f"{name!r} is a {kind.value}, and reading one runs code and pickles that it holds"
         raise BadCall(text, hint="Use --trust if you know who made it.")
     extras.require(kind)
     return Source(name, kind, path, files)
+
+
+def _require_inside(folder: Path) -> None:
+    """Refuse a SavedModel with a link that leaves it, or is not where its graph itself is.
+
+    Raises:
+        BadCall: it has one.
+    """
+    roots = (os.path.realpath(folder), Path(os.path.realpath(folder / SAVED_GRAPH)).parent)
+    for within, folders, names in os.walk(folder, onerror=_refuse):
+        for each in (Path(within, name) for name in (*folders, *names)):
+            place = Path(os.path.realpath(each))
+            if not any(place.is_relative_to(root) for root in roots):
+                text = f"{str(each)!r} is a link that leaves the folder of the SavedModel"
+                hint = "Put what it leads to in its place, or use --trust if you know who made it."
+                raise BadCall(text, hint=hint)
 
 
 def _files(kind: Kind, path: Path) -> Iterator[Path]:

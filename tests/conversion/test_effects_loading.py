@@ -10,7 +10,7 @@ import pytest
 from conversion.test_effects import converted, function, saved_module
 from conversion.tf1.saving import dense, input_x, saved_graph, saved_meta
 
-from folding.conversion.job import Kind
+from folding.conversion.job import Job, Kind
 from folding.errors import BadCall
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.filterwarnings("ignore")]
@@ -43,6 +43,72 @@ def test_a_graph_that_does_not_say_how_it_is_restored(tmp_path: Path) -> None:
     source.write_bytes(meta.SerializeToString())
 
     assert converted(source, Kind.META_GRAPH, tmp_path / "made").references
+
+
+def constant_text(graph: Any, name: str, text: str) -> None:
+    """A node that is a text."""
+    from tensorflow import make_tensor_proto  # noqa: PLC0415
+
+    made = graph.node.add(name=name, op="Const")
+    made.attr["value"].tensor.CopyFrom(make_tensor_proto(text))
+    made.attr["dtype"].type = made.attr["value"].tensor.dtype
+
+
+def other_port(meta: Any, restore: Any, elsewhere: str) -> None:
+    """Restore what the second output of a node names whose first is the name of the file."""
+    constant_text(meta.graph_def, "given", "a")
+    constant_text(meta.graph_def, "hidden", elsewhere)
+    both = meta.graph_def.node.add(name="both", op="IdentityN", input=["given", "hidden"])
+    both.attr["T"].list.type.extend([7, 7])
+    restore.input[0], meta.saver_def.filename_tensor_name = "both:1", "both:0"
+
+
+def other_scope(meta: Any, restore: Any, elsewhere: str) -> None:
+    """Restore in a function, where the name is that of another node."""
+    inner = meta.graph_def.library.function.add()
+    inner.signature.name = "restoring"
+    constant_text(meta.graph_def, "hidden", elsewhere)
+    inner.node_def.add().CopyFrom(meta.graph_def.node[-1])
+    inner.node_def.add().CopyFrom(restore)
+    inner.node_def[1].input[0] = "hidden"
+    restore.Clear()
+    restore.name, restore.op = "save/RestoreV2", "StatefulPartitionedCall"
+    restore.attr["f"].func.name = "restoring"
+    meta.saver_def.filename_tensor_name = "hidden:0"
+
+
+@pytest.mark.parametrize("hide", [other_port, other_scope])
+def test_what_only_looks_like_the_name_of_the_checkpoint(
+    tmp_path: Path, hide: Callable[[Any, Any, str], None]
+) -> None:
+    """Tensors are told apart with their ports, and nodes by the graph that they are in."""
+    from tensorflow.core.protobuf import meta_graph_pb2  # noqa: PLC0415
+
+    source = saved_meta(tmp_path, lambda tf: tf.add(dense(tf, input_x(tf)), 1.0, name="out"))
+    meta = meta_graph_pb2.MetaGraphDef.FromString(source.read_bytes())
+    (restore,) = (node for node in meta.graph_def.node if node.op == "RestoreV2")
+    hide(meta, restore, str(tmp_path / "elsewhere"))
+    source.write_bytes(meta.SerializeToString())
+
+    with pytest.raises(BadCall, match="is RestoreV2"):
+        converted(source, Kind.META_GRAPH, tmp_path / "refused")
+
+
+def test_a_folder_called_like_a_checkpoint_leads_nowhere(tmp_path: Path) -> None:
+    """TensorFlow would take the checkpoint that a file in it names."""
+    from folding.conversion.tf1.loading import loaded  # noqa: PLC0415
+
+    (tmp_path / "other").mkdir()
+    saved_meta(tmp_path / "other", lambda tf: tf.compat.v1.get_variable("v", initializer=2.0))
+    source = saved_meta(tmp_path, lambda tf: tf.compat.v1.get_variable("v", initializer=1.0))
+    (tmp_path / "model.ckpt").mkdir()
+    state = f'model_checkpoint_path: "{tmp_path / "other" / "model.ckpt"}"'
+    (tmp_path / "model.ckpt" / "checkpoint").write_text(state)
+
+    found = loaded(Job(source, Kind.META_GRAPH, tmp_path, ()))
+
+    assert found.checkpoint is not None
+    assert found.checkpoint.get_tensor("v") == 1
 
 
 def watching(graph_def: Any, target: Path) -> None:

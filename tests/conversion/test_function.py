@@ -64,6 +64,13 @@ class Numpy:
         found: list[Array] = self.function(*feed.values())
         return found
 
+    def tried(self, feed: Feed) -> list[Array] | None:
+        """Call the function, unless it does not like the numbers."""
+        try:
+            return self.run(feed)
+        except ValueError:
+            return None
+
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
@@ -194,3 +201,49 @@ def test_sizes_that_a_converter_fixed_are_said(job: Job) -> None:
     (warned,) = found.warnings
     assert (warned.code, warned.at) == ("FIXED_SIZES", "x")
     assert "4x3" in warned.text
+
+
+@dataclass
+class Whole(Doubling):
+    """A function of whole numbers."""
+
+    inputs: Mapping[str, Spec] = field(default_factory=lambda: {"x": Spec((None, 3), "int32")})
+    limit: float = np.inf
+    count: int = 0
+
+    def __call__(self, *tensors: Any) -> list[Any]:
+        (x,) = tensors
+        if np.abs(x).max() > self.limit:
+            raise ValueError("no such index")
+        return [self.computed(x)]
+
+    def computed(self, x: Array) -> Array:
+        return np.sqrt(x.astype(np.float32) ** 2)
+
+
+class Rooted(Whole):
+    """One that gives no numbers for some."""
+
+    def computed(self, x: Array) -> Array:
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(x.astype(np.float32))
+
+
+class Changing(Whole):
+    """One that draws random numbers for some."""
+
+    def computed(self, x: Array) -> Array:
+        self.count += 1
+        return x + (self.count if x.min() < 0 else 0)
+
+
+def test_numbers_of_all_kinds_are_compared_where_the_function_takes_them(job: Job) -> None:
+    """Not where it refuses them, gives no numbers, or gives others each time."""
+    usual = len(job.batches)
+    found = _product(Whole(), job).references
+    assert len(found) == usual + 1
+    arrays = np.load(job.folder / found[-1])
+    assert arrays["in_x"].min() < -9
+    np.testing.assert_array_equal(arrays["out_y"], np.abs(arrays["in_x"]))
+    for function in (Whole(limit=9), Rooted(), Changing()):
+        assert len(_product(function, job).references) == usual

@@ -86,6 +86,7 @@ def test_a_state_dict_is_refused_with_what_to_save_instead(tmp_path: Path) -> No
         with pytest.raises(BadCall, match="is a pickle") as caught:
             kind_of(path)
         assert "torch.export" in caught.value.hint
+        assert "folding.convert." in caught.value.hint
 
 
 def test_a_tflite_file_has_its_mark_after_four_bytes(tmp_path: Path) -> None:

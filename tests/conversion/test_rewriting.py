@@ -25,7 +25,7 @@ def _converted(
     """The model of a function of numbers, what it computes, and what TensorFlow does."""
     import tensorflow as tf  # noqa: PLC0415
 
-    wanted = tf.TensorSpec((None, numbers.shape[1]), tf.float32, name="x")
+    wanted = tf.TensorSpec((None, numbers.shape[1]), numbers.dtype, name="x")
     traced = tf.function(function, input_signature=[wanted]).get_concrete_function()
     model = convert_function(traced)
     session = onnxruntime.InferenceSession(model.SerializeToString())
@@ -115,3 +115,27 @@ def test_other_bits_are_left() -> None:
     for function in (lowest, up_to_one):
         with pytest.raises(Unconvertible, match="Bitcast"):
             _converted(function)
+
+
+@pytest.mark.parametrize("kind", ["int32", "int64", "float32"])
+@pytest.mark.parametrize("divisor", [3, -3])
+def test_whole_numbers_are_divided_down(kind: str, divisor: int) -> None:
+    """Not towards zero, and what is left has the sign of the divisor."""
+    numbers = np.array([[-300, -7, -3, -1, 0, 1, 3, 8, 300]], kind)
+    for function in (lambda x: x // divisor, lambda x: x % divisor):
+        _, ours, theirs = _converted(function, numbers)
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", ["int32", "int64"])
+def test_an_index_below_zero_is_none(kind: str) -> None:
+    """It is not counted from the end, and one too large is none either."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    numbers = np.array([[-5, -1, 0, 4, 5, 100]]).astype(kind)
+    for one_hot in (
+        lambda x: tf.one_hot(x, 5, 2.0, 1.0),
+        lambda x: tf.one_hot(x, 5, 2.0, 1.0, axis=1),
+    ):
+        _, ours, theirs = _converted(one_hot, numbers)
+        np.testing.assert_array_equal(ours, theirs)

@@ -13,6 +13,8 @@ import pytest
 from folding.conversion.job import BATCHES, Job, Kind
 from folding.conversion.samples import (
     Spec,
+    further_inputs,
+    has_numbers_alone,
     sample_inputs,
     write_reference,
     write_statistics,
@@ -140,3 +142,44 @@ def test_statistics_are_kept_by_their_own_names(tmp_path: Path) -> None:
 
     with np.load(tmp_path / name) as found:
         assert found["mean"].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "least", "most"),
+    [("int64", -300, 300), ("int8", -128, 127), ("uint16", 0, 300), ("uint8", 0, 255)],
+)
+def test_further_numbers_are_on_both_sides_of_zero(
+    tmp_path: Path, dtype: str, least: int, most: int
+) -> None:
+    """Far from it and near, as far as the type goes."""
+    found = further_inputs(job(tmp_path), {"x": Spec((None, 64, 64), dtype), "y": IMAGES["x"]})
+
+    assert found is not None
+    assert found["x"].dtype == dtype
+    assert (found["x"].min(), found["x"].max()) == (least, most)
+    assert np.isin(np.arange(max(least, -9), 10), found["x"]).all()
+    assert found["y"].shape == (BATCHES[-1], 4, 32)
+
+
+def test_masks_are_mixed_and_flags_stay_off(tmp_path: Path) -> None:
+    flags = {"mask": Spec((None, 8), "bool"), "training": Spec((), "bool")}
+    found = further_inputs(job(tmp_path), {**flags, "x": IMAGES["x"]})
+
+    assert found is not None
+    assert set(found["mask"].ravel()) == {False, True}
+    assert not found["training"]
+
+
+def test_nothing_further_is_made_up_where_it_tells_nothing(tmp_path: Path) -> None:
+    """Nor where the user says what there may be."""
+    assert further_inputs(job(tmp_path), IMAGES) is None
+    numbers = {"x": Spec((None, 2), "int32")}
+    assert further_inputs(given(tmp_path, x=np.ones((1, 2), np.int32)), numbers) is None
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", ml_dtypes.bfloat16])
+def test_what_is_no_number_is_none(kind: Any) -> None:
+    assert has_numbers_alone(np.array([1, -2], kind))
+    assert has_numbers_alone(np.array(["a"], object))
+    for value in (np.nan, np.inf):
+        assert not has_numbers_alone(np.array([1, value], kind))

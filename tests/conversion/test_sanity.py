@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pytest
 from converting import KIND, source_in
 from fake_routes import good, other_function, product, unchecked
@@ -117,6 +118,7 @@ def test_outputs_that_all_say_nothing_are_no_evidence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that says something is."""
+    np.savez(tmp_path / "reference-0.npz", in_x=np.ones(1), out_y=np.full(1, np.nan))
     lost, told = OutputFacts("a", 2, 1.0, 4.0, lost=True), OutputFacts("b", 2, 0.0, 1.0)
 
     nothing = checked(answered(monkeypatch, lost), tmp_path, "net")
@@ -149,3 +151,17 @@ def test_outputs_that_all_say_nothing_are_no_evidence(
 )
 def test_an_agreement_is_a_sentence(agreement: Agreement, says: str) -> None:
     assert agreement.sentence("K") == says
+
+
+def test_samples_that_are_no_numbers_are_said_to_be_the_reason(job: Job) -> None:
+    """Then nothing is compared, and rounding has no part in it."""
+    made = good(job)
+    for reference in made.references:
+        with np.load(job.folder / reference) as arrays:
+            nothing = {name: np.full_like(array, np.nan) for name, array in arrays.items()}
+        np.savez(job.folder / reference, allow_pickle=False, **nothing)
+
+    found = checked(made, job.folder, "net")
+
+    assert found.verdict is Agreed.NOT_COMPARED
+    assert found.why == "the sample inputs hold NaN, so that no output tells anything"

@@ -125,3 +125,29 @@ def test_trust_lets_programs_in(tmp_path: Path) -> None:
     with pytest.raises(BadCall, match="a PyTorch exported program, and reading one runs code"):
         opened_source(str(path), trust=False)
     assert opened_source(str(path), trust=True).kind is Kind.EXPORTED_PROGRAM
+
+
+@pytest.mark.parametrize("linked", ["variables/variables.index", "variables", "saved_model.pb"])
+def test_a_link_out_of_a_saved_model_needs_trust(tmp_path: Path, linked: str) -> None:
+    """Of a file or a folder; one that stays within is none, nor is one beside the graph itself."""
+    path = saved_model(tmp_path)
+    (path / "assets").mkdir()
+    (path / "assets" / "again").symlink_to(path / "saved_model.pb")
+    opened_source(str(path), trust=False)
+    (tmp_path / "elsewhere").mkdir()
+    moved = (path / linked).rename(tmp_path / "elsewhere" / Path(linked).name)
+    (path / linked).symlink_to(moved)
+
+    opened_source(str(path), trust=True)
+    if linked == "saved_model.pb":
+        opened_source(str(path), trust=False)
+        return
+    with pytest.raises(BadCall, match=f"{linked}' is a link that leaves the folder"):
+        opened_source(str(path), trust=False)
+
+
+def test_a_saved_model_as_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pbtxt").write_text("saved_model_schema_version: 1")
+
+    with pytest.raises(BadCall, match="is a SavedModel as text"):
+        opened_source(str(tmp_path), trust=False)

@@ -14,6 +14,8 @@ from folding.errors import BadCall, BadModel
 
 #: How long a description of layers may be.
 _LONGEST = 1 << 28
+#: How many times larger than the file all of its parts may be: what models hold is mostly noise.
+_MOST_PACKED = 100
 #: The part of a .keras file that holds the arrays.
 WEIGHTS = "model.weights.h5"
 _PARTS = ("metadata.json", "config.json", WEIGHTS)
@@ -118,6 +120,7 @@ def _from_zip(path: Path) -> tuple[str, bytes]:
                 raise BadModel(
                     f"{str(path)!r} is no .keras file: it has no {missing[0]!r}", hint=_AGAIN
                 )
+            _require_bounded(archive, path)
             about, config = (_part(archive, part) for part in _PARTS[:2])
     # NotImplementedError is zipfile's for a compression or an encryption that it does not know.
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
@@ -126,6 +129,14 @@ def _from_zip(path: Path) -> tuple[str, bytes]:
         return str(json.loads(about)["keras_version"]), config
     except (ValueError, KeyError, TypeError):
         raise BadModel(f"{str(path)!r} does not say which Keras wrote it", hint=_AGAIN) from None
+
+
+def _require_bounded(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse what would fill the disk: Keras unpacks all that is in it, wherever that has more."""
+    unpacked = sum(part.file_size for part in archive.infolist())
+    if unpacked > max(_LONGEST, _MOST_PACKED * path.stat().st_size):
+        text = f"{str(path)!r} would be {unpacked} bytes once it is unpacked"
+        raise BadModel(f"{text}, over {_MOST_PACKED} times its size", hint="Save the model again.")
 
 
 def _part(archive: zipfile.ZipFile, name: str) -> bytes:

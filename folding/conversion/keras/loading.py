@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import sys
 import zipfile
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from folding.conversion.contained import is_contained
@@ -50,10 +53,24 @@ def load(library: Any, file: KerasFile, *, trust: bool) -> Any:
     try:
         if not trust:
             _refuse_code()
-        with mended(library) if file.is_legacy else nullcontext():
-            return library.saving.load_model(str(file.path), compile=False, safe_mode=not trust)
+        mending = mended(library) if file.is_legacy else nullcontext()
+        with mending, _ending_well(file.path) as path:
+            return library.saving.load_model(path, compile=False, safe_mode=not trust)
     except _FAULTS as error:
         raise _explained(file, str(error)) from error
+
+
+@contextmanager
+def _ending_well(path: Path) -> Iterator[str]:
+    """The path of a file, or of a link to it that ends as Keras wants its format to."""
+    endings = (".keras",) if zipfile.is_zipfile(path) else (".h5", ".hdf5")
+    if path.name.endswith(endings):
+        yield str(path)
+        return
+    with TemporaryDirectory() as folder:
+        link = Path(folder, f"model{endings[0]}")
+        link.symlink_to(path.absolute())
+        yield str(link)
 
 
 def _require_contained(file: KerasFile) -> None:

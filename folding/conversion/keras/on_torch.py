@@ -21,6 +21,7 @@ from onnx import checker, shape_inference
 from folding.conversion.function import Function
 from folding.conversion.job import MODEL, Job
 from folding.conversion.opsets import TORCH, require_by
+from folding.conversion.pytorch.runs import failures
 from folding.conversion.samples import Array, Feed, Spec
 from folding.errors import Unconvertible
 
@@ -75,6 +76,13 @@ class OnTorch:
         with torch.no_grad():
             found = self.function(*(torch.from_numpy(array) for array in feed.values()))
         return [tensor.numpy() for tensor in found]
+
+    def tried(self, feed: Feed) -> list[Array] | None:
+        """What Keras computes, unless it refuses that."""
+        try:
+            return self.run(feed)
+        except failures():
+            return None
 
 
 def _module(function: Function) -> Any:

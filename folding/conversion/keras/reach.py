@@ -129,6 +129,8 @@ def linked(file: Any) -> list[tuple[str, str]]:
             found.extend((f"its part {name!r}", file) for file, *_ in part.external or ())
             found.extend((f"its part {name!r}", file) for file in virtual if file != ".")
             return
+        if not isinstance(part, h5py.Group):  # A type can have a name as well.
+            return
         for key in part:
             link = part.get(key, getlink=True)
             if isinstance(link, h5py.ExternalLink):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from folding.conversion.job import Job, Kind
-from folding.conversion.tf1.loading import graphs_of
+from folding.conversion.tf1.loading import checkpoint_of, graphs_of
 
 _WEIGHTS, _COUNT = "model.weights.h5", "optimizer/vars/0"
 _OPTIMIZER = "optimizer_weights"
@@ -78,8 +78,6 @@ def served_history(folder: Path) -> tuple[float | None, int | None]:
 
     Keras 2 keeps the functions for training beside those that are served, and its optimizer.
     """
-    import tensorflow as tf
-
     decays = {
         weight
         for graph in graphs_of(folder)
@@ -87,7 +85,8 @@ def served_history(folder: Path) -> tuple[float | None, int | None]:
         for weight in filter(None, map(_weight_of_new, function.node_def))
     }
     momentum = float(str(np.float32(1 - decays.pop()))) if len(decays) == 1 else None
-    variables = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    prefix = str(folder / "variables" / "variables")
+    variables = checkpoint_of(prefix)
     keys = (f"{name}/.ATTRIBUTES/VARIABLE_VALUE" for name in _COUNTERS)
     counts = [_count(variables.get_tensor(key)) for key in keys if variables.has_tensor(key)]
     return momentum, max(counts, default=0) or None

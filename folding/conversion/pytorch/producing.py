@@ -15,7 +15,7 @@ from folding.conversion.pytorch.norms import Norm
 from folding.conversion.pytorch.runs import Runs, chosen, record, write_runs
 from folding.conversion.pytorch.tracing import trace
 from folding.conversion.pytorch.translating import Untranslated, Written, translate
-from folding.conversion.samples import Array, Spec, sample_inputs
+from folding.conversion.samples import Array, Spec, further_inputs, sample_inputs
 from folding.errors import Unconvertible
 from folding.plan import Warned
 
@@ -52,7 +52,8 @@ def produce(origin: Origin, job: Job) -> Product:
     """
     import torch
 
-    runs = record(origin.title, origin.module, origin.call, sample_inputs(job, origin.specs))
+    feeds, further = sample_inputs(job, origin.specs), further_inputs(job, origin.specs)
+    runs = record(origin.title, origin.module, origin.call, feeds, further)
     way, written = _carried_out(origin, job, runs)
     return Product(
         framework=f"torch {torch.__version__}",
@@ -113,8 +114,8 @@ def _fixed(inputs: Mapping[str, Array]) -> list[Warned]:
     if not sizes:
         return []
     text = (
-        f"the model takes batches of {max(sizes)} only, as it was exported or traced;"
-        " export it with an open first axis if it is to take others"
+        f"the converted model takes batches of {max(sizes)} only, as it was exported, traced or"
+        " run to be converted; export it with an open first axis if it is to take others"
     )
     return [Warned("BATCH_FIXED", next(iter(inputs)), text)]
 

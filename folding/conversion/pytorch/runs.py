@@ -10,7 +10,7 @@ import numpy as np
 
 from folding.conversion.job import Job
 from folding.conversion.pytorch.calls import Call, as_array
-from folding.conversion.samples import Array, Feed, write_reference
+from folding.conversion.samples import Array, Feed, has_numbers_alone, write_reference
 from folding.errors import BadCall
 from folding.plan import Warned
 
@@ -50,10 +50,13 @@ class Runs:
         return list(self.all[0].outputs)
 
 
-def record(title: str, module: Any, call: Call, feeds: Iterable[Feed]) -> Runs:
+def record(
+    title: str, module: Any, call: Call, feeds: Iterable[Feed], further: Feed | None = None
+) -> Runs:
     """Run a module on each feed.
 
-    A batch size that it does not take is left out, with a warning.
+    A batch size that it does not take is left out, with a warning; what it may refuse ``further``
+    is, without.
 
     Raises:
         BadCall: it cannot be run on any.
@@ -69,8 +72,19 @@ def record(title: str, module: Any, call: Call, feeds: Iterable[Feed]) -> Runs:
         text = f"{title} cannot be run on its sample inputs: {first_line(refused[-1][1])}"
         raise BadCall(text, hint="Give others with --sample-inputs.") from refused[-1][1]
     again = _run(module, call, done[-1].inputs)
+    more = [] if further is None else _tried(module, call, further)
     unchecked = "" if _same(done[-1].outputs, again.outputs) else _RANDOM
-    return Runs(done, unchecked, [_refusal(feed, error) for feed, error in refused])
+    return Runs([*more, *done], unchecked, [_refusal(feed, error) for feed, error in refused])
+
+
+def _tried(module: Any, call: Call, feed: Feed) -> list[Run]:
+    """A run on what a module may refuse, if it gives numbers, and the same twice."""
+    try:
+        first, second = _run(module, call, feed), _run(module, call, feed)
+    except failures():
+        return []
+    is_sound = all(map(has_numbers_alone, first.outputs.values()))
+    return [first] if is_sound and _same(first.outputs, second.outputs) else []
 
 
 def _refusal(feed: Feed, error: Exception) -> Warned:

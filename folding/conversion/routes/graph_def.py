@@ -6,7 +6,7 @@ What TensorFlow computes with the graph as it was saved is the reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -41,7 +41,10 @@ def run(job: Job) -> Product:
     outputs = chosen_outputs(source.graph, job.outputs, source.signed)
     source = _contained(job, source, outputs)
     found = inference(source, outputs, job.freeze)
-    statistics, warnings = write_all(job, source, found), list(_warnings(found))
+    statistics, warnings = (
+        write_all(job, source, found),
+        list(_warnings(found, {parsed(name).node for name in job.freeze})),
+    )
     if job.correct_averages:
         found, statistics, corrected = with_corrected(job, found, statistics)
         warnings += corrected
@@ -116,13 +119,11 @@ def _write(job: Job, ready: Any, found: Inference, names: Mapping[Tensor, str]) 
     (job.folder / MODEL).write_bytes(model.SerializeToString())
 
 
-def _warnings(found: Inference) -> Iterator[Warned]:
-    for name, value in found.flags.items():
-        text = f"{name!r} is set to {_shown(value)}; --freeze {name}=VALUE sets it otherwise"
-        yield Warned("INPUT_FROZEN", name, text)
-    for name, value in found.defaults.items():
-        text = f"{name!r} is its default, {_shown(value)}; --freeze {name}=VALUE sets it otherwise"
-        yield Warned("INPUT_FROZEN", name, text)
+def _warnings(found: Inference, asked: Collection[str]) -> Iterator[Warned]:
+    for values, what in ((found.flags, "is set to"), (found.defaults, "is its default,")):
+        for name, value in values.items():
+            remedy = "" if name in asked else f"; --freeze {name}=VALUE sets it otherwise"
+            yield Warned("INPUT_FROZEN", name, f"{name!r} {what} {_shown(value)}{remedy}")
 
 
 def _exposed(job: Job, found: Inference) -> Iterator[Warned]:

@@ -22,6 +22,10 @@ from folding.errors import BadCall, BadModel
 
 #: The signature that everyone writes who writes one.
 _SERVED = "serving_default"
+#: What TensorFlow takes for a pattern in a path.
+_PATTERN = frozenset("*?[\\")
+_OF_PATTERN = "Move it to a path without any of * ? [ and \\, which TensorFlow takes for a pattern."
+_AGAIN = "Copy or save the whole folder again."
 
 
 def run(job: Job) -> Product:
@@ -91,7 +95,7 @@ def _loaded(job: Job) -> Any:
         first = str(error).strip().partition("\n")[0]
         raise BadModel(
             f"the SavedModel {str(job.source)!r} cannot be loaded: {first}",
-            hint="Copy or save the whole folder again.",
+            hint=_OF_PATTERN if _PATTERN & set(str(job.source)) else _AGAIN,
         ) from error
 
 
@@ -114,6 +118,10 @@ def _function(job: Job, loaded: Any) -> Any:
 
 def _inputs(function: Any) -> Mapping[str, Spec]:
     specs = function.structured_input_signature[1]
+    for name in sorted(specs):
+        if specs[name].shape.rank is None:
+            text = f"the input {name!r} does not say how many axes it has"
+            raise BadCall(text, hint="Save it with a shape for it, such as (None, 28, 28, 1).")
     return {
         name: Spec(
             tuple(specs[name].shape.as_list()),

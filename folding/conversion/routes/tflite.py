@@ -97,6 +97,13 @@ class _Lite:
         """What the interpreter computes."""
         return self(*feed.values())
 
+    def tried(self, feed: Feed) -> list[Array] | None:
+        """What the interpreter computes, unless it refuses that."""
+        try:
+            return self.run(feed)
+        except Unconvertible:
+            return None
+
 
 def _not_run(name: str, said: str) -> Unconvertible:
     """Why a file is not run: it may need what is not of TensorFlow Lite itself."""

@@ -134,11 +134,22 @@ def _message(path: Path, message: Any) -> Any:
     return message
 
 
+def checkpoint_of(prefix: str) -> Any:
+    """What reads the checkpoint whose files begin with a prefix.
+
+    ``tf.train.load_checkpoint`` would look into a folder of that name first, for whatever that
+    calls the latest.
+    """
+    import tensorflow as tf
+
+    return tf.compat.v1.train.NewCheckpointReader(prefix)
+
+
 def _checkpoint(name: str, prefix: str) -> Any:
     import tensorflow as tf
 
     try:
-        return tf.train.load_checkpoint(prefix)
+        return checkpoint_of(prefix)
     except (ValueError, tf.errors.OpError) as error:
         text = f"the checkpoint of {name!r} is not beside it, or damaged: {first_line(error)}"
         raise BadModel(

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from folding.conversion.job import Job
-from folding.conversion.samples import Feed, Spec, sample_inputs, write_reference
+from folding.conversion.samples import (
+    Feed,
+    Spec,
+    further_inputs,
+    has_numbers_alone,
+    sample_inputs,
+    write_reference,
+)
 from folding.conversion.tf1.flags import shape_of
 from folding.conversion.tf1.inference import Inference
 from folding.conversion.tf1.loading import Loaded
@@ -44,13 +52,33 @@ def write_references(job: Job, loaded: Loaded, found: Inference) -> list[str]:
     wanted = {plain(tensor): _there(loaded, found, tensor) for tensor in found.outputs}
     values = {**found.flags, **found.defaults}
     settled = {f"{n}:0": value for n, value in values.items() if n not in loaded.switched}
+
+    def run(session: Any, feed: Feed) -> dict[str, Any]:
+        given = {f"{name}:0": array for name, array in feed.items()} | settled
+        done: dict[str, Any] = session.run(wanted, given)
+        return done
+
     files: list[str] = []
     with _running(loaded) as session:
         _assign(session, {name: values[name] for name in values.keys() & loaded.switched})
-        for number, feed in enumerate(_feeds(job, found)):
-            given = {f"{name}:0": array for name, array in feed.items()} | settled
-            files.append(write_reference(job, number, feed, session.run(wanted, given)))
+        for feed in _feeds(job, found):
+            files.append(write_reference(job, len(files), feed, run(session, feed)))
+        further = further_inputs(job, specs(found.graph, found.inputs))
+        done = None if further is None else _tried(partial(run, session, further))
+        if further is not None and done is not None:
+            files.append(write_reference(job, len(files), further, done))
     return files
+
+
+def _tried(run: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """What a run gives, if it is not refused and gives numbers alone."""
+    import tensorflow as tf
+
+    try:
+        found = run()
+    except (ValueError, tf.errors.OpError):
+        return None
+    return found if all(map(has_numbers_alone, found.values())) else None
 
 
 def _assign(session: Any, values: Mapping[str, Any]) -> None:

@@ -144,3 +144,17 @@ def test_damaged_bytes_are_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(BadModel, match="damaged"):
         read_keras_file(path)
+
+
+def test_what_unpacks_to_far_more_than_it_is_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keras unpacks all of it; what is small anyway may be."""
+    path = _file(tmp_path, DENSE)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("assets/zeros", bytes(1 << 20))
+    read_keras_file(path)
+
+    monkeypatch.setattr("folding.conversion.keras.file._LONGEST", 1 << 18)
+    with pytest.raises(BadModel, match="over 100 times its size"):
+        read_keras_file(path)

@@ -84,8 +84,9 @@ def test_it_is_loaded_as_little_as_can_be() -> None:
         return path
 
     library = SimpleNamespace(saving=SimpleNamespace(load_model=load_model))
+    file = KerasFile(Path("m.h5"), "3.15.1", ())
     for trust in (False, True):
-        assert load(library, FILE, trust=trust) == "m.keras"
+        assert load(library, file, trust=trust) == "m.h5"
     assert chosen == [{"compile": False, "safe_mode": safe} for safe in (True, False)]
 
 
@@ -138,3 +139,21 @@ def test_arrays_that_cannot_be_read_are_damage(tmp_path: Path) -> None:
         archive.writestr("model.weights.h5", "no arrays")
     with pytest.raises(BadModel, match="cannot load"):
         loading._require_contained(read_keras_file(path))
+
+
+@pytest.mark.parametrize("ending", [".keras", ".bak", ".h5"])
+def test_a_file_is_loaded_whatever_its_name_ends_in(tmp_path: Path, ending: str) -> None:
+    """Keras goes by the ending, so that it gets one."""
+    path = tmp_path / f"m{ending}"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+
+    def load_model(given: str, **_: Any) -> tuple[str, bytes]:
+        return given, Path(given).read_bytes()
+
+    library = SimpleNamespace(saving=SimpleNamespace(load_model=load_model))
+    given, content = load(library, KerasFile(path, "3.15.1", ()), trust=True)
+
+    assert given.endswith(".keras")
+    assert content == path.read_bytes()
+    assert (given == str(path)) is (ending == ".keras")

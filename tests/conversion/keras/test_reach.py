@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from folding.conversion.keras import reach
@@ -95,3 +97,13 @@ def test_files_of_words_and_weights_are_found(key: str) -> None:
     assert [*reach.files(layer)] == [("the Column layer 'words'", "elsewhere")]
     column["config"] = {"name": "words", key: ["a", "b"]}
     assert not [*reach.files(layer)]
+
+
+@pytest.mark.frameworks
+def test_a_type_with_a_name_is_no_part_to_look_into(tmp_path: Path) -> None:
+    """Beside it links are found all the same."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file["kind"] = np.dtype("f4")
+        file["zone/link"] = h5py.ExternalLink("other.h5", "/x")
+        assert reach.linked(file) == [("its part 'link'", "other.h5")]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from folding.conversion.job import Job, Kind
-from folding.conversion.keras.steps import trained_steps
+from folding.conversion.keras.steps import served_history, trained_steps
 
 pytestmark = pytest.mark.frameworks
 
@@ -65,3 +65,20 @@ def test_an_hdf5_file_has_it_by_name(name: str, tmp_path: Path) -> None:
     assert steps(hdf5(tmp_path / "m.h5", **parts), Kind.KERAS_H5) == 7
     bare = hdf5(tmp_path / "b.h5", **{f"model_weights__{name}": np.int64(7)})
     assert steps(bare, Kind.KERAS_H5) is None
+
+
+def test_a_saved_model_has_its_own_count(tmp_path: Path) -> None:
+    """Whatever a folder leads to that is called like its variables."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    def saved(folder: Path, count: int) -> Path:
+        module = tf.Module()
+        module.step = tf.Variable(count)
+        tf.saved_model.save(module, str(folder))
+        return folder / "variables" / "variables"
+
+    other, decoy = saved(tmp_path / "other", 9), saved(tmp_path / "saved", 7)
+    decoy.mkdir()
+    (decoy / "checkpoint").write_text(f'model_checkpoint_path: "{other}"')
+
+    assert served_history(tmp_path / "saved") == (None, 7)

@@ -181,7 +181,8 @@ def test_a_batch_that_is_fixed_is_told(tmp_path: Path) -> None:
     assert torch_files.check_references(task, product, task.folder / "model.onnx") == [4]
     (warning,) = product.warnings
     assert warning.code == "BATCH_FIXED"
-    assert "batches of 4 only" in warning.text
+    assert "the converted model takes batches of 4 only" in warning.text
+    assert "or run to be converted" in warning.text
 
 
 def test_a_batch_that_a_module_does_not_take_is_told(tmp_path: Path) -> None:

@@ -44,13 +44,15 @@ def test_a_flag_is_false_unless_said_otherwise(
 ) -> None:
     """False takes the second side, --freeze the side that the user wants."""
     source = saved_graph(tmp_path, one_cond, functional=functional)
-    np.testing.assert_array_equal(outcome(convert(source, Kind.FROZEN_GRAPH)), ROWS * 2)
-    for value in (True, "true", 1):
-        frozen = convert(source, Kind.FROZEN_GRAPH, freeze={"training": value})
-        np.testing.assert_array_equal(outcome(frozen), ROWS + 1)
-    assert [warned.text for warned in frozen.product.warnings] == [
-        "'training' is set to true; --freeze training=VALUE sets it otherwise"
+    usual = convert(source, Kind.FROZEN_GRAPH)
+    np.testing.assert_array_equal(outcome(usual), ROWS * 2)
+    assert [warned.text for warned in usual.product.warnings] == [
+        "'training' is set to false; --freeze training=VALUE sets it otherwise"
     ]
+    for value in (True, "true", 1):
+        frozen = convert(source, Kind.FROZEN_GRAPH, freeze={"training:0": value})
+        np.testing.assert_array_equal(outcome(frozen), ROWS + 1)
+    assert [warned.text for warned in frozen.product.warnings] == ["'training' is set to true"]
 
 
 @STYLES
