@@ -210,12 +210,12 @@ def _require_inference(source: Source, function: Function, at: Backend, job: Job
     feed = next(sample_inputs(job, function.inputs))
     before = [np.array(variable.numpy()) for variable in source.variables]
     first = at.run(feed)
-    changed = [
-        name
-        for variable, value in zip(source.variables, before, strict=True)
-        if not _SEED.search(name := str(getattr(variable, "path", variable.name)))
-        and not _equal(variable.numpy(), value)
-    ]
+    changed = []
+    for variable, value in zip(source.variables, before, strict=True):
+        name = str(getattr(variable, "path", variable.name))
+        if not _SEED.search(name) and not _equal(variable.numpy(), value):
+            changed.append(name)
+            variable.assign(value)  # Or what it computes next may differ for that alone.
     is_random = not all(map(_equal, first, at.run(feed)))
     drawing = (source.random or [""]) if is_random else []
     lints = [*_live_norms(source, changed), *map(draws, drawing)]
