@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from folding.conversion.frozen import frozen
 from folding.conversion.job import Job, Port, Product, Statistics
 from folding.conversion.left_on import draws, normalises_by_batch
 from folding.conversion.samples import (
@@ -25,7 +26,7 @@ from folding.conversion.samples import (
     sample_inputs,
     write_reference,
 )
-from folding.errors import BadCall, LeftInTraining, Unconvertible
+from folding.errors import LeftInTraining, Unconvertible
 from folding.plan import Warned
 
 _LEFT_ON = "Call the layers in question with training=False, and save the model again."
@@ -135,63 +136,6 @@ def _runs(
         return
     if all(map(has_numbers_alone, first)):
         yield further, first
-
-
-@dataclass(frozen=True, slots=True)
-class _Frozen:
-    """A function of which some inputs have one value for ever."""
-
-    function: Function
-    values: Mapping[str, Array]
-
-    @property
-    def inputs(self) -> Mapping[str, Spec]:
-        all_inputs = self.function.inputs
-        return {name: spec for name, spec in all_inputs.items() if name not in self.values}
-
-    @property
-    def outputs(self) -> Sequence[str]:
-        return self.function.outputs
-
-    @property
-    def holder(self) -> Any:
-        return self.function.holder
-
-    def __call__(self, *tensors: Any) -> list[Any]:
-        rest = iter(tensors)
-        names = self.function.inputs
-        return self.function(*(self.values[n] if n in self.values else next(rest) for n in names))
-
-
-def frozen(function: Function, values: Mapping[str, Any]) -> Function:
-    """The function with inputs frozen to values.
-
-    Raises:
-        BadCall: it has no such input, or the value is none for it.
-    """
-    if not values:
-        return function
-    known = function.inputs
-    for name in values:
-        if name not in known:
-            has = ", ".join(map(repr, known)) or "none"
-            raise BadCall(f"the source has no flag or input {name!r}", hint=f"It has {has}.")
-    arrays = {name: _value(name, value, known[name]) for name, value in values.items()}
-    return _Frozen(function, arrays)
-
-
-def _value(name: str, value: Any, spec: Spec) -> Array:
-    """A value as an input takes it; text is a value as it is typed."""
-    sizes = [size for size in spec.sizes if size is not None]
-    if len(sizes) < len(spec.sizes):
-        raise BadCall(f"the input {name!r} cannot be frozen, because it has a size that is open")
-    dtype = np.dtype(spec.dtype)
-    if isinstance(value, str):
-        value = {"true": True, "false": False}.get(value.lower(), value)
-    try:
-        return np.broadcast_to(np.asarray(value).astype(dtype), sizes).copy()
-    except ValueError:
-        raise BadCall(f"{value!r} is no value of type {dtype} for the input {name!r}") from None
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from folding.conversion.function import Source, frozen, product
+from folding.conversion.frozen import frozen
+from folding.conversion.function import Source, product
 from folding.conversion.job import Job, Kind, Product, Statistics
 from folding.conversion.samples import Array, Feed, Spec
 from folding.errors import BadCall, LeftInTraining, Unconvertible
