@@ -68,10 +68,8 @@ def plan_model(model: Model, refused: Refused, *, shortens: bool = True) -> Plan
     _nest(searches)
     for search in searches:
         _keep(search)
+    _decide(searches, shortens=shortens)
     for draft, search in zip(drafts, searches, strict=True):
-        search.decide()
-        while shortens and shorten(search):
-            search.decide()
         say_what_stays(search)
         planned.decisions.extend(_decisions(search))
         take_away(draft)
@@ -112,6 +110,24 @@ def _keep(search: Search) -> None:
             search.draft.fixed.update(chain.nodes)
         if kept is not None and kept.reason is Reason.ASKED_TO_KEEP:
             search.outcomes[chain] = kept
+
+
+def _decide(searches: Sequence[Search], *, shortens: bool) -> None:
+    """Decide in all graphs; and again, since what was too dear for an If may no longer be."""
+    folds = -1
+    while folds != (found := sum(map(_folds, searches))):
+        folds = found
+        for search in searches:
+            search.waits.has_taken_in(search.walker.branches)
+            search.decide()
+            while shortens and shorten(search):
+                search.decide()
+        if not any(search.walker.branches for search in searches):
+            return
+
+
+def _folds(search: Search) -> int:
+    return sum(isinstance(outcome, Folded) for outcome in search.outcomes.values())
 
 
 def _nest(searches: Sequence[Search]) -> None:

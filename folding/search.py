@@ -58,8 +58,7 @@ class Search:
         self.warnings: list[Warned] = []
         #: Scalars that a layer could take in, but not for nothing.
         self.costly: set[Chain] = set()
-        #: The affines that the last descent met.
-        self.met_below: dict[Chain, None] = {}
+        self.met_below: dict[Chain, None] = {}  #: The affines that the last descent met.
         #: Those that met others, and may go into them; and numbers that took in channels.
         self.mergers, self.grown = set[Chain](), set[Chain]()
 
@@ -115,7 +114,8 @@ class Search:
         """What an affine is called: as the last value that it made in the source."""
         return self.draft.scope.makes[chain.nodes[-1]][0]
 
-    def _is_scalar(self, chain: Chain) -> bool:
+    def is_scalar(self, chain: Chain) -> bool:
+        """Whether an affine is a mere number, and has taken in no channels."""
         return chain.is_scalar and chain not in self.grown
 
     def fixed(self, chain: Chain) -> Kept | None:
@@ -150,7 +150,7 @@ class Search:
     def _split(self, chain: Chain, whole: ChannelAffine, kept: Kept) -> Folded | None:
         """Fold the scale alone if that saves a node; the shift stays as an Add."""
         is_one = len(self.walker.nodes(chain)) == 1
-        if self._is_scalar(chain) or is_one or whole.is_shift or whole.is_scale:
+        if self.is_scalar(chain) or is_one or whole.is_shift or whole.is_scale:
             return None
         scale, shift = whole.parts()
         up = self.walker.up(chain, scale)
@@ -161,7 +161,7 @@ class Search:
 
     def _with_biases(self, chain: Chain, affine: ChannelAffine, kept: Kept) -> Folded | None:
         """Fold the affine together with the biases that earlier folds have left before it."""
-        found = None if self._is_scalar(chain) else with_biases(self.walker, chain, affine)
+        found = None if self.is_scalar(chain) else with_biases(self.walker, chain, affine)
         if found is None:
             return None
         self.walker.biases[chain], whole = found
@@ -192,7 +192,7 @@ class Search:
         if isinstance(found, Kept):
             return found
         found = replace(found, rest=rest)
-        is_scalar = self._is_scalar(chain)
+        is_scalar = self.is_scalar(chain)
         if (refusal := self.prices.refusal(chain, found, is_scalar=is_scalar)) is None:
             return found
         if is_scalar:
@@ -244,7 +244,7 @@ class Search:
         outcome = self.outcomes.get(chain)
         if not isinstance(outcome, Kept) or chain in self.costly:
             return None
-        if chain.kind is Kind.SCALAR and self._is_scalar(chain):
+        if chain.kind is Kind.SCALAR and self.is_scalar(chain):
             return outcome  # It is listed nowhere.
         is_open = outcome.reason in MAY_CHANGE
         return None if is_open else Kept(Reason.BEHIND_KEPT, self.name(chain))

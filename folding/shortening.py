@@ -42,7 +42,7 @@ def shorten(search: Search) -> bool:
     found = False
     for chain in search.chains:
         is_kept = isinstance(search.outcomes[chain], Kept)
-        if is_kept and not chain.is_scalar and search.fixed(chain) is None:
+        if is_kept and not search.is_scalar(chain) and search.fixed(chain) is None:
             found = _shrink(search, chain) or found
     search.waits.has_changed(search.draft, ())
     return found

@@ -495,6 +495,25 @@ def test_below_ir_4_a_parameter_that_a_body_reads_too_sets_no_room_free() -> Non
     assert refusal(net.model("y", "z")) == (Reason.OLD_IR, "layer")
 
 
+def test_what_was_too_dear_for_an_if_is_tried_again_when_its_branches_have_changed() -> None:
+    """A fold within a branch leaves an Add there, which takes the shift from outside."""
+    one, other = Net(), Net(seed=1)
+    scaled = one.node("Mul", one.node("Relu", "x"), one.weight(4, name="s"))
+    shifted = one.node("Add", scaled, one.weight(4, name="t"))
+    one.node("MatMul", shifted, one.weight(4, 3, name="w"), out="one")
+    other.node("MatMul", other.node("Sigmoid", "x"), other.weight(4, 3, name="v"), out="other")
+    net = start(2, 4)
+    bodies: dict[str, Any] = {"then_branch": one.graph("one"), "else_branch": other.graph("other")}
+    net.node("If", "condition", out="h", name="if", **bodies)
+    net.batch_norm("h", 3, "y", epsilon=1e-3)
+
+    result = fold(net.model("y"))
+
+    assert result.into("y") == ("if",)
+    assert fold(result.model).model.SerializeToString() == result.model.SerializeToString()
+    assert_same(result)
+
+
 # --- the proof ------------------------------------------------------------------------------------
 
 
