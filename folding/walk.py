@@ -35,8 +35,8 @@ class Walker:
     be taken along. Of the last walk, ``met`` has the affines it went over or stopped at, and
     ``crowded`` the values whose readers were in the way but may become fewer. ``stretches`` are the
     walks that others may follow. ``merges`` is whether those that stay are changed, not passed.
-    ``biases`` are Adds of earlier folds before an affine, ``left`` the nodes of one that lost some.
-    ``branches`` has those of each If.
+    ``biases`` are Adds of earlier folds before an affine, ``left`` the nodes of one that lost some,
+    ``branches`` those of each If.
     """
 
     def __init__(
@@ -46,8 +46,7 @@ class Walker:
         chain_of: dict[int, Chain],
         objection: Callable[[Chain], Kept | None],
     ) -> None:
-        self.draft, self.steps = draft, steps
-        self.chain_of, self.objection = chain_of, objection
+        self.draft, self.steps, self.chain_of, self.objection = draft, steps, chain_of, objection
         self.met: dict[Chain, None] = {}
         self.crowded: list[str] = []
         self.stretches: dict[Chain, Stretch] = {}
@@ -55,8 +54,7 @@ class Walker:
         self.branches: dict[int, tuple[Branch, ...]] = {}
         self.roads = Roads(draft)
         self._last: Stretch | None = None
-        self._bends = False
-        self.merges = False
+        self._bends = self.merges = False
 
     def forget(self) -> None:
         """Begin with another affine."""
@@ -131,8 +129,8 @@ class Walker:
                 return self._many_ways(lead.end.node)
             lines = [*lines[:place], lead]
             ahead.add(lead)
-        found = Reached(tuple(lines))
-        return found if found.twice is None else self._many_ways(found.twice)
+        twice = (found := Reached(tuple(lines))).twice
+        return found if twice is None else self._many_ways(twice)
 
     def _many_ways(self, index: int) -> Kept:
         return Kept(Reason.TOO_MANY_WAYS, self.draft.title(index), self.draft.node(index).op_type)
@@ -230,10 +228,12 @@ class Walker:
         self, index: int, place: int, affine: ChannelAffine, narrows_to: int
     ) -> Passed | Turn | Kept:
         """An affine before a carrier, or before all those of a road, instead of behind."""
-        road = self.roads.ending_at(index)
-        if road is not None:
+        if (road := self.roads.ending_at(index)) is not None:
             moved = self.roads.along(road, affine, narrows_to)
-            return moved if isinstance(moved, Kept) else Passed(moved, road, road.stop)
+            if not isinstance(moved, Kept):
+                return Passed(moved, road, road.stop)
+            if moved.reason is not Reason.MIXES_CHANNELS:  # As a shuffle in it does.
+                return moved
         ways = self.roads.over(index, place, affine, narrows_to)
         if isinstance(ways, Kept):
             passed = over_shuffle(self.draft, index, affine, narrows_to)

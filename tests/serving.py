@@ -51,7 +51,9 @@ class Server:
     def left(self) -> list[Path]:
         """The files of uploads and jobs."""
         folders = (self.spool / name for name in _PASSING)
-        return [path for folder in folders if folder.exists() for path in folder.rglob("*")]
+        # It passes over what goes away meanwhile.
+        walks = (walk for folder in folders for walk in os.walk(folder))
+        return [Path(top, name) for top, inner, files in walks for name in (*inner, *files)]
 
 
 @contextmanager

@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import DOUBLE, TYPES, Net, assert_same_function, fold, fold_unverified, plan
+from graphs import (
+    DOUBLE,
+    TYPES,
+    Net,
+    assert_folds_to,
+    assert_same_function,
+    fold,
+    fold_unverified,
+    plan,
+)
 from onnx import ModelProto, helper
 
 from folding.graph import Scope
@@ -272,3 +281,15 @@ def test_an_affine_that_stays_does_not_lead_others_over_a_shuffle(
     plan(net.model("y"))
 
     assert set(led) == {None}
+
+
+def test_two_affines_go_over_one_shuffle_each_for_itself() -> None:
+    """What is left of the way of the first is a row that no other passes but as a shuffle."""
+    net = Net(DOUBLE)
+    net.node("Conv", net.input(2, 5, 4, 4), net.weight(12, 5, 1, 1), out="v")
+    first = net.batch_norm(shuffled(net, "v", (2, 4, 4)), 12)
+    second = net.batch_norm(net.node("Identity", first), 12)
+    net.node("Sigmoid", second, out="y")
+
+    operators = "Conv", "Reshape", "Transpose", "Reshape", "Identity", "Sigmoid"
+    assert_folds_to(net.model("y"), *operators)

@@ -9,6 +9,7 @@ a file or loads a library.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -17,6 +18,11 @@ from typing import Any
 _RUNS_CODE = frozenset({"Lambda", "TFSMLayer", "__lambda__"})
 #: What has a class, and is no layer.
 _FUNCTIONS = frozenset({"__lambda__", "__tensor__", "function"})
+#: Where Keras 2 finds functions that compute; in other modules it finds whatever there is.
+_FUNCTION_MODULES = re.compile(
+    r"(tf_)?keras(\.src|\.api(\._v[12]\.keras)?)?"
+    r"\.(activations|constraints|initializers|losses|metrics|regularizers)"
+)
 #: Where classes come from that nobody else wrote; what a notebook defined is not there any more.
 _OWN_PACKAGES = frozenset({"__main__", "builtins", "keras", "tf_keras"})
 #: What names a file wherever it stands with a text.
@@ -33,7 +39,7 @@ _COMPUTES = re.compile(
     r"|abs|a?(cos|sin|tan)h?|atan2|add(_n)?|arg(max|min|sort)|batch_to_space|bitcast|boolean_mask"
     r"|broadcast_(to|dynamic_shape|static_shape)|(saturate_)?cast|clip_by_(global_norm|norm|value)"
     r"|complex|concat|constant|convert_to_tensor|cumsum|divide|dynamic_(partition|stitch)|eig(vals)?"
-    r"|einsum|ensure_shape|(not_)?equal|exp|expand_dims|eye|fill|floor|gather(_nd)?"
+    r"|einsum|ensure_shape|(not_)?equal|exp|expand_dims|eye|fill|floor(_div|_mod)?|div|gather(_nd)?"
     r"|(greater|less)(_equal)?|identity(_n)?|linspace|logical_(and|not|or)|matmul|maximum|meshgrid"
     r"|minimum|multiply|negative|norm|one_hot|(ones|zeros)(_like)?|pad|pow|range|rank|realdiv"
     r"|reduce_(all|any|logsumexp|max|mean|min|prod|sum)|repeat|reshape|reverse(_sequence)?|roll"
@@ -75,6 +81,11 @@ def _reaches(config: dict[str, Any]) -> bool:
     own = own if isinstance(own, dict) else {}
     if not _CALLERS.isdisjoint(classes) and not _COMPUTES.fullmatch(str(own.get("function"))):
         return True
+    # A dot leads on from a module of Keras to all that it imports.
+    if "." in str(config.get("class_name")) or (
+        config.get("class_name") == "function" and _is_foreign_function(config)
+    ):
+        return True
     if _OPERATOR in classes and not isinstance(own.get("node_def"), dict):
         return True
     return _is_foreign(config.get("module")) or not _REACHES.isdisjoint(classes)
@@ -83,7 +94,7 @@ def _reaches(config: dict[str, Any]) -> bool:
 def _classes(config: dict[str, Any]) -> set[str]:
     """What a part may be taken for, without the packages that it is registered in."""
     names = (str(config.get(key)) for key in ("class_name", "registered_name"))
-    return {name.rpartition(">")[2].strip() for name in names}
+    return {re.split("[.>]", name)[-1].strip() for name in names}
 
 
 def _is_foreign(module: Any) -> bool:
@@ -103,6 +114,21 @@ def operators(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             yield _layer(config), own["node_def"]
     for part in _parts(config):
         yield from operators(part)
+
+
+def _is_foreign_function(config: dict[str, Any]) -> bool:
+    """Whether a function that could be found does more than those of Keras.
+
+    A layer calls it with whatever the file says. What is no function of Keras' is looked for among
+    Python's own, and in the program.
+    """
+    module, name = str(config.get("module") or "builtins"), str(config.get("config"))
+    if _FUNCTION_MODULES.fullmatch(module):
+        return not name.isidentifier()
+    if module in ("builtins", "__main__"):
+        return not name.isidentifier() or hasattr(sys.modules[module], name)
+    package = module.partition(".")[0]
+    return package in _OWN_PACKAGES or find_spec(package or "keras") is not None
 
 
 def files(config: Any, within: str = "the model") -> Iterator[tuple[str, str]]:

@@ -27,6 +27,7 @@ def calls(function: Any, kind: str = "TFOpLambda") -> dict[str, Any]:
         "linalg.matmul",
         "image.resize",
         "compat.v1.transpose",
+        "compat.v1.floor_div",
         "random.stateless_uniform",
         "compat.v1.nn.conv2d",
     ],
@@ -78,6 +79,13 @@ def test_what_calls_anything_that_an_object_has_is_code(kind: str) -> None:
     assert not [*reach.code(layer, is_legacy=False)]
 
 
+@pytest.mark.parametrize("name", ["tf_op_layer.TFOpLambda", "core.Lambda", "backend.os.Any"])
+def test_a_class_that_is_found_through_another_module_is_code(name: str) -> None:
+    """Keras 2 takes the name for a way from module to module."""
+    layer = {"class_name": name, "module": "keras.layers", "config": {"name": "any"}}
+    assert [*reach.code(layer, is_legacy=True)]
+
+
 def test_an_operator_of_tensorflow_is_looked_at_if_it_can_be_read() -> None:
     """Its bytes, as they could stand there too, are not."""
     node = {"name": "sum", "op": "AddV2"}
@@ -107,3 +115,36 @@ def test_a_type_with_a_name_is_no_part_to_look_into(tmp_path: Path) -> None:
         file["kind"] = np.dtype("f4")
         file["zone/link"] = h5py.ExternalLink("other.h5", "/x")
         assert reach.linked(file) == [("its part 'link'", "other.h5")]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "is_code"),
+    [
+        ("builtins", "relu", False),
+        (None, "my_activation", False),
+        ("keras.activations", "relu", False),
+        ("tf_keras.src.activations", "gelu", False),
+        ("__main__", "my_activation", False),
+        ("nobodys_package.activations", "swish", False),
+        ("builtins", "exec", True),
+        (None, "eval", True),
+        ("keras.utils", "get_file", True),
+        ("tf_keras.src.saving.saving_lib", "load_model", True),
+        ("keras.activations.keras.utils", "get_file", True),
+        ("os", "system", True),
+        ("keras.src.backend", "os.system", True),
+        ("keras.activations", "backend.os.system", True),
+        ("builtins", "os.system", True),
+        ("__main__", "__loader__", True),
+    ],
+)
+def test_a_function_that_keras_2_finds_may_be_any(
+    module: str | None,
+    name: str,
+    is_code: bool,  # noqa: FBT001
+) -> None:
+    """Its name decides, not what it is registered as."""
+    function = {"class_name": "function", "module": module, "config": name}
+    function["registered_name"] = "Custom>Adam"
+    layer = {"class_name": "Activation", "config": {"name": "a", "activation": function}}
+    assert bool([*reach.code(layer, is_legacy=True)]) is is_code
