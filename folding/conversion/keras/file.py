@@ -62,7 +62,8 @@ class KerasFile:
                 "Converting it runs that code, which can do anything that you can: give"
                 " --trust if you know where the file comes from."
             )
-            raise BadCall(f"{self.code[0]} of {str(self.path)!r} holds code", hint=hint)
+            text = f"{self.code[0]} of {str(self.path)!r} holds code, or calls what may be any"
+            raise BadCall(text, hint=hint)
         if self.files and not trust:
             raise self.reads(*self.files[0])
 

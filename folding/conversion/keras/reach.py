@@ -33,9 +33,10 @@ _OPERATOR = "TensorFlowOpLayer"
 _REACHES = frozenset({"ClassMethod", "InstanceMethod", "InstanceProperty"})
 #: Functions of TensorFlow that compute, and do nothing else.
 _COMPUTES = re.compile(
-    r"(compat\.v[12]\.)?((__operators__|bitwise|image|linalg|math|quantization|signal)\.[a-z]\w*"
+    r"(compat\.v[12]\.)?((__operators__|bitwise|image|linalg|math|quantization|signal|strings)\.[a-z]\w*"
     r"|keras\.activations\.[a-z]\w*|nn\.(?!fixed_unigram)[a-z]\w*"
     r"|random\.((stateless|truncated)_\w+|categorical|gamma|normal|poisson|shuffle|uniform)"
+    r"|as_string|histogram_fixed_width|extract_volume_patches|debugging\.check_numerics"
     r"|abs|a?(cos|sin|tan)h?|atan2|add(_n)?|arg(max|min|sort)|batch_to_space|bitcast|boolean_mask"
     r"|broadcast_(to|dynamic_shape|static_shape)|(saturate_)?cast|clip_by_(global_norm|norm|value)"
     r"|complex|concat|constant|convert_to_tensor|cumsum|divide|dynamic_(partition|stitch)|eig(vals)?"

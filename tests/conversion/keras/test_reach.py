@@ -28,6 +28,8 @@ def calls(function: Any, kind: str = "TFOpLambda") -> dict[str, Any]:
         "image.resize",
         "compat.v1.transpose",
         "compat.v1.floor_div",
+        "strings.lower",
+        "debugging.check_numerics",
         "random.stateless_uniform",
         "compat.v1.nn.conv2d",
     ],
