@@ -13,6 +13,7 @@ from typing import Any
 
 from folding.conversion.contained import is_contained
 from folding.conversion.keras.file import WEIGHTS, KerasFile
+from folding.conversion.keras.found import judging
 from folding.conversion.keras.reach import linked
 from folding.conversion.keras.virtual_batches import mended
 from folding.errors import BadCall, BadModel
@@ -28,6 +29,8 @@ _BEHIND = re.compile(r"(?:Exception|Error) encountered[^:]*:\s*(?P<text>\S.*)")
 _UNSAFE = re.compile(r"safe_mode|unsafe deserialization|disallowed", re.IGNORECASE)
 #: Where Keras 2 and Keras 3 make functions of the code in a file.
 _MAKERS = ("tf_keras.src.utils.generic_utils", "keras.src.utils.python_utils")
+#: Where Keras 2 finds the classes and functions that a .keras file names.
+_FINDER, _FINDS = "tf_keras.src.saving.serialization_lib", "_retrieve_class_or_fn"
 _FAULTS = (
     AttributeError,
     ImportError,
@@ -116,6 +119,9 @@ def _refuse_code() -> None:
     for name in _MAKERS:
         if name in sys.modules:
             vars(sys.modules[name])["func_load"] = refused
+    if _FINDER in sys.modules:
+        known = vars(sys.modules[_FINDER])
+        known[_FINDS] = judging(known[_FINDS])
 
 
 def _explained(file: KerasFile, message: str) -> BadCall | BadModel:

@@ -104,6 +104,11 @@ def _is_foreign(module: Any) -> bool:
     return package not in _OWN_PACKAGES and find_spec(package or "keras") is not None
 
 
+def judged_by_name(name: str) -> bool:
+    """Whether what a class of this name does depends on how it is set."""
+    return name in _RUNS_CODE | _CALLERS | _REACHES | {_OPERATOR}
+
+
 def operators(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """The layers that are single operators of TensorFlow, and the NodeDef of each as JSON.
 
