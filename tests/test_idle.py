@@ -281,3 +281,27 @@ def test_what_a_branch_makes_of_outer_values_goes_too() -> None:
 
     assert result.decision("a").is_folded
     assert_same_function(model, result.model)
+
+
+def test_what_a_branch_makes_of_outer_weights_alone_is_not_changed_under_such_a_node() -> None:
+    """It keeps its name, whatever it holds."""
+    net = Net(DOUBLE)
+    net.input(2, 3, 5)
+    net.input(name="flag", elem_type=TensorProto.BOOL)
+    net.weight(4, 3, 1, name="w")
+    one, other = Net(DOUBLE, seed=1), Net(DOUBLE, seed=2)
+    one.node("Abs", "w", out="made")
+    one.node("Sigmoid", "made", out="dead")
+    one.node("Conv", "x", "made", out="v")
+    one.batch_norm("v", 4, "a")
+    other.node("Conv", "x", other.weight(4, 3, 1, name="w2"), out="b")
+    branches: dict[str, Any] = {"then_branch": one.graph("a"), "else_branch": other.graph("b")}
+    net.node("If", "flag", out="y", **branches)
+    model = net.model("y")
+
+    result = fold(model)
+
+    assert_same_function(model, result.model)
+    (node,) = (n for n in result.model.graph.node if n.op_type == "If")
+    (body,) = (a.g for a in node.attribute if a.name == "then_branch")
+    assert "Sigmoid" in [inner.op_type for inner in body.node]

@@ -395,3 +395,17 @@ def test_equal_numbers_along_another_axis_are_one_number() -> None:
 
     assert_same_function(model, result.model)
     assert result.operators == ["Sigmoid", "Add", "Mul", "Sigmoid"]
+
+
+def test_numbers_that_took_in_channels_are_a_run_too() -> None:
+    """Mere numbers stay as they are, until an affine of channels goes into one of them."""
+    net = Net(DOUBLE)
+    value = net.node("Add", net.node("Mul", begun(net), net.store(2.0)), net.store(0.3))
+    value = net.node("Relu", net.node("Mul", value, net.store(1.5)))
+    model = ended(net, net.node("Mul", value, net.positive(CHANNELS, 1)))
+
+    result = fold(model)
+
+    assert result.operators == ["Sigmoid", "Mul", "Add", "Relu", "Sigmoid"]
+    assert_same_function(model, result.model)
+    assert fold(result.model).model.SerializeToString() == result.model.SerializeToString()
